@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mls_session: a model planned for fixed shapes, ready to run.
+ *
+ * Planning chooses kernels and places every buffer; a run then walks a flat array
+ * of prepared steps: no malloc, no lock, no system call (with one thread). One
+ * thread at a time uses a session; sessions of one model run side by side.
+ *
+ * Dynamic dimensions. Each named dimension ("batch") of the model's inputs is
+ * planned at a maximum and can be set to anything from 0 to it, without planning
+ * again. A dynamic dimension without a name is called "<input>:<axis>". Planning
+ * happens in mls_session_create() when all of them are given (or there are none),
+ * else when the bound inputs or mls_session_set_dim() have settled them.
+ */
+#ifndef MLSCALE_SESSION_H
+#define MLSCALE_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mlscale/model.h>
+#include <mlscale/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mls_session mls_session;
+
+/* A dynamic dimension's name and its planned maximum. Never grows. */
+typedef struct mls_dim_value {
+    const char *name;
+    int64_t value;
+} mls_dim_value;
+
+/* Numerics: the same bits always, or whatever the backend does fastest. */
+#define MLS_NUMERICS_EXACT 0
+
+/* Measure each step (mls_session_step_info); costs two clock reads a step. */
+#define MLS_SESSION_PROFILE UINT64_C(1)
+/* Give each value memory of its own: for debugging, and to test the planner. */
+#define MLS_SESSION_NO_REUSE UINT64_C(2)
+/* Skip the optimizing passes over the graph. */
+#define MLS_SESSION_NO_OPTIMIZE UINT64_C(4)
+
+typedef struct mls_session_options {
+    size_t size;    /* sizeof(mls_session_options) */
+    uint64_t flags; /* MLS_SESSION_* */
+    /* Threads a run may use, the caller's among them; 0 and 1 mean the caller's. */
+    uint32_t threads;
+    uint32_t numerics; /* MLS_NUMERICS_* */
+    /* The backend, or NULL for "cpu". */
+    const char *backend;
+    /* Planned maxima of dynamic dimensions. */
+    const mls_dim_value *dims;
+    size_t dim_count;
+} mls_session_options;
+
+#define MLS_SESSION_OPTIONS_INIT {sizeof(mls_session_options), 0, 0, 0, NULL, NULL, 0}
+
+/*
+ * A session of `model`; `options` may be NULL.
+ * Errors: MLS_EINVAL (options, unknown dimension name), MLS_EUNSUPPORTED (a node's
+ * op or dtype), MLS_ESHAPE, MLS_EDTYPE (the message names node and dimension),
+ * MLS_ELIMIT (more memory than can be addressed), MLS_ENOMEM.
+ */
+MLS_API mls_status mls_session_create(mls_model *model, const mls_session_options *options,
+                                      mls_session **ret_session);
+
+/* NULL is fine. Bound tensors are given back before it returns. */
+MLS_API void mls_session_free(mls_session *session);
+
+/*
+ * The index of an input or output by name. Errors: MLS_ENOTFOUND (the message
+ * lists the names there are).
+ */
+MLS_API mls_status mls_session_input_index(const mls_session *session, const char *name,
+                                           size_t *ret_index);
+MLS_API mls_status mls_session_output_index(const mls_session *session, const char *name,
+                                            size_t *ret_index);
+
+/*
+ * Sets a dynamic dimension for the runs to come. Up to the planned maximum this
+ * costs no malloc; past it the session is planned again.
+ * Errors: MLS_ENOTFOUND, MLS_EINVAL (negative), and those of planning.
+ */
+MLS_API mls_status mls_session_set_dim(mls_session *session, const char *name, int64_t value);
+
+/*
+ * Plans now, rather than at the first run. Nothing to do if the plan is up to
+ * date. Errors: MLS_ESTATE (a dimension or an input that decides a shape is not
+ * known yet: the message names it), and those of mls_session_create().
+ */
+MLS_API mls_status mls_session_plan(mls_session *session);
+
+/*
+ * The session's own buffer of an input or output: contiguous, at the present
+ * dims. Write features here and read results there. NULL while the session is
+ * not planned (mls_error_message() says why). Borrowed until the session plans
+ * again or is freed.
+ */
+MLS_API void *mls_session_input_data(mls_session *session, size_t index);
+MLS_API const void *mls_session_output_data(mls_session *session, size_t index);
+
+/*
+ * Present dtype and dims (`ret_dims` is borrowed until the next planning or
+ * change of a dim). Errors: MLS_EINVAL (index), MLS_ESTATE (not planned).
+ */
+MLS_API mls_status mls_session_input_shape(const mls_session *session, size_t index,
+                                           mls_dtype *ret_dtype, int *ret_rank,
+                                           const int64_t **ret_dims);
+MLS_API mls_status mls_session_output_shape(const mls_session *session, size_t index,
+                                            mls_dtype *ret_dtype, int *ret_rank,
+                                            const int64_t **ret_dims);
+
+/*
+ * Runs read this tensor's memory from now on (NULL: the session's own buffer
+ * again). Its dims set the dynamic dimensions. It must be contiguous and stay
+ * valid, and may be written between runs; the session holds a view of it.
+ * Errors: MLS_EINVAL, MLS_EDTYPE, MLS_ESHAPE (which dimension), MLS_ENOMEM.
+ */
+MLS_API mls_status mls_session_bind_input(mls_session *session, size_t index,
+                                          const mls_tensor *tensor);
+
+/*
+ * Runs write the output into this tensor's memory, which must be contiguous and
+ * have the output's present dims when the run starts.
+ * Errors: as mls_session_bind_input().
+ */
+MLS_API mls_status mls_session_bind_output(mls_session *session, size_t index,
+                                           mls_tensor *tensor);
+
+/*
+ * Binds raw memory of exactly the present dims instead of a tensor; for callers
+ * that change buffers on every run. `size_bytes` is checked. No malloc.
+ * Errors: MLS_EINVAL, MLS_ESTATE (not planned), MLS_ESHAPE (size).
+ */
+MLS_API mls_status mls_session_bind_input_data(mls_session *session, size_t index,
+                                               const void *data, size_t size_bytes);
+MLS_API mls_status mls_session_bind_output_data(mls_session *session, size_t index, void *data,
+                                                size_t size_bytes);
+
+/*
+ * Runs the plan once. Errors: those of planning when it is still to do;
+ * MLS_ERANGE (an index in the data is out of range: the node is named),
+ * MLS_ESHAPE (an input that decides a shape holds other values than planned and
+ * asks for more memory). Output buffers then hold no result.
+ */
+MLS_API mls_status mls_session_run(mls_session *session);
+
+/* Bytes of the plan's one block: inputs, outputs and everything between. */
+MLS_API size_t mls_session_plan_bytes(const mls_session *session);
+
+/*
+ * A step of the plan, in the order they run. Strings are borrowed until the
+ * session plans again.
+ */
+typedef struct mls_step_info {
+    size_t size;        /* sizeof(mls_step_info), set by the caller */
+    const char *op;     /* "Gemm" */
+    const char *node;   /* the model's name of the node, or "" */
+    const char *kernel; /* "gemm.avx512" */
+    uint64_t runs;      /* with MLS_SESSION_PROFILE: how often, and ... */
+    uint64_t time_ns;   /* ... how long in all */
+} mls_step_info;
+
+#define MLS_STEP_INFO_INIT {sizeof(mls_step_info), NULL, NULL, NULL, 0, 0}
+
+MLS_API size_t mls_session_step_count(const mls_session *session);
+/* Errors: MLS_EINVAL. */
+MLS_API mls_status mls_session_step_info(const mls_session *session, size_t index,
+                                         mls_step_info *ret_info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# MLS_SANITIZE: --enable-sanitize=LIST and --enable-fuzzing.
+AC_DEFUN([MLS_SANITIZE], [
+  AC_ARG_ENABLE([sanitize],
+    [AS_HELP_STRING([--enable-sanitize=LIST],
+      [build with sanitizers, such as address,undefined or thread])],
+    [], [enable_sanitize=no])
+  AS_CASE([$enable_sanitize],
+    [no], [],
+    [yes], [AC_MSG_ERROR([--enable-sanitize wants a list, such as address,undefined])],
+    [MLS_SANITIZE_FLAGS="-fsanitize=$enable_sanitize -fno-sanitize-recover=all -fno-omit-frame-pointer"])
+  AC_ARG_ENABLE([fuzzing],
+    [AS_HELP_STRING([--enable-fuzzing], [build the libFuzzer targets (needs clang)])],
+    [], [enable_fuzzing=no])
+  AM_CONDITIONAL([MLS_FUZZING], [test "$enable_fuzzing" = yes])
+  AM_CONDITIONAL([MLS_SANITIZED], [test "$enable_sanitize" != no])
+  AC_SUBST([MLS_SANITIZE_FLAGS])
+])

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU backend's driver table, and the list of its op families. */
+#include "backend/cpu/cpu.h"
+
+#include "backend/cpu/ops/families.h"
+
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* Each family is a file in ops/. */
+static const mls__cpu_op *const families[] = {
+    NULL,
+};
+
+static const mls__cpu_op *find_op(const char *domain, const char *type)
+{
+    for (size_t f = 0; families[f]; f++)
+        for (const mls__cpu_op *row = families[f]; row->type; row++)
+            if (strcmp(row->type, type) == 0 && strcmp(row->domain, domain) == 0)
+                return row;
+    return NULL;
+}
+
+static mls_status cpu_open(const mls_plugin_host *host, const char *config, void **ret_self)
+{
+    (void) config;
+    mls__cpu *cpu = host->alloc(host->context, sizeof *cpu);
+    if (!cpu)
+        return mls__error_nomem(sizeof *cpu);
+    *cpu = (mls__cpu){.host = host, .allocator = &host->context->allocator};
+    *ret_self = cpu;
+    return MLS_OK;
+}
+
+static void cpu_close(void *self)
+{
+    mls__cpu *cpu = self;
+    cpu->host->free(cpu->host->context, cpu);
+}
+
+static int cpu_has_op(void *self, const char *domain, const char *type)
+{
+    (void) self;
+    return find_op(domain, type) != NULL;
+}
+
+static mls_status cpu_kernel_create(void *self, const mls_op *op, mls_kernel **ret_kernel)
+{
+    const mls__cpu_op *row = find_op(op->domain, op->type);
+    if (!row)
+        return mls__op_error(op, MLS_EUNSUPPORTED, "the CPU backend has no such op");
+    return row->create(self, op, ret_kernel);
+}
+
+static int cpu_can_alias(void *self, const mls_op *op, size_t input, size_t output)
+{
+    (void) self;
+    const mls__cpu_op *row = find_op(op->domain, op->type);
+    return row && (row->flags & MLS__CPU_IN_PLACE) && output == 0 &&
+           mls__arg_bytes(&op->inputs[input]) == mls__arg_bytes(&op->outputs[0]);
+}
+
+extern const mls_backend mls__backend_cpu;
+
+const mls_backend mls__backend_cpu = {
+    .plugin = {sizeof(mls_backend), MLS_PLUGIN_ABI, MLS_PLUGIN_BACKEND, "cpu", cpu_open,
+               cpu_close},
+    .flags = MLS_BACKEND_SAME_BITS,
+    .has_op = cpu_has_op,
+    .kernel_create = cpu_kernel_create,
+    .can_alias = cpu_can_alias,
+};
+
+mls_status mls__cpu_kernel_create(const mls__cpu *cpu, const mls_op *op, size_t size,
+                                  const char *name,
+                                  mls_status (*run)(const mls_kernel *, const mls_kernel_call *),
+                                  void *ret_kernel)
+{
+    mls__cpu_kernel *kernel = mls__alloc_array(cpu->allocator, 1, size);
+    if (!kernel)
+        return mls__error_nomem(size);
+    kernel->base.run = run;
+    kernel->base.free = mls__cpu_kernel_free;
+    kernel->base.name = name;
+    kernel->cpu = cpu;
+    kernel->node = op->node;
+    kernel->type = op->type;
+    *(void **) ret_kernel = kernel;
+    return MLS_OK;
+}
+
+void mls__cpu_kernel_free(mls_kernel *base)
+{
+    mls__cpu_kernel *kernel = (mls__cpu_kernel *) base;
+    mls__free(kernel->cpu->allocator, kernel);
+}
+
+mls_status mls__cpu_run_error(const mls_kernel *base, mls_status status, const char *format, ...)
+{
+    const mls__cpu_kernel *kernel = (const mls__cpu_kernel *) base;
+    va_list args;
+    va_start(args, format);
+    mls__error_v(status, format, args);
+    va_end(args);
+    return mls__error_at(status, "node '%.200s' (%.64s)", kernel->node, kernel->type);
+}
+
+mls_status mls__cpu_dtype_error(const mls_op *op, size_t input)
+{
+    return mls__op_error(op, MLS_EUNSUPPORTED, "there is no CPU kernel for input %zu of type %s",
+                         input, mls_dtype_name((mls_dtype) op->inputs[input].dtype));
+}

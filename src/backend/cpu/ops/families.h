@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of this folder, a family each; backend.c lists them. */
+#ifndef MLS_BACKEND_CPU_OPS_FAMILIES_H
+#define MLS_BACKEND_CPU_OPS_FAMILIES_H
+
+#include "backend/cpu/cpu.h"
+
+#endif

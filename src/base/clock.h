@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clocks. Durations never come from the wall clock, which can be set. */
+#ifndef MLS_BASE_CLOCK_H
+#define MLS_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Nanoseconds since some start; never goes back. */
+uint64_t mls__clock_monotonic_ns(void);
+
+/* Milliseconds since 1970-01-01 UTC, as the system's clock is set. */
+int64_t mls__clock_wall_ms(void);
+
+#endif

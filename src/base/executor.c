@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A list of running loops under one mutex. A loop lives on its caller's stack:
+ * helpers join it under the mutex, take indices from its atomic counter without
+ * it, and leave under the mutex; the caller waits until all helpers have left.
+ * Lock order: the mutex is a leaf, no other lock is taken under it.
+ */
+#include "base/executor.h"
+
+#include "base/error.h"
+#include "base/thread.h"
+
+#include <stdatomic.h>
+
+#define MAX_THREADS 1024
+
+typedef struct loop {
+    struct loop *next;
+    mls_task_fn task;
+    void *arg;
+    size_t count;
+    atomic_size_t next_index;
+    uint32_t seats;   /* helpers that may still join; under the mutex */
+    uint32_t helpers; /* that joined and have not left; under the mutex */
+} loop;
+
+struct mls__executor {
+    const mls__allocator *allocator;
+    mls_parallel_for_fn host_parallel_for;
+    void *host_user;
+    uint64_t fork_generation;
+    pthread_mutex_t mutex; /* guards all that follows */
+    mls__cond work;        /* a loop was added, or stop was set */
+    mls__cond left;        /* a helper left a loop */
+    loop *loops;
+    pthread_t threads[MAX_THREADS];
+    uint32_t thread_count;
+    bool stop;
+};
+
+mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_for_fn parallel_for,
+                                void *parallel_user, mls__executor **ret_executor)
+{
+    mls__executor *executor = mls__alloc_array(allocator, 1, sizeof *executor);
+    if (!executor)
+        return mls__error_nomem(sizeof *executor);
+    executor->allocator = allocator;
+    executor->host_parallel_for = parallel_for;
+    executor->host_user = parallel_user;
+    executor->fork_generation = mls__fork_generation();
+
+    mls_status status = mls__mutex_init(&executor->mutex);
+    if (status)
+        goto fail;
+    status = mls__cond_init(&executor->work);
+    if (status)
+        goto fail_mutex;
+    status = mls__cond_init(&executor->left);
+    if (status)
+        goto fail_work;
+    *ret_executor = executor;
+    return MLS_OK;
+
+fail_work:
+    mls__cond_destroy(&executor->work);
+fail_mutex:
+    pthread_mutex_destroy(&executor->mutex);
+fail:
+    mls__free(allocator, executor);
+    return status;
+}
+
+void mls__executor_free(mls__executor *executor)
+{
+    if (!executor)
+        return;
+    if (executor->fork_generation == mls__fork_generation()) {
+        pthread_mutex_lock(&executor->mutex);
+        executor->stop = true;
+        pthread_cond_broadcast(&executor->work.cond);
+        pthread_mutex_unlock(&executor->mutex);
+        for (uint32_t i = 0; i < executor->thread_count; i++)
+            pthread_join(executor->threads[i], NULL);
+        mls__cond_destroy(&executor->left);
+        mls__cond_destroy(&executor->work);
+        pthread_mutex_destroy(&executor->mutex);
+    }
+    mls__free(executor->allocator, executor);
+}
+
+static void run_indices(loop *l)
+{
+    for (;;) {
+        const size_t i = atomic_fetch_add_explicit(&l->next_index, 1, memory_order_relaxed);
+        if (i >= l->count)
+            return;
+        l->task(l->arg, i);
+    }
+}
+
+static loop *find_seat(const mls__executor *executor)
+{
+    for (loop *l = executor->loops; l; l = l->next)
+        if (l->seats)
+            return l;
+    return NULL;
+}
+
+static void *helper_main(void *arg)
+{
+    mls__executor *executor = arg;
+    pthread_mutex_lock(&executor->mutex);
+    while (!executor->stop) {
+        loop *l = find_seat(executor);
+        if (!l) {
+            mls__cond_wait_until(&executor->work, &executor->mutex, MLS__FOREVER);
+            continue;
+        }
+        l->seats--;
+        l->helpers++;
+        pthread_mutex_unlock(&executor->mutex);
+        run_indices(l);
+        pthread_mutex_lock(&executor->mutex);
+        l->helpers--;
+        pthread_cond_broadcast(&executor->left.cond);
+    }
+    pthread_mutex_unlock(&executor->mutex);
+    return NULL;
+}
+
+mls_status mls__executor_reserve(mls__executor *executor, uint32_t threads)
+{
+    if (threads <= 1 || executor->host_parallel_for)
+        return MLS_OK;
+    if (threads > MAX_THREADS)
+        return mls__error(MLS_ELIMIT, "%u threads asked for; at most %d are possible", threads,
+                          MAX_THREADS);
+    if (executor->fork_generation != mls__fork_generation())
+        return mls__error(MLS_EFORKED, "the context was made before fork(): its threads exist "
+                                       "only in the parent; make a context in the child");
+    mls_status status = MLS_OK;
+    pthread_mutex_lock(&executor->mutex);
+    while (!status && executor->thread_count < threads - 1) {
+        status = mls__thread_create(&executor->threads[executor->thread_count], "mls-executor",
+                                    helper_main, executor);
+        if (!status)
+            executor->thread_count++;
+    }
+    pthread_mutex_unlock(&executor->mutex);
+    return status;
+}
+
+static void unlink_loop(mls__executor *executor, const loop *l)
+{
+    loop **link = &executor->loops;
+    while (*link != l)
+        link = &(*link)->next;
+    *link = l->next;
+}
+
+static void run_with_helpers(mls__executor *executor, uint32_t helpers, loop *l)
+{
+    pthread_mutex_lock(&executor->mutex);
+    l->seats = helpers;
+    l->next = executor->loops;
+    executor->loops = l;
+    pthread_cond_broadcast(&executor->work.cond);
+    pthread_mutex_unlock(&executor->mutex);
+
+    run_indices(l);
+
+    pthread_mutex_lock(&executor->mutex);
+    unlink_loop(executor, l);
+    while (l->helpers)
+        mls__cond_wait_until(&executor->left, &executor->mutex, MLS__FOREVER);
+    pthread_mutex_unlock(&executor->mutex);
+}
+
+void mls__executor_parallel_for(void *share, size_t count, mls_task_fn task, void *arg)
+{
+    const mls__executor_share *s = share;
+    const size_t useful = count < s->threads ? count : s->threads;
+    if (useful <= 1 || s->executor->fork_generation != mls__fork_generation()) {
+        for (size_t i = 0; i < count; i++)
+            task(arg, i);
+        return;
+    }
+    if (s->executor->host_parallel_for) {
+        s->executor->host_parallel_for(s->executor->host_user, count, task, arg);
+        return;
+    }
+    loop l = {.task = task, .arg = arg, .count = count};
+    atomic_init(&l.next_index, 0);
+    run_with_helpers(s->executor, (uint32_t) useful - 1, &l);
+}

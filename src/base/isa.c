@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One table of instruction sets, the best last. */
+#include "base/isa.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool always(void)
+{
+    return true;
+}
+
+#if defined(__x86_64__)
+/* __builtin_cpu_supports also asks whether the operating system keeps the registers. */
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+static const struct {
+    const char *name;
+    bool (*is_supported)(void);
+} sets[] = {
+    {"portable", always},
+#if defined(__x86_64__)
+    {"avx2", has_avx2},
+    {"avx512", has_avx512},
+#elif defined(__aarch64__)
+    {"neon", always},
+#endif
+};
+
+#define SET_COUNT (sizeof sets / sizeof sets[0])
+
+static void list_supported(char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < SET_COUNT && used < size; i++)
+        if (sets[i].is_supported())
+            used += (size_t) snprintf(text + used, size - used, "%s%s", used ? ", " : "",
+                                      sets[i].name);
+}
+
+bool mls__isa_is_supported(const char *name)
+{
+    for (size_t i = 0; i < SET_COUNT; i++)
+        if (strcmp(sets[i].name, name) == 0)
+            return sets[i].is_supported();
+    return false;
+}
+
+static mls_status select_named(const char *name, const char **ret_isa)
+{
+    char supported[64];
+    list_supported(supported, sizeof supported);
+    for (size_t i = 0; i < SET_COUNT; i++) {
+        if (strcmp(sets[i].name, name) != 0)
+            continue;
+        if (!sets[i].is_supported())
+            return mls__error(MLS_EUNSUPPORTED,
+                              "this machine lacks the instruction set '%s'; it has: %s", name,
+                              supported);
+        *ret_isa = sets[i].name;
+        return MLS_OK;
+    }
+    return mls__error(MLS_EINVAL, "'%.32s' is no instruction set (MLS_ISA); this machine has: %s",
+                      name, supported);
+}
+
+mls_status mls__isa_select(const char *name, const char **ret_isa)
+{
+    if (!name)
+        name = getenv("MLS_ISA");
+    if (name && name[0])
+        return select_named(name, ret_isa);
+    for (size_t i = 0; i < SET_COUNT; i++)
+        if (sets[i].is_supported())
+            *ret_isa = sets[i].name;
+    return MLS_OK;
+}

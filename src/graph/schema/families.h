@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of this folder, a family each; schema.c lists them. */
+#ifndef MLS_GRAPH_SCHEMA_FAMILIES_H
+#define MLS_GRAPH_SCHEMA_FAMILIES_H
+
+#include "graph/schema/schema.h"
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of op families, and what their inference shares. */
+#include "graph/schema/schema.h"
+
+#include "base/error.h"
+#include "graph/schema/families.h"
+#include "tensor/shape.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Each family is a file in this folder. */
+static const mls__op_schema *const families[] = {
+    NULL,
+};
+
+const mls__op_schema *mls__op_schema_next(size_t *cursor)
+{
+    size_t left = (*cursor)++;
+    for (size_t f = 0; families[f]; f++)
+        for (const mls__op_schema *row = families[f]; row->type; row++)
+            if (left-- == 0)
+                return row;
+    return NULL;
+}
+
+const mls__op_schema *mls__op_schema_find(const char *domain, const char *type)
+{
+    for (size_t f = 0; families[f]; f++)
+        for (const mls__op_schema *row = families[f]; row->type; row++)
+            if (strcmp(row->type, type) == 0 && strcmp(row->domain, domain) == 0)
+                return row;
+    return NULL;
+}
+
+mls_status mls__infer_same(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *input = &op->inputs[0];
+    return mls__infer_set(op, &ret_outputs[0], input->dtype, input->rank, input->dims);
+}
+
+mls_status mls__infer_set(const mls_op *op, mls_arg *ret_output, int32_t dtype, int64_t rank,
+                          const int64_t *dims)
+{
+    char text[MLS__SHAPE_TEXT];
+    size_t bytes;
+    if (rank < 0 || rank > MLS_MAX_RANK)
+        return mls__op_error(op, MLS_ESHAPE, "an output of rank %" PRId64 "; at most %d", rank,
+                             MLS_MAX_RANK);
+    if (!mls__shape_bytes(dtype, (int) rank, dims, &bytes))
+        return mls__op_error(op, MLS_ESHAPE, "an output of %s %s is more than memory can hold",
+                             mls_dtype_name((mls_dtype) dtype),
+                             mls__shape_text((int) rank, dims, text));
+    *ret_output = (mls_arg){.dtype = dtype, .rank = (int32_t) rank};
+    if (rank)
+        memcpy(ret_output->dims, dims, (size_t) rank * sizeof *dims);
+    return MLS_OK;
+}

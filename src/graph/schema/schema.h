@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Op schemas: what each op takes and gives, one file an op family.
+ *
+ * Nodes are in the newest form of their op: older opsets were translated when the
+ * model was read (attributes that became inputs, and so on). So there is one row for
+ * each op, whatever the model's opset.
+ */
+#ifndef MLS_GRAPH_SCHEMA_SCHEMA_H
+#define MLS_GRAPH_SCHEMA_SCHEMA_H
+
+#include "op/op.h"
+
+/* max_inputs or max_outputs of an op that takes any number. */
+#define MLS__VARIADIC 255
+
+/* Output 0 has the bytes of input 0 under other dims: no kernel is needed. */
+#define MLS__OP_VIEW 1u
+/* The outputs' contents follow from the dims of the inputs alone (Shape, Size). */
+#define MLS__OP_FROM_DIMS 2u
+
+typedef struct mls__op_schema {
+    const char *domain, *type;
+    uint8_t min_inputs, max_inputs;
+    uint8_t min_outputs, max_outputs;
+    uint16_t flags; /* MLS__OP_* */
+    /*
+     * Bit i: the contents of input i decide an output's dims, so they must be known
+     * when a session is planned (the `shape` of Reshape).
+     */
+    uint32_t value_inputs;
+    /*
+     * Sets dtype, rank and dims of each of op->output_count outputs; `op->outputs` is
+     * not to be read. Every input's dtype and dims are set. Checks all that the op
+     * demands of its inputs and attributes: errors name the input and what would be
+     * right (mls__op_error: MLS_ESHAPE, MLS_EDTYPE, MLS_EINVAL; MLS_ESTATE for
+     * contents not known yet). Called again, with other dims, whenever a dynamic
+     * dimension changes: must not allocate.
+     */
+    mls_status (*infer)(const mls_op *op, mls_arg *ret_outputs);
+} mls__op_schema;
+
+/* A family's rows; ended by a row whose type is NULL. */
+typedef const mls__op_schema mls__op_schema_table[];
+
+/* The row of an op, or NULL. */
+const mls__op_schema *mls__op_schema_find(const char *domain, const char *type);
+
+/* All rows: call with *cursor = 0 until it gives NULL. */
+const mls__op_schema *mls__op_schema_next(size_t *cursor);
+
+/* infer for ops whose output 0 is like input 0. */
+mls_status mls__infer_same(const mls_op *op, mls_arg *ret_outputs);
+
+/* Sets an output; dims may be NULL for a scalar. Errors: MLS_ESHAPE (rank, size). */
+mls_status mls__infer_set(const mls_op *op, mls_arg *ret_output, int32_t dtype, int64_t rank,
+                          const int64_t *dims);
+
+#endif

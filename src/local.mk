@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+include %D%/base/local.mk
+include %D%/tensor/local.mk
+include %D%/op/local.mk
+include %D%/plugin/local.mk
+include %D%/graph/local.mk
+include %D%/backend/cpu/local.mk
+include %D%/job/local.mk
+include %D%/queue/memory/local.mk

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+libmls_core_la_SOURCES += \
+	%D%/op.c %D%/op.h

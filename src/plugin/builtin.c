@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only list of built-in drivers. A new one is a row here. */
+#include "plugin/drivers.h"
+
+#include <mlscale/ext/backend.h>
+
+extern const mls_backend mls__backend_cpu;
+
+const mls_plugin *const mls__builtin_plugins[] = {
+    &mls__backend_cpu.plugin,
+    NULL,
+};

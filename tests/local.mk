@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests speak TAP; Automake's parallel harness runs them.
+TEST_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_DRIVER = $(TEST_LOG_DRIVER)
+SH_LOG_DRIVER = $(TEST_LOG_DRIVER)
+TEST_EXTENSIONS = .sh
+AM_TESTS_ENVIRONMENT = \
+	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
+	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT:-120}; export CK_DEFAULT_TIMEOUT; \
+	srcdir='$(srcdir)'; export srcdir; \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX;
+
+if HAVE_CHECK
+check_LTLIBRARIES += libmls_test.la
+libmls_test_la_SOURCES = %D%/support/test.c %D%/support/test.h
+libmls_test_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
+MLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
+MLS_TEST_LIBS = libmls_test.la libmls_core.la $(PROTOBUF_C_LIBS) $(CHECK_LIBS)
+
+include %D%/base/local.mk
+include %D%/tensor/local.mk
+include %D%/plugin/local.mk
+include %D%/cpu/local.mk
+include %D%/job/local.mk
+endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One runner for all suites, and an allocator that can be told to fail. */
+#include "support/test.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+int mls_test_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_SILENT);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+struct mls_test_heap {
+    atomic_size_t calls, live;
+    atomic_size_t fail_at;
+};
+
+mls_test_heap *mls_test_heap_create(void)
+{
+    return calloc(1, sizeof(mls_test_heap));
+}
+
+void mls_test_heap_fail_at(mls_test_heap *heap, size_t fail_at)
+{
+    heap->calls = 0;
+    heap->fail_at = fail_at;
+}
+
+size_t mls_test_heap_calls(const mls_test_heap *heap)
+{
+    return heap->calls;
+}
+
+size_t mls_test_heap_live(const mls_test_heap *heap)
+{
+    return heap->live;
+}
+
+void mls_test_heap_free(mls_test_heap *heap)
+{
+    free(heap);
+}
+
+static void *heap_alloc(void *user, size_t size, size_t alignment)
+{
+    mls_test_heap *heap = user;
+    if (++heap->calls == heap->fail_at)
+        return NULL;
+    void *block = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    if (block)
+        heap->live++;
+    return block;
+}
+
+static void heap_release(void *user, void *block)
+{
+    mls_test_heap *heap = user;
+    heap->live--;
+    free(block);
+}
+
+mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context)
+{
+    mls_context_options options = MLS_CONTEXT_OPTIONS_INIT;
+    options.alloc = heap_alloc;
+    options.free = heap_release;
+    options.alloc_user = heap;
+    return mls_context_create(&options, ret_context);
+}

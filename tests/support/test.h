@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every unit test shares: the main function's body and a context that counts memory. */
+#ifndef MLS_TESTS_SUPPORT_TEST_H
+#define MLS_TESTS_SUPPORT_TEST_H
+
+#include <check.h>
+
+#include <mlscale.h>
+
+/* Runs the suite, prints TAP, returns main's exit code. Frees the suite. */
+int mls_test_run(Suite *suite);
+
+/* Fails the test with the library's message unless `call` gives MLS_OK. */
+#define ck_assert_ok(call)                                                                       \
+    do {                                                                                         \
+        const mls_status status_ = (call);                                                       \
+        ck_assert_msg(status_ == MLS_OK, "%s: %s: %s", #call, mls_status_name(status_),          \
+                      mls_error_message());                                                      \
+    } while (0)
+
+/* Fails unless `call` gives `code` and the message contains `words`. */
+#define ck_assert_fails(call, code, words)                                                       \
+    do {                                                                                         \
+        const mls_status status_ = (call);                                                       \
+        ck_assert_msg(status_ == (code), "%s: got %s (%s), expected %s", #call,                  \
+                      mls_status_name(status_), mls_error_message(), #code);                     \
+        ck_assert_msg(strstr(mls_error_message(), (words)) != NULL,                              \
+                      "%s: the message '%s' lacks '%s'", #call, mls_error_message(), (words));   \
+    } while (0)
+
+/*
+ * An allocator that counts its blocks and can refuse one: the `fail_at`-th call
+ * (from 1) gives NULL; 0 never does. Thread-safe.
+ */
+typedef struct mls_test_heap mls_test_heap;
+mls_test_heap *mls_test_heap_create(void);
+void mls_test_heap_fail_at(mls_test_heap *heap, size_t fail_at);
+size_t mls_test_heap_calls(const mls_test_heap *heap); /* since the last fail_at */
+size_t mls_test_heap_live(const mls_test_heap *heap);  /* blocks not freed */
+void mls_test_heap_free(mls_test_heap *heap);
+
+/* A context on that allocator. */
+mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context);
+
+#endif
