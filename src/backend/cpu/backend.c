@@ -2,6 +2,7 @@
 /* The CPU backend's driver table, and the list of its op families. */
 #include "backend/cpu/cpu.h"
 
+#include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/ops/families.h"
 
 #include "base/error.h"
@@ -25,11 +26,14 @@ static const mls__cpu_op *find_op(const char *domain, const char *type)
 
 static mls_status cpu_open(const mls_plugin_host *host, const char *config, void **ret_self)
 {
-    (void) config;
+    const mls__cpu_kernels *kernels = mls__cpu_kernels_find(config);
+    if (!kernels)
+        return mls__error(MLS_EUNSUPPORTED, "the CPU backend was built without '%s'", config);
     mls__cpu *cpu = host->alloc(host->context, sizeof *cpu);
     if (!cpu)
         return mls__error_nomem(sizeof *cpu);
-    *cpu = (mls__cpu){.host = host, .allocator = &host->context->allocator};
+    *cpu = (mls__cpu){
+        .host = host, .allocator = &host->context->allocator, .kernels = kernels};
     *ret_self = cpu;
     return MLS_OK;
 }

@@ -1,4 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
 	%D%/backend.c %D%/cpu.h \
+	%D%/kernels/list.c %D%/kernels/kernels.h \
 	%D%/ops/families.h
+
+# The kernels are written once over the virtual vector (simd/simd.h) and compiled once
+# an instruction set, each time into a library of their own. -fno-trapping-math changes
+# no result; it lets the compiler vectorise the portable set.
+mls_kernel_sources = \
+	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
+	%D%/kernels/kernels.h \
+	%D%/kernels/reduce.c %D%/kernels/reduce.h \
+	%D%/kernels/table.c \
+	%D%/kernels/unary_ops.h \
+	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/neon.h %D%/simd/portable.h %D%/simd/simd.h
+
+MLS_PORTABLE_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_PORTABLE=1
+MLS_AVX2_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c
+MLS_AVX512_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX512=1 \
+	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+MLS_NEON_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_NEON=1
+
+noinst_LTLIBRARIES += libmls_kernels_portable.la
+libmls_core_la_LIBADD += libmls_kernels_portable.la
+libmls_kernels_portable_la_SOURCES = $(mls_kernel_sources)
+libmls_kernels_portable_la_CFLAGS = $(MLS_PORTABLE_CFLAGS)
+
+if MLS_ARCH_X86_64
+noinst_LTLIBRARIES += libmls_kernels_avx2.la libmls_kernels_avx512.la
+libmls_core_la_LIBADD += libmls_kernels_avx2.la libmls_kernels_avx512.la
+libmls_kernels_avx2_la_SOURCES = $(mls_kernel_sources)
+libmls_kernels_avx2_la_CFLAGS = $(MLS_AVX2_CFLAGS)
+libmls_kernels_avx512_la_SOURCES = $(mls_kernel_sources)
+libmls_kernels_avx512_la_CFLAGS = $(MLS_AVX512_CFLAGS)
+endif
+
+if MLS_ARCH_ARM64
+noinst_LTLIBRARIES += libmls_kernels_neon.la
+libmls_core_la_LIBADD += libmls_kernels_neon.la
+libmls_kernels_neon_la_SOURCES = $(mls_kernel_sources)
+libmls_kernels_neon_la_CFLAGS = $(MLS_NEON_CFLAGS)
+endif

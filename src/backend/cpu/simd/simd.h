@@ -93,16 +93,16 @@
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated as float (not x87)");
 
-#if MLS_SIMD_AVX512
+#if defined(MLS_SIMD_AVX512)
 #define MLS_ISA avx512
 #include "backend/cpu/simd/avx512.h"
-#elif MLS_SIMD_AVX2
+#elif defined(MLS_SIMD_AVX2)
 #define MLS_ISA avx2
 #include "backend/cpu/simd/avx2.h"
-#elif MLS_SIMD_NEON
+#elif defined(MLS_SIMD_NEON)
 #define MLS_ISA neon
 #include "backend/cpu/simd/neon.h"
-#elif MLS_SIMD_PORTABLE
+#elif defined(MLS_SIMD_PORTABLE)
 #define MLS_ISA portable
 #include "backend/cpu/simd/portable.h"
 #else
@@ -110,9 +110,12 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated as flo
 #endif
 
 /* The external names of a file compiled once an instruction set: x becomes mls__x_avx2, ... */
-#define MLS_ISA_PASTE(x, isa)  mls__##x##_##isa
-#define MLS_ISA_EXPAND(x, isa) MLS_ISA_PASTE(x, isa)
-#define MLS_ISA_NAME(x)        MLS_ISA_EXPAND(x, MLS_ISA)
+#define MLS_ISA_PASTE(x, isa)       mls__##x##_##isa
+#define MLS_ISA_EXPAND(x, isa)      MLS_ISA_PASTE(x, isa)
+#define MLS_ISA_NAME(x)             MLS_ISA_EXPAND(x, MLS_ISA)
+#define MLS_ISA_QUOTE(isa)          #isa
+#define MLS_ISA_QUOTE_EXPANDED(isa) MLS_ISA_QUOTE(isa)
+#define MLS_ISA_STRING              MLS_ISA_QUOTE_EXPANDED(MLS_ISA)
 
 /* What follows is the same on every instruction set. */
 

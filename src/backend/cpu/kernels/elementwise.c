@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiled once an instruction set: the runs that elementwise.h declares. */
+#include "backend/cpu/kernels/elementwise.h"
+
+#include "backend/cpu/kernels/unary_ops.h"
+#include "backend/cpu/simd/simd.h"
+
+#include <math.h>
+
+extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
+
+/* How many of the n elements from i on the vector at i holds. */
+MLS_SIMD_FN int lanes_at(int64_t i, int64_t n)
+{
+    return n - i < MLS_LANES ? (int)(n - i) : MLS_LANES;
+}
+
+/* --- unary ----------------------------------------------------------------------------------- */
+
+typedef mls_vf (*unary_op)(mls_vf x, mls_vf a, mls_vf b);
+
+/* `op` is a constant in every caller, so that it is inlined. */
+MLS_SIMD_FN void run_unary(unary_op op, float *y, const float *x, int64_t n, const float *params)
+{
+    const mls_vf a = vf_set1(params != NULL ? params[0] : 0.0f);
+    const mls_vf b = vf_set1(params != NULL ? params[1] : 0.0f);
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vf_store(y + i, op(vf_load(x + i), a, b));
+    if (i < n) {
+        const int rest = (int)(n - i);
+        vf_store_n(y + i, op(vf_load_n(x + i, rest), a, b), rest);
+    }
+}
+
+/* The run of op_NAME, as a function for the table. */
+#define UNARY_RUN(name)                                                                            \
+    static void unary_##name(float *y, const float *x, int64_t n, const float *params)             \
+    {                                                                                              \
+        run_unary(op_##name, y, x, n, params);                                                     \
+    }
+
+UNARY_RUN(neg)
+UNARY_RUN(abs)
+UNARY_RUN(sqrt)
+UNARY_RUN(reciprocal)
+UNARY_RUN(floor)
+UNARY_RUN(ceil)
+UNARY_RUN(round)
+UNARY_RUN(sign)
+UNARY_RUN(relu)
+UNARY_RUN(leaky_relu)
+UNARY_RUN(thresholded_relu)
+UNARY_RUN(clip)
+UNARY_RUN(hard_sigmoid)
+UNARY_RUN(hard_swish)
+UNARY_RUN(softsign)
+
+/* --- binary ---------------------------------------------------------------------------------- */
+
+typedef mls_vf (*binary_op)(mls_vf a, mls_vf b);
+
+MLS_SIMD_FN mls_vf op_prelu(mls_vf a, mls_vf b)
+{
+    return vf_select(vf_lt(a, vf_zero()), vf_mul(a, b), a);
+}
+
+/*
+ * With constant steps (0 or 1) the loop has no branch, and a scalar operand is loaded once, before
+ * y, which may be the same memory, is written.
+ */
+MLS_SIMD_FN void run_binary_steps(binary_op op, float *y, const float *a, int a_step,
+                                  const float *b, int b_step, int64_t n)
+{
+    const mls_vf a0 = vf_set1(*a);
+    const mls_vf b0 = vf_set1(*b);
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vf_store(y + i, op(a_step ? vf_load(a + i) : a0, b_step ? vf_load(b + i) : b0));
+    if (i < n) {
+        const int rest = (int)(n - i);
+        const mls_vf a_rest = a_step ? vf_load_n(a + i, rest) : a0;
+        const mls_vf b_rest = b_step ? vf_load_n(b + i, rest) : b0;
+        vf_store_n(y + i, op(a_rest, b_rest), rest);
+    }
+}
+
+MLS_SIMD_FN void run_binary(binary_op op, float *y, const float *a, int64_t a_step, const float *b,
+                            int64_t b_step, int64_t n)
+{
+    if (n <= 0)
+        return;
+    if (a_step && b_step)
+        run_binary_steps(op, y, a, 1, b, 1, n);
+    else if (a_step)
+        run_binary_steps(op, y, a, 1, b, 0, n);
+    else if (b_step)
+        run_binary_steps(op, y, a, 0, b, 1, n);
+    else
+        run_binary_steps(op, y, a, 0, b, 0, n);
+}
+
+/* The run of OP, as a function for the table. */
+#define BINARY_RUN(name, op)                                                                       \
+    static void binary_##name(float *y, const float *a, int64_t a_step, const float *b,            \
+                              int64_t b_step, int64_t n)                                           \
+    {                                                                                              \
+        run_binary(op, y, a, a_step, b, b_step, n);                                                \
+    }
+
+BINARY_RUN(add, vf_add)
+BINARY_RUN(sub, vf_sub)
+BINARY_RUN(mul, vf_mul)
+BINARY_RUN(div, vf_div)
+BINARY_RUN(min, vf_min_nan)
+BINARY_RUN(max, vf_max_nan)
+BINARY_RUN(prelu, op_prelu)
+
+/* --- comparisons and selection --------------------------------------------------------------- */
+
+typedef mls_vm (*compare_op)(mls_vf a, mls_vf b);
+
+MLS_SIMD_FN void run_compare_steps(compare_op op, uint8_t *y, const float *a, int a_step,
+                                   const float *b, int b_step, int64_t n)
+{
+    const mls_vf a0 = vf_set1(*a);
+    const mls_vf b0 = vf_set1(*b);
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vm_store_bool(y + i, op(a_step ? vf_load(a + i) : a0, b_step ? vf_load(b + i) : b0));
+    if (i < n) {
+        const int rest = (int)(n - i);
+        const mls_vf a_rest = a_step ? vf_load_n(a + i, rest) : a0;
+        const mls_vf b_rest = b_step ? vf_load_n(b + i, rest) : b0;
+        vm_store_bool_n(y + i, op(a_rest, b_rest), rest);
+    }
+}
+
+MLS_SIMD_FN void run_compare(compare_op op, uint8_t *y, const float *a, int64_t a_step,
+                             const float *b, int64_t b_step, int64_t n)
+{
+    if (n <= 0)
+        return;
+    if (a_step && b_step)
+        run_compare_steps(op, y, a, 1, b, 1, n);
+    else if (a_step)
+        run_compare_steps(op, y, a, 1, b, 0, n);
+    else if (b_step)
+        run_compare_steps(op, y, a, 0, b, 1, n);
+    else
+        run_compare_steps(op, y, a, 0, b, 0, n);
+}
+
+#define COMPARE_RUN(name, op)                                                                      \
+    static void compare_##name(uint8_t *y, const float *a, int64_t a_step, const float *b,         \
+                               int64_t b_step, int64_t n)                                          \
+    {                                                                                              \
+        run_compare(op, y, a, a_step, b, b_step, n);                                               \
+    }
+
+COMPARE_RUN(equal, vf_eq)
+COMPARE_RUN(less, vf_lt)
+COMPARE_RUN(less_equal, vf_le)
+COMPARE_RUN(greater, vf_gt)
+COMPARE_RUN(greater_equal, vf_ge)
+
+static void is_nan(uint8_t *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vm_store_bool_n(y + i, vf_isnan(vf_load_n(x + i, lanes)), lanes);
+    }
+}
+
+static void is_inf(uint8_t *y, const float *x, int64_t n, int positive, int negative)
+{
+    /* A NaN equals nothing: it stands for an infinity that was not asked for. */
+    const mls_vf above = vf_set1(positive ? INFINITY : NAN);
+    const mls_vf below = vf_set1(negative ? -INFINITY : NAN);
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        const mls_vf v = vf_load_n(x + i, lanes);
+        vm_store_bool_n(y + i, vm_or(vf_eq(v, above), vf_eq(v, below)), lanes);
+    }
+}
+
+static void where(float *y, const uint8_t *condition, int64_t condition_step, const float *a,
+                  int64_t a_step, const float *b, int64_t b_step, int64_t n)
+{
+    if (n <= 0)
+        return;
+    const mls_vm c0 = vm_first(*condition ? MLS_LANES : 0);
+    const mls_vf a0 = vf_set1(*a);
+    const mls_vf b0 = vf_set1(*b);
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        const mls_vm c = condition_step ? vm_load_bool_n(condition + i, lanes) : c0;
+        const mls_vf x = a_step ? vf_load_n(a + i, lanes) : a0;
+        vf_store_n(y + i, vf_select(c, x, b_step ? vf_load_n(b + i, lanes) : b0), lanes);
+    }
+}
+
+/* --- 16-bit floats --------------------------------------------------------------------------- */
+
+static void f16_to_f32(float *y, const uint16_t *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vf_store(y + i, vf_load_f16(x + i));
+    if (i < n)
+        vf_store_n(y + i, vf_load_f16_n(x + i, (int)(n - i)), (int)(n - i));
+}
+
+static void f32_to_f16(uint16_t *y, const float *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vf_store_f16(y + i, vf_load(x + i));
+    if (i < n)
+        vf_store_f16_n(y + i, vf_load_n(x + i, (int)(n - i)), (int)(n - i));
+}
+
+static void bf16_to_f32(float *y, const uint16_t *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vf_store(y + i, vf_load_bf16(x + i));
+    if (i < n)
+        vf_store_n(y + i, vf_load_bf16_n(x + i, (int)(n - i)), (int)(n - i));
+}
+
+static void f32_to_bf16(uint16_t *y, const float *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vf_store_bf16(y + i, vf_load(x + i));
+    if (i < n)
+        vf_store_bf16_n(y + i, vf_load_n(x + i, (int)(n - i)), (int)(n - i));
+}
+
+const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
+    .unary =
+        {
+            [MLS__UNARY_NEG] = unary_neg,
+            [MLS__UNARY_ABS] = unary_abs,
+            [MLS__UNARY_SQRT] = unary_sqrt,
+            [MLS__UNARY_RECIPROCAL] = unary_reciprocal,
+            [MLS__UNARY_FLOOR] = unary_floor,
+            [MLS__UNARY_CEIL] = unary_ceil,
+            [MLS__UNARY_ROUND] = unary_round,
+            [MLS__UNARY_SIGN] = unary_sign,
+            [MLS__UNARY_RELU] = unary_relu,
+            [MLS__UNARY_LEAKY_RELU] = unary_leaky_relu,
+            [MLS__UNARY_THRESHOLDED_RELU] = unary_thresholded_relu,
+            [MLS__UNARY_CLIP] = unary_clip,
+            [MLS__UNARY_HARD_SIGMOID] = unary_hard_sigmoid,
+            [MLS__UNARY_HARD_SWISH] = unary_hard_swish,
+            [MLS__UNARY_SOFTSIGN] = unary_softsign,
+        },
+    .binary =
+        {
+            [MLS__BINARY_ADD] = binary_add,
+            [MLS__BINARY_SUB] = binary_sub,
+            [MLS__BINARY_MUL] = binary_mul,
+            [MLS__BINARY_DIV] = binary_div,
+            [MLS__BINARY_MIN] = binary_min,
+            [MLS__BINARY_MAX] = binary_max,
+            [MLS__BINARY_PRELU] = binary_prelu,
+        },
+    .compare =
+        {
+            [MLS__COMPARE_EQUAL] = compare_equal,
+            [MLS__COMPARE_LESS] = compare_less,
+            [MLS__COMPARE_LESS_EQUAL] = compare_less_equal,
+            [MLS__COMPARE_GREATER] = compare_greater,
+            [MLS__COMPARE_GREATER_EQUAL] = compare_greater_equal,
+        },
+    .is_nan = is_nan,
+    .is_inf = is_inf,
+    .where = where,
+    .f16_to_f32 = f16_to_f32,
+    .f32_to_f16 = f32_to_f16,
+    .bf16_to_f32 = bf16_to_f32,
+    .f32_to_bf16 = f32_to_bf16,
+};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernels of one instruction set as a table of tables. The files beside this one are compiled
+ * once for each instruction set; table.c assembles the set's table. All tables give equal bytes.
+ */
+#ifndef MLS_BACKEND_CPU_KERNELS_KERNELS_H
+#define MLS_BACKEND_CPU_KERNELS_KERNELS_H
+
+#include "backend/cpu/kernels/elementwise.h"
+#include "backend/cpu/kernels/reduce.h"
+
+typedef struct mls__cpu_kernels {
+    const char *isa; /* as base/isa.h names it */
+    const mls__elementwise_kernels *elementwise;
+    const mls__reduce_kernels *reduce;
+} mls__cpu_kernels;
+
+extern const mls__cpu_kernels mls__cpu_kernels_portable;
+#if defined(__x86_64__)
+extern const mls__cpu_kernels mls__cpu_kernels_avx2;
+extern const mls__cpu_kernels mls__cpu_kernels_avx512;
+#elif defined(__aarch64__)
+extern const mls__cpu_kernels mls__cpu_kernels_neon;
+#endif
+
+/*
+ * The table for an instruction set by name, NULL where there is none. Whether the machine can run
+ * it is for base/isa.h to say.
+ */
+const mls__cpu_kernels *mls__cpu_kernels_find(const char *isa);
+
+/* The index-th table in this build, NULL past the last: for tests that compare all of them. */
+const mls__cpu_kernels *mls__cpu_kernels_at(int index);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiled once an instruction set: the set's table of kernels. */
+#include "backend/cpu/kernels/kernels.h"
+
+#include "backend/cpu/simd/simd.h"
+
+extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
+extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
+
+const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
+    .isa = MLS_ISA_STRING,
+    .elementwise = &MLS_ISA_NAME(elementwise),
+    .reduce = &MLS_ISA_NAME(reduce),
+};
