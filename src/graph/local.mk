@@ -1,3 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
+	%D%/graph.c %D%/graph.h \
+	%D%/model.c %D%/model.h \
+	%D%/model_info.c \
+	%D%/sort.c \
+	%D%/weights.c %D%/weights.h \
+	%D%/passes/passes.c %D%/passes/passes.h \
+	%D%/passes/dead_code.c \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h

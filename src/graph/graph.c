@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Building and copying graphs; sort.c orders them. */
+#include "graph/graph.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+void mls__graph_init(mls__graph *graph, const mls__allocator *allocator, uint64_t *next_id)
+{
+    graph->allocator = allocator;
+    graph->next_id = next_id;
+    mls__arena_init(&graph->arena, allocator);
+    mls__vec_init(&graph->values, allocator, sizeof(mls__value));
+    mls__vec_init(&graph->nodes, allocator, sizeof(mls__node));
+    mls__vec_init(&graph->inputs, allocator, sizeof(uint32_t));
+    mls__vec_init(&graph->outputs, allocator, sizeof(uint32_t));
+}
+
+void mls__graph_clear(mls__graph *graph)
+{
+    mls__vec_clear(&graph->outputs);
+    mls__vec_clear(&graph->inputs);
+    mls__vec_clear(&graph->nodes);
+    mls__vec_clear(&graph->values);
+    mls__arena_clear(&graph->arena);
+}
+
+mls__value *mls__graph_value(const mls__graph *graph, uint32_t index)
+{
+    return mls__vec_at(&graph->values, index);
+}
+
+mls__node *mls__graph_node(const mls__graph *graph, size_t index)
+{
+    return mls__vec_at(&graph->nodes, index);
+}
+
+uint32_t mls__graph_input(const mls__graph *graph, size_t index)
+{
+    return *(const uint32_t *) mls__vec_at(&graph->inputs, index);
+}
+
+uint32_t mls__graph_output(const mls__graph *graph, size_t index)
+{
+    return *(const uint32_t *) mls__vec_at(&graph->outputs, index);
+}
+
+mls_status mls__graph_add_value(mls__graph *graph, const char *name, uint32_t *ret_value)
+{
+    if (graph->values.count >= MLS__NO_VALUE)
+        return mls__error(MLS_ELIMIT, "a graph has at most %u values", MLS__NO_VALUE - 1);
+    const char *copy = mls__arena_string(&graph->arena, name);
+    mls__value *value = copy ? mls__vec_push(&graph->values) : NULL;
+    if (!value)
+        return mls__error_nomem(sizeof *value);
+    value->name = copy;
+    value->rank = -1;
+    *ret_value = (uint32_t) (graph->values.count - 1);
+    return MLS_OK;
+}
+
+void mls__graph_set_constant(mls__graph *graph, uint32_t index, const mls_tensor *tensor)
+{
+    mls__value *value = mls__graph_value(graph, index);
+    value->constant = tensor;
+    value->weight_id = ++*graph->next_id;
+    value->dtype = mls_tensor_dtype(tensor);
+    value->rank = mls_tensor_rank(tensor);
+    value->dims = mls_tensor_dims(tensor);
+}
+
+static uint32_t *no_values(mls__arena *arena, size_t count)
+{
+    uint32_t *values = mls__arena_array(arena, count, sizeof *values);
+    if (values && count)
+        memset(values, 0xff, count * sizeof *values);
+    return values;
+}
+
+mls_status mls__graph_add_node(mls__graph *graph, const char *domain, const char *type,
+                               size_t input_count, size_t output_count, mls__node **ret_node)
+{
+    uint32_t *inputs = no_values(&graph->arena, input_count);
+    uint32_t *outputs = no_values(&graph->arena, output_count);
+    mls__node *node = inputs && outputs ? mls__vec_push(&graph->nodes) : NULL;
+    if (!node)
+        return mls__error_nomem(sizeof *node);
+    *node = (mls__node){
+        .name = "",
+        .domain = domain,
+        .type = type,
+        .id = ++*graph->next_id,
+        .schema = mls__op_schema_find(domain, type),
+        .inputs = inputs,
+        .input_count = input_count,
+        .outputs = outputs,
+        .output_count = output_count,
+    };
+    *ret_node = node;
+    return MLS_OK;
+}
+
+static mls_status push_index(mls__vec *vec, uint32_t value)
+{
+    uint32_t *slot = mls__vec_push(vec);
+    if (!slot)
+        return mls__error_nomem(sizeof *slot);
+    *slot = value;
+    return MLS_OK;
+}
+
+mls_status mls__graph_add_input(mls__graph *graph, uint32_t value)
+{
+    return push_index(&graph->inputs, value);
+}
+
+mls_status mls__graph_add_output(mls__graph *graph, uint32_t value)
+{
+    return push_index(&graph->outputs, value);
+}
+
+static bool copy_vec(const mls__vec *source, mls__vec *target)
+{
+    for (size_t i = 0; i < source->count; i++) {
+        void *slot = mls__vec_push(target);
+        if (!slot)
+            return false;
+        memcpy(slot, mls__vec_at(source, i), source->element_size);
+    }
+    return true;
+}
+
+static uint32_t *copy_indices(mls__arena *arena, const uint32_t *indices, size_t count)
+{
+    uint32_t *copy = mls__arena_array(arena, count, sizeof *copy);
+    if (copy && count)
+        memcpy(copy, indices, count * sizeof *copy);
+    return copy;
+}
+
+static bool copy_graph(const mls__graph *source, mls__graph *graph)
+{
+    if (!copy_vec(&source->values, &graph->values) || !copy_vec(&source->nodes, &graph->nodes) ||
+        !copy_vec(&source->inputs, &graph->inputs) || !copy_vec(&source->outputs, &graph->outputs))
+        return false;
+    for (size_t i = 0; i < graph->nodes.count; i++) {
+        mls__node *node = mls__graph_node(graph, i);
+        node->inputs = copy_indices(&graph->arena, node->inputs, node->input_count);
+        node->outputs = copy_indices(&graph->arena, node->outputs, node->output_count);
+        if (!node->inputs || !node->outputs)
+            return false;
+    }
+    return true;
+}
+
+mls_status mls__graph_clone(const mls__graph *source, mls__graph *graph)
+{
+    mls__graph_init(graph, source->allocator, source->next_id);
+    if (copy_graph(source, graph))
+        return MLS_OK;
+    mls__graph_clear(graph);
+    return mls__error(MLS_ENOMEM, "out of memory while copying a graph of %zu nodes",
+                      source->nodes.count);
+}
+
+mls_status mls__graph_count_uses(const mls__graph *graph, uint32_t **ret_uses)
+{
+    uint32_t *uses = mls__alloc_array(graph->allocator, graph->values.count, sizeof *uses);
+    if (!uses)
+        return mls__error_nomem(graph->values.count * sizeof *uses);
+    for (size_t i = 0; i < graph->nodes.count; i++) {
+        const mls__node *node = mls__graph_node(graph, i);
+        for (size_t k = 0; k < node->input_count && !node->is_dead; k++)
+            if (node->inputs[k] != MLS__NO_VALUE)
+                uses[node->inputs[k]]++;
+    }
+    for (size_t i = 0; i < graph->outputs.count; i++)
+        uses[mls__graph_output(graph, i)]++;
+    *ret_uses = uses;
+    return MLS_OK;
+}

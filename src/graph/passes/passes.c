@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of passes. */
+#include "graph/passes/passes.h"
+
+static const mls__pass_fn passes[] = {
+    mls__pass_dead_code,
+};
+
+mls_status mls__passes_run(mls__graph *graph)
+{
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
+        bool changed = false;
+        mls_status status = passes[i](graph, &changed);
+        if (!status && changed)
+            status = mls__graph_sort(graph);
+        if (status)
+            return status;
+    }
+    return MLS_OK;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Passes rewrite a graph into one that runs faster and gives the same results: the
+ * same bytes, unless the pass says otherwise. One file a pass; passes.c lists them in
+ * the order in which they run. A pass marks nodes dead and adds nodes at the end; the
+ * graph is sorted again after each.
+ */
+#ifndef MLS_GRAPH_PASSES_PASSES_H
+#define MLS_GRAPH_PASSES_PASSES_H
+
+#include "graph/graph.h"
+
+/* Rewrites `graph`; *ret_changed tells whether anything did. Errors: MLS_ENOMEM. */
+typedef mls_status (*mls__pass_fn)(mls__graph *graph, bool *ret_changed);
+
+mls_status mls__pass_dead_code(mls__graph *graph, bool *ret_changed);
+
+/* Runs them all. */
+mls_status mls__passes_run(mls__graph *graph);
+
+#endif
