@@ -63,11 +63,17 @@ static void heap_release(void *user, void *block)
     free(block);
 }
 
-mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context)
+mls_context_options mls_test_heap_options(mls_test_heap *heap)
 {
     mls_context_options options = MLS_CONTEXT_OPTIONS_INIT;
     options.alloc = heap_alloc;
     options.free = heap_release;
     options.alloc_user = heap;
+    return options;
+}
+
+mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context)
+{
+    const mls_context_options options = mls_test_heap_options(heap);
     return mls_context_create(&options, ret_context);
 }

@@ -39,7 +39,8 @@ size_t mls_test_heap_calls(const mls_test_heap *heap); /* since the last fail_at
 size_t mls_test_heap_live(const mls_test_heap *heap);  /* blocks not freed */
 void mls_test_heap_free(mls_test_heap *heap);
 
-/* A context on that allocator. */
+/* Options for a context on that allocator, and such a context. */
+mls_context_options mls_test_heap_options(mls_test_heap *heap);
 mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context);
 
 #endif
