@@ -1,7 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-
 # What the tests of op families share.
 check_LTLIBRARIES += libmls_test_ops.la
 libmls_test_ops_la_SOURCES = %D%/op_harness.c %D%/op_harness.h
 libmls_test_ops_la_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 MLS_OP_TEST_LIBS = libmls_test_ops.la $(MLS_TEST_LIBS)
+
+# The vector's primitives as functions, compiled once an instruction set.
+check_LTLIBRARIES += libsimd_ops_portable.la
+libsimd_ops_portable_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
+libsimd_ops_portable_la_CFLAGS = $(MLS_PORTABLE_CFLAGS)
+MLS_SIMD_OPS = libsimd_ops_portable.la
+if MLS_ARCH_X86_64
+check_LTLIBRARIES += libsimd_ops_avx2.la libsimd_ops_avx512.la
+libsimd_ops_avx2_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
+libsimd_ops_avx2_la_CFLAGS = $(MLS_AVX2_CFLAGS)
+libsimd_ops_avx512_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
+libsimd_ops_avx512_la_CFLAGS = $(MLS_AVX512_CFLAGS)
+MLS_SIMD_OPS += libsimd_ops_avx2.la libsimd_ops_avx512.la
+endif
+if MLS_ARCH_ARM64
+check_LTLIBRARIES += libsimd_ops_neon.la
+libsimd_ops_neon_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
+libsimd_ops_neon_la_CFLAGS = $(MLS_NEON_CFLAGS)
+MLS_SIMD_OPS += libsimd_ops_neon.la
+endif
+
+check_PROGRAMS += %D%/test_simd
+TESTS += %D%/test_simd
+%C%_test_simd_SOURCES = %D%/test_simd.c %D%/cpu_test.h
+%C%_test_simd_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_simd_LDADD = $(MLS_SIMD_OPS) $(MLS_TEST_LIBS)
