@@ -46,13 +46,26 @@ bool mls__cond_wait_until(mls__cond *cond, pthread_mutex_t *mutex, uint64_t dead
     return pthread_cond_timedwait(&cond->cond, mutex, &until) != ETIMEDOUT;
 }
 
+/*
+ * The host's signals are the host's, so a thread of ours blocks them. Not those that
+ * the thread itself causes: blocked, they would end the process past the host's crash
+ * handler. Nor SIGPROF, by which profilers see the thread.
+ */
+static void host_signals(sigset_t *ret_set)
+{
+    static const int ours[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPROF, SIGSEGV, SIGSYS, SIGTRAP};
+    sigfillset(ret_set);
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        sigdelset(ret_set, ours[i]);
+}
+
 mls_status mls__thread_create(pthread_t *ret_thread, const char *name, void *(*body)(void *),
                               void *arg)
 {
-    /* The host's signals are the host's: a new thread inherits the mask set here. */
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
+    /* A new thread inherits the mask of the one that makes it. */
+    sigset_t blocked, old;
+    host_signals(&blocked);
+    pthread_sigmask(SIG_SETMASK, &blocked, &old);
     const int failed = pthread_create(ret_thread, NULL, body, arg);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (failed)

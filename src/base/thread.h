@@ -27,7 +27,7 @@ void mls__cond_destroy(mls__cond *cond);
  */
 bool mls__cond_wait_until(mls__cond *cond, pthread_mutex_t *mutex, uint64_t deadline_ns);
 
-/* `name` (at most 15 bytes) is what tools such as top show. All signals are blocked in it. */
+/* `name` (at most 15 bytes) is what tools such as top show. The host's signals are blocked. */
 mls_status mls__thread_create(pthread_t *ret_thread, const char *name, void *(*body)(void *),
                               void *arg);
 
