@@ -20,7 +20,10 @@ static bool grow(mls__vec *vec)
     size_t capacity = 8;
     if (vec->capacity && !mls__mul_size(vec->capacity, 2, &capacity))
         return false;
-    void *data = mls__alloc_array(vec->allocator, capacity, vec->element_size);
+    size_t bytes;
+    if (!mls__mul_size(capacity, vec->element_size, &bytes))
+        return false;
+    void *data = mls__alloc(vec->allocator, bytes);
     if (!data)
         return false;
     if (vec->count)
@@ -35,7 +38,7 @@ void *mls__vec_push(mls__vec *vec)
 {
     if (vec->count == vec->capacity && !grow(vec))
         return NULL;
-    return mls__vec_at(vec, vec->count++);
+    return memset(mls__vec_at(vec, vec->count++), 0, vec->element_size);
 }
 
 void *mls__vec_at(const mls__vec *vec, size_t index)

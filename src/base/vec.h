@@ -7,7 +7,7 @@
 
 typedef struct mls__vec {
     const mls__allocator *allocator;
-    void *data; /* count elements; moves when it grows */
+    void *data; /* count elements; moves when it grows. To drop the last ones, lower count. */
     size_t count, capacity, element_size;
 } mls__vec;
 
