@@ -5,6 +5,10 @@
  * Every function that can fail returns an mls_status: MLS_OK or one of the
  * negative codes below, whose values never change. The message that belongs to
  * the code is kept for each thread until that thread's next failing call.
+ *
+ * NULL where an object, array or result is required is MLS_EINVAL from a function
+ * that returns a status; a function that returns a value gives 0 or NULL for it.
+ * Functions that free accept NULL.
  */
 #ifndef MLSCALE_STATUS_H
 #define MLSCALE_STATUS_H

@@ -17,9 +17,9 @@ const char *mls_error_message(void)
 mls_status mls__error_v(mls_status status, const char *format, va_list args)
 {
     /* Arguments may point into the message itself, so it is composed beside it. */
-    char text[MESSAGE_BYTES];
+    char text[MESSAGE_BYTES] = "";
     vsnprintf(text, sizeof text, format, args);
-    memcpy(message, text, sizeof text);
+    memcpy(message, text, strlen(text) + 1);
     return status;
 }
 
@@ -45,6 +45,11 @@ mls_status mls__error_os(int os_error, const char *format, ...)
 mls_status mls__error_nomem(size_t size_bytes)
 {
     return mls__error(MLS_ENOMEM, "out of memory: the allocator refused %zu bytes", size_bytes);
+}
+
+mls_status mls__error_null(const char *function, const char *arguments)
+{
+    return mls__error(MLS_EINVAL, "%s: %s must not be NULL", function, arguments);
 }
 
 mls_status mls__error_at(mls_status status, const char *format, ...)

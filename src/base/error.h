@@ -21,6 +21,12 @@ mls_status mls__error_os(int os_error, const char *format, ...)
 mls_status mls__error_nomem(size_t size_bytes);
 
 /*
+ * MLS_EINVAL for a public function that got NULL where it must not; `function` is
+ * its __func__, `arguments` the ones that it checks: "context and ret_tensor".
+ */
+mls_status mls__error_null(const char *function, const char *arguments);
+
+/*
  * Puts where it happened in front of the message that is set, and returns
  * `status`: mls__error_at(status, "node '%s'", name) gives "node 'x': ...".
  */
