@@ -43,12 +43,21 @@ static const struct {
 
 #define SET_COUNT (sizeof sets / sizeof sets[0])
 
+static bool is_supported(size_t set)
+{
+#if defined(__x86_64__)
+    /* A host may make a context from a constructor, before libgcc's own has run. */
+    __builtin_cpu_init();
+#endif
+    return sets[set].is_supported();
+}
+
 static void list_supported(char *text, size_t size)
 {
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < SET_COUNT && used < size; i++)
-        if (sets[i].is_supported())
+        if (is_supported(i))
             used += (size_t) snprintf(text + used, size - used, "%s%s", used ? ", " : "",
                                       sets[i].name);
 }
@@ -57,7 +66,7 @@ bool mls__isa_is_supported(const char *name)
 {
     for (size_t i = 0; i < SET_COUNT; i++)
         if (strcmp(sets[i].name, name) == 0)
-            return sets[i].is_supported();
+            return is_supported(i);
     return false;
 }
 
@@ -68,14 +77,15 @@ static mls_status select_named(const char *name, const char **ret_isa)
     for (size_t i = 0; i < SET_COUNT; i++) {
         if (strcmp(sets[i].name, name) != 0)
             continue;
-        if (!sets[i].is_supported())
+        if (!is_supported(i))
             return mls__error(MLS_EUNSUPPORTED,
                               "this machine lacks the instruction set '%s'; it has: %s", name,
                               supported);
         *ret_isa = sets[i].name;
         return MLS_OK;
     }
-    return mls__error(MLS_EINVAL, "'%.32s' is no instruction set (MLS_ISA); this machine has: %s",
+    return mls__error(MLS_EINVAL, "'%.32s' is no instruction set (option isa, environment MLS_ISA); this "
+                      "machine has: %s",
                       name, supported);
 }
 
@@ -86,7 +96,7 @@ mls_status mls__isa_select(const char *name, const char **ret_isa)
     if (name && name[0])
         return select_named(name, ret_isa);
     for (size_t i = 0; i < SET_COUNT; i++)
-        if (sets[i].is_supported())
+        if (is_supported(i))
             *ret_isa = sets[i].name;
     return MLS_OK;
 }
