@@ -7,7 +7,7 @@
 
 typedef struct mls__arena_chunk mls__arena_chunk;
 
-/* Owned by one thread at a time. Zero the struct but for `allocator` to begin. */
+/* Owned by one thread at a time. */
 typedef struct mls__arena {
     const mls__allocator *allocator;
     mls__arena_chunk *chunks;

@@ -7,7 +7,10 @@
 
 #include <stddef.h>
 
-/* A file mapped read-only and privately. */
+/*
+ * A file mapped read-only and privately. As with every mapping, a file that somebody
+ * cuts short meanwhile ends the process: replace models by rename(), never in place.
+ */
 typedef struct mls__file_map {
     void *data; /* NULL for an empty file */
     size_t size;

@@ -7,7 +7,7 @@
 
 typedef struct mls__map_slot mls__map_slot;
 
-/* Keys are borrowed: they must live as long as the map. */
+/* Keys are borrowed, never NULL, and must live as long as the map. */
 typedef struct mls__map {
     const mls__allocator *allocator;
     mls__map_slot *slots;

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -21,6 +22,29 @@ static void *fail_elsewhere(void *arg)
     mls__error(MLS_EIO, "elsewhere");
     return arg;
 }
+
+START_TEST(null_names_function_and_arguments)
+{
+    ck_assert_int_eq(mls__error_null("mls_tensor_copy", "tensor and ret_tensor"), MLS_EINVAL);
+    ck_assert_str_eq(mls_error_message(),
+                     "mls_tensor_copy: tensor and ret_tensor must not be NULL");
+}
+END_TEST
+
+START_TEST(system_error_keeps_its_words)
+{
+    ck_assert_int_eq(mls__error_os(ENOENT, "cannot open '%s'", "x"), MLS_EIO);
+    ck_assert_str_eq(mls_error_message(), "cannot open 'x': No such file or directory");
+}
+END_TEST
+
+START_TEST(message_may_be_its_own_argument)
+{
+    mls__error(MLS_EINVAL, "inner");
+    mls__error(MLS_EINVAL, "outer (%s)", mls_error_message());
+    ck_assert_str_eq(mls_error_message(), "outer (inner)");
+}
+END_TEST
 
 START_TEST(message_is_of_its_thread)
 {
@@ -47,6 +71,9 @@ START_TEST(names_are_constants)
     ck_assert_str_eq(mls_status_name(MLS_OK), "MLS_OK");
     ck_assert_str_eq(mls_status_name(MLS_EINTERNAL), "MLS_EINTERNAL");
     ck_assert_str_eq(mls_status_name((mls_status) 17), "MLS_E?");
+    for (int s = MLS_EINTERNAL; s <= MLS_OK; s++)
+        ck_assert_str_ne(mls_status_name((mls_status) s), "MLS_E?");
+    ck_assert_str_eq(mls_status_name((mls_status) (MLS_EINTERNAL - 1)), "MLS_E?");
 }
 END_TEST
 
@@ -55,6 +82,9 @@ int main(void)
     Suite *suite = suite_create("base/error");
     TCase *tests = tcase_create("error");
     tcase_add_test(tests, message_and_code_agree);
+    tcase_add_test(tests, null_names_function_and_arguments);
+    tcase_add_test(tests, system_error_keeps_its_words);
+    tcase_add_test(tests, message_may_be_its_own_argument);
     tcase_add_test(tests, message_is_of_its_thread);
     tcase_add_test(tests, long_message_is_cut);
     tcase_add_test(tests, names_are_constants);

@@ -77,3 +77,43 @@ mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context)
     const mls_context_options options = mls_test_heap_options(heap);
     return mls_context_create(&options, ret_context);
 }
+
+void mls_test_each_allocation(mls_status (*body)(mls_context *context, void *arg), void *arg)
+{
+    mls_test_heap *heap = mls_test_heap_create();
+    mls_context *context;
+    ck_assert_ptr_nonnull(heap);
+    ck_assert_ok(mls_test_heap_context(heap, &context));
+    const size_t before = mls_test_heap_live(heap);
+    for (size_t n = 1;; n++) {
+        mls_test_heap_fail_at(heap, n);
+        const mls_status status = body(context, arg);
+        const int was_refused = mls_test_heap_calls(heap) >= n;
+        mls_test_heap_fail_at(heap, 0);
+        ck_assert_msg(mls_test_heap_live(heap) == before, "allocation %zu refused: leaks", n);
+        ck_assert_msg(status == (was_refused ? MLS_ENOMEM : MLS_OK),
+                      "allocation %zu refused: got %s (%s)", n, mls_status_name(status),
+                      mls_error_message());
+        if (!was_refused) {
+            ck_assert_msg(n > 1, "nothing was allocated: there is nothing to test");
+            break;
+        }
+    }
+    mls_context_free(context);
+    ck_assert_uint_eq(mls_test_heap_live(heap), 0);
+    mls_test_heap_free(heap);
+}
+
+uint64_t mls_test_random(uint64_t *state)
+{
+    /* splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+size_t mls_test_random_below(uint64_t *state, size_t count)
+{
+    return (size_t) (mls_test_random(state) % count);
+}

@@ -43,4 +43,17 @@ void mls_test_heap_free(mls_test_heap *heap);
 mls_context_options mls_test_heap_options(mls_test_heap *heap);
 mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context);
 
+/*
+ * Calls body(context, arg) again and again, with its first allocation refused, then
+ * its second, and so on until it runs without one refused. Each time but the last it
+ * must give MLS_ENOMEM, the last time MLS_OK, and it must leave no block behind: it
+ * frees what it made.
+ */
+void mls_test_each_allocation(mls_status (*body)(mls_context *context, void *arg), void *arg);
+
+/* The next number of a sequence that `state`, the seed, decides: the same on every machine. */
+uint64_t mls_test_random(uint64_t *state);
+/* One of 0 to count - 1. */
+size_t mls_test_random_below(uint64_t *state, size_t count);
+
 #endif
