@@ -8,9 +8,13 @@ nouns_HEADERS = \
 	%D%/mlscale/context.h \
 	%D%/mlscale/tensor.h \
 	%D%/mlscale/model.h \
-	%D%/mlscale/session.h
+	%D%/mlscale/session.h \
+	%D%/mlscale/job.h \
+	%D%/mlscale/queue.h \
+	%D%/mlscale/worker.h
 
 extdir = $(includedir)/mlscale/ext
 ext_HEADERS = \
 	%D%/mlscale/ext/plugin.h \
-	%D%/mlscale/ext/backend.h
+	%D%/mlscale/ext/backend.h \
+	%D%/mlscale/ext/queue_driver.h

@@ -8,5 +8,8 @@
 #include <mlscale/tensor.h>
 #include <mlscale/model.h>
 #include <mlscale/session.h>
+#include <mlscale/job.h>
+#include <mlscale/queue.h>
+#include <mlscale/worker.h>
 
 #endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queue drivers: where jobs are stored.
+ *
+ * A driver stores jobs and moves them between states; it decides nothing. The
+ * library checks what is submitted, works out what follows a failure (another
+ * attempt and when, or death), and gives the driver the state machine as a
+ * function, next_state(); whatever it refuses must not happen. What a driver owes:
+ *
+ * - Every operation is atomic: a submit of several jobs, or the ends of a batch,
+ *   take effect together or not at all.
+ * - A claim adds one to the job's epoch. An end is accepted only from the epoch of
+ *   the present claim while the job is running; else it is MLS_ESTALE.
+ * - Claims take the highest priority first, then the longest ready.
+ * - Jobs that a claim or a snapshot (mls_queue_job) shows stay as shown, memory and
+ *   all, until drop().
+ * - Operations may be called from any thread. Those that wait sleep; a claim spins
+ *   first when it is told to. Times "until_ns" are of the monotonic clock: 0 does
+ *   not wait, UINT64_MAX waits forever.
+ * - No operation is called in a child of fork(), close included: the library
+ *   refuses before, and forgets the instance there.
+ *
+ * Elements of arrays are given by pointer, so that their structs can grow at the
+ * end: `size` says what the other side was compiled with.
+ */
+#ifndef MLSCALE_EXT_QUEUE_DRIVER_H
+#define MLSCALE_EXT_QUEUE_DRIVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mlscale/ext/plugin.h>
+#include <mlscale/job.h>
+#include <mlscale/queue.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What can happen to a job. */
+#define MLS_JOB_ON_DUE      1  /* run_at or the pause before a retry came */
+#define MLS_JOB_ON_UNBLOCK  2  /* the jobs that it depends on have ended */
+#define MLS_JOB_ON_CLAIM    3
+#define MLS_JOB_ON_SUCCEED  4  /* the claim's end: with a result */
+#define MLS_JOB_ON_RETRY    5  /* the claim's end: failed, run again at run_at */
+#define MLS_JOB_ON_BURY     6  /* the claim's end: failed for good */
+#define MLS_JOB_ON_STOP     7  /* the claim's end: as its cancellation asked */
+#define MLS_JOB_ON_RELEASE  8  /* the claim's end: given back */
+#define MLS_JOB_ON_LOSE     9  /* the claimer died */
+#define MLS_JOB_ON_CANCEL   10 /* a request; a running job goes on running, marked */
+#define MLS_JOB_ON_EXPIRE   11 /* the deadline; a running job goes on running, marked */
+#define MLS_JOB_ON_REQUEUE  12
+#define MLS_JOB_ON_FORGET   13 /* the end of retention, or a request */
+#define MLS_JOB_EVENTS      14 /* one past the last */
+
+/* What next_state() gives besides MLS_JOB_*. */
+#define MLS_JOB_GONE    0    /* the record is dropped */
+#define MLS_JOB_REFUSED (-1) /* must not happen in this state */
+
+/* What the library lends to a queue driver, besides mls_plugin_host. */
+typedef struct mls_queue_host {
+    size_t size;
+    /* The state after `event` (MLS_JOB_ON_*) in `state`: the one table. */
+    int32_t (*next_state)(int32_t state, int32_t event);
+    /* Retention of jobs that carry MLS_RETENTION_DEFAULT, resolved: never negative. */
+    int64_t retention_ms;
+} mls_queue_host;
+
+/*
+ * A job as a driver shows it. The library sets size, info and info->size; the
+ * driver fills *info, whose pointers are good until drop(), and hold.
+ */
+typedef struct mls_queue_job {
+    size_t size;
+    void *hold; /* the driver's; for finish(), signals(), progress() and drop() */
+    mls_job_info *info;
+} mls_queue_job;
+
+/* Memory on its way to the driver. `release` gives it back; NULL: static, or none. */
+typedef struct mls_queue_bytes {
+    void *data;
+    size_t size_bytes;
+    mls_bytes_free_fn release;
+    void *user;
+} mls_queue_bytes; /* never grows */
+
+/*
+ * A checked submit: options that the capabilities allow, strings never NULL and
+ * within limits, retention resolved. `state` is where the job starts: scheduled,
+ * blocked or ready.
+ */
+typedef struct mls_queue_item {
+    size_t size;
+    const mls_job_options *options;
+    int32_t state;
+    int32_t reserved;
+    int64_t due_ms; /* wall clock, for MLS_JOB_SCHEDULED: run_at and delay, the later */
+} mls_queue_item;
+
+/* What to claim. */
+#define MLS_CLAIM_SAME_BATCH UINT64_C(1) /* jobs of the first one's type, queue and batch key */
+
+typedef struct mls_queue_claim {
+    size_t size;
+    uint64_t flags;
+    size_t max_count;
+    uint64_t until_ns;
+    /* Not NULL: only jobs that share type, queue and batch key with this claim. */
+    const mls_queue_job *like;
+} mls_queue_claim;
+
+/*
+ * The end of a claim. The driver takes `result` over when the end took effect
+ * (status MLS_OK) and clears it; else it stays the library's.
+ */
+typedef struct mls_queue_end {
+    size_t size;
+    mls_queue_job *job; /* the claim */
+    int32_t event;      /* MLS_JOB_ON_SUCCEED, _RETRY, _BURY, _STOP, _RELEASE */
+    int32_t error;      /* mls_status, for _RETRY, _BURY and _STOP */
+    const char *error_message; /* never NULL, at most MLS_JOB_ERROR_MAX bytes */
+    int64_t delay_ms;          /* for _RETRY */
+    mls_queue_bytes result;    /* for _SUCCEED */
+    mls_status status;         /* set by the driver: MLS_OK or MLS_ESTALE */
+} mls_queue_end;
+
+typedef struct mls_queue_driver {
+    mls_plugin plugin;
+    uint64_t capabilities;      /* MLS_QUEUE_CAN_* */
+    uint64_t max_payload_bytes; /* that it can store; 0: no bound of its own */
+    int64_t retention_ms;       /* its default */
+
+    /* All operations up to stats are mandatory; those behind are read by MLS_HAS_OP. */
+
+    /* Called once, after open and before all else. `host` lives as long as the instance. */
+    mls_status (*bind)(void *self, const mls_queue_host *host);
+
+    /*
+     * All or none. Waits for room until `until_ns`. Payloads with payload_free are
+     * taken over on success; others are copied. With MLS_JOB_JOIN and a taken key
+     * the id is that of the job that has it, and a payload handed over is freed.
+     * Errors: MLS_EEXIST, MLS_EFULL, MLS_ELIMIT, MLS_ENOTFOUND, MLS_EIO, MLS_ENOMEM.
+     */
+    mls_status (*submit)(void *self, const mls_queue_item *const *jobs, size_t count,
+                         uint64_t until_ns, uint64_t *ret_ids);
+
+    /*
+     * Who claims: strings never NULL. Durable drivers hang the lease on it.
+     * stop: claims that wait, and all later ones, return MLS_ECANCELLED.
+     * close: no claim of it waits any more.
+     */
+    mls_status (*claimer_open)(void *self, const mls_claimer_options *options,
+                               void **ret_claimer);
+    void (*claimer_stop)(void *self, void *claimer);
+    void (*claimer_close)(void *self, void *claimer);
+
+    /*
+     * Ends `end_count` claims as finish() does and then claims, both in one
+     * transaction where that can be: a worker's loop is this one call. When ending
+     * fails nothing is claimed.
+     * Errors: MLS_EEMPTY (until_ns 0), MLS_ETIMEDOUT, MLS_ECANCELLED, MLS_EIO,
+     * MLS_ENOMEM; with the first three the ends have taken effect.
+     */
+    mls_status (*claim)(void *self, void *claimer, const mls_queue_claim *request,
+                        mls_queue_end *const *ends, size_t end_count,
+                        mls_queue_job *const *jobs, size_t *ret_count);
+
+    /*
+     * Ends claims. Returns MLS_OK when each was judged, its status saying how.
+     * Errors: MLS_EIO, MLS_ENOMEM: none took effect.
+     */
+    mls_status (*finish)(void *self, mls_queue_end *const *ends, size_t count);
+
+    /* MLS_STOP_CANCELLED, _DEADLINE and _LOST of a claim. Never waits. */
+    uint32_t (*signals)(void *self, const mls_queue_job *job);
+
+    /* `note` is never NULL. Errors: MLS_EUNSUPPORTED, MLS_ESTALE, MLS_EIO, MLS_ENOMEM. */
+    mls_status (*progress)(void *self, const mls_queue_job *job, double progress,
+                           const char *note);
+
+    /* Gives back what claim, get or wait showed. Ends no claim. */
+    void (*drop)(void *self, mls_queue_job *job);
+
+    /* Errors: MLS_ENOTFOUND, MLS_EIO, MLS_ENOMEM. */
+    mls_status (*get)(void *self, uint64_t id, mls_queue_job *ret_job);
+
+    /*
+     * Waits for the job's end and shows it, even when it is kept no longer than
+     * that. Errors: MLS_ETIMEDOUT, MLS_ENOTFOUND, MLS_EIO, MLS_ENOMEM.
+     */
+    mls_status (*wait)(void *self, uint64_t id, uint64_t until_ns, mls_queue_job *ret_job);
+
+    /* One of MLS_JOB_ON_CANCEL, _REQUEUE, _FORGET. Errors: MLS_ENOTFOUND, MLS_ESTATE, MLS_EIO. */
+    mls_status (*change)(void *self, uint64_t id, int32_t event);
+
+    /* Waits until every job has ended. Errors: MLS_ETIMEDOUT, MLS_EIO. */
+    mls_status (*drain)(void *self, uint64_t until_ns);
+
+    /* `ret_stats` is zero but for size. `filter` is never NULL. Errors: MLS_EIO. */
+    mls_status (*stats)(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+} mls_queue_driver;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

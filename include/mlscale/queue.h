@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mls_queue: jobs waiting for who runs them, behind one interface from a ring in
+ * memory to a database server.
+ *
+ * A queue is opened by URL; the scheme names the driver:
+ *   memory:              in this process, bounded, gone with it. Options after '?',
+ *                        separated by '&': capacity=N (jobs of any state that it
+ *                        holds, 65536 unless given).
+ * A driver publishes what it can do as flags. What is asked of it and not among
+ * them is refused, at open (mls_queue_options.require) or at the call.
+ *
+ * All functions may be called from any thread. Claimers, workers and job handles
+ * keep their queue open, so things may be freed in any order. In a child of fork()
+ * a queue of the parent fails with MLS_EFORKED, and closing it there only forgets it.
+ *
+ * Timeouts are in milliseconds: 0 does not wait, negative waits forever.
+ */
+#ifndef MLSCALE_QUEUE_H
+#define MLSCALE_QUEUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <mlscale/context.h>
+#include <mlscale/job.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mls_queue mls_queue;
+typedef struct mls_claimer mls_claimer;
+
+/* Capabilities of a driver. The values never change. */
+#define MLS_QUEUE_CAN_ACK_ASYNC    (UINT64_C(1) << 0)  /* MLS_ACK_ASYNC */
+#define MLS_QUEUE_CAN_ACK_DURABLE  (UINT64_C(1) << 1)  /* MLS_ACK_DURABLE */
+#define MLS_QUEUE_CAN_SHARE        (UINT64_C(1) << 2)  /* several processes, one store */
+#define MLS_QUEUE_CAN_PRIORITIES   (UINT64_C(1) << 3)
+#define MLS_QUEUE_CAN_SCHEDULES    (UINT64_C(1) << 4)  /* run_at, delay */
+#define MLS_QUEUE_CAN_RETRIES      (UINT64_C(1) << 5)
+#define MLS_QUEUE_CAN_KEYS         (UINT64_C(1) << 6)
+#define MLS_QUEUE_CAN_DEADLINES    (UINT64_C(1) << 7)
+#define MLS_QUEUE_CAN_CANCEL       (UINT64_C(1) << 8)
+#define MLS_QUEUE_CAN_PROGRESS     (UINT64_C(1) << 9)
+#define MLS_QUEUE_CAN_BATCHES      (UINT64_C(1) << 10) /* claims by batch key */
+#define MLS_QUEUE_CAN_NAMED_QUEUES (UINT64_C(1) << 11)
+#define MLS_QUEUE_CAN_DEPENDENCIES (UINT64_C(1) << 12)
+#define MLS_QUEUE_CAN_LEASES       (UINT64_C(1) << 13) /* notices the death of a worker */
+#define MLS_QUEUE_CAN_FAIRNESS     (UINT64_C(1) << 14) /* shares between tenants */
+#define MLS_QUEUE_CAN_LIMITS       (UINT64_C(1) << 15) /* of rate and concurrency */
+#define MLS_QUEUE_CAN_PAUSE        (UINT64_C(1) << 16)
+#define MLS_QUEUE_CAN_CRON         (UINT64_C(1) << 17)
+#define MLS_QUEUE_CAN_LIST         (UINT64_C(1) << 18)
+
+typedef struct mls_queue_options {
+    size_t size;      /* sizeof(mls_queue_options) */
+    uint64_t require; /* MLS_QUEUE_CAN_*: open fails unless the driver has them all */
+    /* Bounds one payload or result; 0 is 64 MiB. */
+    uint64_t max_payload_bytes;
+    /* For jobs that say MLS_RETENTION_DEFAULT; that itself: the driver's (memory: 60 s). */
+    int64_t retention_ms;
+    /* Draws the jitter of retries; 0 takes one from the system. */
+    uint64_t seed;
+} mls_queue_options;
+
+#define MLS_QUEUE_OPTIONS_INIT {sizeof(mls_queue_options), 0, 0, MLS_RETENTION_DEFAULT, 0}
+
+/*
+ * Opens the queue at `url`; `options` may be NULL.
+ * Errors: MLS_EINVAL (URL, options), MLS_ENOTFOUND (no such driver: the message
+ * lists those there are), MLS_EUNSUPPORTED (lacks what is required: the message
+ * names it), MLS_EIO, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_open(mls_context *context, const char *url,
+                                  const mls_queue_options *options, mls_queue **ret_queue);
+
+/*
+ * Drops the caller's hold; the last claimer, worker or job handle ends it. What a
+ * memory queue then still holds is dropped. NULL is fine.
+ */
+MLS_API void mls_queue_close(mls_queue *queue);
+
+/* MLS_QUEUE_CAN_* of the queue's driver. */
+MLS_API uint64_t mls_queue_capabilities(const mls_queue *queue);
+
+/*
+ * Submits a job; from then on it takes effect exactly once, as far as its `ack`
+ * promises. Submitting to a memory queue without a key takes no lock.
+ * Errors: MLS_EINVAL (options: the message names the field), MLS_EUNSUPPORTED (a
+ * capability), MLS_EEXIST (the key is taken), MLS_EFULL (no room, and none came in
+ * time), MLS_ELIMIT (payload size; number of types), MLS_ENOTFOUND (depends_on),
+ * MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_submit(mls_queue *queue, const mls_job_options *options,
+                                    uint64_t *ret_id);
+
+/*
+ * Submits all of `count` jobs or none, in one step (for durable drivers: one
+ * commit). `jobs` is an array of structs of one size. `ret_ids` has `count` ids and
+ * may be NULL. The longest of their room_timeout_ms counts. Errors: as above, with
+ * the index of the job in the message.
+ */
+MLS_API mls_status mls_queue_submit_many(mls_queue *queue, const mls_job_options *jobs,
+                                         size_t count, uint64_t *ret_ids);
+
+/*
+ * A snapshot of a job. Errors: MLS_ENOTFOUND (no such id, or its retention is
+ * over), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_get(mls_queue *queue, uint64_t id, mls_job **ret_job);
+
+/*
+ * Waits until a job has ended, whichever way, and gives a snapshot: see
+ * mls_job_result(). `ret_job` may be NULL. Errors: MLS_ETIMEDOUT, MLS_ENOTFOUND (as
+ * above), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_wait(mls_queue *queue, uint64_t id, int64_t timeout_ms,
+                                  mls_job **ret_job);
+
+/*
+ * Cancels a job: at once when it waits; when it runs, its handler is told
+ * (mls_job_stop_reasons()) and the job ends as the handler does.
+ * Errors: MLS_EUNSUPPORTED, MLS_ENOTFOUND, MLS_ESTATE (ended), MLS_EIO, MLS_EFORKED.
+ */
+MLS_API mls_status mls_queue_cancel(mls_queue *queue, uint64_t id);
+
+/*
+ * Makes a dead or cancelled job ready again, with all its attempts and no deadline.
+ * Errors: MLS_ENOTFOUND, MLS_ESTATE (neither), MLS_EIO, MLS_EFORKED.
+ */
+MLS_API mls_status mls_queue_requeue(mls_queue *queue, uint64_t id);
+
+/*
+ * Drops an ended job before its retention is over: who has read a result makes
+ * room with it. Errors: MLS_ENOTFOUND, MLS_ESTATE (not ended), MLS_EIO, MLS_EFORKED.
+ */
+MLS_API mls_status mls_queue_forget(mls_queue *queue, uint64_t id);
+
+/*
+ * Waits until every job has ended: none is blocked, scheduled, ready or running.
+ * Errors: MLS_ETIMEDOUT, MLS_EIO, MLS_EFORKED.
+ */
+MLS_API mls_status mls_queue_drain(mls_queue *queue, int64_t timeout_ms);
+
+/* Which jobs; NULL is any. */
+typedef struct mls_queue_filter {
+    size_t size; /* sizeof(mls_queue_filter) */
+    const char *queue;
+    const char *type;
+} mls_queue_filter;
+
+#define MLS_QUEUE_FILTER_INIT {sizeof(mls_queue_filter), NULL, NULL}
+
+/*
+ * Counts. `jobs` is what the store holds now, by state; all other figures are sums
+ * since the queue was opened (memory) or made (durable drivers, which may lag).
+ */
+typedef struct mls_queue_stats {
+    size_t size; /* sizeof(mls_queue_stats), set by the caller */
+    uint64_t jobs[16]; /* by MLS_JOB_*; [0] is all of them */
+    uint64_t capacity; /* jobs that the store can hold; 0: no bound */
+    uint64_t submitted;
+    uint64_t claimed;    /* claims */
+    uint64_t succeeded;  /* jobs that ended so */
+    uint64_t dead;
+    uint64_t cancelled;
+    uint64_t retried;    /* failures followed by another attempt */
+    uint64_t released;   /* claims given back */
+    uint64_t stale;      /* reports refused, their claim being lost */
+    uint64_t waiting_ns; /* of all claims: from ready to claimed */
+    uint64_t running_ns; /* of all claims that ended: from claimed to the end */
+} mls_queue_stats;
+
+#define MLS_QUEUE_STATS_INIT                                                                     \
+    {                                                                                            \
+        sizeof(mls_queue_stats), {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0,   \
+            0, 0, 0, 0, 0, 0, 0                                                                  \
+    }
+
+/* `filter` may be NULL. Errors: MLS_EINVAL (sizes), MLS_EIO, MLS_EFORKED. */
+MLS_API mls_status mls_queue_get_stats(mls_queue *queue, const mls_queue_filter *filter,
+                                       mls_queue_stats *ret_stats);
+
+/*
+ * A claimer takes jobs off a queue for a loop of the host's own; mls_worker
+ * (mlscale/worker.h) is such a loop with threads and handlers.
+ */
+typedef struct mls_claimer_options {
+    size_t size; /* sizeof(mls_claimer_options) */
+    /* For people and mls_job_info.owner; NULL is "". At most MLS_JOB_NAME_MAX bytes. */
+    const char *name;
+    /* The types that it takes; none given: all. */
+    const char *const *types;
+    size_t type_count;
+    /* The named queues that it serves; none given: all. */
+    const char *const *queues;
+    size_t queue_count;
+    /* How long a claim spins before it sleeps: a hand-off of 1 us for a busy core. */
+    uint32_t spin_us;
+    uint32_t reserved; /* 0 */
+} mls_claimer_options;
+
+#define MLS_CLAIMER_OPTIONS_INIT {sizeof(mls_claimer_options), NULL, NULL, 0, NULL, 0, 0, 0}
+
+/* `options` may be NULL. Errors: MLS_EINVAL, MLS_ELIMIT, MLS_EIO, MLS_EFORKED, MLS_ENOMEM. */
+MLS_API mls_status mls_claimer_open(mls_queue *queue, const mls_claimer_options *options,
+                                    mls_claimer **ret_claimer);
+
+/*
+ * Ends the claimer; jobs that it still runs may be ended afterwards. No claim may
+ * be waiting (mls_claimer_stop() makes them return). NULL is fine.
+ */
+MLS_API void mls_claimer_close(mls_claimer *claimer);
+
+/*
+ * Claims up to `max_count` ready jobs, the highest priority first, then the
+ * longest ready, and waits for the first. Free each with mls_job_free().
+ * Errors: MLS_EEMPTY (timeout 0), MLS_ETIMEDOUT, MLS_ECANCELLED
+ * (mls_claimer_stop()), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_claimer_claim(mls_claimer *claimer, int64_t timeout_ms, size_t max_count,
+                                     mls_job **ret_jobs, size_t *ret_count);
+
+/* Makes waiting and later claims return MLS_ECANCELLED. From any thread. */
+MLS_API void mls_claimer_stop(mls_claimer *claimer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
