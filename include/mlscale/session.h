@@ -9,8 +9,9 @@
  * Dynamic dimensions. Each named dimension ("batch") of the model's inputs is
  * planned at a maximum and can be set to anything from 0 to it, without planning
  * again. A dynamic dimension without a name is called "<input>:<axis>". Planning
- * happens in mls_session_create() when all of them are given (or there are none),
- * else when the bound inputs or mls_session_set_dim() have settled them.
+ * happens in mls_session_create() when the options give all of them (or there are
+ * none); else when it is first needed, from the dims of the bound inputs and
+ * mls_session_set_dim(). A dimension that nothing has set by then is 1.
  */
 #ifndef MLSCALE_SESSION_H
 #define MLSCALE_SESSION_H
@@ -87,29 +88,31 @@ MLS_API mls_status mls_session_output_index(const mls_session *session, const ch
 MLS_API mls_status mls_session_set_dim(mls_session *session, const char *name, int64_t value);
 
 /*
- * Plans now, rather than at the first run. Nothing to do if the plan is up to
- * date. Errors: MLS_ESTATE (a dimension or an input that decides a shape is not
- * known yet: the message names it), and those of mls_session_create().
+ * Plans now, rather than when it is first needed. Nothing to do if the plan is up to
+ * date. Errors: MLS_ESTATE (an input whose contents decide a shape is not bound: the
+ * message names it), and those of mls_session_create().
  */
 MLS_API mls_status mls_session_plan(mls_session *session);
 
 /*
  * The session's own buffer of an input or output: contiguous, at the present
- * dims. Write features here and read results there. NULL while the session is
- * not planned (mls_error_message() says why). Borrowed until the session plans
- * again or is freed.
+ * dims. Write features here and read results there. Plans the session if that is
+ * still to do; NULL when that fails (mls_error_message() says why) and for an empty
+ * tensor. Borrowed until the session plans again or is freed. A bound input or
+ * output is not here.
  */
 MLS_API void *mls_session_input_data(mls_session *session, size_t index);
 MLS_API const void *mls_session_output_data(mls_session *session, size_t index);
 
 /*
  * Present dtype and dims (`ret_dims` is borrowed until the next planning or
- * change of a dim). Errors: MLS_EINVAL (index), MLS_ESTATE (not planned).
+ * change of a dim). Plans the session if that is still to do. Errors: MLS_EINVAL (index),
+ * and those of mls_session_plan().
  */
-MLS_API mls_status mls_session_input_shape(const mls_session *session, size_t index,
+MLS_API mls_status mls_session_input_shape(mls_session *session, size_t index,
                                            mls_dtype *ret_dtype, int *ret_rank,
                                            const int64_t **ret_dims);
-MLS_API mls_status mls_session_output_shape(const mls_session *session, size_t index,
+MLS_API mls_status mls_session_output_shape(mls_session *session, size_t index,
                                             mls_dtype *ret_dtype, int *ret_rank,
                                             const int64_t **ret_dims);
 
@@ -132,8 +135,9 @@ MLS_API mls_status mls_session_bind_output(mls_session *session, size_t index,
 
 /*
  * Binds raw memory of exactly the present dims instead of a tensor; for callers
- * that change buffers on every run. `size_bytes` is checked. No malloc.
- * Errors: MLS_EINVAL, MLS_ESTATE (not planned), MLS_ESHAPE (size).
+ * that change buffers on every run. `size_bytes` is checked. No malloc, once planned.
+ * NULL data with size 0: the session's own buffer again.
+ * Errors: MLS_EINVAL, MLS_ESHAPE (size), and those of mls_session_plan().
  */
 MLS_API mls_status mls_session_bind_input_data(mls_session *session, size_t index,
                                                const void *data, size_t size_bytes);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inputs and outputs: finding them, their shapes, and binding the caller's memory. */
+#include "exec/session.h"
+
+#include "base/error.h"
+#include "tensor/shape.h"
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+/* Inputs and outputs are handled alike. */
+typedef struct side {
+    const char *noun;
+    size_t count;
+    mls__binding *bindings;
+    mls__port *ports; /* once planned */
+    uint32_t (*value)(const mls__graph *graph, size_t index);
+} side;
+
+static side input_side(const mls_session *session)
+{
+    return (side){"input", session->plan.graph->inputs.count, session->inputs,
+                  session->plan.inputs, mls__graph_input};
+}
+
+static side output_side(const mls_session *session)
+{
+    return (side){"output", session->plan.graph->outputs.count, session->outputs,
+                  session->plan.outputs, mls__graph_output};
+}
+
+static const mls__value *side_value(const mls_session *session, const side *s, size_t index)
+{
+    return mls__graph_value(session->plan.graph, s->value(session->plan.graph, index));
+}
+
+static mls_status check_index(const side *s, size_t index)
+{
+    if (index < s->count)
+        return MLS_OK;
+    return mls__error(MLS_EINVAL, "%s %zu: the model has %zu %ss", s->noun, index, s->count,
+                      s->noun);
+}
+
+static mls_status find_index(const mls_session *session, side s, const char *name,
+                             size_t *ret_index)
+{
+    char names[512] = "";
+    for (size_t i = 0; i < s.count; i++) {
+        const char *have = side_value(session, &s, i)->name;
+        const size_t used = strlen(names);
+        if (strcmp(have, name) == 0) {
+            *ret_index = i;
+            return MLS_OK;
+        }
+        if (used + strlen(have) + 5 < sizeof names) {
+            strcat(names, used ? ", '" : "'");
+            strcat(strcat(names, have), "'");
+        }
+    }
+    return mls__error(MLS_ENOTFOUND, "the model has no %s '%.200s'; it has: %s", s.noun, name,
+                      names);
+}
+
+mls_status mls_session_input_index(const mls_session *session, const char *name, size_t *ret_index)
+{
+    return find_index(session, input_side(session), name, ret_index);
+}
+
+mls_status mls_session_output_index(const mls_session *session, const char *name,
+                                    size_t *ret_index)
+{
+    return find_index(session, output_side(session), name, ret_index);
+}
+
+static mls_status settled_port(mls_session *session, side (*get)(const mls_session *),
+                               size_t index, mls__port **ret_port)
+{
+    side s = get(session);
+    mls_status status = check_index(&s, index);
+    if (!status)
+        status = mls__session_settle(session);
+    if (status)
+        return status;
+    s = get(session);
+    *ret_port = &s.ports[index];
+    return MLS_OK;
+}
+
+void *mls_session_input_data(mls_session *session, size_t index)
+{
+    mls__port *port;
+    return settled_port(session, input_side, index, &port) ? NULL : port->own;
+}
+
+const void *mls_session_output_data(mls_session *session, size_t index)
+{
+    mls__port *port;
+    return settled_port(session, output_side, index, &port) ? NULL : port->own;
+}
+
+static mls_status get_shape(mls_session *session, side (*get)(const mls_session *), size_t index,
+                            mls_dtype *ret_dtype, int *ret_rank, const int64_t **ret_dims)
+{
+    mls__port *port;
+    const mls_status status = settled_port(session, get, index, &port);
+    if (status)
+        return status;
+    const mls_arg *arg = &session->plan.slots[port->slot].arg;
+    *ret_dtype = (mls_dtype) arg->dtype;
+    *ret_rank = arg->rank;
+    *ret_dims = arg->dims;
+    return MLS_OK;
+}
+
+mls_status mls_session_input_shape(mls_session *session, size_t index, mls_dtype *ret_dtype,
+                                   int *ret_rank, const int64_t **ret_dims)
+{
+    return get_shape(session, input_side, index, ret_dtype, ret_rank, ret_dims);
+}
+
+mls_status mls_session_output_shape(mls_session *session, size_t index, mls_dtype *ret_dtype,
+                                    int *ret_rank, const int64_t **ret_dims)
+{
+    return get_shape(session, output_side, index, ret_dtype, ret_rank, ret_dims);
+}
+
+static mls_status check_tensor(const mls_session *session, const side *s, size_t index,
+                               const mls_tensor *tensor)
+{
+    const mls__value *value = side_value(session, s, index);
+    if (value->dtype && tensor->dtype != value->dtype)
+        return mls__error(MLS_EDTYPE, "%s '%.200s': the tensor is %s; the model wants %s", s->noun,
+                          value->name, mls_dtype_name((mls_dtype) tensor->dtype),
+                          mls_dtype_name((mls_dtype) value->dtype));
+    if (!mls_tensor_is_contiguous(tensor))
+        return mls__error(MLS_EINVAL,
+                          "%s '%.200s': the tensor is not contiguous; bind a copy of it "
+                          "(mls_tensor_copy)",
+                          s->noun, value->name);
+    return MLS_OK;
+}
+
+/* Where runs read or write from now on. The plan's pointers follow at once if there is one. */
+static void set_binding(mls_session *session, const side *s, size_t index, mls_tensor *view,
+                        void *data, size_t size_bytes)
+{
+    mls__binding *binding = &s->bindings[index];
+    mls_tensor_free(binding->tensor);
+    binding->tensor = view;
+    binding->data = data;
+    binding->size_bytes = size_bytes;
+    session->is_checked = false;
+    if (session->is_planned)
+        mls__plan_point(&s->ports[index], data);
+}
+
+static mls_status bind_tensor(mls_session *session, const side *s, size_t index,
+                              const mls_tensor *tensor)
+{
+    mls_tensor *view;
+    const mls_status status = mls__tensor_view(tensor, &view);
+    if (status)
+        return status;
+    /* An empty tensor has no memory, but it is bound all the same. */
+    static char nothing;
+    void *data = mls_tensor_data(tensor);
+    set_binding(session, s, index, view, data ? data : &nothing, mls_tensor_size_bytes(tensor));
+    return MLS_OK;
+}
+
+/* The tensor's dims become the session's. Whether that changes any is noted. */
+static mls_status take_dims(mls_session *session, size_t index, const mls_tensor *tensor)
+{
+    int64_t before[MLS_MAX_RANK];
+    const mls__input_shape *shape = &session->dims.inputs[index];
+    mls__binding *binding = &session->inputs[index];
+    const bool known = mls__dims_shape(&session->dims, index, before);
+    const mls_status status = mls__dims_take(&session->dims, session->plan.graph, index,
+                                             tensor->rank, tensor->dims);
+    if (status)
+        return status;
+    if (shape->rank >= 0) {
+        if (!known || !mls__shape_equal(tensor->rank, tensor->dims, shape->rank, before))
+            session->is_settled = false;
+        return MLS_OK;
+    }
+    if (!mls__shape_equal(tensor->rank, tensor->dims, binding->rank, binding->dims)) {
+        binding->rank = tensor->rank;
+        memcpy(binding->dims, tensor->dims, sizeof binding->dims);
+        session->is_settled = false;
+        if (session->is_planned)
+            mls__plan_clear(&session->plan);
+        session->is_planned = false;
+    }
+    return MLS_OK;
+}
+
+mls_status mls_session_bind_input(mls_session *session, size_t index, const mls_tensor *tensor)
+{
+    side s = input_side(session);
+    mls_status status = check_index(&s, index);
+    if (status)
+        return status;
+    if (!tensor) {
+        set_binding(session, &s, index, NULL, NULL, 0);
+        return MLS_OK;
+    }
+    status = check_tensor(session, &s, index, tensor);
+    if (!status)
+        status = take_dims(session, index, tensor);
+    if (status)
+        return status;
+    s = input_side(session);
+    status = bind_tensor(session, &s, index, tensor);
+    if (!status && session->inputs[index].is_decisive)
+        session->is_settled = false;
+    return status;
+}
+
+mls_status mls_session_bind_output(mls_session *session, size_t index, mls_tensor *tensor)
+{
+    const side s = output_side(session);
+    mls_status status = check_index(&s, index);
+    if (status)
+        return status;
+    if (!tensor) {
+        set_binding(session, &s, index, NULL, NULL, 0);
+        return MLS_OK;
+    }
+    status = check_tensor(session, &s, index, tensor);
+    return status ? status : bind_tensor(session, &s, index, tensor);
+}
+
+static mls_status bind_data(mls_session *session, side (*get)(const mls_session *), size_t index,
+                            void *data, size_t size_bytes)
+{
+    mls__port *port;
+    const mls_status status = settled_port(session, get, index, &port);
+    if (status)
+        return status;
+    const side s = get(session);
+    const size_t needed = mls__arg_bytes(&session->plan.slots[port->slot].arg);
+    const bool is_reset = !data && !size_bytes;
+    if (!is_reset && (size_bytes != needed || !data))
+        return mls__error(MLS_ESHAPE, "%s '%.200s' takes %zu bytes at the present dims; %zu given",
+                          s.noun, side_value(session, &s, index)->name, needed,
+                          data ? size_bytes : 0);
+    set_binding(session, &s, index, NULL, data, size_bytes);
+    return MLS_OK;
+}
+
+mls_status mls_session_bind_input_data(mls_session *session, size_t index, const void *data,
+                                       size_t size_bytes)
+{
+    return bind_data(session, input_side, index, (void *) (uintptr_t) data, size_bytes);
+}
+
+mls_status mls_session_bind_output_data(mls_session *session, size_t index, void *data,
+                                        size_t size_bytes)
+{
+    return bind_data(session, output_side, index, data, size_bytes);
+}
+
+static mls_status check_binding(const mls_session *session, const side *s, size_t index)
+{
+    char have[MLS__SHAPE_TEXT], want[MLS__SHAPE_TEXT];
+    const mls__binding *binding = &s->bindings[index];
+    const mls_arg *arg = &session->plan.slots[s->ports[index].slot].arg;
+    const char *name = side_value(session, s, index)->name;
+    const mls_tensor *tensor = binding->tensor;
+    if (!binding->data)
+        return MLS_OK;
+    if (tensor && tensor->dtype != arg->dtype)
+        return mls__error(MLS_EDTYPE, "%s '%.200s': the bound tensor is %s; the model gives %s",
+                          s->noun, name, mls_dtype_name((mls_dtype) tensor->dtype),
+                          mls_dtype_name((mls_dtype) arg->dtype));
+    if (tensor && !mls__shape_equal(tensor->rank, tensor->dims, arg->rank, arg->dims))
+        return mls__error(MLS_ESHAPE, "%s '%.200s': the bound tensor is %s; at the present dims "
+                                      "it must be %s",
+                          s->noun, name, mls__shape_text(tensor->rank, tensor->dims, have),
+                          mls__shape_text(arg->rank, arg->dims, want));
+    if (binding->size_bytes != mls__arg_bytes(arg))
+        return mls__error(MLS_ESHAPE,
+                          "%s '%.200s': %zu bytes are bound; at the present dims it takes %zu "
+                          "(%s)",
+                          s->noun, name, binding->size_bytes, mls__arg_bytes(arg),
+                          mls__shape_text(arg->rank, arg->dims, want));
+    return MLS_OK;
+}
+
+mls_status mls__session_check_bindings(mls_session *session)
+{
+    const side sides[] = {input_side(session), output_side(session)};
+    for (size_t n = 0; n < 2; n++)
+        for (size_t i = 0; i < sides[n].count; i++) {
+            const mls_status status = check_binding(session, &sides[n], i);
+            if (status)
+                return status;
+        }
+    session->is_checked = true;
+    return MLS_OK;
+}
