@@ -12,6 +12,15 @@ AM_TESTS_ENVIRONMENT = \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
 	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX;
 
+# The rules of the repository.
+dist_check_SCRIPTS += \
+	%D%/check_exports.sh \
+	%D%/check_headers.sh \
+	%D%/check_layers.sh \
+	%D%/check_sizes.sh
+TESTS += %D%/check_headers.sh %D%/check_layers.sh %D%/check_sizes.sh
+EXTRA_DIST += %D%/sizes.exempt
+
 if HAVE_CHECK
 check_LTLIBRARIES += libmls_test.la
 libmls_test_la_SOURCES = %D%/support/test.c %D%/support/test.h
