@@ -23,6 +23,11 @@ mls_status mls__error_v(mls_status status, const char *format, va_list args)
     return status;
 }
 
+void mls__error_clear(void)
+{
+    message[0] = '\0';
+}
+
 mls_status mls__error(mls_status status, const char *format, ...)
 {
     va_list args;

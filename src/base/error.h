@@ -13,6 +13,9 @@ mls_status mls__error(mls_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 mls_status mls__error_v(mls_status status, const char *format, va_list args);
 
+/* Forgets the message, before code whose failure may come without one. */
+void mls__error_clear(void);
+
 /* MLS_EIO with the operating system's words for `os_error` (an errno) at the end. */
 mls_status mls__error_os(int os_error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

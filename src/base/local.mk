@@ -7,6 +7,7 @@ libmls_core_la_SOURCES += \
 	%D%/error.c %D%/error.h \
 	%D%/executor.c %D%/executor.h \
 	%D%/file.c %D%/file.h \
+	%D%/hash.c %D%/hash.h \
 	%D%/isa.c %D%/isa.h \
 	%D%/map.c %D%/map.h \
 	%D%/options.c %D%/options.h \

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Open addressing with linear probing, at most half full. Names come from model
- * files, so the hash is SipHash-1-3 under a random key (Aumasson and Bernstein,
- * "SipHash: a fast short-input PRF", 2012): nobody can choose names that collide.
+ * files, so the hash has a random seed: nobody can choose names that collide.
  */
 #include "base/map.h"
 
+#include "base/hash.h"
+
 #include <string.h>
-#include <sys/random.h>
 
 struct mls__map_slot {
     const char *key; /* NULL: free */
@@ -16,64 +16,10 @@ struct mls__map_slot {
     size_t value;
 };
 
-typedef struct sip {
-    uint64_t v0, v1, v2, v3;
-} sip;
-
-static uint64_t rotate(uint64_t x, int bits)
-{
-    return x << bits | x >> (64 - bits);
-}
-
-static void sip_round(sip *s)
-{
-    s->v0 += s->v1;
-    s->v2 += s->v3;
-    s->v1 = rotate(s->v1, 13) ^ s->v0;
-    s->v3 = rotate(s->v3, 16) ^ s->v2;
-    s->v0 = rotate(s->v0, 32) + s->v3;
-    s->v2 += s->v1;
-    s->v3 = rotate(s->v3, 21) ^ s->v0;
-    s->v1 = rotate(s->v1, 17) ^ s->v2;
-    s->v2 = rotate(s->v2, 32);
-}
-
-static void sip_word(sip *s, uint64_t word)
-{
-    s->v3 ^= word;
-    sip_round(s);
-    s->v0 ^= word;
-}
-
-static uint64_t hash_bytes(const uint64_t seed[2], const char *data, size_t size)
-{
-    sip s = {
-        seed[0] ^ UINT64_C(0x736f6d6570736575),
-        seed[1] ^ UINT64_C(0x646f72616e646f6d),
-        seed[0] ^ UINT64_C(0x6c7967656e657261),
-        seed[1] ^ UINT64_C(0x7465646279746573),
-    };
-    uint64_t word;
-    size_t left = size;
-    for (; left >= sizeof word; left -= sizeof word, data += sizeof word) {
-        memcpy(&word, data, sizeof word);
-        sip_word(&s, word);
-    }
-    word = 0;
-    memcpy(&word, data, left);
-    sip_word(&s, word | (uint64_t) size << 56);
-    s.v2 ^= 0xff;
-    for (int i = 0; i < 3; i++)
-        sip_round(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
-}
-
 void mls__map_init(mls__map *map, const mls__allocator *allocator)
 {
     *map = (mls__map){.allocator = allocator};
-    /* Without entropy the map still works; only the protection is weaker. */
-    if (getrandom(map->seed, sizeof map->seed, GRND_NONBLOCK) != (ssize_t) sizeof map->seed)
-        map->seed[0] = (uint64_t) (uintptr_t) map;
+    mls__hash_seed(map->seed, map);
 }
 
 void mls__map_clear(mls__map *map)
@@ -121,7 +67,7 @@ bool mls__map_set(mls__map *map, const char *key, size_t key_size, size_t value)
 {
     if (map->count * 2 >= map->capacity && !grow(map))
         return false;
-    const uint64_t hash = hash_bytes(map->seed, key, key_size);
+    const uint64_t hash = mls__hash_bytes(map->seed, key, key_size);
     mls__map_slot *slot = find(map, key, key_size, hash);
     if (!slot->key)
         map->count++;
@@ -134,7 +80,7 @@ bool mls__map_get(const mls__map *map, const char *key, size_t key_size, size_t 
     if (!map->count)
         return false;
     const mls__map_slot *slot =
-        find(map, key, key_size, hash_bytes(map->seed, key, key_size));
+        find(map, key, key_size, mls__hash_bytes(map->seed, key, key_size));
     if (!slot->key)
         return false;
     if (ret_value)

@@ -5,6 +5,7 @@ BASE_TESTS = \
 	%D%/test_error \
 	%D%/test_executor \
 	%D%/test_file \
+	%D%/test_hash \
 	%D%/test_isa \
 	%D%/test_map \
 	%D%/test_options \
@@ -22,6 +23,8 @@ TESTS += $(BASE_TESTS)
 %C%_test_executor_LDADD = $(MLS_TEST_LIBS)
 %C%_test_file_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_file_LDADD = $(MLS_TEST_LIBS)
+%C%_test_hash_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_hash_LDADD = $(MLS_TEST_LIBS)
 %C%_test_isa_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_isa_LDADD = $(MLS_TEST_LIBS)
 %C%_test_map_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -66,6 +66,14 @@ START_TEST(long_message_is_cut)
 }
 END_TEST
 
+START_TEST(cleared_message_is_empty)
+{
+    mls__error(MLS_EIO, "before");
+    mls__error_clear();
+    ck_assert_str_eq(mls_error_message(), "");
+}
+END_TEST
+
 START_TEST(names_are_constants)
 {
     ck_assert_str_eq(mls_status_name(MLS_OK), "MLS_OK");
@@ -87,6 +95,7 @@ int main(void)
     tcase_add_test(tests, message_may_be_its_own_argument);
     tcase_add_test(tests, message_is_of_its_thread);
     tcase_add_test(tests, long_message_is_cut);
+    tcase_add_test(tests, cleared_message_is_empty);
     tcase_add_test(tests, names_are_constants);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
