@@ -40,9 +40,10 @@ typedef struct mls_job mls_job;
 #define MLS_JOB_BLOCKED   2 /* waits for the jobs that it depends on */
 #define MLS_JOB_READY     3 /* may be claimed */
 #define MLS_JOB_RUNNING   4 /* claimed */
-#define MLS_JOB_SUCCEEDED 5 /* ended: it has a result */
-#define MLS_JOB_DEAD      6 /* ended: attempts spent, failed for good, or deadline passed */
-#define MLS_JOB_CANCELLED 7 /* ended: on request */
+#define MLS_JOB_STOPPING  5 /* claimed, and its cancellation was requested */
+#define MLS_JOB_SUCCEEDED 6 /* ended: it has a result */
+#define MLS_JOB_DEAD      7 /* ended: attempts spent, failed for good, or deadline passed */
+#define MLS_JOB_CANCELLED 8 /* ended: on request */
 
 /* Limits, in bytes without the ending NUL. */
 #define MLS_JOB_NAME_MAX  127 /* type and queue: of letters, digits and "._:/-" */

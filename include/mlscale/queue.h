@@ -222,8 +222,14 @@ MLS_API void mls_claimer_close(mls_claimer *claimer);
 MLS_API mls_status mls_claimer_claim(mls_claimer *claimer, int64_t timeout_ms, size_t max_count,
                                      mls_job **ret_jobs, size_t *ret_count);
 
-/* Makes waiting and later claims return MLS_ECANCELLED. From any thread. */
-MLS_API void mls_claimer_stop(mls_claimer *claimer);
+/* Still claim what is ready, without waiting. */
+#define MLS_CLAIMER_DRAIN UINT32_C(1)
+
+/*
+ * Makes waiting and later claims return MLS_ECANCELLED, with MLS_CLAIMER_DRAIN only
+ * when no job is ready. From any thread. Cannot be taken back.
+ */
+MLS_API void mls_claimer_stop(mls_claimer *claimer, uint32_t flags);
 
 #ifdef __cplusplus
 }

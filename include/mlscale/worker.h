@@ -39,11 +39,11 @@ typedef struct mls_worker mls_worker;
  * whatever happened before it: success, failure, cancellation, prepare's failure.
  * It does not run for a job that was given back or cancelled before prepare.
  *
- * A status other than MLS_OK from prepare or run fails the attempt. The error's
- * message is that of mls_job_fail() when it was called, else mls_error_message() of
- * the failing library call. mls_job_fail(), _complete() and _release() called in a
- * handler overrule the status. MLS_ECANCELLED for a job of which cancellation was
- * requested cancels it; so does any other failure.
+ * A status other than MLS_OK from prepare or run fails the attempt; for a job of
+ * which cancellation was requested it ends it as cancelled. The error's message is
+ * that of mls_job_fail() when it was called, else mls_error_message() of the library
+ * call that failed in the handler. mls_job_fail(), _complete() and _release() called
+ * in a handler overrule the status.
  */
 typedef struct mls_handler {
     size_t size;      /* sizeof(mls_handler) */
@@ -58,7 +58,10 @@ typedef struct mls_handler {
     mls_status (*prepare)(void *slot, mls_job *job);
     /* The work. This or run_batch is mandatory; with both, run is not used. */
     mls_status (*run)(void *slot, mls_job *job);
-    /* After it, always; `status` is how the attempt went. Optional. */
+    /*
+     * After it, always. `status` is how the attempt went: MLS_OK, the failure, or
+     * MLS_ECANCELLED for a job that goes back to the queue. Optional.
+     */
     void (*cleanup)(void *slot, mls_job *job, mls_status status);
 
     /*
@@ -123,7 +126,7 @@ MLS_API mls_status mls_worker_add_handler(mls_worker *worker, const mls_handler 
 MLS_API mls_status mls_worker_start(mls_worker *worker);
 
 /* Go on claiming until no job is ready for this worker, then stop. */
-#define MLS_WORKER_DRAIN UINT32_C(1)
+#define MLS_WORKER_DRAIN MLS_CLAIMER_DRAIN
 
 /*
  * Claims nothing more, tells the handlers (MLS_STOP_WORKER) and waits for them.

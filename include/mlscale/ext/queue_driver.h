@@ -38,29 +38,28 @@ extern "C" {
 #endif
 
 /* What can happen to a job. */
-#define MLS_JOB_ON_DUE      1  /* run_at or the pause before a retry came */
+#define MLS_JOB_ON_DUE      1  /* run_at, or the pause before a retry, is over */
 #define MLS_JOB_ON_UNBLOCK  2  /* the jobs that it depends on have ended */
 #define MLS_JOB_ON_CLAIM    3
 #define MLS_JOB_ON_SUCCEED  4  /* the claim's end: with a result */
-#define MLS_JOB_ON_RETRY    5  /* the claim's end: failed, run again at run_at */
+#define MLS_JOB_ON_RETRY    5  /* the claim's end: failed, to be run again after a pause */
 #define MLS_JOB_ON_BURY     6  /* the claim's end: failed for good */
-#define MLS_JOB_ON_STOP     7  /* the claim's end: as its cancellation asked */
-#define MLS_JOB_ON_RELEASE  8  /* the claim's end: given back */
-#define MLS_JOB_ON_LOSE     9  /* the claimer died */
-#define MLS_JOB_ON_CANCEL   10 /* a request; a running job goes on running, marked */
-#define MLS_JOB_ON_EXPIRE   11 /* the deadline; a running job goes on running, marked */
-#define MLS_JOB_ON_REQUEUE  12
-#define MLS_JOB_ON_FORGET   13 /* the end of retention, or a request */
-#define MLS_JOB_EVENTS      14 /* one past the last */
+#define MLS_JOB_ON_RELEASE  7  /* the claim's end: given back; the attempt is not counted */
+#define MLS_JOB_ON_LOSE     8  /* the claimer died */
+#define MLS_JOB_ON_CANCEL   9  /* a request; a running job goes on, as stopping */
+#define MLS_JOB_ON_EXPIRE   10 /* the deadline passed before a claim */
+#define MLS_JOB_ON_REQUEUE  11
+#define MLS_JOB_ON_FORGET   12 /* the end of retention, or a request */
+#define MLS_JOB_EVENTS      13 /* one past the last */
 
-/* What next_state() gives besides MLS_JOB_*. */
-#define MLS_JOB_GONE    0    /* the record is dropped */
-#define MLS_JOB_REFUSED (-1) /* must not happen in this state */
+/* What next_state() gives besides a state of mlscale/job.h. */
+#define MLS_JOB_REFUSED 0  /* must not happen in this state */
+#define MLS_JOB_GONE    15 /* the record is dropped */
 
 /* What the library lends to a queue driver, besides mls_plugin_host. */
 typedef struct mls_queue_host {
     size_t size;
-    /* The state after `event` (MLS_JOB_ON_*) in `state`: the one table. */
+    /* The state after `event` (MLS_JOB_ON_*) in `state`, from the one table. */
     int32_t (*next_state)(int32_t state, int32_t event);
     /* Retention of jobs that carry MLS_RETENTION_DEFAULT, resolved: never negative. */
     int64_t retention_ms;
@@ -111,17 +110,21 @@ typedef struct mls_queue_claim {
 
 /*
  * The end of a claim. The driver takes `result` over when the end took effect
- * (status MLS_OK) and clears it; else it stays the library's.
+ * (status MLS_OK); else it stays the library's.
  */
+#define MLS_END_DROP UINT64_C(1) /* drop() the job too, once judged */
+
 typedef struct mls_queue_end {
     size_t size;
+    uint64_t flags;
     mls_queue_job *job; /* the claim */
-    int32_t event;      /* MLS_JOB_ON_SUCCEED, _RETRY, _BURY, _STOP, _RELEASE */
-    int32_t error;      /* mls_status, for _RETRY, _BURY and _STOP */
-    const char *error_message; /* never NULL, at most MLS_JOB_ERROR_MAX bytes */
+    int32_t event;      /* MLS_JOB_ON_SUCCEED, _RETRY, _BURY, _RELEASE */
+    int32_t error;      /* mls_status, for _RETRY and _BURY */
+    const char *error_message; /* for them; never NULL, at most MLS_JOB_ERROR_MAX bytes */
     int64_t delay_ms;          /* for _RETRY */
     mls_queue_bytes result;    /* for _SUCCEED */
-    mls_status status;         /* set by the driver: MLS_OK or MLS_ESTALE */
+    int32_t status; /* MLS_EEMPTY at first; the driver sets MLS_OK or MLS_ESTALE */
+    int32_t state;  /* set with MLS_OK: the job's state after it */
 } mls_queue_end;
 
 typedef struct mls_queue_driver {
@@ -146,20 +149,24 @@ typedef struct mls_queue_driver {
 
     /*
      * Who claims: strings never NULL. Durable drivers hang the lease on it.
-     * stop: claims that wait, and all later ones, return MLS_ECANCELLED.
-     * close: no claim of it waits any more.
+     * stop: claims that wait, and all later ones, return MLS_ECANCELLED; with
+     *   MLS_CLAIMER_DRAIN only when no job is ready, and none waits any more.
+     * surrender: gives back (MLS_JOB_ON_RELEASE) all jobs that its claims still run,
+     *   whose claims are lost with it, and counts them.
+     * close: no claim of it waits any more; its jobs may still be ended.
      */
     mls_status (*claimer_open)(void *self, const mls_claimer_options *options,
                                void **ret_claimer);
-    void (*claimer_stop)(void *self, void *claimer);
+    void (*claimer_stop)(void *self, void *claimer, uint32_t flags);
+    mls_status (*claimer_surrender)(void *self, void *claimer, size_t *ret_count);
     void (*claimer_close)(void *self, void *claimer);
 
     /*
      * Ends `end_count` claims as finish() does and then claims, both in one
      * transaction where that can be: a worker's loop is this one call. When ending
-     * fails nothing is claimed.
+     * fails nothing is claimed; whether an end was judged its status says.
      * Errors: MLS_EEMPTY (until_ns 0), MLS_ETIMEDOUT, MLS_ECANCELLED, MLS_EIO,
-     * MLS_ENOMEM; with the first three the ends have taken effect.
+     * MLS_ENOMEM.
      */
     mls_status (*claim)(void *self, void *claimer, const mls_queue_claim *request,
                         mls_queue_end *const *ends, size_t end_count,
@@ -167,18 +174,18 @@ typedef struct mls_queue_driver {
 
     /*
      * Ends claims. Returns MLS_OK when each was judged, its status saying how.
-     * Errors: MLS_EIO, MLS_ENOMEM: none took effect.
+     * Errors: MLS_EIO, MLS_ENOMEM: none took effect, and the jobs are still claimed.
      */
     mls_status (*finish)(void *self, mls_queue_end *const *ends, size_t count);
 
-    /* MLS_STOP_CANCELLED, _DEADLINE and _LOST of a claim. Never waits. */
+    /* MLS_STOP_CANCELLED and MLS_STOP_LOST of a claim. Never waits. */
     uint32_t (*signals)(void *self, const mls_queue_job *job);
 
     /* `note` is never NULL. Errors: MLS_EUNSUPPORTED, MLS_ESTALE, MLS_EIO, MLS_ENOMEM. */
     mls_status (*progress)(void *self, const mls_queue_job *job, double progress,
                            const char *note);
 
-    /* Gives back what claim, get or wait showed. Ends no claim. */
+    /* Gives back what get or wait showed, or a claim that shall end by itself. */
     void (*drop)(void *self, mls_queue_job *job);
 
     /* Errors: MLS_ENOTFOUND, MLS_EIO, MLS_ENOMEM. */
