@@ -292,6 +292,16 @@ static void gather_int_pair(int32_t *y, const void *base, const int32_t *index)
     vi_store(y, vi_gather_pair(base, vi_load(index)));
 }
 
+static void lookup32(int32_t *y, const int32_t *table, const int32_t *index)
+{
+    vi_store(y, vi_lookup32(table, vi_load(index)));
+}
+
+static void clear(int32_t *y, uint32_t mask, const int32_t *a, const int32_t *b)
+{
+    vi_store(y, vi_clear(vm_from_bits(mask), vi_load(a), vi_load(b)));
+}
+
 static void iota(int32_t *y)
 {
     vi_store(y, vi_iota());
@@ -332,5 +342,7 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .gather_int_mask = gather_int_mask,
     .gather_pair = gather_pair,
     .gather_int_pair = gather_int_pair,
+    .lookup32 = lookup32,
+    .clear = clear,
     .iota = iota,
 };

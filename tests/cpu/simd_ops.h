@@ -65,6 +65,8 @@ typedef struct simd_ops {
     void (*gather_int_mask)(int32_t *y, uint32_t mask, const int32_t *base, const int32_t *index);
     void (*gather_pair)(float *y, const void *base, const int32_t *index);
     void (*gather_int_pair)(int32_t *y, const void *base, const int32_t *index);
+    void (*lookup32)(int32_t *y, const int32_t *table, const int32_t *index);
+    void (*clear)(int32_t *y, uint32_t mask, const int32_t *a, const int32_t *b);
     void (*iota)(int32_t *y);
 } simd_ops;
 

@@ -451,6 +451,30 @@ START_TEST(gathers)
 }
 END_TEST
 
+START_TEST(lookups_and_clears)
+{
+    const simd_ops *set = set_at(_i);
+    uint32_t state = 23;
+    for (int round = 0; set && round < 100; round++) {
+        const uint32_t mask = next_random(&state) & 0xffffu;
+        int32_t table[32], index[LANES], a[LANES], b[LANES], y[LANES], z[LANES];
+        for (int i = 0; i < 32; i++)
+            table[i] = (int32_t)next_random(&state);
+        for (int i = 0; i < LANES; i++) {
+            index[i] = (int32_t)(next_random(&state) % 32);
+            a[i] = (int32_t)next_random(&state);
+            b[i] = (int32_t)next_random(&state);
+        }
+        set->lookup32(y, table, index);
+        set->clear(z, mask, a, b);
+        for (int i = 0; i < LANES; i++) {
+            EXPECT(y[i] == table[index[i]]);
+            EXPECT(z[i] == (((mask >> i) & 1u) ? (a[i] & ~b[i]) : a[i]));
+        }
+    }
+}
+END_TEST
+
 /* --- across lanes ---------------------------------------------------------------------------- */
 
 static float tree_reference(const char *name, const float *x)
@@ -633,6 +657,7 @@ int main(void)
     tcase_add_loop_test(tests, powers_of_two, 0, SETS);
     tcase_add_loop_test(tests, partial_loads_and_stores, 0, SETS);
     tcase_add_loop_test(tests, gathers, 0, SETS);
+    tcase_add_loop_test(tests, lookups_and_clears, 0, SETS);
     tcase_add_loop_test(tests, trees, 0, SETS);
     tcase_add_loop_test(tests, halves_widen, 0, SETS);
     tcase_add_loop_test(tests, halves_narrow, 0, SETS);

@@ -507,6 +507,19 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
         {_mm256_i32gather_epi32(base, index.h[0], 8), _mm256_i32gather_epi32(base, index.h[1], 8)}};
 }
 
+MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
+{
+    return (mls_vi){
+        {_mm256_i32gather_epi32(table, index.h[0], 4), _mm256_i32gather_epi32(table, index.h[1], 4)}};
+}
+
+MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)
+{
+    const __m256i low = _mm256_and_si256(_mm256_castps_si256(m.h[0]), b.h[0]);
+    const __m256i high = _mm256_and_si256(_mm256_castps_si256(m.h[1]), b.h[1]);
+    return (mls_vi){{_mm256_andnot_si256(low, a.h[0]), _mm256_andnot_si256(high, a.h[1])}};
+}
+
 MLS_SIMD_FN mls_vf vf_gather_mask(mls_vf src, mls_vm m, const float *base, mls_vi index)
 {
     return (mls_vf){{_mm256_mask_i32gather_ps(src.h[0], base, index.h[0], m.h[0], 4),

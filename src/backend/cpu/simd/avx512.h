@@ -388,6 +388,16 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
     return _mm512_i32gather_epi32(index, base, 8);
 }
 
+MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
+{
+    return _mm512_permutex2var_epi32(vi_load(table), index, vi_load(table + 16));
+}
+
+MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)
+{
+    return _mm512_mask_andnot_epi32(a, m, b, a);
+}
+
 /* --- lanes ------------------------------------------------------------------------------- */
 
 MLS_SIMD_FN mls_vf vf_down8(mls_vf v)

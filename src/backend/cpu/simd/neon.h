@@ -560,6 +560,19 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
     return vi_load(lanes);
 }
 
+MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
+{
+    return vi_gather(table, index);
+}
+
+MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)
+{
+    mls_vi result;
+    for (int i = 0; i < 4; i++)
+        result.q[i] = vbicq_s32(a.q[i], vandq_s32(vreinterpretq_s32_u32(m.q[i]), b.q[i]));
+    return result;
+}
+
 /* --- lanes ----------------------------------------------------------------------------------- */
 
 MLS_SIMD_FN mls_vf vf_down8(mls_vf v)

@@ -535,6 +535,16 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
     return result;
 }
 
+MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
+{
+    return vi_gather(table, index);
+}
+
+MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)
+{
+    MLS_EACH_LANE(mls_vi, a.lane[i] & ~(b.lane[i] & (int32_t)m.lane[i]));
+}
+
 /* --- lanes: rotations, so that every lane has a value ---------------------------------------- */
 
 MLS_SIMD_FN mls_vf vf_down8(mls_vf v)
