@@ -7,4 +7,5 @@ libmls_core_la_SOURCES += \
 	%D%/weights.c %D%/weights.h \
 	%D%/passes/passes.c %D%/passes/passes.h \
 	%D%/passes/dead_code.c \
-	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h
+	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
+	%D%/schema/elementwise.c

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the tests of op families share.
 check_LTLIBRARIES += libmls_test_ops.la
-libmls_test_ops_la_SOURCES = %D%/op_harness.c %D%/op_harness.h
+libmls_test_ops_la_SOURCES = %D%/op_harness.c %D%/op_harness.h %D%/op_values.c %D%/op_values.h
 libmls_test_ops_la_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 MLS_OP_TEST_LIBS = libmls_test_ops.la $(MLS_TEST_LIBS)
 
@@ -30,3 +30,8 @@ TESTS += %D%/test_simd
 %C%_test_simd_SOURCES = %D%/test_simd.c %D%/cpu_test.h
 %C%_test_simd_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_simd_LDADD = $(MLS_SIMD_OPS) $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_binary
+TESTS += %D%/test_ops_binary
+%C%_test_ops_binary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_binary_LDADD = $(MLS_OP_TEST_LIBS)

@@ -12,6 +12,7 @@
 
 /* Each family is a file in ops/. */
 static const mls__cpu_op *const families[] = {
+    mls__cpu_ops_binary,
     NULL,
 };
 
@@ -63,6 +64,7 @@ static int cpu_can_alias(void *self, const mls_op *op, size_t input, size_t outp
     (void) self;
     const mls__cpu_op *row = find_op(op->domain, op->type);
     return row && (row->flags & MLS__CPU_IN_PLACE) && output == 0 &&
+           mls__arg_count(&op->inputs[input]) == mls__arg_count(&op->outputs[0]) &&
            mls__arg_bytes(&op->inputs[input]) == mls__arg_bytes(&op->outputs[0]);
 }
 

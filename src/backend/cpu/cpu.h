@@ -20,7 +20,7 @@ typedef struct mls__cpu {
     const struct mls__cpu_kernels *kernels; /* of the chosen instruction set */
 } mls__cpu;
 
-/* Output 0 may take the memory of an input that has as many bytes. */
+/* Output 0 may take the memory of an input with as many elements of the same size. */
 #define MLS__CPU_IN_PLACE 1u
 
 /* How to make a kernel for one op. */

@@ -2,7 +2,12 @@
 libmls_core_la_SOURCES += \
 	%D%/backend.c %D%/cpu.h \
 	%D%/kernels/list.c %D%/kernels/kernels.h \
-	%D%/ops/families.h
+	%D%/ops/binary.c %D%/ops/binary.h \
+	%D%/ops/binary_loops.c %D%/ops/binary_loops.h \
+	%D%/ops/broadcast.c %D%/ops/broadcast.h \
+	%D%/ops/families.h \
+	%D%/ops/half.h \
+	%D%/ops/ranges.c %D%/ops/ranges.h
 
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes

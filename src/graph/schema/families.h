@@ -5,4 +5,6 @@
 
 #include "graph/schema/schema.h"
 
+extern const mls__op_schema mls__schemas_elementwise[];
+
 #endif

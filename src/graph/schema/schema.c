@@ -11,6 +11,7 @@
 
 /* Each family is a file in this folder. */
 static const mls__op_schema *const families[] = {
+    mls__schemas_elementwise,
     NULL,
 };
 

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ops of two inputs that broadcast together: arithmetic, comparisons, logic. The kernel
+ * knows how to do a run of one dtype; the loops around it are broadcast.h's.
+ */
+#include "backend/cpu/ops/binary.h"
+
+#include "backend/cpu/ops/binary_loops.h"
+#include "backend/cpu/ops/broadcast.h"
+#include "backend/cpu/ops/families.h"
+#include "backend/cpu/ops/half.h"
+#include "backend/cpu/ops/ranges.h"
+
+#include <string.h>
+
+/* Fewer elements are not worth a second thread. */
+#define GRAIN 32768
+
+typedef enum op_kind { ARITHMETIC, COMPARISON, LOGIC } op_kind;
+
+static const struct op_row {
+    const char *type;
+    op_kind kind;
+    int op; /* mls__binary_op, mls__compare_op or mls__logic_op */
+} op_rows[] = {
+    {"Add", ARITHMETIC, MLS__BINARY_ADD},
+    {"Sub", ARITHMETIC, MLS__BINARY_SUB},
+    {"Mul", ARITHMETIC, MLS__BINARY_MUL},
+    {"Div", ARITHMETIC, MLS__BINARY_DIV},
+    {"PRelu", ARITHMETIC, MLS__BINARY_PRELU},
+    {"Sum", ARITHMETIC, MLS__BINARY_ADD},
+    {"Min", ARITHMETIC, MLS__BINARY_MIN},
+    {"Max", ARITHMETIC, MLS__BINARY_MAX},
+    {"Equal", COMPARISON, MLS__COMPARE_EQUAL},
+    {"Less", COMPARISON, MLS__COMPARE_LESS},
+    {"LessOrEqual", COMPARISON, MLS__COMPARE_LESS_EQUAL},
+    {"Greater", COMPARISON, MLS__COMPARE_GREATER},
+    {"GreaterOrEqual", COMPARISON, MLS__COMPARE_GREATER_EQUAL},
+    {"And", LOGIC, MLS__LOGIC_AND},
+    {"Or", LOGIC, MLS__LOGIC_OR},
+    {"Xor", LOGIC, MLS__LOGIC_XOR},
+};
+
+static const struct op_row *find_row(const char *type)
+{
+    for (size_t i = 0; i < sizeof op_rows / sizeof op_rows[0]; i++)
+        if (strcmp(op_rows[i].type, type) == 0)
+            return &op_rows[i];
+    return NULL;
+}
+
+typedef struct binary_kernel {
+    mls__cpu_kernel base;
+    /* A run of n elements; the steps are the plan's. */
+    mls_status (*run)(const struct binary_kernel *kernel, void *y, const void *a, const void *b,
+                      int64_t n);
+    mls__binary_fn binary;   /* these three: what `run` calls */
+    mls__compare_fn compare;
+    mls__loop2 loop;
+    mls__half half;
+    uint32_t threads;
+    uint8_t x_size, y_size; /* bytes of an element */
+    mls__broadcast plan;
+} binary_kernel;
+
+/* --- runs ------------------------------------------------------------------------------------ */
+
+static mls_status run_binary(const binary_kernel *k, void *y, const void *a, const void *b,
+                             int64_t n)
+{
+    k->binary(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
+    return MLS_OK;
+}
+
+static mls_status run_compare(const binary_kernel *k, void *y, const void *a, const void *b,
+                              int64_t n)
+{
+    k->compare(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
+    return MLS_OK;
+}
+
+static mls_status run_loop(const binary_kernel *k, void *y, const void *a, const void *b, int64_t n)
+{
+    return k->loop(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
+}
+
+/* `n` elements of a run from element `first` on, or the one of a scalar, as float32. */
+static void widen(const binary_kernel *k, int input, float *block, const void *x, int64_t first,
+                  int64_t n)
+{
+    const int64_t step = k->plan.steps[input];
+    k->half.to_f32(block, (const uint16_t *) x + first * step, step ? n : 1);
+}
+
+static mls_status run_half(const binary_kernel *k, void *y, const void *a, const void *b,
+                           int64_t n)
+{
+    float p[MLS__BLOCK], q[MLS__BLOCK];
+    for (int64_t i = 0; i < n; i += MLS__BLOCK) {
+        const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
+        float result[MLS__BLOCK];
+        widen(k, 0, p, a, i, m);
+        widen(k, 1, q, b, i, m);
+        k->binary(result, p, k->plan.steps[0], q, k->plan.steps[1], m);
+        k->half.from_f32((uint16_t *) y + i, result, m);
+    }
+    return MLS_OK;
+}
+
+static mls_status run_compare_half(const binary_kernel *k, void *y, const void *a, const void *b,
+                                   int64_t n)
+{
+    float p[MLS__BLOCK], q[MLS__BLOCK];
+    for (int64_t i = 0; i < n; i += MLS__BLOCK) {
+        const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
+        widen(k, 0, p, a, i, m);
+        widen(k, 1, q, b, i, m);
+        k->compare((uint8_t *) y + i, p, k->plan.steps[0], q, k->plan.steps[1], m);
+    }
+    return MLS_OK;
+}
+
+/* --- the kernel ------------------------------------------------------------------------------ */
+
+typedef struct work {
+    const binary_kernel *kernel;
+    char *y;
+    const char *a, *b;
+} work;
+
+static mls_status run_segment(void *arg, int64_t y, const int64_t *x, int64_t n)
+{
+    const work *w = arg;
+    const binary_kernel *k = w->kernel;
+    return k->run(k, w->y + y * k->y_size, w->a + x[0] * k->x_size, w->b + x[1] * k->x_size, n);
+}
+
+static mls_status run_range(void *arg, int64_t begin, int64_t end)
+{
+    const work *w = arg;
+    return mls__broadcast_walk(&w->kernel->plan, begin, end, run_segment, arg);
+}
+
+static mls_status run_loops(const binary_kernel *k, const mls_kernel_call *call)
+{
+    work w = {k, call->buffers[2], call->buffers[0], call->buffers[1]};
+    return mls__cpu_ranges(call, k->threads, k->plan.count, GRAIN, run_range, &w);
+}
+
+static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call)
+{
+    const binary_kernel *k = (const binary_kernel *) base;
+    void *const *buffers = call->buffers;
+    mls_status status = MLS_OK;
+    if (k->plan.loops || (k->threads > 1 && k->plan.count > GRAIN))
+        status = run_loops(k, call);
+    else if (k->plan.count)
+        status = k->run(k, buffers[2], buffers[0], buffers[1], k->plan.count);
+    if (status)
+        return mls__cpu_run_error(base, status, "an integer is divided by zero");
+    return MLS_OK;
+}
+
+static mls_status binary_reshape(mls_kernel *base, const mls_op *op)
+{
+    binary_kernel *k = (binary_kernel *) base;
+    mls__broadcast_plan(&k->plan, &op->outputs[0], op->inputs, 2);
+    return MLS_OK;
+}
+
+static void choose_float(binary_kernel *k, const struct op_row *row, int32_t dtype)
+{
+    const mls__elementwise_kernels *kernels = k->base.cpu->kernels->elementwise;
+    const bool half = mls__is_half(dtype);
+    if (half)
+        k->half = mls__half_of(k->base.cpu, dtype);
+    if (row->kind == COMPARISON) {
+        k->compare = kernels->compare[row->op];
+        k->run = half ? run_compare_half : run_compare;
+    } else {
+        k->binary = kernels->binary[row->op];
+        k->run = half ? run_half : run_binary;
+    }
+}
+
+static void choose_loop(binary_kernel *k, const struct op_row *row, int32_t dtype)
+{
+    k->run = run_loop;
+    if (row->kind == ARITHMETIC)
+        k->loop = mls__binary_loop((mls__binary_op) row->op, dtype);
+    else if (row->kind == COMPARISON)
+        k->loop = mls__compare_loop((mls__compare_op) row->op, dtype);
+    else
+        k->loop = mls__logic_loop((mls__logic_op) row->op);
+}
+
+mls_status mls__cpu_binary_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+{
+    const struct op_row *row = find_row(op->type);
+    const int32_t dtype = op->inputs[0].dtype;
+    binary_kernel *k;
+    const mls_status status =
+        mls__cpu_kernel_create(cpu, op, sizeof *k, "binary", binary_run, &k);
+    if (status)
+        return status;
+    if (row->kind != LOGIC && (dtype == MLS_FLOAT32 || mls__is_half(dtype)))
+        choose_float(k, row, dtype);
+    else
+        choose_loop(k, row, dtype);
+    if (k->run == run_loop && !k->loop) {
+        k->base.base.free(&k->base.base);
+        return mls__cpu_dtype_error(op, 0);
+    }
+    k->base.base.reshape = binary_reshape;
+    k->threads = op->threads;
+    k->x_size = (uint8_t) mls_dtype_size((mls_dtype) dtype);
+    k->y_size = (uint8_t) mls_dtype_size((mls_dtype) op->outputs[0].dtype);
+    *ret_kernel = &k->base.base;
+    return binary_reshape(*ret_kernel, op);
+}
+
+#define ROW(type) {"", type, mls__cpu_binary_create, MLS__CPU_IN_PLACE}
+
+mls__cpu_op_table mls__cpu_ops_binary = {
+    ROW("Add"), ROW("Sub"), ROW("Mul"), ROW("Div"), ROW("PRelu"), ROW("Equal"), ROW("Less"),
+    ROW("LessOrEqual"), ROW("Greater"), ROW("GreaterOrEqual"), ROW("And"), ROW("Or"), ROW("Xor"),
+    {.type = NULL},
+};

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 16-bit floats, computed as float32 a block at a time: one rounding, at the end. */
+#ifndef MLS_BACKEND_CPU_OPS_HALF_H
+#define MLS_BACKEND_CPU_OPS_HALF_H
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/kernels.h"
+
+#include <stdbool.h>
+
+/* Elements of a block: a few of them fit on the stack and in the first cache. */
+#define MLS__BLOCK 256
+
+typedef struct mls__half {
+    void (*to_f32)(float *y, const uint16_t *x, int64_t n);
+    void (*from_f32)(uint16_t *y, const float *x, int64_t n);
+} mls__half;
+
+static inline bool mls__is_half(int32_t dtype)
+{
+    return dtype == MLS_FLOAT16 || dtype == MLS_BFLOAT16;
+}
+
+/* The conversions of a 16-bit float dtype. */
+static inline mls__half mls__half_of(const mls__cpu *cpu, int32_t dtype)
+{
+    const mls__elementwise_kernels *kernels = cpu->kernels->elementwise;
+    if (dtype == MLS_FLOAT16)
+        return (mls__half){kernels->f16_to_f32, kernels->f32_to_f16};
+    return (mls__half){kernels->bf16_to_f32, kernels->f32_to_bf16};
+}
+
+#endif

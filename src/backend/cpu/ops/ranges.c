@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ranges are cut where no cache line is shared, whatever the element's size. */
+#include "backend/cpu/ops/ranges.h"
+
+#include "base/alloc.h"
+
+#include <stdatomic.h>
+
+/* More ranges than threads, so that a thread that starts late costs little. */
+#define RANGES_A_THREAD 2
+
+typedef struct split {
+    mls__cpu_range_fn fn;
+    void *arg;
+    int64_t count, size; /* elements in all, and in a range */
+    _Atomic int64_t failed; /* the lowest range that failed */
+    _Atomic int status;
+} split;
+
+static void note_failure(split *work, int64_t range, mls_status status)
+{
+    int64_t lowest = atomic_load(&work->failed);
+    while (range < lowest)
+        if (atomic_compare_exchange_weak(&work->failed, &lowest, range)) {
+            atomic_store(&work->status, status);
+            return;
+        }
+}
+
+static void run_range(void *arg, size_t index)
+{
+    split *work = arg;
+    const int64_t begin = (int64_t) index * work->size;
+    const int64_t left = work->count - begin;
+    const int64_t end = left < work->size ? work->count : begin + work->size;
+    const mls_status status = work->fn(work->arg, begin, end);
+    if (status)
+        note_failure(work, (int64_t) index, status);
+}
+
+static int64_t range_size(int64_t count, uint32_t threads, int64_t grain)
+{
+    const int64_t ranges = (int64_t) threads * RANGES_A_THREAD;
+    const int64_t size = count / ranges + 1 > grain ? count / ranges + 1 : grain;
+    return (size + MLS__ALIGN - 1) / MLS__ALIGN * MLS__ALIGN;
+}
+
+mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
+                           int64_t grain, mls__cpu_range_fn fn, void *arg)
+{
+    if (threads < 2 || count < 2 * grain)
+        return fn(arg, 0, count);
+    split work = {.fn = fn, .arg = arg, .count = count, .size = range_size(count, threads, grain)};
+    atomic_init(&work.failed, INT64_MAX);
+    atomic_init(&work.status, MLS_OK);
+    const size_t ranges = (size_t) ((count + work.size - 1) / work.size);
+    call->parallel_for(call->executor, ranges, run_range, &work);
+    return (mls_status) atomic_load(&work.status);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Splits the elements of an output among threads. */
+#ifndef MLS_BACKEND_CPU_OPS_RANGES_H
+#define MLS_BACKEND_CPU_OPS_RANGES_H
+
+#include <mlscale/ext/backend.h>
+
+/*
+ * Works on elements [begin, end). No message is set here: it would be some helper
+ * thread's. The caller of mls__cpu_ranges() sets it.
+ */
+typedef mls_status (*mls__cpu_range_fn)(void *arg, int64_t begin, int64_t end);
+
+/*
+ * fn over [0, count): in one call, or in several at once with at least `grain` elements
+ * each, where a thread may do more than one. Gives the status of a range that failed,
+ * the lowest one that did.
+ */
+mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
+                           int64_t grain, mls__cpu_range_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ops whose output elements each follow from one element of every input. */
+#include "graph/schema/families.h"
+
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define BIT(dtype)    (UINT32_C(1) << (dtype))
+#define FLOAT_BITS    (BIT(MLS_FLOAT16) | BIT(MLS_BFLOAT16) | BIT(MLS_FLOAT32) | BIT(MLS_FLOAT64))
+#define SIGNED_BITS   (BIT(MLS_INT8) | BIT(MLS_INT16) | BIT(MLS_INT32) | BIT(MLS_INT64))
+#define UNSIGNED_BITS (BIT(MLS_UINT8) | BIT(MLS_UINT16) | BIT(MLS_UINT32) | BIT(MLS_UINT64))
+#define FLOAT8_BITS                                                                              \
+    (BIT(MLS_FLOAT8E4M3FN) | BIT(MLS_FLOAT8E4M3FNUZ) | BIT(MLS_FLOAT8E5M2) |                     \
+     BIT(MLS_FLOAT8E5M2FNUZ))
+
+/* The dtypes that an op takes, and how its errors call them. */
+typedef struct dtype_set {
+    uint32_t bits;
+    const char *words;
+} dtype_set;
+
+static const dtype_set floats = {FLOAT_BITS, "a float of 16 bits or more"};
+static const dtype_set signed_numbers = {FLOAT_BITS | SIGNED_BITS, "a float or a signed integer"};
+static const dtype_set numbers = {FLOAT_BITS | SIGNED_BITS | UNSIGNED_BITS, "a number"};
+static const dtype_set comparables = {FLOAT_BITS | SIGNED_BITS | UNSIGNED_BITS | BIT(MLS_BOOL) |
+                                          BIT(MLS_STRING),
+                                      "a number, bool or string"};
+static const dtype_set bools = {BIT(MLS_BOOL), "bool"};
+static const dtype_set classified = {FLOAT_BITS | FLOAT8_BITS, "a float of 8 bits or more"};
+static const dtype_set pow_bases = {FLOAT_BITS | BIT(MLS_INT32) | BIT(MLS_INT64),
+                                    "a float of 16 bits or more, int32 or int64"};
+static const dtype_set prelu_types = {FLOAT_BITS | BIT(MLS_INT32) | BIT(MLS_INT64) |
+                                          BIT(MLS_UINT32) | BIT(MLS_UINT64),
+                                      "a float of 16 bits or more, or an integer of 32 or 64"};
+
+static mls_status check_in_set(const mls_op *op, size_t index, const dtype_set *set)
+{
+    const int32_t dtype = op->inputs[index].dtype;
+    if (dtype >= 0 && dtype < 32 && (set->bits & BIT(dtype)))
+        return MLS_OK;
+    return mls__op_error(op, MLS_EDTYPE, "input %zu is %s, expected %s", index,
+                         mls_dtype_name((mls_dtype) dtype), set->words);
+}
+
+static mls_status check_same_dtype(const mls_op *op, size_t index, size_t as)
+{
+    if (op->inputs[index].dtype == op->inputs[as].dtype)
+        return MLS_OK;
+    return mls__op_error(op, MLS_EDTYPE, "input %zu is %s and input %zu is %s; they must be equal",
+                         as, mls_dtype_name((mls_dtype) op->inputs[as].dtype), index,
+                         mls_dtype_name((mls_dtype) op->inputs[index].dtype));
+}
+
+/* The shape of all inputs broadcast together, as an output of `dtype`. */
+static mls_status set_broadcast(const mls_op *op, int32_t dtype, mls_arg *ret_output)
+{
+    int rank = op->inputs[0].rank;
+    int64_t dims[MLS_MAX_RANK];
+    char a[MLS__SHAPE_TEXT], b[MLS__SHAPE_TEXT];
+    memcpy(dims, op->inputs[0].dims, sizeof dims);
+    for (size_t i = 1; i < op->input_count; i++) {
+        const mls_arg *input = &op->inputs[i];
+        if (!mls__shape_broadcast(rank, dims, input->rank, input->dims, &rank, dims))
+            return mls__op_error(op, MLS_ESHAPE, "input %zu of shape %s does not broadcast with %s",
+                                 i, mls__shape_text(input->rank, input->dims, a),
+                                 mls__shape_text(rank, dims, b));
+    }
+    return mls__infer_set(op, ret_output, dtype, rank, dims);
+}
+
+/* --- two and more inputs --------------------------------------------------------------------- */
+
+/* Inputs of one dtype of the set; the output is of `dtype`, or of theirs if that is NONE. */
+static mls_status infer_broadcast(const mls_op *op, const dtype_set *set, int32_t dtype,
+                                  mls_arg *ret_outputs)
+{
+    mls_status status = check_in_set(op, 0, set);
+    for (size_t i = 1; !status && i < op->input_count; i++)
+        status = check_same_dtype(op, i, 0);
+    if (status)
+        return status;
+    return set_broadcast(op, dtype == MLS_DTYPE_NONE ? op->inputs[0].dtype : dtype,
+                         &ret_outputs[0]);
+}
+
+static mls_status infer_numbers(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_broadcast(op, &numbers, MLS_DTYPE_NONE, ret_outputs);
+}
+
+static mls_status infer_floats(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_broadcast(op, &floats, MLS_DTYPE_NONE, ret_outputs);
+}
+
+static mls_status infer_equal(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_broadcast(op, &comparables, MLS_BOOL, ret_outputs);
+}
+
+static mls_status infer_order(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_broadcast(op, &numbers, MLS_BOOL, ret_outputs);
+}
+
+static mls_status infer_logic(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_broadcast(op, &bools, MLS_BOOL, ret_outputs);
+}
+
+static mls_status infer_pow(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls_status status = check_in_set(op, 0, &pow_bases);
+    if (!status)
+        status = check_in_set(op, 1, &numbers);
+    return status ? status : set_broadcast(op, op->inputs[0].dtype, &ret_outputs[0]);
+}
+
+/* The slope broadcasts to the input, never the other way. */
+static mls_status infer_prelu(const mls_op *op, mls_arg *ret_outputs)
+{
+    char a[MLS__SHAPE_TEXT], b[MLS__SHAPE_TEXT];
+    const mls_arg *input = &op->inputs[0], *slope = &op->inputs[1];
+    mls_status status = infer_broadcast(op, &prelu_types, MLS_DTYPE_NONE, ret_outputs);
+    if (status)
+        return status;
+    if (!mls__shape_equal(input->rank, input->dims, ret_outputs[0].rank, ret_outputs[0].dims))
+        return mls__op_error(op, MLS_ESHAPE, "a slope of shape %s does not broadcast to %s",
+                             mls__shape_text(slope->rank, slope->dims, a),
+                             mls__shape_text(input->rank, input->dims, b));
+    return MLS_OK;
+}
+
+static mls_status infer_where(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls_status status = check_in_set(op, 0, &bools);
+    if (!status)
+        status = check_same_dtype(op, 2, 1);
+    return status ? status : set_broadcast(op, op->inputs[1].dtype, &ret_outputs[0]);
+}
+
+/* --- one input ------------------------------------------------------------------------------- */
+
+static mls_status infer_like_input(const mls_op *op, const dtype_set *set, mls_arg *ret_outputs)
+{
+    const mls_status status = check_in_set(op, 0, set);
+    return status ? status : mls__infer_same(op, ret_outputs);
+}
+
+static mls_status infer_float(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_like_input(op, &floats, ret_outputs);
+}
+
+static mls_status infer_signed(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_like_input(op, &signed_numbers, ret_outputs);
+}
+
+static mls_status infer_number(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_like_input(op, &numbers, ret_outputs);
+}
+
+static mls_status infer_not(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_like_input(op, &bools, ret_outputs);
+}
+
+static mls_status infer_celu(const mls_op *op, mls_arg *ret_outputs)
+{
+    const float alpha = mls__op_float(op, "alpha", 1.0f);
+    if (alpha == 0.0f || alpha != alpha)
+        return mls__op_error(op, MLS_EINVAL, "alpha is %g, expected a number other than 0",
+                             (double) alpha);
+    return infer_float(op, ret_outputs);
+}
+
+static mls_status infer_gelu(const mls_op *op, mls_arg *ret_outputs)
+{
+    if (!mls__op_string_is(op, "approximate", "none", "none") &&
+        !mls__op_string_is(op, "approximate", "tanh", "none")) {
+        const mls_string given = mls__op_string(op, "approximate");
+        return mls__op_error(op, MLS_EINVAL, "approximate is '%.*s', expected 'none' or 'tanh'",
+                             given.size > 64 ? 64 : (int) given.size, given.data);
+    }
+    return infer_float(op, ret_outputs);
+}
+
+/* Whether each element is of a kind: bool. */
+static mls_status infer_classify(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_status status = check_in_set(op, 0, &classified);
+    if (status)
+        return status;
+    return mls__infer_set(op, &ret_outputs[0], MLS_BOOL, op->inputs[0].rank, op->inputs[0].dims);
+}
+
+/* The bounds are scalars; models also hold them as tensors of one element. */
+static mls_status infer_clip(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls_status status = check_in_set(op, 0, &numbers);
+    for (size_t i = 1; !status && i < op->input_count; i++) {
+        const mls_arg *bound = mls__op_input(op, i);
+        if (!bound)
+            continue;
+        status = check_same_dtype(op, i, 0);
+        if (!status && mls__arg_count(bound) != 1)
+            status = mls__op_error(op, MLS_ESHAPE, "input %zu has %" PRId64 " elements, expected 1",
+                                   i, mls__arg_count(bound));
+    }
+    return status ? status : mls__infer_same(op, ret_outputs);
+}
+
+/* --- conversion ------------------------------------------------------------------------------ */
+
+static mls_status set_cast(const mls_op *op, int64_t to, mls_arg *ret_outputs)
+{
+    const mls_arg *input = &op->inputs[0];
+    if (to < 0 || to > INT32_MAX || !mls__dtype_is_valid((int32_t) to))
+        return mls__op_error(op, MLS_EUNSUPPORTED, "a cast to data type %" PRId64, to);
+    if (!mls__op_string_is(op, "round_mode", "up", "up") &&
+        !mls__op_string_is(op, "round_mode", "down", "up") &&
+        !mls__op_string_is(op, "round_mode", "nearest", "up")) {
+        const mls_string given = mls__op_string(op, "round_mode");
+        return mls__op_error(op, MLS_EINVAL,
+                             "round_mode is '%.*s', expected 'up', 'down' or 'nearest'",
+                             given.size > 64 ? 64 : (int) given.size, given.data);
+    }
+    return mls__infer_set(op, &ret_outputs[0], (int32_t) to, input->rank, input->dims);
+}
+
+static mls_status infer_cast(const mls_op *op, mls_arg *ret_outputs)
+{
+    if (!mls__op_attr(op, "to"))
+        return mls__op_error(op, MLS_EINVAL, "the attribute 'to' is missing");
+    return set_cast(op, mls__op_int(op, "to", 0), ret_outputs);
+}
+
+static mls_status infer_cast_like(const mls_op *op, mls_arg *ret_outputs)
+{
+    return set_cast(op, op->inputs[1].dtype, ret_outputs);
+}
+
+#define UNARY(type, infer) {"", type, 1, 1, 1, 1, 0, 0, infer}
+#define BINARY(type, infer) {"", type, 2, 2, 1, 1, 0, 0, infer}
+#define VARIADIC(type, infer) {"", type, 1, MLS__VARIADIC, 1, 1, 0, 0, infer}
+
+mls__op_schema_table mls__schemas_elementwise = {
+    BINARY("Add", infer_numbers),
+    BINARY("Sub", infer_numbers),
+    BINARY("Mul", infer_numbers),
+    BINARY("Div", infer_numbers),
+    BINARY("Pow", infer_pow),
+    BINARY("PRelu", infer_prelu),
+    VARIADIC("Min", infer_numbers),
+    VARIADIC("Max", infer_numbers),
+    VARIADIC("Sum", infer_floats),
+    VARIADIC("Mean", infer_floats),
+    BINARY("Equal", infer_equal),
+    BINARY("Less", infer_order),
+    BINARY("LessOrEqual", infer_order),
+    BINARY("Greater", infer_order),
+    BINARY("GreaterOrEqual", infer_order),
+    BINARY("And", infer_logic),
+    BINARY("Or", infer_logic),
+    BINARY("Xor", infer_logic),
+    UNARY("Not", infer_not),
+    {"", "Where", 3, 3, 1, 1, 0, 0, infer_where},
+    UNARY("Neg", infer_signed),
+    UNARY("Abs", infer_number),
+    UNARY("Sign", infer_number),
+    UNARY("Relu", infer_signed),
+    UNARY("Sqrt", infer_float),
+    UNARY("Exp", infer_float),
+    UNARY("Log", infer_float),
+    UNARY("Reciprocal", infer_float),
+    UNARY("Floor", infer_float),
+    UNARY("Ceil", infer_float),
+    UNARY("Round", infer_float),
+    UNARY("Erf", infer_float),
+    UNARY("Sigmoid", infer_float),
+    UNARY("Tanh", infer_float),
+    UNARY("LeakyRelu", infer_float),
+    UNARY("ThresholdedRelu", infer_float),
+    UNARY("Elu", infer_float),
+    UNARY("Selu", infer_float),
+    UNARY("Celu", infer_celu),
+    UNARY("Gelu", infer_gelu),
+    UNARY("Mish", infer_float),
+    UNARY("Swish", infer_float),
+    UNARY("HardSigmoid", infer_float),
+    UNARY("HardSwish", infer_float),
+    UNARY("Softplus", infer_float),
+    UNARY("Softsign", infer_float),
+    UNARY("IsNaN", infer_classify),
+    UNARY("IsInf", infer_classify),
+    {"", "Clip", 1, 3, 1, 1, 0, 0, infer_clip},
+    UNARY("Cast", infer_cast),
+    BINARY("CastLike", infer_cast_like),
+    {.type = NULL},
+};
