@@ -31,6 +31,11 @@ TESTS += %D%/test_simd
 %C%_test_simd_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_simd_LDADD = $(MLS_SIMD_OPS) $(MLS_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_gemm
+TESTS += %D%/test_gemm
+%C%_test_gemm_SOURCES = %D%/test_gemm.c %D%/cpu_test.h
+%C%_test_gemm_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_gemm_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_binary
 TESTS += %D%/test_ops_binary
 %C%_test_ops_binary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

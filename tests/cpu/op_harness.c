@@ -57,17 +57,23 @@ struct op_test {
     mls_context *tensors;
 };
 
+/* ck_assert_msg() for inner loops: it tells the parent process of every success, too. */
+#define expect(condition, ...)                                                                   \
+    do {                                                                                         \
+        if (!(condition))                                                                        \
+            ck_abort_msg(__VA_ARGS__);                                                           \
+    } while (0)
+
 static void *checked(void *memory)
 {
-    if (!memory)
-        ck_abort_msg("no memory");
+    expect(memory, "no memory for the test");
     return memory;
 }
 
 /* No better aligned than to `alignment`. */
 static void *misaligned(size_t size, size_t alignment, void **ret_memory)
 {
-    ck_assert_int_eq(posix_memalign(ret_memory, 64, size + alignment), 0);
+    expect(posix_memalign(ret_memory, 64, size + alignment) == 0, "no memory for the test");
     return (char *) *ret_memory + alignment;
 }
 
@@ -369,9 +375,8 @@ static void expect_same(const char *what, const mls_arg *arg, const void *got,
     for (int64_t i = 0; i < mls__arg_count(arg); i++) {
         const char *x = (const char *) got + (size_t) i * size;
         const char *y = (const char *) expected + (size_t) i * size;
-        if (!same_element(arg->dtype, x, y))
-            ck_abort_msg("%s, element %" PRId64 ": %s, expected %s", what, i,
-                         element_text(arg->dtype, x, a), element_text(arg->dtype, y, b));
+        expect(same_element(arg->dtype, x, y), "%s, element %" PRId64 ": %s, expected %s", what, i,
+               element_text(arg->dtype, x, a), element_text(arg->dtype, y, b));
     }
 }
 
@@ -389,8 +394,7 @@ static void check_guard(const char *what, const void *memory, size_t size)
 {
     const unsigned char *guard = (const unsigned char *) memory + size;
     for (size_t i = 0; i < GUARD_BYTES; i++)
-        if (guard[i] != GARBAGE)
-            ck_abort_msg("%s: written %zu bytes past the end", what, i);
+        expect(guard[i] == GARBAGE, "%s: written %zu bytes past the end", what, i);
 }
 
 typedef struct weight {

@@ -7,6 +7,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/broadcast.c %D%/ops/broadcast.h \
 	%D%/ops/families.h \
 	%D%/ops/half.h \
+	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/ranges.c %D%/ops/ranges.h
 
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
@@ -14,6 +15,7 @@ libmls_core_la_SOURCES += \
 # no result; it lets the compiler vectorise the portable set.
 mls_kernel_sources = \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
+	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/table.c \

@@ -7,11 +7,13 @@
 #define MLS_BACKEND_CPU_KERNELS_KERNELS_H
 
 #include "backend/cpu/kernels/elementwise.h"
+#include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/reduce.h"
 
 typedef struct mls__cpu_kernels {
     const char *isa; /* as base/isa.h names it */
     const mls__elementwise_kernels *elementwise;
+    const mls__gemm_kernels *gemm;
     const mls__reduce_kernels *reduce;
 } mls__cpu_kernels;
 

@@ -5,10 +5,12 @@
 #include "backend/cpu/simd/simd.h"
 
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
+extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 
 const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .isa = MLS_ISA_STRING,
     .elementwise = &MLS_ISA_NAME(elementwise),
+    .gemm = &MLS_ISA_NAME(gemm),
     .reduce = &MLS_ISA_NAME(reduce),
 };

@@ -59,6 +59,7 @@
  *   vi_load_u16(p) vi_store_u16(p, v)  widen with zeros; keep the low 16 bits
  *   vi_add vi_sub vi_mul vi_and vi_or vi_xor
  *   vi_andnot(a, b)                    a & ~b
+ *   vi_clear(m, a, b)                  m ? a & ~b : a
  *   vi_min vi_max                      signed
  *   vi_shl(v, k) vi_shr(v, k) vi_sar(v, k)   0 <= k <= 31; shr shifts zeros in, sar the sign
  *   vi_eq vi_lt vi_gt vi_select(m, a, b)
@@ -76,6 +77,7 @@
  *   vi_gather(base, index) vi_gather_mask(src, m, base, index)
  *   vf_gather_pair(base, index) vi_gather_pair(base, index)
  *                                      elements of 8 bytes: 4 bytes at base + 8 * index
+ *   vi_lookup32(table, index)          table[index[i]] of 32 elements, all of which may be read
  */
 #ifndef MLS_BACKEND_CPU_SIMD_SIMD_H
 #define MLS_BACKEND_CPU_SIMD_SIMD_H
