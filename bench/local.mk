@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# Built by `make bench`.
+EXTRA_LTLIBRARIES += libfma_peak_portable.la libfma_peak_avx2.la libfma_peak_avx512.la \
+	libfma_peak_neon.la
+libfma_peak_portable_la_SOURCES = %D%/fma_peak.c %D%/fma_peak.h
+libfma_peak_portable_la_CFLAGS = $(MLS_PORTABLE_CFLAGS)
+libfma_peak_avx2_la_SOURCES = %D%/fma_peak.c %D%/fma_peak.h
+libfma_peak_avx2_la_CFLAGS = $(MLS_AVX2_CFLAGS)
+libfma_peak_avx512_la_SOURCES = %D%/fma_peak.c %D%/fma_peak.h
+libfma_peak_avx512_la_CFLAGS = $(MLS_AVX512_CFLAGS)
+libfma_peak_neon_la_SOURCES = %D%/fma_peak.c %D%/fma_peak.h
+libfma_peak_neon_la_CFLAGS = $(MLS_NEON_CFLAGS)
+MLS_FMA_PEAK = libfma_peak_portable.la
+if MLS_ARCH_X86_64
+MLS_FMA_PEAK += libfma_peak_avx2.la libfma_peak_avx512.la
+endif
+if MLS_ARCH_ARM64
+MLS_FMA_PEAK += libfma_peak_neon.la
+endif
+
+EXTRA_PROGRAMS += %D%/gemm
+%C%_gemm_SOURCES = %D%/gemm.c
+%C%_gemm_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
+%C%_gemm_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
