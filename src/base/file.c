@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +40,71 @@ mls_status mls__file_map_open(const char *path, mls__file_map *ret_map)
         return mls__error_os(errno, "cannot open '%s'", path);
     }
     const mls_status status = map_descriptor(fd, path, ret_map);
+    close(fd);
+    return status;
+}
+
+static mls_status open_error(int os_error, const char *directory, const char *name)
+{
+    if (os_error == ENOENT)
+        return mls__error(MLS_ENOTFOUND, "there is no file '%s' in '%s'", name, directory);
+    /* What O_NOFOLLOW says of a symbolic link: as the file, and as a directory on the way. */
+    if (os_error == ELOOP || os_error == ENOTDIR)
+        return mls__error(MLS_EFORMAT,
+                          "'%s' in '%s' leads through a symbolic link or through what is no "
+                          "directory; a relative path of real directories is allowed",
+                          name, directory);
+    return mls__error_os(os_error, "cannot open '%s' in '%s'", name, directory);
+}
+
+static bool is_part(const char *part, size_t size, const char *text)
+{
+    return strlen(text) == size && memcmp(part, text, size) == 0;
+}
+
+/*
+ * Opens one part of a path after another, so that nobody can slip a link in between a
+ * check and the opening. Takes over `fd`, the directory to start from.
+ */
+static mls_status walk_inside(int fd, const char *directory, const char *name, int *ret_fd)
+{
+    for (const char *at = name; *at;) {
+        char part[NAME_MAX + 1];
+        const size_t size = strcspn(at, "/");
+        const bool is_last = at[size] == '\0';
+        if (size > NAME_MAX || is_part(at, size, "..")) {
+            close(fd);
+            return mls__error(MLS_EFORMAT, "'%s' is not a path inside '%s'", name, directory);
+        }
+        memcpy(part, at, size);
+        part[size] = '\0';
+        at += size + !is_last;
+        if (size == 0 || is_part(part, size, "."))
+            continue;
+        const int flags = is_last ? O_NONBLOCK : O_DIRECTORY;
+        const int next = openat(fd, part, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | flags);
+        const int os_error = errno;
+        close(fd);
+        if (next < 0)
+            return open_error(os_error, directory, name);
+        fd = next;
+    }
+    *ret_fd = fd;
+    return MLS_OK;
+}
+
+mls_status mls__file_map_open_inside(const char *directory, const char *name,
+                                     mls__file_map *ret_map)
+{
+    if (name[0] == '\0' || name[0] == '/')
+        return mls__error(MLS_EFORMAT, "'%s' is not a relative path inside '%s'", name, directory);
+    int fd = open(directory, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    if (fd < 0)
+        return mls__error_os(errno, "cannot open the directory '%s'", directory);
+    mls_status status = walk_inside(fd, directory, name, &fd);
+    if (status)
+        return status;
+    status = map_descriptor(fd, name, ret_map);
     close(fd);
     return status;
 }

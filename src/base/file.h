@@ -21,6 +21,14 @@ typedef struct mls__file_map {
  * (a directory, a device).
  */
 mls_status mls__file_map_open(const char *path, mls__file_map *ret_map);
+
+/*
+ * The same for a file inside `directory`, wherever an untrusted `name` says: a relative
+ * path without "..", none of whose parts is a symbolic link, so that it cannot lead out.
+ * Errors: as mls__file_map_open(), and MLS_EFORMAT for such a name.
+ */
+mls_status mls__file_map_open_inside(const char *directory, const char *name,
+                                     mls__file_map *ret_map);
 void mls__file_map_close(mls__file_map *map);
 
 #endif

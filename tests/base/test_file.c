@@ -91,6 +91,43 @@ START_TEST(system_error_is_told)
 }
 END_TEST
 
+START_TEST(inside_a_directory_only)
+{
+    char sub[80], link[80], up[80];
+    mls__file_map map = {folder, 7};
+    snprintf(sub, sizeof sub, "%s/sub", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    snprintf(up, sizeof up, "%s/sub/up", folder);
+    ck_assert_int_eq(mkdir(sub, 0700), 0);
+    ck_assert_int_eq(symlink("file", link), 0);
+    ck_assert_int_eq(symlink("..", up), 0);
+    write_file("abc", 3);
+
+    static const char *const good[] = {"file", "./file", ".//file"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        ck_assert_ok(mls__file_map_open_inside(folder, good[i], &map));
+        ck_assert_uint_eq(map.size, 3);
+        mls__file_map_close(&map);
+    }
+    static const char *const bad[] = {"", path, "/etc/passwd", "../file", "sub/../file", "..",
+                                      "link", "sub/up/file", "file/below"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        ck_assert_fails(mls__file_map_open_inside(folder, bad[i], &map), MLS_EFORMAT, bad[i]);
+    ck_assert_fails(mls__file_map_open_inside(folder, "none", &map), MLS_ENOTFOUND, "none");
+    ck_assert_fails(mls__file_map_open_inside(folder, "sub/none", &map), MLS_ENOTFOUND, "none");
+    ck_assert_fails(mls__file_map_open_inside(folder, "sub/", &map), MLS_EINVAL, "regular file");
+    ck_assert_fails(mls__file_map_open_inside(folder, ".", &map), MLS_EINVAL, "regular file");
+
+    char endless[600];
+    memset(endless, 'x', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    ck_assert_fails(mls__file_map_open_inside(folder, endless, &map), MLS_EFORMAT, "xxx");
+    unlink(up);
+    unlink(link);
+    rmdir(sub);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("base/file");
@@ -101,6 +138,7 @@ int main(void)
     tcase_add_test(tests, file_that_is_not_there);
     tcase_add_test(tests, what_is_no_regular_file);
     tcase_add_test(tests, system_error_is_told);
+    tcase_add_test(tests, inside_a_directory_only);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }
