@@ -5,6 +5,7 @@ include %D%/op/local.mk
 include %D%/plugin/local.mk
 include %D%/graph/local.mk
 include %D%/exec/local.mk
+include %D%/onnx/local.mk
 include %D%/backend/cpu/local.mk
 include %D%/job/local.mk
 include %D%/queue/memory/local.mk

@@ -23,7 +23,9 @@ EXTRA_DIST += %D%/sizes.exempt
 
 if HAVE_CHECK
 check_LTLIBRARIES += libmls_test.la
-libmls_test_la_SOURCES = %D%/support/test.c %D%/support/test.h
+libmls_test_la_SOURCES = \
+	%D%/support/onnx_build.c %D%/support/onnx_build.h \
+	%D%/support/test.c %D%/support/test.h
 libmls_test_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 MLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 MLS_TEST_LIBS = libmls_test.la libmls_core.la $(PROTOBUF_C_LIBS) $(CHECK_LIBS)
@@ -31,6 +33,7 @@ MLS_TEST_LIBS = libmls_test.la libmls_core.la $(PROTOBUF_C_LIBS) $(CHECK_LIBS)
 include %D%/base/local.mk
 include %D%/tensor/local.mk
 include %D%/plugin/local.mk
+include %D%/onnx/local.mk
 include %D%/cpu/local.mk
 include %D%/job/local.mk
 endif

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+libmls_core_la_SOURCES += \
+	%D%/attributes.c \
+	%D%/count.c \
+	%D%/external.c %D%/external.h \
+	%D%/lists.c \
+	%D%/load.c \
+	%D%/nodes.c \
+	%D%/proto.c %D%/proto.h \
+	%D%/reader.h \
+	%D%/reading.h \
+	%D%/sparse.c \
+	%D%/tensor.c %D%/tensor.h \
+	%D%/values.c \
+	%D%/wire.c %D%/wire.h \
+	%D%/translate/translate.c %D%/translate/translate.h \
+	%D%/translate/constant.c \
+	%D%/translate/movement.c \
+	%D%/translate/nn.c \
+	%D%/translate/reduce.c

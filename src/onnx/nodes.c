@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes. One that cannot be run is kept and marked with the reason, so that a model
+ * can be looked at although not run.
+ */
+#include "onnx/reader.h"
+#include "onnx/translate/translate.h"
+
+#include "base/error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The node in messages: "node 'conv1' (Conv)", or by its place when it has no name. */
+static mls_status at_node(mls_status status, const mls__node_proto *proto, size_t index)
+{
+    const char *type = mls__proto_text(proto->op_type);
+    if (proto->name && proto->name[0])
+        return mls__error_at(status, "node '%.200s' (%.64s)", proto->name, type);
+    return mls__error_at(status, "node #%zu (%.64s)", index, type);
+}
+
+static bool is_op(const mls__onnx_node *node, const char *domain, const char *type)
+{
+    return strcmp(node->type, type) == 0 && strcmp(node->domain, domain) == 0;
+}
+
+static mls_status check_callable(mls__onnx_node *node)
+{
+    bool is_function;
+    mls_status status = mls__onnx_is_function(node->reader, node->proto, &is_function);
+    if (status)
+        return status;
+    if (is_function)
+        return mls__error(MLS_EUNSUPPORTED,
+                          "calls a function of the model, which is not supported");
+    if (node->reader->unsupported)
+        return mls__error(MLS_EUNSUPPORTED, "%s", node->reader->unsupported);
+    return mls__onnx_version(node->reader, node->domain, &node->version);
+}
+
+static mls_status check_value(const mls__onnx_node *node, const char *name)
+{
+    size_t value;
+    if (!mls__map_get(&node->reader->values, name, strlen(name), &value))
+        return MLS_OK;
+    const char *reason = mls__onnx_note(node->reader, (uint32_t) value)->unsupported;
+    return reason ? mls__error(MLS_EUNSUPPORTED, "%s", reason) : MLS_OK;
+}
+
+static mls_status check_values(const mls__onnx_node *node)
+{
+    const mls__node_proto *proto = node->proto;
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < proto->n_input; i++)
+        status = check_value(node, proto->input[i]);
+    /* What ZipMap gives is declared a sequence of maps; it is a tensor here. */
+    if (is_op(node, "ai.onnx.ml", "ZipMap"))
+        return status;
+    for (size_t i = 0; !status && i < proto->n_output; i++)
+        status = check_value(node, proto->output[i]);
+    return status;
+}
+
+static mls_status read_attrs(mls__onnx_node *node)
+{
+    const mls__node_proto *proto = node->proto;
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < proto->n_attribute; i++) {
+        const char *name = mls__proto_text(proto->attribute[i]->name);
+        if (mls__onnx_attr(node, name))
+            return mls__error(MLS_EFORMAT, "attribute '%.100s' is given twice", name);
+        status = mls__onnx_read_attr(node->reader, proto->attribute[i],
+                                     &node->attrs[node->attr_count]);
+        node->attr_count += !status;
+    }
+    return status;
+}
+
+/* Everything about the node but its inputs; what it lacks is found in the new form only. */
+static mls_status read_form(mls__onnx_node *node)
+{
+    mls_status status = check_callable(node);
+    if (!status)
+        status = check_values(node);
+    if (!status)
+        status = read_attrs(node);
+    if (!status)
+        status = mls__onnx_translate(node);
+    if (!status && !is_op(node, "", "Constant") && !mls__op_schema_find(node->domain, node->type))
+        status = mls__error(MLS_EUNSUPPORTED, "op %.100s of opset %" PRId64 " is not supported",
+                            node->type, node->version);
+    return status;
+}
+
+static mls_status read_inputs(mls__onnx_node *node)
+{
+    const mls__node_proto *proto = node->proto;
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < proto->n_input; i++)
+        status = mls__onnx_value(node->reader, proto->input[i], &node->inputs[i]);
+    node->input_count = proto->n_input;
+    while (node->input_count && node->inputs[node->input_count - 1] == MLS__NO_VALUE)
+        node->input_count--;
+    return status;
+}
+
+static mls_status begin_node(mls__onnx_reader *reader, const mls__node_proto *proto,
+                             mls__onnx_node *ret_node)
+{
+    mls__arena *arena = &reader->graph->arena;
+    mls__onnx_node node = {
+        .reader = reader,
+        .proto = proto,
+        .domain = mls__arena_string(arena, mls__onnx_domain(proto->domain)),
+        .type = mls__arena_string(arena, mls__proto_text(proto->op_type)),
+        .attrs = mls__arena_array(arena, proto->n_attribute + MLS__ONNX_SPARE, sizeof(mls_attr)),
+        .inputs = mls__arena_array(arena, proto->n_input + MLS__ONNX_SPARE, sizeof(uint32_t)),
+    };
+    if (!node.domain || !node.type || !node.attrs || !node.inputs)
+        return mls__error(MLS_ENOMEM, "out of memory while reading a node");
+    if (!node.type[0])
+        return mls__error(MLS_EFORMAT, "it has no op_type");
+    *ret_node = node;
+    return read_inputs(ret_node);
+}
+
+static size_t used_outputs(const mls__node_proto *proto)
+{
+    size_t count = proto->n_output;
+    while (count && !proto->output[count - 1][0])
+        count--;
+    return count;
+}
+
+static mls_status check_count(const mls__onnx_node *node, const char *what, size_t count,
+                              size_t min, size_t max)
+{
+    if (count >= min && (count <= max || max == MLS__VARIADIC))
+        return MLS_OK;
+    if (max == MLS__VARIADIC)
+        return mls__error(MLS_EFORMAT, "%zu %s; %s takes %zu or more", count, what, node->type,
+                          min);
+    return mls__error(MLS_EFORMAT, "%zu %s; %s takes %zu to %zu", count, what, node->type, min,
+                      max);
+}
+
+static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *schema,
+                              size_t output_count)
+{
+    for (size_t i = 0; i < node->input_count && i < schema->min_inputs; i++)
+        if (node->inputs[i] == MLS__NO_VALUE)
+            return mls__error(MLS_EFORMAT, "input %zu is left out, which %s must have", i,
+                              node->type);
+    const mls_status status = check_count(node, "inputs", node->input_count, schema->min_inputs,
+                                          schema->max_inputs);
+    if (status)
+        return status;
+    return check_count(node, "outputs", output_count, schema->min_outputs, schema->max_outputs);
+}
+
+static mls_status add_node(mls__onnx_node *node, const char *unsupported)
+{
+    const mls__node_proto *proto = node->proto;
+    const size_t output_count = used_outputs(proto);
+    mls__node *added;
+    mls_status status = mls__graph_add_node(node->reader->graph, node->domain, node->type,
+                                            node->input_count, output_count, &added);
+    if (status)
+        return status;
+    added->name = mls__arena_string(&node->reader->graph->arena, mls__proto_text(proto->name));
+    if (!added->name)
+        return mls__error_nomem(1);
+    added->unsupported = unsupported;
+    if (unsupported)
+        added->schema = NULL;
+    added->attrs = node->attrs;
+    added->attr_count = node->attr_count;
+    memcpy(added->inputs, node->inputs, node->input_count * sizeof *added->inputs);
+    for (size_t i = 0; !status && i < output_count; i++)
+        status = mls__onnx_value(node->reader, proto->output[i], &added->outputs[i]);
+    if (!status && added->schema)
+        status = check_arity(node, added->schema, output_count);
+    return status;
+}
+
+static mls_status read_node(mls__onnx_reader *reader, const mls__node_proto *proto)
+{
+    mls__onnx_node node;
+    const char *reason = NULL;
+    mls_status status = begin_node(reader, proto, &node);
+    if (status)
+        return status;
+    status = read_form(&node);
+    if (status == MLS_EUNSUPPORTED) {
+        reason = mls__onnx_reason(reader);
+        status = reason ? MLS_OK : mls__error_nomem(1);
+    }
+    if (status)
+        return status;
+    if (!reason && is_op(&node, "", "Constant"))
+        return mls__onnx_read_constant(&node);
+    return add_node(&node, reason);
+}
+
+mls_status mls__onnx_read_nodes(mls__onnx_reader *reader)
+{
+    const mls__graph_proto *graph = reader->proto->graph;
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const mls_status status = read_node(reader, graph->node[i]);
+        if (status)
+            return at_node(status, graph->node[i], i);
+    }
+    return MLS_OK;
+}

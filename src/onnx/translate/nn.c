@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Activations, and what goes with them in networks. */
+#include "onnx/translate/translate.h"
+
+#include "base/error.h"
+
+/*
+ * Before 13 these made a matrix of their input, cut at `axis` (1 when not given), and
+ * worked on its rows; since then they work along one dimension, the last by default.
+ */
+static mls_status flatten_at_axis(mls__onnx_node *node, const mls__onnx_rule *rule)
+{
+    (void) rule;
+    if (!mls__onnx_attr(node, "axis"))
+        mls__onnx_set_int(node, "axis", 1);
+    mls__onnx_set_int(node, "mls_flatten", 1);
+    return MLS_OK;
+}
+
+/* The mask had the type of the data; since then it is bool. */
+static mls_status refuse_mask(mls__onnx_node *node, const mls__onnx_rule *rule)
+{
+    (void) rule;
+    if (node->proto->n_output > 1 && node->proto->output[1][0])
+        return mls__error(MLS_EUNSUPPORTED, "the mask of Dropout below opset 10 is not supported");
+    return MLS_OK;
+}
+
+const mls__onnx_rule mls__onnx_rules_nn[] = {
+    {"", "Softmax", 13, flatten_at_axis, NULL, 0},
+    {"", "LogSoftmax", 13, flatten_at_axis, NULL, 0},
+    {"", "Hardmax", 13, flatten_at_axis, NULL, 0},
+    /* Bounds have the type of the data, which is not known before types are inferred. */
+    {"", "Clip", 11, mls__onnx_keep_attr, "min", 1},
+    {"", "Clip", 11, mls__onnx_keep_attr, "max", 2},
+    {"", "Dropout", 10, refuse_mask, NULL, 0},
+    {"", "Dropout", 12, mls__onnx_keep_attr, "ratio", 1}, /* inference has no use for it */
+    {.type = NULL},
+};

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values: who gives each one, and what the file declares of its type. */
+#include "onnx/reader.h"
+
+#include "base/error.h"
+#include "onnx/tensor.h"
+#include "tensor/dtype.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+mls__value_note *mls__onnx_note(const mls__onnx_reader *reader, uint32_t value)
+{
+    return mls__vec_at(&reader->notes, value);
+}
+
+static mls_status add_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+{
+    /* The note first, so that every value has one whatever fails. */
+    if (!mls__vec_push(&reader->notes))
+        return mls__error_nomem(sizeof(mls__value_note));
+    return mls__graph_add_value(reader->graph, name, ret_value);
+}
+
+mls_status mls__onnx_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+{
+    const size_t size = strlen(name);
+    size_t known;
+    *ret_value = MLS__NO_VALUE;
+    if (size == 0)
+        return MLS_OK;
+    if (mls__map_get(&reader->values, name, size, &known)) {
+        *ret_value = (uint32_t) known;
+        return MLS_OK;
+    }
+    const mls_status status = add_value(reader, name, ret_value);
+    if (status)
+        return status;
+    if (!mls__map_set(&reader->values, name, size, *ret_value))
+        return mls__error_nomem(size);
+    return MLS_OK;
+}
+
+mls_status mls__onnx_add_constant(mls__onnx_reader *reader, const char *name, mls_tensor *tensor,
+                                  uint32_t *ret_value)
+{
+    mls_status status = mls__model_add_tensor(reader->model, tensor);
+    if (!status)
+        status = add_value(reader, name, ret_value);
+    if (!status)
+        mls__graph_set_constant(reader->graph, *ret_value, tensor);
+    return status;
+}
+
+mls_status mls__onnx_add_unsupported_constant(mls__onnx_reader *reader, uint32_t value,
+                                              const char *name, const char *reason)
+{
+    mls__node *node;
+    const mls_status status = mls__graph_add_node(reader->graph, "", "Constant", 0, 1, &node);
+    if (status)
+        return status;
+    node->name = mls__arena_string(&reader->graph->arena, name);
+    if (!node->name || !reason)
+        return mls__error_nomem(1);
+    node->schema = NULL;
+    node->unsupported = reason;
+    node->outputs[0] = value;
+    return MLS_OK;
+}
+
+/* A new value that nobody gave yet. `what` names the list it stands in. */
+static mls_status claim_value(mls__onnx_reader *reader, const char *name, mls__origin origin,
+                              const char *what, uint32_t *ret_value)
+{
+    if (!name || !name[0])
+        return mls__error(MLS_EFORMAT, "an entry of %s has no name", what);
+    const mls_status status = mls__onnx_value(reader, name, ret_value);
+    if (status)
+        return status;
+    mls__value_note *note = mls__onnx_note(reader, *ret_value);
+    if (note->origin != MLS__ORIGIN_NONE)
+        return mls__error(MLS_EFORMAT, "value '%.200s' is given twice, also by %s", name, what);
+    note->origin = origin;
+    return MLS_OK;
+}
+
+/* Puts a constant that was read, or failed to be, in its value's place. */
+static mls_status set_constant(mls__onnx_reader *reader, mls_status status, const char *name,
+                               uint32_t value, mls_tensor *tensor)
+{
+    if (status) {
+        mls__error_at(status, "tensor '%.200s'", name);
+        if (status != MLS_EUNSUPPORTED)
+            return status;
+        return mls__onnx_add_unsupported_constant(reader, value, name, mls__onnx_reason(reader));
+    }
+    status = mls__model_add_tensor(reader->model, tensor);
+    if (!status)
+        mls__graph_set_constant(reader->graph, value, tensor);
+    return status;
+}
+
+static mls_status read_initializers(mls__onnx_reader *reader)
+{
+    const mls__graph_proto *graph = reader->proto->graph;
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < graph->n_initializer; i++) {
+        mls__tensor_proto *proto = graph->initializer[i];
+        mls_tensor *tensor = NULL;
+        uint32_t value;
+        status = claim_value(reader, proto->name, MLS__ORIGIN_INITIALIZER, "graph.initializer",
+                             &value);
+        if (status)
+            break;
+        status = mls__onnx_tensor_read(&reader->external, proto, &tensor);
+        status = set_constant(reader, status, proto->name, value, tensor);
+    }
+    for (size_t i = 0; !status && i < graph->n_sparse_initializer; i++) {
+        mls__sparse_proto *proto = graph->sparse_initializer[i];
+        const char *name = proto->values ? proto->values->name : NULL;
+        mls_tensor *tensor = NULL;
+        uint32_t value;
+        status = claim_value(reader, name, MLS__ORIGIN_INITIALIZER, "graph.sparse_initializer",
+                             &value);
+        if (status)
+            break;
+        status = mls__onnx_sparse_read(&reader->external, proto, &tensor);
+        status = set_constant(reader, status, name, value, tensor);
+    }
+    return status;
+}
+
+static const char *type_text(const mls__type_proto *type)
+{
+    switch (type->value_case) {
+    case MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+        return "a sequence";
+    case MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
+        return "a map";
+    case MLS__ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+        return "an optional";
+    case MLS__ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE:
+        return "a sparse tensor";
+    default:
+        return "of an unknown type";
+    }
+}
+
+static mls_status read_dim(mls__arena *arena, const mls__dim_proto *proto, int64_t *ret_dim,
+                           const char **ret_name)
+{
+    *ret_dim = -1;
+    if (proto->value_case == MLS__ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
+        /* -1 is how some exporters write a dynamic dimension. */
+        if (proto->dim_value < -1)
+            return mls__error(MLS_EFORMAT, "its dimension %" PRId64 " is negative",
+                              proto->dim_value);
+        *ret_dim = proto->dim_value;
+    } else if (proto->value_case == MLS__ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
+               proto->dim_param[0]) {
+        *ret_name = mls__arena_string(arena, proto->dim_param);
+        if (!*ret_name)
+            return mls__error_nomem(1);
+    }
+    return MLS_OK;
+}
+
+static mls_status read_shape(mls__arena *arena, const mls__shape_proto *shape, mls__value *value)
+{
+    int64_t *dims = mls__arena_array(arena, shape->n_dim, sizeof *dims);
+    const char **names = mls__arena_array(arena, shape->n_dim, sizeof *names);
+    if (!dims || !names)
+        return mls__error_nomem(shape->n_dim * sizeof *dims);
+    for (size_t i = 0; i < shape->n_dim; i++) {
+        const mls_status status = read_dim(arena, shape->dim[i], &dims[i], &names[i]);
+        if (status)
+            return status;
+    }
+    value->rank = (int32_t) shape->n_dim;
+    value->dims = dims;
+    value->dim_names = names;
+    return MLS_OK;
+}
+
+static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls__value *value)
+{
+    if (type->value_case != MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        return mls__error(MLS_EUNSUPPORTED, "is %s; only tensors are supported", type_text(type));
+    const Mls__Onnx__TypeProto__Tensor *tensor = type->tensor_type;
+    if (tensor->elem_type != MLS_DTYPE_NONE && !mls__dtype_is_valid(tensor->elem_type))
+        return mls__error(MLS_EUNSUPPORTED, "has elem_type %d, which is not supported",
+                          tensor->elem_type);
+    value->dtype = tensor->elem_type;
+    if (!tensor->shape)
+        return MLS_OK;
+    if (tensor->shape->n_dim > MLS_MAX_RANK)
+        return mls__error(MLS_EUNSUPPORTED, "has %zu dimensions; at most %d are supported",
+                          tensor->shape->n_dim, MLS_MAX_RANK);
+    return read_shape(arena, tensor->shape, value);
+}
+
+/* Takes over what is declared of a value, and notes what we cannot do with it. */
+static mls_status declare(mls__onnx_reader *reader, const mls__value_proto *proto, uint32_t index)
+{
+    mls__value *value = mls__graph_value(reader->graph, index);
+    mls__value_note *note = mls__onnx_note(reader, index);
+    /* Of a constant we know more than anybody declares; what was said first stays. */
+    if (!proto->type || value->constant || value->dtype || note->unsupported)
+        return MLS_OK;
+    const mls_status status = read_type(&reader->graph->arena, proto->type, value);
+    if (!status)
+        return MLS_OK;
+    mls__error_at(status, "value '%.200s'", value->name);
+    if (status != MLS_EUNSUPPORTED)
+        return status;
+    note->unsupported = mls__onnx_reason(reader);
+    return note->unsupported ? MLS_OK : mls__error_nomem(1);
+}
+
+/* A graph input; one that is an initializer too only tells its default (IR 4) or type (IR 3). */
+static mls_status read_input(mls__onnx_reader *reader, const mls__value_proto *proto)
+{
+    uint32_t value;
+    size_t known;
+    const char *name = mls__proto_text(proto->name);
+    if (mls__map_get(&reader->values, name, strlen(name), &known) &&
+        mls__onnx_note(reader, (uint32_t) known)->origin == MLS__ORIGIN_INITIALIZER)
+        return MLS_OK;
+    mls_status status = claim_value(reader, name, MLS__ORIGIN_INPUT, "graph.input", &value);
+    if (!status)
+        status = declare(reader, proto, value);
+    if (!status)
+        status = mls__graph_add_input(reader->graph, value);
+    const char *unsupported = status ? NULL : mls__onnx_note(reader, value)->unsupported;
+    if (unsupported && !reader->allow_unsupported)
+        return mls__error(MLS_EUNSUPPORTED, "input: %s", unsupported);
+    return status;
+}
+
+static mls_status claim_node_outputs(mls__onnx_reader *reader)
+{
+    const mls__graph_proto *graph = reader->proto->graph;
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < graph->n_node; i++) {
+        const mls__node_proto *node = graph->node[i];
+        uint32_t value;
+        for (size_t k = 0; !status && k < node->n_output; k++)
+            if (node->output[k][0])
+                status = claim_value(reader, node->output[k], MLS__ORIGIN_NODE, "a node's output",
+                                     &value);
+        if (status)
+            mls__error_at(status, "node '%.200s' (%.64s)", mls__proto_text(node->name),
+                          mls__proto_text(node->op_type));
+    }
+    return status;
+}
+
+/* What is declared of a name that nobody uses is passed over. */
+static mls_status declare_known(mls__onnx_reader *reader, mls__value_proto *const *protos,
+                                size_t count)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < count; i++) {
+        const char *name = mls__proto_text(protos[i]->name);
+        size_t known;
+        if (mls__map_get(&reader->values, name, strlen(name), &known))
+            status = declare(reader, protos[i], (uint32_t) known);
+    }
+    return status;
+}
+
+mls_status mls__onnx_read_values(mls__onnx_reader *reader)
+{
+    const mls__graph_proto *graph = reader->proto->graph;
+    mls_status status = read_initializers(reader);
+    for (size_t i = 0; !status && i < graph->n_input; i++)
+        status = read_input(reader, graph->input[i]);
+    if (!status)
+        status = claim_node_outputs(reader);
+    if (!status)
+        status = declare_known(reader, graph->output, graph->n_output);
+    if (!status)
+        status = declare_known(reader, graph->value_info, graph->n_value_info);
+    return status;
+}
+
+mls_status mls__onnx_read_outputs(mls__onnx_reader *reader)
+{
+    const mls__graph_proto *graph = reader->proto->graph;
+    for (size_t i = 0; i < graph->n_output; i++) {
+        const char *name = mls__proto_text(graph->output[i]->name);
+        uint32_t value;
+        if (!name[0])
+            return mls__error(MLS_EFORMAT, "an entry of graph.output has no name");
+        mls_status status = mls__onnx_value(reader, name, &value);
+        if (!status)
+            status = mls__graph_add_output(reader->graph, value);
+        if (status)
+            return status;
+    }
+    return MLS_OK;
+}
