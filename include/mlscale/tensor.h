@@ -155,6 +155,28 @@ MLS_API mls_status mls_tensor_copy(const mls_tensor *tensor, mls_tensor **ret_te
 MLS_API mls_status mls_tensor_copy_into(const mls_tensor *source, mls_tensor *target);
 
 /*
+ * Files of one tensor.
+ *
+ * npy: NumPy's format, versions 1 to 3, little-endian. The file is mapped: pages are
+ * read when they are touched, and it must not shrink while the tensor lives. A
+ * column-major file gives a tensor that is not contiguous. Errors: MLS_ENOTFOUND,
+ * MLS_EIO, MLS_EFORMAT (what is wrong with the file), MLS_EUNSUPPORTED (element
+ * type), MLS_ENOMEM.
+ *
+ * onnx: a serialized TensorProto, as in ONNX's test data (.pb). `name` is what the
+ * file calls the tensor; NULL for none. Errors: the same.
+ *
+ * A write that fails leaves no file behind.
+ */
+MLS_API mls_status mls_tensor_read_npy(mls_context *context, const char *path,
+                                       mls_tensor **ret_tensor);
+MLS_API mls_status mls_tensor_write_npy(const mls_tensor *tensor, const char *path);
+MLS_API mls_status mls_tensor_read_onnx(mls_context *context, const char *path,
+                                        mls_tensor **ret_tensor);
+MLS_API mls_status mls_tensor_write_onnx(const mls_tensor *tensor, const char *name,
+                                         const char *path);
+
+/*
  * DLPack (https://dmlc.github.io/dlpack). `managed` is a DLManagedTensorVersioned *
  * of major version 1.
  *

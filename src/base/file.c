@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <string.h>
@@ -22,7 +24,8 @@ static mls_status map_descriptor(int fd, const char *path, mls__file_map *ret_ma
         return mls__error(MLS_EINVAL, "'%s' is not a regular file", path);
     mls__file_map map = {NULL, (size_t) info.st_size};
     if (map.size) {
-        map.data = mmap(NULL, map.size, PROT_READ, MAP_PRIVATE, fd, 0);
+        /* Writable, since a tensor over it is: what is written stays in this process. */
+        map.data = mmap(NULL, map.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
         if (map.data == MAP_FAILED)
             return mls__error_os(errno, "cannot map '%s' (%zu bytes)", path, map.size);
     }
@@ -114,4 +117,27 @@ void mls__file_map_close(mls__file_map *map)
     if (map->data)
         munmap(map->data, map->size);
     *map = (mls__file_map){0};
+}
+
+static bool write_part(FILE *file, const void *data, size_t size)
+{
+    return size == 0 || fwrite(data, 1, size, file) == size;
+}
+
+mls_status mls__file_write(const char *path, const void *head, size_t head_size, const void *body,
+                           size_t body_size)
+{
+    FILE *file = fopen(path, "wbe");
+    if (!file)
+        return mls__error_os(errno, "cannot write '%.300s'", path);
+    bool good = write_part(file, head, head_size) && write_part(file, body, body_size);
+    int failed = errno;
+    if (fclose(file) != 0 && good) {
+        failed = errno;
+        good = false;
+    }
+    if (good)
+        return MLS_OK;
+    remove(path);
+    return mls__error_os(failed, "cannot write '%.300s'", path);
 }

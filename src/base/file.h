@@ -31,4 +31,11 @@ mls_status mls__file_map_open_inside(const char *directory, const char *name,
                                      mls__file_map *ret_map);
 void mls__file_map_close(mls__file_map *map);
 
+/*
+ * Writes a file of two parts, either of which may be empty. What cannot be written
+ * whole is removed. Errors: MLS_EIO.
+ */
+mls_status mls__file_write(const char *path, const void *head, size_t head_size, const void *body,
+                           size_t body_size);
+
 #endif

@@ -11,6 +11,7 @@ libmls_core_la_SOURCES += \
 	%D%/reading.h \
 	%D%/sparse.c \
 	%D%/tensor.c %D%/tensor.h \
+	%D%/tensor_file.c \
 	%D%/values.c \
 	%D%/wire.c %D%/wire.h \
 	%D%/translate/translate.c %D%/translate/translate.h \

@@ -27,26 +27,60 @@ static void heap_free(void *user, void *block)
     mls__free(h->allocator, block);
 }
 
-mls_status mls__proto_unpack(const mls__allocator *allocator, const void *data, size_t size,
-                             mls__model_proto **ret_model)
+/* A message of `descriptor`, checked and unpacked. */
+static mls_status unpack(const mls__allocator *allocator,
+                         const ProtobufCMessageDescriptor *descriptor, const void *data,
+                         size_t size, ProtobufCMessage **ret_message)
 {
-    const mls_status status = mls__wire_check(&mls__onnx__model_proto__descriptor, data, size);
+    const mls_status status = mls__wire_check(descriptor, data, size);
     if (status)
         return status;
     heap h = {allocator, 0};
     ProtobufCAllocator functions = {heap_alloc, heap_free, &h};
-    mls__model_proto *model = mls__onnx__model_proto__unpack(&functions, size, data);
-    if (!model && h.refused)
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &functions, size, data);
+    if (!message && h.refused)
         return mls__error_nomem(h.refused);
-    if (!model)
+    if (!message)
         return mls__error(MLS_EFORMAT, "a list of packed numbers is cut short");
-    *ret_model = model;
+    *ret_message = message;
     return MLS_OK;
+}
+
+static void free_message(const mls__allocator *allocator, ProtobufCMessage *message)
+{
+    heap h = {allocator, 0};
+    ProtobufCAllocator functions = {heap_alloc, heap_free, &h};
+    protobuf_c_message_free_unpacked(message, &functions);
+}
+
+mls_status mls__proto_unpack(const mls__allocator *allocator, const void *data, size_t size,
+                             mls__model_proto **ret_model)
+{
+    ProtobufCMessage *message;
+    const mls_status status =
+        unpack(allocator, &mls__onnx__model_proto__descriptor, data, size, &message);
+    if (!status)
+        *ret_model = (mls__model_proto *) message;
+    return status;
 }
 
 void mls__proto_free(const mls__allocator *allocator, mls__model_proto *model)
 {
-    heap h = {allocator, 0};
-    ProtobufCAllocator functions = {heap_alloc, heap_free, &h};
-    mls__onnx__model_proto__free_unpacked(model, &functions);
+    free_message(allocator, &model->base);
+}
+
+mls_status mls__proto_unpack_tensor(const mls__allocator *allocator, const void *data, size_t size,
+                                    mls__tensor_proto **ret_tensor)
+{
+    ProtobufCMessage *message;
+    const mls_status status =
+        unpack(allocator, &mls__onnx__tensor_proto__descriptor, data, size, &message);
+    if (!status)
+        *ret_tensor = (mls__tensor_proto *) message;
+    return status;
+}
+
+void mls__proto_free_tensor(const mls__allocator *allocator, mls__tensor_proto *tensor)
+{
+    free_message(allocator, &tensor->base);
 }

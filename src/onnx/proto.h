@@ -58,4 +58,9 @@ mls_status mls__proto_unpack(const mls__allocator *allocator, const void *data, 
                              mls__model_proto **ret_model);
 void mls__proto_free(const mls__allocator *allocator, mls__model_proto *model);
 
+/* The same for a tensor alone. */
+mls_status mls__proto_unpack_tensor(const mls__allocator *allocator, const void *data, size_t size,
+                                    mls__tensor_proto **ret_tensor);
+void mls__proto_free_tensor(const mls__allocator *allocator, mls__tensor_proto *tensor);
+
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
 	%D%/dtype.c %D%/dtype.h \
+	%D%/npy.c \
 	%D%/shape.c %D%/shape.h \
 	%D%/tensor.c %D%/tensor.h

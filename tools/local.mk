@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+bin_PROGRAMS += mlscale
+mlscale_SOURCES = \
+	%D%/mlscale/cmd_bench.c \
+	%D%/mlscale/cmd_inspect.c \
+	%D%/mlscale/cmd_run.c \
+	%D%/mlscale/cmd_verify.c \
+	%D%/mlscale/commands.h \
+	%D%/mlscale/common.c %D%/mlscale/common.h \
+	%D%/mlscale/compare.c %D%/mlscale/compare.h \
+	%D%/mlscale/main.c \
+	%D%/mlscale/options.c %D%/mlscale/options.h
+# Public headers only: src/ is not on its include path.
+mlscale_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/include $(JANSSON_CFLAGS)
+mlscale_LDADD = libmlscale.la $(JANSSON_LIBS)

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mlscale run: any model once, with inputs and outputs in files. */
+#include "commands.h"
+#include "common.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const option_spec options[] = {
+    {"input", "NAME=FILE", "the tensor for input NAME, an .npy or .pb file; one for\neach input"},
+    {"output-dir", "DIR", "where the outputs go, a file each; made if missing"},
+    {"format", "npy|pb", "of the outputs (default npy)"},
+    {"threads", "N", "threads to use (default 1)"},
+    {NULL, NULL, NULL},
+};
+
+/* Every input must have been given: a run on zeros would look like a result. */
+static int check_inputs(const arguments *args, const mls_model *model)
+{
+    for (size_t i = 0; i < mls_model_input_count(model); i++) {
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
+        mls_model_input(model, i, &value);
+        const size_t size = strlen(value.name);
+        bool is_given = false;
+        for (size_t k = 0; k < arguments_count(args, "input"); k++) {
+            const char *text = arguments_at(args, "input", k);
+            is_given = is_given || (strncmp(text, value.name, size) == 0 && text[size] == '=');
+        }
+        char shape[256];
+        if (!is_given)
+            return usage_error(args, "input '%s' (%s %s) is missing: --input %s=FILE", value.name,
+                               mls_dtype_name((mls_dtype) value.dtype),
+                               value_shape_text(&value, shape, sizeof shape), value.name);
+    }
+    return EXIT_GOOD;
+}
+
+/* Names come from the model: none may lead out of the folder. */
+static void output_path(const char *dir, const char *name, const char *format, char *path,
+                        size_t size)
+{
+    snprintf(path, size, "%s/%s.%s", dir, name[0] == '.' ? "_" : name, format);
+    for (char *c = path + strlen(dir) + 1; *c; c++)
+        if (*c == '/' || *c == ':' || *c == '\\' || (unsigned char) *c < ' ')
+            *c = '_';
+}
+
+static int write_output(mls_context *context, mls_session *session, size_t index,
+                        const char *name, const char *dir, const char *format)
+{
+    mls_dtype dtype;
+    int rank;
+    const int64_t *dims;
+    mls_tensor *tensor;
+    char path[4096];
+    output_path(dir, name, format, path, sizeof path);
+    void *data = (void *) (uintptr_t) mls_session_output_data(session, index);
+    if (mls_session_output_shape(session, index, &dtype, &rank, &dims) ||
+        mls_tensor_wrap(context, dtype, rank, dims, NULL, data, NULL, NULL, &tensor))
+        return library_failure(name);
+    const mls_status status = strcmp(format, "pb") == 0
+                                  ? mls_tensor_write_onnx(tensor, name, path)
+                                  : mls_tensor_write_npy(tensor, path);
+    mls_tensor_free(tensor);
+    if (status)
+        return library_failure(NULL);
+    printf("%s\n", path);
+    return EXIT_GOOD;
+}
+
+static int write_outputs(const arguments *args, mls_context *context, const mls_model *model,
+                         mls_session *session)
+{
+    const char *dir = arguments_get(args, "output-dir");
+    const char *format = arguments_get(args, "format");
+    if (mkdir(dir, 0777) != 0 && errno != EEXIST)
+        return failure("cannot make the folder '%s': %s", dir, strerror(errno));
+    int code = EXIT_GOOD;
+    for (size_t i = 0; !code && i < mls_model_output_count(model); i++) {
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
+        mls_model_output(model, i, &value);
+        code = write_output(context, session, i, value.name, dir, format ? format : "npy");
+    }
+    return code;
+}
+
+static int run_session(const arguments *args, mls_context *context, mls_model *model,
+                       uint32_t threads)
+{
+    mls_session *session;
+    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
+    session_options.threads = threads;
+    if (mls_session_create(model, &session_options, &session))
+        return library_failure(arguments_operand(args, 0));
+    int code = bind_inputs(args, context, session);
+    if (!code && mls_session_run(session))
+        code = library_failure(arguments_operand(args, 0));
+    if (!code)
+        code = write_outputs(args, context, model, session);
+    mls_session_free(session);
+    return code;
+}
+
+static int run(const arguments *args)
+{
+    const char *format = arguments_get(args, "format");
+    int64_t threads;
+    if (!arguments_has(args, "output-dir"))
+        return usage_error(args, "--output-dir is missing");
+    if (format && strcmp(format, "npy") != 0 && strcmp(format, "pb") != 0)
+        return usage_error(args, "--format %s: expected npy or pb", format);
+    if (!arguments_int(args, "threads", 1, 1024, 1, &threads))
+        return EXIT_USAGE;
+    mls_context *context;
+    mls_model *model;
+    if (mls_context_create(NULL, &context))
+        return library_failure(NULL);
+    int code = EXIT_FAILED;
+    if (mls_model_load(context, arguments_operand(args, 0), NULL, &model)) {
+        library_failure(arguments_operand(args, 0));
+    } else {
+        code = check_inputs(args, model);
+        if (!code)
+            code = run_session(args, context, model, (uint32_t) threads);
+        mls_model_free(model);
+    }
+    mls_context_free(context);
+    return code;
+}
+
+const command command_run = {
+    .name = "run",
+    .operands = "MODEL",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "run any model once on tensors in files",
+    .details = "Prints the path of each output file that it wrote.",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mlscale verify: runs the cases of ONNX's backend test data. A case is a folder with
+ * model.onnx and test_data_set_N/{input,output}_K.pb; other folders are searched for
+ * cases.
+ */
+#include "commands.h"
+#include "common.h"
+#include "compare.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PATH_MOST   4096
+#define REASON_MOST 256
+
+static const option_spec options[] = {
+    {"rtol", "X", "relative tolerance of floats (default 0.001)"},
+    {"atol", "X", "absolute tolerance of floats (default 1e-7)"},
+    {"threads", "N", "threads to use (default 1)"},
+    {"verbose", NULL, "print a line for every case, not only for failures"},
+    {NULL, NULL, NULL},
+};
+
+typedef enum outcome { PASSED, FAILED, SKIPPED } outcome;
+
+/* Why cases were skipped, each with its count. */
+typedef struct reason {
+    char text[REASON_MOST];
+    size_t count;
+} reason;
+
+typedef struct verifier {
+    mls_context *context;
+    tolerance limit;
+    uint32_t threads;
+    bool is_verbose;
+    size_t counts[3];
+    reason *reasons;
+    size_t reason_count;
+} verifier;
+
+/* A path too long is cut, and then is no file. */
+static void __attribute__((format(printf, 2, 3))) print_path(char path[PATH_MOST],
+                                                             const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(path, PATH_MOST, format, list);
+    va_end(list);
+}
+
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static outcome skip(verifier *v, const char *text)
+{
+    for (size_t i = 0; i < v->reason_count; i++)
+        if (strncmp(v->reasons[i].text, text, REASON_MOST - 1) == 0) {
+            v->reasons[i].count++;
+            return SKIPPED;
+        }
+    reason *more = realloc(v->reasons, (v->reason_count + 1) * sizeof *more);
+    if (more) {
+        v->reasons = more;
+        snprintf(more[v->reason_count].text, REASON_MOST, "%s", text);
+        more[v->reason_count++].count = 1;
+    }
+    return SKIPPED;
+}
+
+static outcome fail(const char *name, const char *what, const char *detail)
+{
+    printf("FAIL %s: %s%s\n", name, what, detail);
+    return FAILED;
+}
+
+/* What the library cannot do is skipped; whatever else goes wrong is a failure. */
+static outcome library_outcome(verifier *v, const char *name, mls_status status)
+{
+    if (status == MLS_EUNSUPPORTED)
+        return skip(v, mls_error_message());
+    return fail(name, "", mls_error_message());
+}
+
+static outcome bind_inputs_of(verifier *v, const char *name, const char *set,
+                              const mls_model *model, mls_session *session)
+{
+    for (size_t i = 0; i < mls_model_input_count(model); i++) {
+        char path[PATH_MOST];
+        mls_tensor *tensor;
+        print_path(path, "%s/input_%zu.pb", set, i);
+        mls_status status = mls_tensor_read_onnx(v->context, path, &tensor);
+        if (status)
+            return library_outcome(v, name, status);
+        status = mls_session_bind_input(session, i, tensor);
+        mls_tensor_free(tensor);
+        if (status)
+            return library_outcome(v, name, status);
+    }
+    return PASSED;
+}
+
+static bool same_shape(const mls_tensor *want, int rank, const int64_t *dims)
+{
+    return mls_tensor_rank(want) == rank &&
+           (rank == 0 || memcmp(mls_tensor_dims(want), dims, (size_t) rank * sizeof *dims) == 0);
+}
+
+static outcome compare_output(const verifier *v, const char *name, mls_session *session,
+                              size_t index, const char *output, const mls_tensor *want)
+{
+    mls_dtype dtype;
+    int rank;
+    const int64_t *dims;
+    char difference[512], text[640];
+    if (mls_session_output_shape(session, index, &dtype, &rank, &dims))
+        return fail(name, "", mls_error_message());
+    if (dtype != mls_tensor_dtype(want)) {
+        snprintf(text, sizeof text, "output '%s' is %s, expected %s", output, mls_dtype_name(dtype),
+                 mls_dtype_name(mls_tensor_dtype(want)));
+        return fail(name, text, "");
+    }
+    if (!same_shape(want, rank, dims)) {
+        size_t used = (size_t) snprintf(text, sizeof text, "output '%.64s' has dims", output);
+        for (int i = 0; i < rank; i++)
+            used += (size_t) snprintf(text + used, sizeof text - used, " %" PRId64, dims[i]);
+        used += (size_t) snprintf(text + used, sizeof text - used, ", expected");
+        for (int i = 0; i < mls_tensor_rank(want); i++)
+            used += (size_t) snprintf(text + used, sizeof text - used, " %" PRId64,
+                                      mls_tensor_dims(want)[i]);
+        return fail(name, text, "");
+    }
+    if (compare_elements(want, mls_session_output_data(session, index), v->limit, difference,
+                         sizeof difference))
+        return PASSED;
+    snprintf(text, sizeof text, "output '%.64s': ", output);
+    return fail(name, text, difference);
+}
+
+static outcome compare_outputs(verifier *v, const char *name, const char *set,
+                               const mls_model *model, mls_session *session)
+{
+    outcome result = PASSED;
+    for (size_t i = 0; result == PASSED && i < mls_model_output_count(model); i++) {
+        char path[PATH_MOST];
+        mls_tensor *want;
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
+        mls_model_output(model, i, &value);
+        print_path(path, "%s/output_%zu.pb", set, i);
+        if (!is_file(path))
+            continue; /* the case does not say what it expects there */
+        const mls_status status = mls_tensor_read_onnx(v->context, path, &want);
+        if (status)
+            return library_outcome(v, name, status);
+        result = compare_output(v, name, session, i, value.name, want);
+        mls_tensor_free(want);
+    }
+    return result;
+}
+
+static outcome run_set(verifier *v, const char *name, const char *set, mls_model *model)
+{
+    mls_session *session;
+    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
+    session_options.threads = v->threads;
+    mls_status status = mls_session_create(model, &session_options, &session);
+    if (status)
+        return library_outcome(v, name, status);
+    outcome result = bind_inputs_of(v, name, set, model, session);
+    if (result == PASSED) {
+        status = mls_session_run(session);
+        result = status ? library_outcome(v, name, status)
+                        : compare_outputs(v, name, set, model, session);
+    }
+    mls_session_free(session);
+    return result;
+}
+
+static outcome run_sets(verifier *v, const char *dir, const char *name, mls_model *model)
+{
+    outcome result = PASSED;
+    size_t sets = 0;
+    for (;; sets++) {
+        char set[PATH_MOST], set_name[PATH_MOST];
+        print_path(set, "%s/test_data_set_%zu", dir, sets);
+        if (result != PASSED || !is_folder(set))
+            break;
+        print_path(set_name, "%s/test_data_set_%zu", name, sets);
+        result = run_set(v, set_name, set, model);
+    }
+    return sets ? result : skip(v, "no test_data_set_0 beside the model");
+}
+
+static outcome skip_unsupported(verifier *v, const mls_model *model)
+{
+    const char *op, *node, *why;
+    char text[REASON_MOST];
+    mls_model_unsupported(model, 0, &op, &node, &why);
+    snprintf(text, sizeof text, "%s: %s", op, why);
+    return skip(v, text);
+}
+
+static outcome run_case(verifier *v, const char *dir, const char *name)
+{
+    char path[PATH_MOST];
+    mls_model *model;
+    mls_model_options model_options = MLS_MODEL_OPTIONS_INIT;
+    model_options.flags = MLS_MODEL_ALLOW_UNSUPPORTED;
+    print_path(path, "%s/model.onnx", dir);
+    const mls_status status = mls_model_load(v->context, path, &model_options, &model);
+    if (status)
+        return library_outcome(v, name, status);
+    const outcome result = mls_model_unsupported_count(model) ? skip_unsupported(v, model)
+                                                              : run_sets(v, dir, name, model);
+    mls_model_free(model);
+    return result;
+}
+
+static void verify_case(verifier *v, const char *dir)
+{
+    static const char *const words[] = {"pass", "fail", "skip"};
+    const char *slash = strrchr(dir, '/');
+    const char *name = slash && slash[1] ? slash + 1 : dir;
+    const outcome result = run_case(v, dir, name);
+    v->counts[result]++;
+    if (v->is_verbose && result != FAILED)
+        printf("%s %s\n", words[result], name);
+}
+
+static int no_dots(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Cases below `dir`, in the order of their names. false after a message. */
+static bool verify_tree(verifier *v, const char *dir, int depth)
+{
+    char path[PATH_MOST];
+    struct dirent **entries;
+    print_path(path, "%s/model.onnx", dir);
+    if (is_file(path)) {
+        verify_case(v, dir);
+        return true;
+    }
+    const int count = depth < 8 ? scandir(dir, &entries, no_dots, alphasort) : -1;
+    if (count < 0) {
+        failure("cannot read the folder '%s'", dir);
+        return false;
+    }
+    bool good = true;
+    for (int i = 0; i < count; i++) {
+        print_path(path, "%s/%s", dir, entries[i]->d_name);
+        if (good && is_folder(path))
+            good = verify_tree(v, path, depth + 1);
+        free(entries[i]);
+    }
+    free(entries);
+    return good;
+}
+
+static int compare_reasons(const void *a, const void *b)
+{
+    return strcmp(((const reason *) a)->text, ((const reason *) b)->text);
+}
+
+static void print_summary(verifier *v)
+{
+    if (v->reason_count) {
+        qsort(v->reasons, v->reason_count, sizeof *v->reasons, compare_reasons);
+        printf("skipped, because something is missing:\n");
+    }
+    for (size_t i = 0; i < v->reason_count; i++)
+        printf("%6zu  %s\n", v->reasons[i].count, v->reasons[i].text);
+    printf("%zu passed, %zu failed, %zu skipped\n", v->counts[PASSED], v->counts[FAILED],
+           v->counts[SKIPPED]);
+}
+
+static int verify(const arguments *args)
+{
+    int64_t threads;
+    verifier v = {.is_verbose = arguments_has(args, "verbose")};
+    if (!arguments_double(args, "rtol", 0, 1e-3, &v.limit.relative) ||
+        !arguments_double(args, "atol", 0, 1e-7, &v.limit.absolute) ||
+        !arguments_int(args, "threads", 1, 1024, 1, &threads))
+        return EXIT_USAGE;
+    v.threads = (uint32_t) threads;
+    if (mls_context_create(NULL, &v.context))
+        return library_failure(NULL);
+    bool good = true;
+    for (size_t i = 0; good && i < arguments_operand_count(args); i++)
+        good = verify_tree(&v, arguments_operand(args, i), 0);
+    if (good)
+        print_summary(&v);
+    if (good && v.counts[PASSED] + v.counts[FAILED] + v.counts[SKIPPED] == 0)
+        good = failure("there is no model.onnx below the given folders") == EXIT_GOOD;
+    free(v.reasons);
+    mls_context_free(v.context);
+    return good && !v.counts[FAILED] ? EXIT_GOOD : EXIT_FAILED;
+}
+
+const command command_verify = {
+    .name = "verify",
+    .operands = "DIR...",
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .summary = "run ONNX backend test cases and compare with their outputs",
+    .details = "A case is a folder with model.onnx and test_data_set_0/input_0.pb, output_0.pb\n"
+               "and so on; other folders are searched. A case whose model needs what the\n"
+               "library does not have is skipped, and the end of the output says what.",
+    .options = options,
+    .run = verify,
+};

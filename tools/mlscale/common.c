@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages, clocks, JSON and files, for all commands. */
+#include "common.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int library_failure(const char *what)
+{
+    return what ? failure("%s: %s", what, mls_error_message())
+                : failure("%s", mls_error_message());
+}
+
+uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec;
+}
+
+const char *value_shape_text(const mls_model_value *value, char *text, size_t size)
+{
+    size_t used = 0;
+    if (value->rank < 0) {
+        snprintf(text, size, "?");
+        return text;
+    }
+    used += (size_t) snprintf(text, size, "[");
+    for (int i = 0; i < value->rank && used < size; i++) {
+        const char *comma = i ? "," : "";
+        if (value->dims[i] >= 0)
+            used += (size_t) snprintf(text + used, size - used, "%s%" PRId64, comma,
+                                      value->dims[i]);
+        else
+            used += (size_t) snprintf(text + used, size - used, "%s%s", comma,
+                                      value->dim_names[i] ? value->dim_names[i] : "?");
+    }
+    if (used < size)
+        snprintf(text + used, size - used, "]");
+    return text;
+}
+
+int print_json(json_t *document)
+{
+    const int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    json_decref(document);
+    if (failed || printf("\n") < 0 || fflush(stdout) != 0)
+        return failure("cannot write to standard output");
+    return EXIT_GOOD;
+}
+
+bool dim_options_read(const arguments *args, size_t extra, dim_options *ret_dims)
+{
+    const size_t count = arguments_count(args, "dim");
+    dim_options dims = {
+        .dims = calloc(count + extra + 1, sizeof *dims.dims),
+        .names = calloc(count + 1, sizeof *dims.names),
+    };
+    if (!dims.dims || !dims.names) {
+        failure("out of memory");
+        dim_options_free(&dims);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *text;
+        char *end;
+        if (!arguments_pair(args, "dim", i, dims.names[i], sizeof dims.names[i], &text)) {
+            dim_options_free(&dims);
+            return false;
+        }
+        errno = 0;
+        const long long value = strtoll(text, &end, 10);
+        if (errno || end == text || *end || value < 0) {
+            usage_error(args, "--dim %s=%s: expected a whole number of at least 0", dims.names[i],
+                        text);
+            dim_options_free(&dims);
+            return false;
+        }
+        dims.dims[dims.count++] = (mls_dim_value){dims.names[i], value};
+    }
+    *ret_dims = dims;
+    return true;
+}
+
+void dim_options_free(dim_options *dims)
+{
+    free(dims->dims);
+    free(dims->names);
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t size = strlen(text), tail = strlen(ending);
+    return size >= tail && strcmp(text + size - tail, ending) == 0;
+}
+
+mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_tensor)
+{
+    if (ends_with(path, ".pb"))
+        return mls_tensor_read_onnx(context, path, ret_tensor);
+    return mls_tensor_read_npy(context, path, ret_tensor);
+}
+
+mls_status tensor_read_contiguous(mls_context *context, const char *path,
+                                  mls_tensor **ret_tensor)
+{
+    mls_tensor *tensor;
+    mls_status status = tensor_read(context, path, &tensor);
+    if (status || mls_tensor_is_contiguous(tensor)) {
+        if (!status)
+            *ret_tensor = tensor;
+        return status;
+    }
+    status = mls_tensor_copy(tensor, ret_tensor);
+    mls_tensor_free(tensor);
+    return status;
+}
+
+int bind_inputs(const arguments *args, mls_context *context, mls_session *session)
+{
+    for (size_t i = 0; i < arguments_count(args, "input"); i++) {
+        char name[256];
+        const char *path;
+        size_t index;
+        mls_tensor *tensor;
+        if (!arguments_pair(args, "input", i, name, sizeof name, &path))
+            return EXIT_USAGE;
+        if (mls_session_input_index(session, name, &index) ||
+            tensor_read_contiguous(context, path, &tensor))
+            return library_failure(NULL);
+        const mls_status status = mls_session_bind_input(session, index, tensor);
+        mls_tensor_free(tensor); /* the session holds a view */
+        if (status)
+            return library_failure(path);
+    }
+    return EXIT_GOOD;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What several commands do alike. */
+#ifndef MLSCALE_TOOL_COMMON_H
+#define MLSCALE_TOOL_COMMON_H
+
+#include "options.h"
+
+#include <mlscale.h>
+
+#include <jansson.h>
+
+/* "mlscale: 'path': the library's message" on standard error; gives EXIT_FAILED. */
+int library_failure(const char *what);
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t now_ns(void);
+
+/* The text of a value's shape: "[batch,3]"; "?" for a rank that is not known. */
+const char *value_shape_text(const mls_model_value *value, char *text, size_t size);
+
+/* Writes a JSON document to standard output. Takes it over. Gives an exit code. */
+int print_json(json_t *document);
+
+/* --dim NAME=N options, for mls_session_options. false after a message. */
+typedef struct dim_options {
+    mls_dim_value *dims;
+    char (*names)[128];
+    size_t count;
+} dim_options;
+bool dim_options_read(const arguments *args, size_t extra, dim_options *ret_dims);
+void dim_options_free(dim_options *dims);
+
+/* A tensor from an .npy or .pb file, by its ending. Errors as the library's. */
+mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_tensor);
+
+/* The same, contiguous, as sessions want it. */
+mls_status tensor_read_contiguous(mls_context *context, const char *path,
+                                  mls_tensor **ret_tensor);
+
+/* Binds the --input NAME=FILE tensors. Gives an exit code, after a message. */
+int bind_inputs(const arguments *args, mls_context *context, mls_session *session);
+
+#endif
