@@ -40,3 +40,14 @@ check_PROGRAMS += %D%/test_ops_binary
 TESTS += %D%/test_ops_binary
 %C%_test_ops_binary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_binary_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_math
+TESTS += %D%/test_math
+%C%_test_math_SOURCES = %D%/test_math.c %D%/cpu_test.h
+%C%_test_math_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_math_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_elementwise
+TESTS += %D%/test_elementwise
+%C%_test_elementwise_SOURCES = %D%/test_elementwise.c %D%/cpu_test.h
+%C%_test_elementwise_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_elementwise_LDADD = $(MLS_TEST_LIBS)

@@ -49,11 +49,12 @@
 
 FLOAT1(sqrt)
 FLOAT1(neg)
-FLOAT1(abs) FLOAT1(floor) FLOAT1(ceil) FLOAT1(trunc) FLOAT1(rint) FLOAT2(add) FLOAT2(sub)
-    FLOAT2(mul) FLOAT2(div) FLOAT2(copysign) FLOAT2(min) FLOAT2(max) FLOAT2(min_nan) FLOAT2(max_nan)
-        FLOAT3(fma) FLOAT3(fms) FLOAT3(fnma) COMPARE(eq) COMPARE(ne) COMPARE(lt) COMPARE(le)
-            COMPARE(gt) COMPARE(ge) INT2(add) INT2(sub) INT2(mul) INT2(and) INT2(or) INT2(xor)
-                INT2(andnot) INT2(min) INT2(max) REDUCE(hsum) REDUCE(hmul) REDUCE(hmin) REDUCE(hmax)
+FLOAT1(abs)
+FLOAT1(floor) FLOAT1(ceil) FLOAT1(trunc) FLOAT1(rint) FLOAT2(add) FLOAT2(sub) FLOAT2(mul)
+    FLOAT2(div) FLOAT2(copysign) FLOAT2(min) FLOAT2(max) FLOAT2(min_nan) FLOAT2(max_nan) FLOAT3(fma)
+        FLOAT3(fms) FLOAT3(fnma) COMPARE(eq) COMPARE(ne) COMPARE(lt) COMPARE(le) COMPARE(gt)
+            COMPARE(ge) INT2(add) INT2(sub) INT2(mul) INT2(and) INT2(or) INT2(xor) INT2(andnot)
+                INT2(min) INT2(max) REDUCE(hsum) REDUCE(hmul) REDUCE(hmin) REDUCE(hmax)
                     REDUCE(hmin_nan) REDUCE(hmax_nan)
 
                         static void run_zero(float *y, const float *a, const float *b,
@@ -157,9 +158,14 @@ static void to_float(float *y, const int32_t *a)
     vf_store(y, vi_to_float(vi_load(a)));
 }
 
-static void run_ldexp(float *y, const float *a, const int32_t *n)
+static void run_ldexp(float *y, const float *a, const float *n)
 {
-    vf_store(y, vf_ldexp(vf_load(a), vi_load(n)));
+    vf_store(y, vf_ldexp(vf_load(a), vf_load(n)));
+}
+
+static void run_pow2(float *y, const float *n)
+{
+    vf_store(y, vf_pow2(vf_load(n)));
 }
 
 static void copy_n(float *y, const float *a, int n)
@@ -319,6 +325,7 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .to_int_rint = to_int_rint,
     .to_float = to_float,
     .ldexp = run_ldexp,
+    .pow2 = run_pow2,
     .copy_n = copy_n,
     .copy_int_n = copy_int_n,
     .load_f16 = load_f16,

@@ -41,7 +41,8 @@ typedef struct simd_ops {
     void (*to_int)(int32_t *y, const float *a);
     void (*to_int_rint)(int32_t *y, const float *a);
     void (*to_float)(float *y, const int32_t *a);
-    void (*ldexp)(float *y, const float *a, const int32_t *n);
+    void (*ldexp)(float *y, const float *a, const float *n);
+    void (*pow2)(float *y, const float *n);
     void (*copy_n)(float *y, const float *a, int n);
     void (*copy_int_n)(int32_t *y, const int32_t *a, int n);
     void (*load_f16)(float *y, const uint16_t *a);

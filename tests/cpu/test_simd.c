@@ -377,16 +377,20 @@ START_TEST(powers_of_two)
     static const float mantissas[] = {1.0f, 0x1.fffffep0f,  -0x1.000002p0f, 0.25f, -0x1.aaaaaap-1f,
                                       4.0f, 0x1.555556p-2f, 3.9999998f};
     for (int exponent = -252; set && exponent <= 252; exponent++) {
-        float a[LANES], y[LANES];
-        int32_t n[LANES];
+        float a[LANES], y[LANES], n[LANES];
         for (int i = 0; i < LANES; i++) {
             a[i] = mantissas[i % 8];
-            n[i] = i < 8 ? exponent : -exponent;
+            n[i] = (float)(i < 8 ? exponent : -exponent);
         }
         set->ldexp(y, a, n);
         for (int i = 0; i < LANES; i++)
-            EXPECT_MSG(same(y[i], ldexpf(a[i], n[i])), "%s ldexp(%a, %d): %a", set->isa,
-                       (double)a[i], n[i], (double)y[i]);
+            EXPECT_MSG(same(y[i], ldexpf(a[i], (int)n[i])), "%s ldexp(%a, %d): %a", set->isa,
+                       (double)a[i], (int)n[i], (double)y[i]);
+        if (exponent < -126 || exponent > 126)
+            continue;
+        set->pow2(y, n);
+        for (int i = 0; i < LANES; i++)
+            EXPECT(same(y[i], ldexpf(1.0f, (int)n[i])));
     }
 }
 END_TEST

@@ -20,7 +20,8 @@ mls_kernel_sources = \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/table.c \
 	%D%/kernels/unary_ops.h \
-	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/neon.h %D%/simd/portable.h %D%/simd/simd.h
+	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/math.h %D%/simd/neon.h %D%/simd/portable.h \
+	%D%/simd/simd.h
 
 MLS_PORTABLE_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_PORTABLE=1
 MLS_AVX2_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c

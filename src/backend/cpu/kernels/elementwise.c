@@ -55,6 +55,19 @@ UNARY_RUN(clip)
 UNARY_RUN(hard_sigmoid)
 UNARY_RUN(hard_swish)
 UNARY_RUN(softsign)
+UNARY_RUN(exp)
+UNARY_RUN(log)
+UNARY_RUN(tanh)
+UNARY_RUN(sigmoid)
+UNARY_RUN(erf)
+UNARY_RUN(elu)
+UNARY_RUN(selu)
+UNARY_RUN(celu)
+UNARY_RUN(softplus)
+UNARY_RUN(swish)
+UNARY_RUN(mish)
+UNARY_RUN(gelu)
+UNARY_RUN(gelu_tanh)
 
 /* --- binary ---------------------------------------------------------------------------------- */
 
@@ -256,6 +269,19 @@ const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
             [MLS__UNARY_HARD_SIGMOID] = unary_hard_sigmoid,
             [MLS__UNARY_HARD_SWISH] = unary_hard_swish,
             [MLS__UNARY_SOFTSIGN] = unary_softsign,
+            [MLS__UNARY_EXP] = unary_exp,
+            [MLS__UNARY_LOG] = unary_log,
+            [MLS__UNARY_TANH] = unary_tanh,
+            [MLS__UNARY_SIGMOID] = unary_sigmoid,
+            [MLS__UNARY_ERF] = unary_erf,
+            [MLS__UNARY_ELU] = unary_elu,
+            [MLS__UNARY_SELU] = unary_selu,
+            [MLS__UNARY_CELU] = unary_celu,
+            [MLS__UNARY_SOFTPLUS] = unary_softplus,
+            [MLS__UNARY_SWISH] = unary_swish,
+            [MLS__UNARY_MISH] = unary_mish,
+            [MLS__UNARY_GELU] = unary_gelu,
+            [MLS__UNARY_GELU_TANH] = unary_gelu_tanh,
         },
     .binary =
         {

@@ -6,7 +6,9 @@
  * An element's result depends on its operands only, never on its place in the run. y may be the
  * same array as an operand (in place), else they must not overlap. n may be 0.
  *
- * NaN: every function gives NaN for NaN unless stated otherwise.
+ * NaN: every function gives NaN for NaN unless stated otherwise. At infinity every function has
+ * its limit; so x * gate(x) is 0 where the gate is. The functions with e^x in them are accurate
+ * to a few units in the last place also far below 0, where naive formulas cancel.
  */
 #ifndef MLS_BACKEND_CPU_KERNELS_ELEMENTWISE_H
 #define MLS_BACKEND_CPU_KERNELS_ELEMENTWISE_H
@@ -28,8 +30,21 @@ typedef enum mls__unary_op {
     MLS__UNARY_THRESHOLDED_RELU, /* x > a ? x : 0 */
     MLS__UNARY_CLIP,             /* min(max(x, a), b); a NaN bound bounds nothing */
     MLS__UNARY_HARD_SIGMOID,     /* min(max(a * x + b, 0), 1), one rounding in a * x + b */
-    MLS__UNARY_HARD_SWISH,       /* x * min(max(x / 6 + 0.5, 0), 1); -inf gives -0 */
+    MLS__UNARY_HARD_SWISH,       /* x * min(max(x / 6 + 0.5, 0), 1); */
     MLS__UNARY_SOFTSIGN,         /* x / (1 + |x|); infinities give -1 and 1 */
+    MLS__UNARY_EXP,
+    MLS__UNARY_LOG,
+    MLS__UNARY_TANH,
+    MLS__UNARY_SIGMOID,
+    MLS__UNARY_ERF,
+    MLS__UNARY_ELU,       /* x < 0 ? a * (e^x - 1) : x */
+    MLS__UNARY_SELU,      /* b * elu(x; a) */
+    MLS__UNARY_CELU,      /* x < 0 ? a * (e^(x / a) - 1) : x */
+    MLS__UNARY_SOFTPLUS,  /* log(1 + e^x) */
+    MLS__UNARY_SWISH,     /* x * sigmoid(a * x); SiLU where a = 1 */
+    MLS__UNARY_MISH,      /* x * tanh(softplus(x)) */
+    MLS__UNARY_GELU,      /* x * P(Z < x), Z normal: also written with erf */
+    MLS__UNARY_GELU_TANH, /* the approximation of it by tanh */
     MLS__UNARY_COUNT
 } mls__unary_op;
 

@@ -7,9 +7,9 @@
 #ifndef MLS_BACKEND_CPU_KERNELS_UNARY_OPS_H
 #define MLS_BACKEND_CPU_KERNELS_UNARY_OPS_H
 
+#include "backend/cpu/simd/math.h"
 #include "backend/cpu/simd/simd.h"
 
-#include <float.h>
 #include <math.h>
 
 MLS_SIMD_FN mls_vf op_neg(mls_vf x, mls_vf a, mls_vf b)
@@ -91,16 +91,17 @@ MLS_SIMD_FN mls_vf op_hard_sigmoid(mls_vf x, mls_vf a, mls_vf b)
     return op_clip(vf_fma(a, x, b), vf_zero(), vf_set1(1.0f));
 }
 
-/* -inf becomes the least finite number, so that a product with 0 is the limit -0 and not NaN. */
-MLS_SIMD_FN mls_vf op_finite_below(mls_vf x)
+/* The product with a gate that is 0 is the limit 0, and not NaN where x is infinite. */
+MLS_SIMD_FN mls_vf op_gated(mls_vf x, mls_vf gate)
 {
-    return vf_max(vf_set1(-FLT_MAX), x);
+    const mls_vf zero = vf_copysign(vf_zero(), x);
+    return vf_select(vf_eq(gate, vf_zero()), zero, vf_mul(x, gate));
 }
 
 MLS_SIMD_FN mls_vf op_hard_swish(mls_vf x, mls_vf a, mls_vf b)
 {
     (void)a, (void)b;
-    return vf_mul(op_finite_below(x), op_hard_sigmoid(x, vf_set1(1.0f / 6.0f), vf_set1(0.5f)));
+    return op_gated(x, op_hard_sigmoid(x, vf_set1(1.0f / 6.0f), vf_set1(0.5f)));
 }
 
 MLS_SIMD_FN mls_vf op_softsign(mls_vf x, mls_vf a, mls_vf b)
@@ -110,6 +111,98 @@ MLS_SIMD_FN mls_vf op_softsign(mls_vf x, mls_vf a, mls_vf b)
     const mls_vf one = vf_set1(1.0f);
     const mls_vf result = vf_div(x, vf_add(one, magnitude));
     return vf_select(vf_eq(magnitude, vf_set1(INFINITY)), vf_copysign(one, x), result);
+}
+
+MLS_SIMD_FN mls_vf op_exp(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    return vf_exp(x);
+}
+
+MLS_SIMD_FN mls_vf op_log(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    return vf_log(x);
+}
+
+MLS_SIMD_FN mls_vf op_tanh(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    return vf_tanh(x);
+}
+
+MLS_SIMD_FN mls_vf op_sigmoid(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    return vf_sigmoid(x);
+}
+
+MLS_SIMD_FN mls_vf op_erf(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    return vf_erf(x);
+}
+
+MLS_SIMD_FN mls_vf op_elu(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)b;
+    return vf_select(vf_lt(x, vf_zero()), vf_mul(a, vf_expm1_negative(x)), x);
+}
+
+MLS_SIMD_FN mls_vf op_selu(mls_vf x, mls_vf a, mls_vf b)
+{
+    return vf_mul(b, op_elu(x, a, b));
+}
+
+MLS_SIMD_FN mls_vf op_celu(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)b;
+    const mls_vf scaled = vf_div(x, a);
+    /* Only a negative a makes it positive. */
+    const mls_vf above = vf_sub(vf_exp(scaled), vf_set1(1.0f));
+    const mls_vf power = vf_select(vf_gt(scaled, vf_zero()), above, vf_expm1_negative(scaled));
+    return vf_select(vf_lt(x, vf_zero()), vf_mul(a, power), x);
+}
+
+MLS_SIMD_FN mls_vf op_softplus(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    const mls_vf rest = vf_log1p_unit(vf_exp(vf_neg(vf_abs(x))));
+    return vf_add(vf_max(vf_zero(), x), rest);
+}
+
+MLS_SIMD_FN mls_vf op_swish(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)b;
+    return op_gated(x, vf_sigmoid(vf_mul(a, x)));
+}
+
+/* With n = e^x (e^x + 2), tanh(log(1 + e^x)) is n / (n + 2); above 20 it has long been 1. */
+MLS_SIMD_FN mls_vf op_mish(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    const mls_vf two = vf_set1(2.0f);
+    const mls_vf e = vf_exp(vf_min(vf_set1(20.0f), x));
+    const mls_vf n = vf_mul(e, vf_add(e, two));
+    return op_gated(x, vf_div(n, vf_add(n, two)));
+}
+
+/* x P(Z < x), with the tail below 0 as it is, and not as a difference from 1. */
+MLS_SIMD_FN mls_vf op_gelu(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    const mls_vf tail = vf_normal_tail(vf_abs(x));
+    return op_gated(x, vf_select(vf_lt(x, vf_zero()), tail, vf_sub(vf_set1(1.0f), tail)));
+}
+
+/* (1 + tanh(u)) / 2 is the sigmoid of 2u, here with u = sqrt(2 / pi) (x + 0.044715 x^3). */
+MLS_SIMD_FN mls_vf op_gelu_tanh(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void)a, (void)b;
+    const mls_vf linear = vf_set1(0x1.988454p+0f);
+    const mls_vf cubic = vf_set1(0x1.2444f2p-4f);
+    const mls_vf u2 = vf_mul(x, vf_fma(cubic, vf_mul(x, x), linear));
+    return op_gated(x, vf_sigmoid(u2));
 }
 
 #endif

@@ -340,9 +340,14 @@ MLS_SIMD_FN mls_vf vi_to_float(mls_vi v)
     return _mm512_cvtepi32_ps(v);
 }
 
-MLS_SIMD_FN mls_vf vf_ldexp(mls_vf a, mls_vi n)
+MLS_SIMD_FN mls_vf vf_ldexp(mls_vf a, mls_vf n)
 {
-    return _mm512_scalef_ps(a, _mm512_cvtepi32_ps(n));
+    return _mm512_scalef_ps(a, n);
+}
+
+MLS_SIMD_FN mls_vf vf_pow2(mls_vf n)
+{
+    return _mm512_scalef_ps(_mm512_set1_ps(1.0f), n);
 }
 
 MLS_SIMD_FN mls_vf vf_load_f16(const uint16_t *p)

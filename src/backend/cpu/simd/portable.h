@@ -426,14 +426,20 @@ MLS_SIMD_FN mls_vf vi_to_float(mls_vi v)
 }
 
 /* Two exact powers of two; only the second product can round, and does so once. */
-MLS_SIMD_FN mls_vf vf_ldexp(mls_vf a, mls_vi n)
+MLS_SIMD_FN mls_vf vf_ldexp(mls_vf a, mls_vf n)
 {
-    const mls_vi n1 = vi_sar(n, 1);
-    const mls_vi n2 = vi_sub(n, n1);
+    const mls_vi whole = vf_to_int(n);
+    const mls_vi n1 = vi_sar(whole, 1);
+    const mls_vi n2 = vi_sub(whole, n1);
     const mls_vi bias = vi_set1(127);
     const mls_vf power1 = vi_as_float(vi_shl(vi_add(n1, bias), 23));
     const mls_vf power2 = vi_as_float(vi_shl(vi_add(n2, bias), 23));
     return vf_mul(vf_mul(a, power1), power2);
+}
+
+MLS_SIMD_FN mls_vf vf_pow2(mls_vf n)
+{
+    return vi_as_float(vi_shl(vi_add(vf_to_int(n), vi_set1(127)), 23));
 }
 
 /*

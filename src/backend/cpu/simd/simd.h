@@ -27,8 +27,9 @@
  *   vf_min(a, b)                       a < b ? a : b, so b where a lane is NaN or both are zeros
  *   vf_max(a, b)                       a > b ? a : b, likewise
  *   vf_min_nan vf_max_nan              a where a is NaN, else as above: NaN if either is NaN
- *   vf_ldexp(a, n)                     a * 2^n with one rounding, overflow to inf, denormals
- *                                      exact, for 2^-2 <= |a| <= 2^2 and -252 <= n <= 252
+ *   vf_ldexp(a, n)                     a * 2^n with one rounding: overflow to inf, exact denormals;
+ *                                      n integral, -252 <= n <= 252, and 2^-2 <= |a| <= 2^2
+ *   vf_pow2(n)                         2^n, n integral, -126 <= n <= 127
  *   vf_as_int(v) vi_as_float(v)        the same bits
  *   vf_to_int(v)                       toward zero; INT32_MIN where NaN or out of range
  *   vf_to_int_rint(v)                  to nearest even; likewise
