@@ -32,10 +32,10 @@ static const char *domain_text(const char *domain)
     return domain[0] ? domain : "ai.onnx";
 }
 
-static const mls__opset *find_opset(const mls_model *model, const char *domain)
+static mls__opset *find_opset(const mls_model *model, const char *domain)
 {
     for (size_t i = 0; i < model->opsets.count; i++) {
-        const mls__opset *opset = mls__vec_at(&model->opsets, i);
+        mls__opset *opset = mls__vec_at(&model->opsets, i);
         if (strcmp(opset->domain, domain) == 0)
             return opset;
     }
@@ -70,25 +70,33 @@ const char *mls__onnx_reason(const mls__onnx_reader *reader)
     return mls__arena_string(&reader->graph->arena, mls_error_message());
 }
 
+/* Tools that join models leave a domain in twice; other readers take the last one too. */
+static void replace_version(const mls_model *model, mls__opset *opset, int64_t version)
+{
+    if (opset->version != version)
+        mls__log(model->context, MLS_LOG_WARNING,
+                 "opset_import has versions %" PRId64 " and %" PRId64
+                 " of domain '%.100s'; the last one is taken",
+                 opset->version, version, domain_text(opset->domain));
+    opset->version = version;
+}
+
 static mls_status read_opsets(mls__onnx_reader *reader)
 {
     const mls__model_proto *proto = reader->proto;
-    for (size_t i = 0; i < proto->n_opset_import; i++) {
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < proto->n_opset_import; i++) {
         const char *domain = mls__onnx_domain(proto->opset_import[i]->domain);
         const int64_t version = proto->opset_import[i]->version;
-        const mls__opset *other = find_opset(reader->model, domain);
-        if (other && other->version != version)
-            return mls__error(MLS_EFORMAT,
-                              "opset_import has versions %" PRId64 " and %" PRId64
-                              " of domain '%.100s'", other->version, version, domain_text(domain));
-        const mls_status status =
-            other ? MLS_OK : mls__model_add_opset(reader->model, domain, version);
-        if (status)
-            return status;
+        mls__opset *known = find_opset(reader->model, domain);
+        if (known)
+            replace_version(reader->model, known, version);
+        else
+            status = mls__model_add_opset(reader->model, domain, version);
     }
     if (proto->n_opset_import == 0)
         return mls__error(MLS_EFORMAT, "opset_import is empty: no op has a meaning");
-    return MLS_OK;
+    return status;
 }
 
 static mls_status check_ir_version(mls__onnx_reader *reader)

@@ -24,7 +24,8 @@ typedef enum mls__origin {
     MLS__ORIGIN_NONE, /* nobody so far */
     MLS__ORIGIN_INPUT,
     MLS__ORIGIN_INITIALIZER,
-    MLS__ORIGIN_NODE
+    MLS__ORIGIN_CONSTANT, /* a Constant node */
+    MLS__ORIGIN_NODE      /* any other node */
 } mls__origin;
 
 /* What the reader knows of a value beside mls__value. */

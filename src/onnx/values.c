@@ -68,7 +68,21 @@ mls_status mls__onnx_add_unsupported_constant(mls__onnx_reader *reader, uint32_t
     return MLS_OK;
 }
 
-/* A new value that nobody gave yet. `what` names the list it stands in. */
+/*
+ * Exporters that unroll loops give a name to several Constant nodes. Other readers take
+ * the last one, and models that were tested with them count on it.
+ */
+static bool may_replace(const mls__onnx_reader *reader, const char *name, mls__origin earlier,
+                        mls__origin later)
+{
+    if (earlier != MLS__ORIGIN_CONSTANT || later != MLS__ORIGIN_CONSTANT)
+        return false;
+    mls__log(reader->model->context, MLS_LOG_WARNING,
+             "value '%.200s' is given by several Constant nodes; the last one is taken", name);
+    return true;
+}
+
+/* The value of a name that nobody gave yet. `what` is who gives it, for the message. */
 static mls_status claim_value(mls__onnx_reader *reader, const char *name, mls__origin origin,
                               const char *what, uint32_t *ret_value)
 {
@@ -78,7 +92,7 @@ static mls_status claim_value(mls__onnx_reader *reader, const char *name, mls__o
     if (status)
         return status;
     mls__value_note *note = mls__onnx_note(reader, *ret_value);
-    if (note->origin != MLS__ORIGIN_NONE)
+    if (note->origin != MLS__ORIGIN_NONE && !may_replace(reader, name, note->origin, origin))
         return mls__error(MLS_EFORMAT, "value '%.200s' is given twice, also by %s", name, what);
     note->origin = origin;
     return MLS_OK;
@@ -237,21 +251,24 @@ static mls_status read_input(mls__onnx_reader *reader, const mls__value_proto *p
     return status;
 }
 
-static mls_status claim_node_outputs(mls__onnx_reader *reader)
+static mls__origin node_origin(const mls__node_proto *node)
 {
-    const mls__graph_proto *graph = reader->proto->graph;
+    const bool is_constant = strcmp(mls__proto_text(node->op_type), "Constant") == 0 &&
+                             mls__onnx_domain(node->domain)[0] == '\0';
+    return is_constant ? MLS__ORIGIN_CONSTANT : MLS__ORIGIN_NODE;
+}
+
+static mls_status claim_outputs(mls__onnx_reader *reader, const mls__node_proto *node)
+{
+    const mls__origin origin = node_origin(node);
     mls_status status = MLS_OK;
-    for (size_t i = 0; !status && i < graph->n_node; i++) {
-        const mls__node_proto *node = graph->node[i];
-        uint32_t value;
-        for (size_t k = 0; !status && k < node->n_output; k++)
-            if (node->output[k][0])
-                status = claim_value(reader, node->output[k], MLS__ORIGIN_NODE, "a node's output",
-                                     &value);
-        if (status)
-            mls__error_at(status, "node '%.200s' (%.64s)", mls__proto_text(node->name),
-                          mls__proto_text(node->op_type));
-    }
+    uint32_t value;
+    for (size_t i = 0; !status && i < node->n_output; i++)
+        if (node->output[i][0])
+            status = claim_value(reader, node->output[i], origin, "a node's output", &value);
+    if (status)
+        mls__error_at(status, "node '%.200s' (%.64s)", mls__proto_text(node->name),
+                      mls__proto_text(node->op_type));
     return status;
 }
 
@@ -275,8 +292,8 @@ mls_status mls__onnx_read_values(mls__onnx_reader *reader)
     mls_status status = read_initializers(reader);
     for (size_t i = 0; !status && i < graph->n_input; i++)
         status = read_input(reader, graph->input[i]);
-    if (!status)
-        status = claim_node_outputs(reader);
+    for (size_t i = 0; !status && i < graph->n_node; i++)
+        status = claim_outputs(reader, graph->node[i]);
     if (!status)
         status = declare_known(reader, graph->output, graph->n_output);
     if (!status)

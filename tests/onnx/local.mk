@@ -3,3 +3,8 @@ check_PROGRAMS += %D%/test_load
 TESTS += %D%/test_load
 %C%_test_load_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_load_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_models
+TESTS += %D%/test_models
+%C%_test_models_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_models_LDADD = $(MLS_TEST_LIBS)

@@ -99,8 +99,10 @@ static mls_status apply(mls__onnx_node *node, const mls__onnx_rule *rule)
     if (node->version < rule->below)
         return rule->apply(node, rule);
     if (rule->attr && mls__onnx_attr(node, rule->attr))
-        return mls__error(MLS_EFORMAT, "attribute '%s' is an input since opset %" PRId64,
-                          rule->attr, rule->below);
+        return mls__error(MLS_EUNSUPPORTED,
+                          "attribute '%s' has no meaning since opset %" PRId64
+                          ", the model imports %" PRId64,
+                          rule->attr, rule->below, node->version);
     return MLS_OK;
 }
 
