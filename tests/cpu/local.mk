@@ -51,3 +51,8 @@ TESTS += %D%/test_elementwise
 %C%_test_elementwise_SOURCES = %D%/test_elementwise.c %D%/cpu_test.h
 %C%_test_elementwise_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_elementwise_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_cast
+TESTS += %D%/test_ops_cast
+%C%_test_ops_cast_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_cast_LDADD = $(MLS_OP_TEST_LIBS)

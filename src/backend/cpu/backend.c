@@ -13,6 +13,7 @@
 /* Each family is a file in ops/. */
 static const mls__cpu_op *const families[] = {
     mls__cpu_ops_binary,
+    mls__cpu_ops_cast,
     NULL,
 };
 

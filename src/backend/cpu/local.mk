@@ -5,9 +5,13 @@ libmls_core_la_SOURCES += \
 	%D%/ops/binary.c %D%/ops/binary.h \
 	%D%/ops/binary_loops.c %D%/ops/binary_loops.h \
 	%D%/ops/broadcast.c %D%/ops/broadcast.h \
+	%D%/ops/cast.c \
+	%D%/ops/convert.c %D%/ops/convert.h \
 	%D%/ops/families.h \
+	%D%/ops/float_format.c %D%/ops/float_format.h \
 	%D%/ops/half.h \
 	%D%/ops/pack.c %D%/ops/pack.h \
+	%D%/ops/number_text.c %D%/ops/number_text.h \
 	%D%/ops/ranges.c %D%/ops/ranges.h
 
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once

@@ -6,5 +6,6 @@
 #include "backend/cpu/cpu.h"
 
 extern const mls__cpu_op mls__cpu_ops_binary[];
+extern const mls__cpu_op mls__cpu_ops_cast[];
 
 #endif
