@@ -8,3 +8,13 @@ check_PROGRAMS += %D%/test_models
 TESTS += %D%/test_models
 %C%_test_models_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_models_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_tensor
+TESTS += %D%/test_tensor
+%C%_test_tensor_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_tensor_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_translate
+TESTS += %D%/test_translate
+%C%_test_translate_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_translate_LDADD = $(MLS_TEST_LIBS)
