@@ -18,3 +18,8 @@ check_PROGRAMS += %D%/test_translate
 TESTS += %D%/test_translate
 %C%_test_translate_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_translate_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_wire
+TESTS += %D%/test_wire
+%C%_test_wire_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_wire_LDADD = $(MLS_TEST_LIBS)
