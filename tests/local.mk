@@ -25,6 +25,7 @@ if HAVE_CHECK
 check_LTLIBRARIES += libmls_test.la
 libmls_test_la_SOURCES = \
 	%D%/support/onnx_build.c %D%/support/onnx_build.h \
+	%D%/support/onnx_samples.c %D%/support/onnx_samples.h \
 	%D%/support/test.c %D%/support/test.h
 libmls_test_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 MLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)

@@ -23,3 +23,8 @@ check_PROGRAMS += %D%/test_wire
 TESTS += %D%/test_wire
 %C%_test_wire_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_wire_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_bad_input
+TESTS += %D%/test_bad_input
+%C%_test_bad_input_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_bad_input_LDADD = $(MLS_TEST_LIBS)
