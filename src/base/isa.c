@@ -84,7 +84,8 @@ static mls_status select_named(const char *name, const char **ret_isa)
         *ret_isa = sets[i].name;
         return MLS_OK;
     }
-    return mls__error(MLS_EINVAL, "'%.32s' is no instruction set (option isa, environment MLS_ISA); this "
+    return mls__error(MLS_EINVAL,
+                      "'%.32s' is no instruction set (option isa, environment MLS_ISA); this "
                       "machine has: %s",
                       name, supported);
 }

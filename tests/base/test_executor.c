@@ -248,8 +248,7 @@ static mls_status create_executor(mls_context *context, void *arg)
 {
     (void) arg;
     mls__executor *executor;
-    const mls_status status =
-        mls__executor_create(&context->allocator, NULL, NULL, &executor);
+    const mls_status status = mls__executor_create(&context->allocator, NULL, NULL, &executor);
     if (!status)
         mls__executor_free(executor);
     return status;

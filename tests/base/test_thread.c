@@ -67,7 +67,8 @@ static void *open_gate(void *arg)
 
 START_TEST(wait_ends_when_signalled)
 {
-    const uint64_t deadlines[] = {MLS__FOREVER, mls__clock_monotonic_ns() + UINT64_C(3600000000000)};
+    const uint64_t deadlines[] = {MLS__FOREVER,
+                                  mls__clock_monotonic_ns() + UINT64_C(3600000000000)};
     gate g;
     gate_init(&g);
     for (int i = 0; i < 2; i++) {
