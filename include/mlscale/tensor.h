@@ -3,9 +3,10 @@
  * mls_tensor: a typed, strided view of memory.
  *
  * Dimensions are counted from the outermost; strides are in elements and may be
- * zero (broadcast) or negative. Views share the memory of the tensor they were
- * made from and keep it alive. A tensor may be read from several threads at
- * once; writing is the caller's to order.
+ * zero (broadcast) or negative. The stride of a dimension of length 0 or 1, and any
+ * stride of an empty tensor, means nothing. Views share the memory of the tensor
+ * they were made from and keep it alive. A tensor may be read from several threads
+ * at once; writing is the caller's to order.
  */
 #ifndef MLSCALE_TENSOR_H
 #define MLSCALE_TENSOR_H
@@ -77,7 +78,9 @@ MLS_API size_t mls_dtype_size(mls_dtype dtype);
 MLS_API const char *mls_dtype_name(mls_dtype dtype);
 
 /*
- * A new contiguous tensor, zero-filled, aligned to 64 bytes.
+ * A new contiguous tensor, zero-filled, aligned to 64 bytes. `dims` may be NULL for
+ * a scalar (rank 0). A dimension may be 0; the others must then still multiply to a
+ * size that memory could hold.
  * Errors: MLS_EINVAL (dtype, rank, negative or overflowing dims), MLS_ENOMEM.
  */
 MLS_API mls_status mls_tensor_create(mls_context *context, mls_dtype dtype, int rank,
@@ -85,9 +88,12 @@ MLS_API mls_status mls_tensor_create(mls_context *context, mls_dtype dtype, int 
 
 /*
  * A tensor over the caller's memory, which must stay valid until `deleter` is
- * called (NULL: until the last view is freed). `strides` in elements; NULL means
- * contiguous. On failure the deleter is not called.
- * Errors: MLS_EINVAL (dtype, rank, dims, NULL data with elements), MLS_ENOMEM.
+ * called (NULL: until the last view is freed). `data` is the first element, so that
+ * negative strides lead below it; aligned to the element's size (mls_string: to a
+ * pointer's). `strides` in elements; NULL means contiguous. Elements that share
+ * memory may be read. On failure the deleter is not called.
+ * Errors: MLS_EINVAL (dtype, rank, dims; strides that leave the address space; data
+ * that is NULL although there are elements, or misaligned), MLS_ENOMEM.
  */
 MLS_API mls_status mls_tensor_wrap(mls_context *context, mls_dtype dtype, int rank,
                                    const int64_t *dims, const int64_t *strides, void *data,
@@ -116,41 +122,52 @@ MLS_API void *mls_tensor_data(const mls_tensor *tensor);
 MLS_API int mls_tensor_is_contiguous(const mls_tensor *tensor);
 
 /*
- * Views: none of these copies. Each gives a new tensor that is freed on its own.
+ * Views: none of these copies. Each gives a new tensor, to be freed on its own. The
+ * memory is that of `tensor`, and may be written through the view all the same.
  *
- * slice: along `axis`, elements start, start+step, ... before `stop` (after it
- * for a negative step). start and stop are not clamped: 0 <= start < dim and the
- * last element taken must exist. Errors: MLS_EINVAL, MLS_ERANGE, MLS_ENOMEM.
+ * slice: the elements start, start + step, ... of `axis` (a negative one counts from
+ * the last), up to and without `stop`, which a negative step comes down to. Nothing
+ * is clamped: each element taken must exist. No element between start and stop makes
+ * an empty view. To take all in reverse: start dim - 1, stop -1, step -1.
+ * Errors: MLS_EINVAL (axis, step 0), MLS_ERANGE, MLS_ENOMEM.
  */
 MLS_API mls_status mls_tensor_slice(const mls_tensor *tensor, int axis, int64_t start,
                                     int64_t stop, int64_t step, mls_tensor **ret_view);
 
-/* permute: dimension i of the view is dimension axes[i] of the tensor. */
+/*
+ * permute: dimension i of the view is dimension axes[i] of the tensor; `axes` has
+ * each of 0 to rank - 1 once. Errors: MLS_EINVAL, MLS_ENOMEM.
+ */
 MLS_API mls_status mls_tensor_permute(const mls_tensor *tensor, const int *axes,
                                       mls_tensor **ret_view);
 
 /*
- * reshape: the same elements under other dims, one of which may be -1 (derived).
- * Errors: MLS_ESHAPE (counts differ), MLS_EUNSUPPORTED (strides do not allow a
- * view: copy first), MLS_ENOMEM.
+ * reshape: the same elements in row-major order under other dims, one of which may
+ * be -1 (derived). A dimension of 0 is 0, unlike in ONNX's Reshape.
+ * Errors: MLS_EINVAL (rank, dims), MLS_ESHAPE (counts differ), MLS_EUNSUPPORTED (the
+ * strides allow no view: copy first), MLS_ENOMEM.
  */
 MLS_API mls_status mls_tensor_reshape(const mls_tensor *tensor, int rank, const int64_t *dims,
                                       mls_tensor **ret_view);
 
-/* broadcast: ONNX (NumPy) rules; repeated dimensions get stride 0. MLS_ESHAPE. */
+/*
+ * broadcast: the view has exactly `dims`, to which the tensor's must broadcast by the
+ * rules of ONNX and NumPy; repeated dimensions get stride 0.
+ * Errors: MLS_EINVAL (rank, dims), MLS_ESHAPE, MLS_ENOMEM.
+ */
 MLS_API mls_status mls_tensor_broadcast(const mls_tensor *tensor, int rank, const int64_t *dims,
                                         mls_tensor **ret_view);
 
 /*
  * A contiguous tensor of its own with the same elements. The bytes of strings
- * are copied too. Errors: MLS_ENOMEM.
+ * are copied too. Errors: MLS_EINVAL (a string with bytes but NULL data), MLS_ENOMEM.
  */
 MLS_API mls_status mls_tensor_copy(const mls_tensor *tensor, mls_tensor **ret_tensor);
 
 /*
  * Copies elements between tensors of the same dtype and dims, whatever their
  * strides; string elements stay borrowed. The two must not overlap.
- * Errors: MLS_EDTYPE, MLS_ESHAPE.
+ * Errors: MLS_EDTYPE, MLS_ESHAPE, MLS_EINVAL (a broadcast target).
  */
 MLS_API mls_status mls_tensor_copy_into(const mls_tensor *source, mls_tensor *target);
 
@@ -180,13 +197,14 @@ MLS_API mls_status mls_tensor_write_onnx(const mls_tensor *tensor, const char *n
  * DLPack (https://dmlc.github.io/dlpack). `managed` is a DLManagedTensorVersioned *
  * of major version 1.
  *
- * export: a new managed tensor on the CPU that keeps the memory alive until its
- * deleter is called. Errors: MLS_EUNSUPPORTED (strings, dtypes below 8 bits),
- * MLS_ENOMEM.
+ * export: a new managed tensor on the CPU that keeps the memory (and the context)
+ * alive until its deleter is called, from any thread. Version 1.1, strides always
+ * given. Errors: MLS_EUNSUPPORTED (strings, dtypes below 8 bits), MLS_ENOMEM.
  *
- * import: takes the managed tensor over on success and calls its deleter when the
- * last view is freed; on failure it stays the caller's. Errors: MLS_EABI (major
- * version), MLS_EUNSUPPORTED (device, dtype, read-only), MLS_EINVAL, MLS_ENOMEM.
+ * import: takes the managed tensor over on success and calls its deleter (which may
+ * be NULL) when the last view is freed; on failure it stays the caller's, who then
+ * calls the deleter. Errors: MLS_EABI (major version), MLS_EUNSUPPORTED (device,
+ * dtype, lanes, read-only memory), MLS_EINVAL (as mls_tensor_wrap()), MLS_ENOMEM.
  */
 MLS_API mls_status mls_tensor_export_dlpack(const mls_tensor *tensor, void **ret_managed);
 MLS_API mls_status mls_tensor_import_dlpack(mls_context *context, void *managed,

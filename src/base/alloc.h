@@ -34,7 +34,7 @@ char *mls__alloc_bytes(const mls__allocator *allocator, const void *data, size_t
 /* NULL is fine. */
 void mls__free(const mls__allocator *allocator, void *ptr);
 
-/* a * b and a + b of non-negative values; false when they do not fit. */
+/* a * b and a + b; false when they do not fit. */
 bool mls__mul_size(size_t a, size_t b, size_t *ret_product);
 bool mls__add_size(size_t a, size_t b, size_t *ret_sum);
 bool mls__mul_i64(int64_t a, int64_t b, int64_t *ret_product);

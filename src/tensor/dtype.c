@@ -41,6 +41,11 @@ bool mls__dtype_is_valid(int32_t dtype)
     return mls__dtype_info_get(dtype) != NULL;
 }
 
+size_t mls__dtype_alignment(mls_dtype dtype)
+{
+    return dtype == MLS_STRING ? _Alignof(mls_string) : mls_dtype_size(dtype);
+}
+
 size_t mls_dtype_size(mls_dtype dtype)
 {
     const mls__dtype_info *info = mls__dtype_info_get(dtype);

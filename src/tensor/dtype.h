@@ -29,4 +29,7 @@ const mls__dtype_info *mls__dtype_info_get(int32_t dtype);
 
 bool mls__dtype_is_valid(int32_t dtype);
 
+/* What the address of an element must be a multiple of. */
+size_t mls__dtype_alignment(mls_dtype dtype);
+
 #endif

@@ -9,31 +9,42 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * The product of the dims that are not 0. [0, huge, huge] has no elements, but is
+ * refused all the same: so no stride and no product of some of the dims overflows,
+ * here or in any kernel.
+ */
+static bool span(int rank, const int64_t *dims, int64_t *ret_span, bool *ret_is_empty)
+{
+    *ret_span = 1;
+    *ret_is_empty = false;
+    for (int i = 0; i < rank; i++) {
+        if (dims[i] < 0 || (dims[i] && !mls__mul_i64(*ret_span, dims[i], ret_span)))
+            return false;
+        *ret_is_empty = *ret_is_empty || dims[i] == 0;
+    }
+    return true;
+}
+
 bool mls__shape_count(int rank, const int64_t *dims, int64_t *ret_count)
 {
-    int64_t count = 1;
-    bool empty = false;
-    for (int i = 0; i < rank; i++) {
-        if (dims[i] < 0)
-            return false;
-        empty = empty || dims[i] == 0;
-    }
-    /* [0, huge, huge] has no elements, whatever the others multiply to. */
-    for (int i = 0; i < rank && !empty; i++)
-        if (!mls__mul_i64(count, dims[i], &count))
-            return false;
-    *ret_count = empty ? 0 : count;
+    int64_t count;
+    bool is_empty;
+    if (!span(rank, dims, &count, &is_empty))
+        return false;
+    *ret_count = is_empty ? 0 : count;
     return true;
 }
 
 bool mls__shape_bytes(int32_t dtype, int rank, const int64_t *dims, size_t *ret_bytes)
 {
     const mls__dtype_info *info = mls__dtype_info_get(dtype);
-    int64_t count, bytes;
-    if (!info || !mls__shape_count(rank, dims, &count) ||
-        !mls__mul_i64(count, info->size, &bytes) || bytes > PTRDIFF_MAX)
+    int64_t bytes;
+    bool is_empty;
+    if (!info || !span(rank, dims, &bytes, &is_empty) ||
+        !mls__mul_i64(bytes, info->size, &bytes) || bytes > PTRDIFF_MAX)
         return false;
-    *ret_bytes = (size_t) bytes;
+    *ret_bytes = is_empty ? 0 : (size_t) bytes;
     return true;
 }
 
@@ -42,9 +53,7 @@ void mls__shape_strides(int rank, const int64_t *dims, int64_t *ret_strides)
     int64_t stride = 1;
     for (int i = rank - 1; i >= 0; i--) {
         ret_strides[i] = stride;
-        /* Only an empty tensor can overflow here, and its strides are never used. */
-        if (!mls__mul_i64(stride, dims[i], &stride))
-            stride = 0;
+        stride *= dims[i];
     }
 }
 

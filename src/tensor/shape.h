@@ -10,13 +10,19 @@
 /* Enough for any shape's text: "[2,3,batch]". */
 #define MLS__SHAPE_TEXT 192
 
-/* Product of dims; false when it overflows or a dim is negative. */
+/*
+ * Product of dims; false when a dim is negative or the product of those that are not
+ * 0 overflows.
+ */
 bool mls__shape_count(int rank, const int64_t *dims, int64_t *ret_count);
 
-/* Product of dims times the dtype's size, at most PTRDIFF_MAX; false when it does not fit. */
+/*
+ * Product of dims times the dtype's size; false when there is no such dtype, or the
+ * same without the zeros is more than PTRDIFF_MAX.
+ */
 bool mls__shape_bytes(int32_t dtype, int rank, const int64_t *dims, size_t *ret_bytes);
 
-/* Row-major strides in elements. */
+/* Row-major strides, in elements, of dims that mls__shape_count() accepts. */
 void mls__shape_strides(int rank, const int64_t *dims, int64_t *ret_strides);
 
 bool mls__shape_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Creating, wrapping, copying and looking at tensors; views.c makes views. */
+/* Creating, wrapping and looking at tensors; views.c makes views, copy.c copies. */
 #include "tensor/tensor.h"
 
 #include "base/error.h"
@@ -86,6 +86,8 @@ static mls_status tensor_build(mls_context *context, int32_t dtype, int rank, co
 mls_status mls_tensor_create(mls_context *context, mls_dtype dtype, int rank, const int64_t *dims,
                              mls_tensor **ret_tensor)
 {
+    if (!context || (rank > 0 && !dims) || !ret_tensor)
+        return mls__error_null(__func__, "context, dims (unless rank is 0) and ret_tensor");
     size_t bytes;
     mls_status status = mls__tensor_check("tensor", dtype, rank, dims, &bytes);
     if (status)
@@ -93,31 +95,93 @@ mls_status mls_tensor_create(mls_context *context, mls_dtype dtype, int rank, co
     void *data = mls__alloc_array(&context->allocator, bytes, 1);
     if (!data)
         return mls__error_nomem(bytes);
-    status = tensor_build(context, dtype, rank, dims, data, ret_tensor);
-    if (status)
+    mls_tensor *tensor;
+    status = tensor_build(context, dtype, rank, dims, data, &tensor);
+    if (status) {
         mls__free(&context->allocator, data);
-    else
-        (*ret_tensor)->storage->owned = true;
-    return status;
+        return status;
+    }
+    tensor->storage->owned = true;
+    *ret_tensor = tensor;
+    return MLS_OK;
+}
+
+/*
+ * Whether all elements lie within the address space, `data` being the first one: any
+ * sum of strides can then be added to it.
+ */
+static bool is_reachable(const void *data, size_t element, int rank, const int64_t *dims,
+                         const int64_t *strides)
+{
+    const uintptr_t address = (uintptr_t) data;
+    int64_t below = 0, above = (int64_t) element; /* bytes on either side of `address` */
+    for (int i = 0; i < rank; i++) {
+        int64_t reach, *side = strides[i] < 0 ? &below : &above;
+        if (dims[i] <= 1)
+            continue;
+        if (strides[i] == INT64_MIN || !mls__mul_i64(dims[i] - 1, (int64_t) element, &reach) ||
+            !mls__mul_i64(reach, strides[i] < 0 ? -strides[i] : strides[i], &reach) ||
+            !mls__add_i64(*side, reach, side))
+            return false;
+    }
+    int64_t extent;
+    return mls__add_i64(below, above, &extent) && extent <= PTRDIFF_MAX &&
+           address >= (uintptr_t) below && UINTPTR_MAX - address >= (uintptr_t) above;
+}
+
+/*
+ * Takes over the strides of dimensions that have more than one element. The others
+ * keep those of a contiguous tensor: nobody uses them, and other libraries put
+ * anything there.
+ */
+static mls_status set_strides(mls_tensor *tensor, const int64_t *strides)
+{
+    const mls_dtype dtype = (mls_dtype) tensor->dtype;
+    if (tensor->count == 0)
+        return MLS_OK;
+    if (!is_reachable(tensor->data, mls_dtype_size(dtype), tensor->rank, tensor->dims, strides))
+        return mls__error(MLS_EINVAL, "tensor: the strides lead out of the address space; they "
+                                      "count elements, not bytes");
+    for (int i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] > 1)
+            tensor->strides[i] = strides[i];
+    return MLS_OK;
+}
+
+static mls_status check_data(mls_dtype dtype, size_t bytes, const void *data)
+{
+    const size_t alignment = mls__dtype_alignment(dtype);
+    if (!data && bytes)
+        return mls__error(MLS_EINVAL, "tensor: data is NULL, but there are %zu bytes of elements",
+                          bytes);
+    if (bytes && (uintptr_t) data % alignment)
+        return mls__error(MLS_EINVAL, "tensor: data is at %p, but %s needs a multiple of %zu",
+                          (void *) (uintptr_t) data, mls_dtype_name(dtype), alignment);
+    return MLS_OK;
 }
 
 mls_status mls_tensor_wrap(mls_context *context, mls_dtype dtype, int rank, const int64_t *dims,
                            const int64_t *strides, void *data, mls_deleter_fn deleter, void *user,
                            mls_tensor **ret_tensor)
 {
+    if (!context || (rank > 0 && !dims) || !ret_tensor)
+        return mls__error_null(__func__, "context, dims (unless rank is 0) and ret_tensor");
     size_t bytes;
     mls_status status = mls__tensor_check("tensor", dtype, rank, dims, &bytes);
+    if (!status)
+        status = check_data(dtype, bytes, data);
     if (status)
         return status;
-    if (!data && bytes)
-        return mls__error(MLS_EINVAL, "tensor: data is NULL, but there are %zu bytes of elements",
-                          bytes);
     mls_tensor *tensor;
     status = tensor_build(context, dtype, rank, dims, data, &tensor);
     if (status)
         return status;
-    if (strides && rank)
-        memcpy(tensor->strides, strides, (size_t) rank * sizeof *strides);
+    if (strides)
+        status = set_strides(tensor, strides);
+    if (status) {
+        mls_tensor_free(tensor);
+        return status;
+    }
     tensor->storage->deleter = deleter;
     tensor->storage->user = user;
     *ret_tensor = tensor;
@@ -147,43 +211,43 @@ void mls_tensor_free(mls_tensor *tensor)
 
 mls_dtype mls_tensor_dtype(const mls_tensor *tensor)
 {
-    return (mls_dtype) tensor->dtype;
+    return tensor ? (mls_dtype) tensor->dtype : MLS_DTYPE_NONE;
 }
 
 int mls_tensor_rank(const mls_tensor *tensor)
 {
-    return tensor->rank;
+    return tensor ? tensor->rank : 0;
 }
 
 const int64_t *mls_tensor_dims(const mls_tensor *tensor)
 {
-    return tensor->dims;
+    return tensor ? tensor->dims : NULL;
 }
 
 const int64_t *mls_tensor_strides(const mls_tensor *tensor)
 {
-    return tensor->strides;
+    return tensor ? tensor->strides : NULL;
 }
 
 int64_t mls_tensor_element_count(const mls_tensor *tensor)
 {
-    return tensor->count;
+    return tensor ? tensor->count : 0;
 }
 
 size_t mls_tensor_size_bytes(const mls_tensor *tensor)
 {
-    return (size_t) tensor->count * mls_dtype_size((mls_dtype) tensor->dtype);
+    return tensor ? (size_t) tensor->count * mls_dtype_size((mls_dtype) tensor->dtype) : 0;
 }
 
 void *mls_tensor_data(const mls_tensor *tensor)
 {
-    return tensor->count ? tensor->data : NULL;
+    return tensor && tensor->count ? tensor->data : NULL;
 }
 
 int mls_tensor_is_contiguous(const mls_tensor *tensor)
 {
-    if (tensor->count == 0)
-        return 1;
+    if (!tensor || tensor->count == 0)
+        return tensor != NULL;
     int64_t expected = 1;
     for (int i = tensor->rank - 1; i >= 0; i--) {
         /* The stride of a dimension of length 1 is never used. */
@@ -192,106 +256,4 @@ int mls_tensor_is_contiguous(const mls_tensor *tensor)
         expected *= tensor->dims[i];
     }
     return 1;
-}
-
-/* Copies along dimension `axis` and inwards. */
-static void copy_elements(const mls_tensor *source, const unsigned char *from, mls_tensor *target,
-                          unsigned char *to, int axis, size_t element)
-{
-    if (axis == source->rank) {
-        memcpy(to, from, element);
-        return;
-    }
-    const int64_t from_step = source->strides[axis] * (int64_t) element;
-    const int64_t to_step = target->strides[axis] * (int64_t) element;
-    for (int64_t i = 0; i < source->dims[axis]; i++)
-        copy_elements(source, from + i * from_step, target, to + i * to_step, axis + 1, element);
-}
-
-mls_status mls_tensor_copy_into(const mls_tensor *source, mls_tensor *target)
-{
-    char from[MLS__SHAPE_TEXT], to[MLS__SHAPE_TEXT];
-    if (source->dtype != target->dtype)
-        return mls__error(MLS_EDTYPE, "cannot copy %s into %s: the dtypes must be the same",
-                          mls_dtype_name((mls_dtype) source->dtype),
-                          mls_dtype_name((mls_dtype) target->dtype));
-    if (!mls__shape_equal(source->rank, source->dims, target->rank, target->dims))
-        return mls__error(MLS_ESHAPE, "cannot copy %s into %s: the dims must be the same",
-                          mls__shape_text(source->rank, source->dims, from),
-                          mls__shape_text(target->rank, target->dims, to));
-    if (source->count == 0)
-        return MLS_OK;
-    if (mls_tensor_is_contiguous(source) && mls_tensor_is_contiguous(target))
-        memcpy(target->data, source->data, mls_tensor_size_bytes(source));
-    else
-        copy_elements(source, source->data, target, target->data, 0,
-                      mls_dtype_size((mls_dtype) source->dtype));
-    return MLS_OK;
-}
-
-static void free_block(void *user, void *data)
-{
-    mls_context *context = user;
-    mls__free(&context->allocator, data);
-}
-
-/* The total of all strings' bytes; false when it overflows. */
-static bool string_bytes(const mls_string *strings, int64_t count, size_t *ret_total)
-{
-    size_t total = (size_t) count * sizeof *strings;
-    for (int64_t i = 0; i < count; i++)
-        if (!mls__add_size(total, strings[i].size, &total))
-            return false;
-    *ret_total = total;
-    return true;
-}
-
-/* Moves the strings' bytes into one block behind the elements, so that nothing is borrowed. */
-static mls_status own_strings(mls_tensor *borrowed, mls_tensor **ret_tensor)
-{
-    mls_context *context = mls__tensor_context(borrowed);
-    const mls_string *strings = borrowed->data;
-    size_t total;
-    mls_string *block = NULL;
-    if (string_bytes(strings, borrowed->count, &total))
-        block = mls__alloc(&context->allocator, total);
-    if (!block)
-        return mls__error_nomem(total);
-    char *bytes = (char *) (block + borrowed->count);
-    for (int64_t i = 0; i < borrowed->count; i++) {
-        block[i] = (mls_string){bytes, strings[i].size};
-        if (strings[i].size)
-            memcpy(bytes, strings[i].data, strings[i].size);
-        bytes += strings[i].size;
-    }
-    const mls_status status =
-        mls_tensor_wrap(context, MLS_STRING, borrowed->rank, borrowed->dims, NULL, block,
-                        free_block, context, ret_tensor);
-    if (status)
-        mls__free(&context->allocator, block);
-    return status;
-}
-
-mls_status mls_tensor_copy(const mls_tensor *tensor, mls_tensor **ret_tensor)
-{
-    mls_tensor *copy;
-    mls_status status = mls_tensor_create(mls__tensor_context(tensor), (mls_dtype) tensor->dtype,
-                                          tensor->rank, tensor->dims, &copy);
-    if (status)
-        return status;
-    status = mls_tensor_copy_into(tensor, copy);
-    if (!status && tensor->dtype == MLS_STRING && tensor->count) {
-        mls_tensor *owner;
-        status = own_strings(copy, &owner);
-        if (!status) {
-            mls_tensor_free(copy);
-            copy = owner;
-        }
-    }
-    if (status) {
-        mls_tensor_free(copy);
-        return status;
-    }
-    *ret_tensor = copy;
-    return MLS_OK;
 }
