@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 3000, ROOM = 1 << 16, GUARD = 0xee };
+enum { ROUNDS = 2000, ROOM = 1 << 15, GUARD = 0xee };
 
 static mls_context *context;
 
@@ -109,24 +109,28 @@ static void fill(const mls_tensor *tensor)
         element_value(i, size, element_at(tensor, i));
 }
 
-static void expect_filled(const mls_tensor *tensor)
+static bool is_filled(const mls_tensor *tensor)
 {
     const size_t size = mls_dtype_size(mls_tensor_dtype(tensor));
     for (int64_t i = 0; i < mls_tensor_element_count(tensor); i++) {
         unsigned char value[16];
         element_value(i, size, value);
-        ck_assert_mem_eq(element_at(tensor, i), value, size);
+        if (memcmp(element_at(tensor, i), value, size) != 0)
+            return false;
     }
+    return true;
 }
 
 /* Clears the elements; then nothing but the guard may be left in the block. */
-static void expect_nothing_else(sample *s)
+static bool is_nothing_else(sample *s)
 {
     const size_t size = mls_dtype_size(mls_tensor_dtype(s->tensor));
     for (int64_t i = 0; i < mls_tensor_element_count(s->tensor); i++)
         memset(element_at(s->tensor, i), GUARD, size);
     for (size_t i = 0; i < ROOM * size; i++)
-        ck_assert_uint_eq(s->block[i], GUARD);
+        if (s->block[i] != GUARD)
+            return false;
+    return true;
 }
 
 START_TEST(copies_into_any_strides)
@@ -142,9 +146,8 @@ START_TEST(copies_into_any_strides)
         sample target = random_sample(&random, dtype, rank, dims);
         fill(source.tensor);
         ck_assert_ok(mls_tensor_copy_into(source.tensor, target.tensor));
-        expect_filled(target.tensor);
-        if (round % 50 == 0)
-            expect_nothing_else(&target);
+        ck_assert(is_filled(target.tensor));
+        ck_assert(is_nothing_else(&target));
         sample_free(&source);
         sample_free(&target);
     }
@@ -165,7 +168,7 @@ START_TEST(copies_into_a_new_tensor)
         ck_assert(mls_tensor_is_contiguous(copy));
         ck_assert_int_eq(mls_tensor_dtype(copy), MLS_UINT32);
         ck_assert_int_eq(mls_tensor_rank(copy), rank);
-        expect_filled(copy);
+        ck_assert(is_filled(copy));
         mls_tensor_free(copy);
     }
 }
