@@ -8,7 +8,6 @@ libmls_core_la_SOURCES += \
 	%D%/ops/cast.c \
 	%D%/ops/convert.c %D%/ops/convert.h \
 	%D%/ops/families.h \
-	%D%/ops/float_format.c %D%/ops/float_format.h \
 	%D%/ops/half.h \
 	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/number_text.c %D%/ops/number_text.h \

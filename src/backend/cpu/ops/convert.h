@@ -19,8 +19,8 @@
 #ifndef MLS_BACKEND_CPU_OPS_CONVERT_H
 #define MLS_BACKEND_CPU_OPS_CONVERT_H
 
-#include "backend/cpu/ops/float_format.h"
 #include "backend/cpu/ops/half.h"
+#include "tensor/float_format.h"
 
 typedef enum mls__wide_kind { MLS__WIDE_INT, MLS__WIDE_UINT, MLS__WIDE_FLOAT } mls__wide_kind;
 

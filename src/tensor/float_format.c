@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All in integers: the formats differ in the widths of two fields and in what is special. */
-#include "backend/cpu/ops/float_format.h"
+#include "tensor/float_format.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Binary floats of 16 bits and fewer, to and from float64, one rounding each way. */
-#ifndef MLS_BACKEND_CPU_OPS_FLOAT_FORMAT_H
-#define MLS_BACKEND_CPU_OPS_FLOAT_FORMAT_H
+#ifndef MLS_TENSOR_FLOAT_FORMAT_H
+#define MLS_TENSOR_FLOAT_FORMAT_H
 
 #include <mlscale/tensor.h>
 
