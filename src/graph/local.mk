@@ -9,3 +9,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/dead_code.c \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
 	%D%/schema/elementwise.c
+
+# Ops that move data.
+libmls_core_la_SOURCES += \
+	%D%/schema/movement.c

@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
-	%D%/op.c %D%/op.h
+	%D%/op.c %D%/op.h \
+	%D%/movement.c %D%/movement.h

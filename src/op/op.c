@@ -111,14 +111,14 @@ size_t mls__arg_bytes(const mls_arg *arg)
     return (size_t) mls__arg_count(arg) * mls_dtype_size((mls_dtype) arg->dtype);
 }
 
-mls_status mls__op_known_ints(const mls_op *op, size_t index, int64_t *ret_values, size_t capacity,
-                              size_t *ret_count, bool *ret_is_given)
+mls_status mls__op_known_arg(const mls_op *op, size_t index, size_t capacity,
+                             const mls_arg **ret_arg)
 {
     const mls_arg *arg = mls__op_input(op, index);
-    *ret_count = 0;
-    *ret_is_given = arg != NULL;
-    if (!arg)
+    if (!arg) {
+        *ret_arg = NULL;
         return MLS_OK;
+    }
     if (arg->dtype != MLS_INT64 && arg->dtype != MLS_INT32)
         return mls__op_error(op, MLS_EDTYPE, "input %zu is %s, expected int64", index,
                              mls_dtype_name((mls_dtype) arg->dtype));
@@ -132,10 +132,28 @@ mls_status mls__op_known_ints(const mls_op *op, size_t index, int64_t *ret_value
         return mls__op_error(op, MLS_ESTATE,
                              "input %zu decides a shape, and its contents are not known yet",
                              index);
-    for (int64_t i = 0; i < count; i++)
-        ret_values[i] = arg->dtype == MLS_INT64 ? ((const int64_t *) arg->data)[i]
-                                                : ((const int32_t *) arg->data)[i];
-    *ret_count = (size_t) count;
+    *ret_arg = arg;
+    return MLS_OK;
+}
+
+int64_t mls__arg_int(const mls_arg *arg, size_t i)
+{
+    return arg->dtype == MLS_INT64 ? ((const int64_t *) arg->data)[i]
+                                   : ((const int32_t *) arg->data)[i];
+}
+
+mls_status mls__op_known_ints(const mls_op *op, size_t index, int64_t *ret_values, size_t capacity,
+                              size_t *ret_count, bool *ret_is_given)
+{
+    const mls_arg *arg;
+    const mls_status status = mls__op_known_arg(op, index, capacity, &arg);
+    if (status)
+        return status;
+    const size_t count = arg ? (size_t) mls__arg_count(arg) : 0;
+    for (size_t i = 0; i < count; i++)
+        ret_values[i] = mls__arg_int(arg, i);
+    *ret_is_given = arg != NULL;
+    *ret_count = count;
     return MLS_OK;
 }
 

@@ -43,6 +43,17 @@ size_t mls__arg_bytes(const mls_arg *arg);
 int64_t mls__arg_span(const mls_arg *arg, int from, int to);
 
 /*
+ * Input `index`, once it is certain to hold at most `capacity` int64 or int32 elements
+ * in one dimension or none, known before the run; NULL when it is left out.
+ * Errors: as of mls__op_known_ints().
+ */
+mls_status mls__op_known_arg(const mls_op *op, size_t index, size_t capacity,
+                             const mls_arg **ret_arg);
+
+/* Element i of such an input. */
+int64_t mls__arg_int(const mls_arg *arg, size_t i);
+
+/*
  * The int64 or int32 elements of input `index`, which must be known before the run,
  * as int64 in `ret_values` (at most `capacity`). An input that is left out gives
  * *ret_count = 0 and *ret_is_given = false. Errors: MLS_ESTATE when the contents

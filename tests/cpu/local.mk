@@ -56,3 +56,10 @@ check_PROGRAMS += %D%/test_ops_cast
 TESTS += %D%/test_ops_cast
 %C%_test_ops_cast_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_cast_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Ops that move data.
+libmls_test_ops_la_SOURCES += %D%/elements.c %D%/elements.h
+check_PROGRAMS += %D%/test_ops_rearrange
+TESTS += %D%/test_ops_rearrange
+%C%_test_ops_rearrange_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_rearrange_LDADD = $(MLS_OP_TEST_LIBS)

@@ -13,6 +13,11 @@ libmls_core_la_SOURCES += \
 	%D%/ops/number_text.c %D%/ops/number_text.h \
 	%D%/ops/ranges.c %D%/ops/ranges.h
 
+# Ops that move data.
+libmls_core_la_SOURCES += \
+	%D%/ops/copy.c %D%/ops/copy.h \
+	%D%/ops/rearrange.c
+
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.
