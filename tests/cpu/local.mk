@@ -63,3 +63,8 @@ check_PROGRAMS += %D%/test_ops_rearrange
 TESTS += %D%/test_ops_rearrange
 %C%_test_ops_rearrange_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_rearrange_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_join
+TESTS += %D%/test_ops_join
+%C%_test_ops_join_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_join_LDADD = $(MLS_OP_TEST_LIBS)
