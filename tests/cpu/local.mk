@@ -68,3 +68,8 @@ check_PROGRAMS += %D%/test_ops_join
 TESTS += %D%/test_ops_join
 %C%_test_ops_join_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_join_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_gather
+TESTS += %D%/test_ops_gather
+%C%_test_ops_gather_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_gather_LDADD = $(MLS_OP_TEST_LIBS)

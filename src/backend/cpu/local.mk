@@ -16,6 +16,7 @@ libmls_core_la_SOURCES += \
 # Ops that move data.
 libmls_core_la_SOURCES += \
 	%D%/ops/copy.c %D%/ops/copy.h \
+	%D%/ops/gather.c \
 	%D%/ops/join.c \
 	%D%/ops/rearrange.c
 
