@@ -73,3 +73,8 @@ check_PROGRAMS += %D%/test_ops_gather
 TESTS += %D%/test_ops_gather
 %C%_test_ops_gather_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_gather_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_pad
+TESTS += %D%/test_ops_pad
+%C%_test_ops_pad_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_pad_LDADD = $(MLS_OP_TEST_LIBS)

@@ -18,6 +18,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/copy.c %D%/ops/copy.h \
 	%D%/ops/gather.c \
 	%D%/ops/join.c \
+	%D%/ops/pad.c \
 	%D%/ops/rearrange.c
 
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
