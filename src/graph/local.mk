@@ -12,4 +12,5 @@ libmls_core_la_SOURCES += \
 
 # Ops that move data.
 libmls_core_la_SOURCES += \
-	%D%/schema/movement.c
+	%D%/schema/movement.c \
+	%D%/schema/views.c

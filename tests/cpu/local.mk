@@ -78,3 +78,8 @@ check_PROGRAMS += %D%/test_ops_pad
 TESTS += %D%/test_ops_pad
 %C%_test_ops_pad_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_pad_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_views
+TESTS += %D%/test_ops_views
+%C%_test_ops_views_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_views_LDADD = $(MLS_OP_TEST_LIBS)

@@ -14,6 +14,7 @@
 static const mls__cpu_op *const families[] = {
     mls__cpu_ops_binary,
     mls__cpu_ops_cast,
+    mls__cpu_ops_views,
     mls__cpu_ops_rearrange,
     mls__cpu_ops_join,
     mls__cpu_ops_gather,

@@ -19,7 +19,8 @@ libmls_core_la_SOURCES += \
 	%D%/ops/gather.c \
 	%D%/ops/join.c \
 	%D%/ops/pad.c \
-	%D%/ops/rearrange.c
+	%D%/ops/rearrange.c \
+	%D%/ops/views.c
 
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes

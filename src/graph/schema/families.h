@@ -6,6 +6,7 @@
 #include "graph/schema/schema.h"
 
 extern const mls__op_schema mls__schemas_elementwise[];
+extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 
 #endif

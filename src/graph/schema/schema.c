@@ -12,6 +12,7 @@
 /* Each family is a file in this folder. */
 static const mls__op_schema *const families[] = {
     mls__schemas_elementwise,
+    mls__schemas_views,
     mls__schemas_movement,
     NULL,
 };

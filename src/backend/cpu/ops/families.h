@@ -7,6 +7,7 @@
 
 extern const mls__cpu_op mls__cpu_ops_binary[];
 extern const mls__cpu_op mls__cpu_ops_cast[];
+extern mls__cpu_op_table mls__cpu_ops_views;
 extern mls__cpu_op_table mls__cpu_ops_rearrange;
 extern mls__cpu_op_table mls__cpu_ops_join;
 extern mls__cpu_op_table mls__cpu_ops_gather;
