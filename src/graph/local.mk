@@ -12,5 +12,6 @@ libmls_core_la_SOURCES += \
 
 # Ops that move data.
 libmls_core_la_SOURCES += \
+	%D%/schema/generate.c \
 	%D%/schema/movement.c \
 	%D%/schema/views.c

@@ -83,3 +83,8 @@ check_PROGRAMS += %D%/test_ops_views
 TESTS += %D%/test_ops_views
 %C%_test_ops_views_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_views_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_generate
+TESTS += %D%/test_ops_generate
+%C%_test_ops_generate_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_generate_LDADD = $(MLS_OP_TEST_LIBS)

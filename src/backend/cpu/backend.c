@@ -19,6 +19,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_join,
     mls__cpu_ops_gather,
     mls__cpu_ops_pad,
+    mls__cpu_ops_generate,
     NULL,
 };
 

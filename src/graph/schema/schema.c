@@ -14,6 +14,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_elementwise,
     mls__schemas_views,
     mls__schemas_movement,
+    mls__schemas_generate,
     NULL,
 };
 

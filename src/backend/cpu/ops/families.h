@@ -12,5 +12,6 @@ extern mls__cpu_op_table mls__cpu_ops_rearrange;
 extern mls__cpu_op_table mls__cpu_ops_join;
 extern mls__cpu_op_table mls__cpu_ops_gather;
 extern mls__cpu_op_table mls__cpu_ops_pad;
+extern mls__cpu_op_table mls__cpu_ops_generate;
 
 #endif
