@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+EXTRA_DIST += \
+	%D%/data/README.md \
+	%D%/data/features.csv \
+	%D%/data/h10_daily.csv \
+	%D%/demo.sh \
+	%D%/embed.c \
+	%D%/embed.cpp \
+	%D%/models/README.md \
+	%D%/models/volatility_mlp.onnx \
+	%D%/models/volatility_mlp.reference.csv \
+	%D%/models/volatility_trees.onnx \
+	%D%/models/volatility_trees.reference.csv \
+	%D%/requirements.txt \
+	%D%/train_models.py
