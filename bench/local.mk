@@ -22,3 +22,15 @@ EXTRA_PROGRAMS += %D%/gemm
 %C%_gemm_SOURCES = %D%/gemm.c
 %C%_gemm_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 %C%_gemm_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
+
+# Ours against ONNX Runtime, if configure was given one.
+EXTRA_PROGRAMS += %D%/peers
+%C%_peers_SOURCES = %D%/peers.c %D%/engine.h %D%/engine_mlscale.c %D%/models.c %D%/models.h \
+	tests/support/onnx_build.c tests/support/onnx_build.h
+%C%_peers_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+%C%_peers_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+if MLS_ONNXRUNTIME
+%C%_peers_SOURCES += %D%/engine_onnxruntime.c
+%C%_peers_CPPFLAGS += -DMLS_BENCH_ONNXRUNTIME $(ONNXRUNTIME_CPPFLAGS)
+%C%_peers_LDADD += -L$(ONNXRUNTIME_LIBDIR) -Wl,-rpath,$(ONNXRUNTIME_LIBDIR) -lonnxruntime
+endif
