@@ -32,5 +32,6 @@ EXTRA_PROGRAMS += %D%/peers
 if MLS_ONNXRUNTIME
 %C%_peers_SOURCES += %D%/engine_onnxruntime.c
 %C%_peers_CPPFLAGS += -DMLS_BENCH_ONNXRUNTIME $(ONNXRUNTIME_CPPFLAGS)
-%C%_peers_LDADD += -L$(ONNXRUNTIME_LIBDIR) -Wl,-rpath,$(ONNXRUNTIME_LIBDIR) -lonnxruntime
+%C%_peers_LDFLAGS = $(AM_LDFLAGS) -L$(ONNXRUNTIME_LIBDIR) -Wl,-rpath,$(ONNXRUNTIME_LIBDIR)
+%C%_peers_LDADD += -lonnxruntime
 endif
