@@ -88,3 +88,12 @@ check_PROGRAMS += %D%/test_ops_generate
 TESTS += %D%/test_ops_generate
 %C%_test_ops_generate_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_generate_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_unary
+TESTS += %D%/test_ops_unary
+%C%_test_ops_unary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_unary_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_variadic
+TESTS += %D%/test_ops_variadic
+%C%_test_ops_variadic_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_variadic_LDADD = $(MLS_OP_TEST_LIBS)

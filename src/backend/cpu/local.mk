@@ -6,12 +6,18 @@ libmls_core_la_SOURCES += \
 	%D%/ops/binary_loops.c %D%/ops/binary_loops.h \
 	%D%/ops/broadcast.c %D%/ops/broadcast.h \
 	%D%/ops/cast.c \
+	%D%/ops/classify.c \
+	%D%/ops/clip.c \
 	%D%/ops/convert.c %D%/ops/convert.h \
 	%D%/ops/families.h \
 	%D%/ops/half.h \
-	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/number_text.c %D%/ops/number_text.h \
-	%D%/ops/ranges.c %D%/ops/ranges.h
+	%D%/ops/pack.c %D%/ops/pack.h \
+	%D%/ops/ranges.c %D%/ops/ranges.h \
+	%D%/ops/unary.c \
+	%D%/ops/unary_loops.c %D%/ops/unary_loops.h \
+	%D%/ops/variadic.c \
+	%D%/ops/where.c
 
 # Ops that move data.
 libmls_core_la_SOURCES += \

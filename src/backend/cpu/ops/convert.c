@@ -124,7 +124,8 @@ typedef void (*narrow_fn)(mls__wide_kind kind, const mls__wide *wide, void *y, i
     }
 
 /* The low bits, with the sign that the highest of them says. */
-#define LOW_SIGNED(x, bits) ((int) ((x) & ((1 << (bits)) - 1)) - (int) ((x) & 1 << ((bits) - 1)) * 2)
+#define LOW_SIGNED(x, bits)                                                                      \
+    ((int) ((x) & ((1 << (bits)) - 1)) - (int) ((x) & 1 << ((bits) - 1)) * 2)
 
 NARROW(bool, uint8_t, x != 0, x != 0)
 NARROW(i2, int8_t, LOW_SIGNED(x, 2), LOW_SIGNED(int32_of(x), 2))
