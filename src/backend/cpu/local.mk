@@ -37,6 +37,8 @@ mls_kernel_sources = \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
+	%D%/kernels/row_ops.h \
+	%D%/kernels/softmax.c %D%/kernels/softmax.h \
 	%D%/kernels/table.c \
 	%D%/kernels/unary_ops.h \
 	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/math.h %D%/simd/neon.h %D%/simd/portable.h \

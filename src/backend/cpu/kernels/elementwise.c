@@ -9,12 +9,6 @@
 
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 
-/* How many of the n elements from i on the vector at i holds. */
-MLS_SIMD_FN int lanes_at(int64_t i, int64_t n)
-{
-    return n - i < MLS_LANES ? (int)(n - i) : MLS_LANES;
-}
-
 /* --- unary ----------------------------------------------------------------------------------- */
 
 typedef mls_vf (*unary_op)(mls_vf x, mls_vf a, mls_vf b);
@@ -217,38 +211,34 @@ static void where(float *y, const uint8_t *condition, int64_t condition_step, co
 
 static void f16_to_f32(float *y, const uint16_t *x, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + MLS_LANES <= n; i += MLS_LANES)
-        vf_store(y + i, vf_load_f16(x + i));
-    if (i < n)
-        vf_store_n(y + i, vf_load_f16_n(x + i, (int)(n - i)), (int)(n - i));
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vf_store_n(y + i, vf_load_f16_n(x + i, lanes), lanes);
+    }
 }
 
 static void f32_to_f16(uint16_t *y, const float *x, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + MLS_LANES <= n; i += MLS_LANES)
-        vf_store_f16(y + i, vf_load(x + i));
-    if (i < n)
-        vf_store_f16_n(y + i, vf_load_n(x + i, (int)(n - i)), (int)(n - i));
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vf_store_f16_n(y + i, vf_load_n(x + i, lanes), lanes);
+    }
 }
 
 static void bf16_to_f32(float *y, const uint16_t *x, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + MLS_LANES <= n; i += MLS_LANES)
-        vf_store(y + i, vf_load_bf16(x + i));
-    if (i < n)
-        vf_store_n(y + i, vf_load_bf16_n(x + i, (int)(n - i)), (int)(n - i));
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vf_store_n(y + i, vf_load_bf16_n(x + i, lanes), lanes);
+    }
 }
 
 static void f32_to_bf16(uint16_t *y, const float *x, int64_t n)
 {
-    int64_t i = 0;
-    for (; i + MLS_LANES <= n; i += MLS_LANES)
-        vf_store_bf16(y + i, vf_load(x + i));
-    if (i < n)
-        vf_store_bf16_n(y + i, vf_load_n(x + i, (int)(n - i)), (int)(n - i));
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vf_store_bf16_n(y + i, vf_load_n(x + i, lanes), lanes);
+    }
 }
 
 const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {

@@ -9,12 +9,14 @@
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/reduce.h"
+#include "backend/cpu/kernels/softmax.h"
 
 typedef struct mls__cpu_kernels {
     const char *isa; /* as base/isa.h names it */
     const mls__elementwise_kernels *elementwise;
     const mls__gemm_kernels *gemm;
     const mls__reduce_kernels *reduce;
+    const mls__softmax_kernels *softmax;
 } mls__cpu_kernels;
 
 extern const mls__cpu_kernels mls__cpu_kernels_portable;

@@ -10,12 +10,15 @@
  *
  * Columns: y[j] starts with the neutral element and takes x[i * stride + j] for ascending i.
  *
- * A reduction along the innermost axis is of rows, along any other one of columns; along several
- * axes it is done from the innermost outwards, neighbouring axes counting as one. The order then
- * follows from the shape and the attributes alone.
- *
  * Sums and products are rounded after each step; a square is fused into its sum. A maximum or
- * minimum is NaN where an element is.
+ * minimum is NaN where an element is. LOG_SUM_EXP is log(sum(e^(x - m))) + m with m the maximum,
+ * or 0 where that is infinite, and e^(x - m) summed in the canonical order.
+ *
+ * A reduction along the innermost axis is of rows, along any other one of columns. Along several
+ * axes it goes from the innermost outwards, neighbouring axes counting as one, and from the second
+ * step on with the op that joins partial results: SUM for SUM_ABS and SUM_SQUARE, else the op
+ * itself. The order then follows from the shape and the attributes alone. What ONNX has more is
+ * done on results: ReduceMean divides by the count, ReduceL2 and ReduceLogSum take root and log.
  */
 #ifndef MLS_BACKEND_CPU_KERNELS_REDUCE_H
 #define MLS_BACKEND_CPU_KERNELS_REDUCE_H
@@ -29,6 +32,7 @@ typedef enum mls__reduce_op {
     MLS__REDUCE_PROD,
     MLS__REDUCE_MAX,
     MLS__REDUCE_MIN,
+    MLS__REDUCE_LOG_SUM_EXP,
     MLS__REDUCE_COUNT
 } mls__reduce_op;
 
@@ -37,7 +41,7 @@ typedef void (*mls__reduce_columns_fn)(float *y, const float *x, int64_t rows, i
                                        int64_t columns);
 
 typedef struct mls__reduce_kernels {
-    /* n >= 0; of no elements: the neutral element. */
+    /* n >= 0; of no elements: the neutral element, which for LOG_SUM_EXP is -inf. */
     mls__reduce_row_fn row[MLS__REDUCE_COUNT];
     /* y[0 .. columns-1] from rows >= 0 rows, `stride` elements apart. Not in place. */
     mls__reduce_columns_fn columns[MLS__REDUCE_COUNT];

@@ -7,10 +7,12 @@
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
+extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 
 const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .isa = MLS_ISA_STRING,
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
     .reduce = &MLS_ISA_NAME(reduce),
+    .softmax = &MLS_ISA_NAME(softmax),
 };

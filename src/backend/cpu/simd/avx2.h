@@ -121,12 +121,18 @@ MLS_SIMD_FN mls_vi vi_first(int n)
 
 MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
 {
+    if (n == MLS_LANES)
+        return vi_load(p);
     const mls_vi m = vi_first(n);
     return (mls_vi){{_mm256_maskload_epi32(p, m.h[0]), _mm256_maskload_epi32(p + 8, m.h[1])}};
 }
 
 MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
 {
+    if (n == MLS_LANES) {
+        vi_store(p, v);
+        return;
+    }
     const mls_vi m = vi_first(n);
     _mm256_maskstore_epi32(p, m.h[0], v.h[0]);
     _mm256_maskstore_epi32(p + 8, m.h[1], v.h[1]);
@@ -172,12 +178,18 @@ MLS_SIMD_FN void vf_store(float *p, mls_vf v)
 
 MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
 {
+    if (n == MLS_LANES)
+        return vf_load(p);
     const mls_vi m = vi_first(n);
     return (mls_vf){{_mm256_maskload_ps(p, m.h[0]), _mm256_maskload_ps(p + 8, m.h[1])}};
 }
 
 MLS_SIMD_FN void vf_store_n(float *p, mls_vf v, int n)
 {
+    if (n == MLS_LANES) {
+        vf_store(p, v);
+        return;
+    }
     const mls_vi m = vi_first(n);
     _mm256_maskstore_ps(p, m.h[0], v.h[0]);
     _mm256_maskstore_ps(p + 8, m.h[1], v.h[1]);
@@ -515,8 +527,8 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
 
 MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
 {
-    return (mls_vi){
-        {_mm256_i32gather_epi32(table, index.h[0], 4), _mm256_i32gather_epi32(table, index.h[1], 4)}};
+    return (mls_vi){{_mm256_i32gather_epi32(table, index.h[0], 4),
+                     _mm256_i32gather_epi32(table, index.h[1], 4)}};
 }
 
 MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)

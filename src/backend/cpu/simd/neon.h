@@ -61,6 +61,8 @@ MLS_SIMD_FN mls_vi vi_iota(void)
 
 MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
 {
+    if (n == MLS_LANES)
+        return vi_load(p);
     int32_t buffer[MLS_LANES] = {0};
     memcpy(buffer, p, (size_t)n * sizeof *p);
     return vi_load(buffer);
@@ -68,6 +70,10 @@ MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
 
 MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
 {
+    if (n == MLS_LANES) {
+        vi_store(p, v);
+        return;
+    }
     int32_t buffer[MLS_LANES];
     vi_store(buffer, v);
     memcpy(p, buffer, (size_t)n * sizeof *p);
@@ -204,6 +210,8 @@ MLS_SIMD_FN void vf_store(float *p, mls_vf v)
 
 MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
 {
+    if (n == MLS_LANES)
+        return vf_load(p);
     float buffer[MLS_LANES] = {0};
     memcpy(buffer, p, (size_t)n * sizeof *p);
     return vf_load(buffer);
@@ -211,6 +219,10 @@ MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
 
 MLS_SIMD_FN void vf_store_n(float *p, mls_vf v, int n)
 {
+    if (n == MLS_LANES) {
+        vf_store(p, v);
+        return;
+    }
     float buffer[MLS_LANES];
     vf_store(buffer, v);
     memcpy(p, buffer, (size_t)n * sizeof *p);

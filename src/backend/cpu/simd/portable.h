@@ -125,6 +125,8 @@ MLS_SIMD_FN void vi_store(int32_t *p, mls_vi v)
 
 MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
 {
+    if (n == MLS_LANES)
+        return vi_load(p);
     mls_vi v = vi_zero();
     memcpy(v.lane, p, (size_t)n * sizeof *p);
     return v;
@@ -132,6 +134,10 @@ MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
 
 MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
 {
+    if (n == MLS_LANES) {
+        vi_store(p, v);
+        return;
+    }
     memcpy(p, v.lane, (size_t)n * sizeof *p);
 }
 
@@ -255,6 +261,8 @@ MLS_SIMD_FN void vf_store(float *p, mls_vf v)
 
 MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
 {
+    if (n == MLS_LANES)
+        return vf_load(p);
     mls_vf v = vf_zero();
     memcpy(v.lane, p, (size_t)n * sizeof *p);
     return v;
@@ -262,6 +270,10 @@ MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
 
 MLS_SIMD_FN void vf_store_n(float *p, mls_vf v, int n)
 {
+    if (n == MLS_LANES) {
+        vf_store(p, v);
+        return;
+    }
     memcpy(p, v.lane, (size_t)n * sizeof *p);
 }
 

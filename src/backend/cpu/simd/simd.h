@@ -17,7 +17,7 @@
  *   vf_load(p) vf_store(p, v)          all lanes
  *   vf_load_n(p, n) vf_store_n(p, v, n)
  *                                      lanes 0..n-1, 0 <= n <= 16; memory from p[n] on is not
- *                                      touched, and lanes from n on load as 0
+ *                                      touched, and lanes from n on load as 0; 16 is fast
  *   vf_add vf_sub vf_mul vf_div vf_sqrt    IEEE 754, correctly rounded
  *   vf_fma(a, b, c)                    a * b + c  with one rounding, always
  *   vf_fms(a, b, c)                    a * b - c  likewise
@@ -132,6 +132,12 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated as flo
 
 /* What follows is the same on every instruction set. */
 
+/* How many of n elements the vector at element i holds: the n of the partial loads and stores. */
+MLS_SIMD_FN int lanes_at(int64_t i, int64_t n)
+{
+    return n - i < MLS_LANES ? (int)(n - i) : MLS_LANES;
+}
+
 MLS_SIMD_FN mls_vf vf_min_nan(mls_vf a, mls_vf b)
 {
     return vf_select(vf_isnan(a), a, vf_min(a, b));
@@ -207,6 +213,8 @@ MLS_SIMD_FN void vf_store_bf16(uint16_t *p, mls_vf v)
 
 MLS_SIMD_FN mls_vf vf_load_f16_n(const uint16_t *p, int n)
 {
+    if (n == MLS_LANES)
+        return vf_load_f16(p);
     uint16_t buffer[MLS_LANES] = {0};
     memcpy(buffer, p, (size_t)n * sizeof *p);
     return vf_load_f16(buffer);
@@ -214,6 +222,10 @@ MLS_SIMD_FN mls_vf vf_load_f16_n(const uint16_t *p, int n)
 
 MLS_SIMD_FN void vf_store_f16_n(uint16_t *p, mls_vf v, int n)
 {
+    if (n == MLS_LANES) {
+        vf_store_f16(p, v);
+        return;
+    }
     uint16_t buffer[MLS_LANES];
     vf_store_f16(buffer, v);
     memcpy(p, buffer, (size_t)n * sizeof *p);
@@ -221,6 +233,8 @@ MLS_SIMD_FN void vf_store_f16_n(uint16_t *p, mls_vf v, int n)
 
 MLS_SIMD_FN mls_vf vf_load_bf16_n(const uint16_t *p, int n)
 {
+    if (n == MLS_LANES)
+        return vf_load_bf16(p);
     uint16_t buffer[MLS_LANES] = {0};
     memcpy(buffer, p, (size_t)n * sizeof *p);
     return vf_load_bf16(buffer);
@@ -228,6 +242,10 @@ MLS_SIMD_FN mls_vf vf_load_bf16_n(const uint16_t *p, int n)
 
 MLS_SIMD_FN void vf_store_bf16_n(uint16_t *p, mls_vf v, int n)
 {
+    if (n == MLS_LANES) {
+        vf_store_bf16(p, v);
+        return;
+    }
     uint16_t buffer[MLS_LANES];
     vf_store_bf16(buffer, v);
     memcpy(p, buffer, (size_t)n * sizeof *p);
@@ -235,6 +253,8 @@ MLS_SIMD_FN void vf_store_bf16_n(uint16_t *p, mls_vf v, int n)
 
 MLS_SIMD_FN mls_vm vm_load_bool_n(const uint8_t *p, int n)
 {
+    if (n == MLS_LANES)
+        return vm_load_bool(p);
     uint8_t buffer[MLS_LANES] = {0};
     memcpy(buffer, p, (size_t)n);
     return vm_load_bool(buffer);
@@ -242,6 +262,10 @@ MLS_SIMD_FN mls_vm vm_load_bool_n(const uint8_t *p, int n)
 
 MLS_SIMD_FN void vm_store_bool_n(uint8_t *p, mls_vm m, int n)
 {
+    if (n == MLS_LANES) {
+        vm_store_bool(p, m);
+        return;
+    }
     uint8_t buffer[MLS_LANES];
     vm_store_bool(buffer, m);
     memcpy(p, buffer, (size_t)n);
