@@ -250,7 +250,7 @@ static const function_op function_ops[] = {
     {.type = "Mish", .of = of_mish},
     {.type = "Gelu", .of = of_gelu},
     {.type = "Gelu", .of = of_gelu_tanh, .string_name = "approximate", .string = "tanh",
-     .places = 64},
+     .places = 192},
 };
 
 /* The distance of two neighbours of the dtype next to a number. */
