@@ -372,6 +372,8 @@ static void expect_same(const char *what, const mls_arg *arg, const void *got,
 {
     char a[80], b[80];
     const size_t size = mls_dtype_size((mls_dtype) arg->dtype);
+    if (!mls__arg_bytes(arg) || memcmp(got, expected, mls__arg_bytes(arg)) == 0)
+        return;
     for (int64_t i = 0; i < mls__arg_count(arg); i++) {
         const char *x = (const char *) got + (size_t) i * size;
         const char *y = (const char *) expected + (size_t) i * size;

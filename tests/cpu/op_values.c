@@ -67,7 +67,8 @@ double op_float(mls_dtype dtype, const void *data, int64_t i)
         return ((const double *) data)[i];
     if (dtype == MLS_FLOAT32)
         return (double) ((const float *) data)[i];
-    ck_assert(op_is_float(dtype));
+    if (!op_is_float(dtype))
+        ck_abort_msg("no float dtype: %s", mls_dtype_name(dtype));
     return decode_half(format_of(dtype), ((const uint16_t *) data)[i]);
 }
 

@@ -291,6 +291,19 @@ START_TEST(threads_share_large_outputs)
 }
 END_TEST
 
+START_TEST(short_rows_with_one_that_repeats)
+{
+    static const mls_dtype dtypes[] = {MLS_FLOAT16, MLS_FLOAT32, MLS_FLOAT64, MLS_INT64, MLS_UINT8};
+    for (int64_t width = 1; width < 40; width += 6)
+        for (size_t d = 0; d < COUNT(dtypes); d++) {
+            const shape rows = {2, {1111, width}}, row = {1, {width}};
+            check_shapes("Sub", dtypes[d], dtypes[d], &rows, &row, &rows);
+            check_shapes("Sub", dtypes[d], dtypes[d], &row, &rows, &rows);
+            check_shapes("Less", dtypes[d], MLS_BOOL, &rows, &row, &rows);
+        }
+}
+END_TEST
+
 START_TEST(follows_smaller_dims)
 {
     const float a[] = {1, 2, 3, 4, 5, 6}, b[] = {10, 20, 30};
@@ -379,6 +392,7 @@ int main(void)
     tcase_add_test(tests, logic);
     tcase_add_test(tests, equal_strings);
     tcase_add_test(tests, threads_share_large_outputs);
+    tcase_add_test(tests, short_rows_with_one_that_repeats);
     tcase_add_test(tests, follows_smaller_dims);
     tcase_add_test(tests, division_by_zero_is_an_error);
     tcase_add_test(tests, dtypes_are_checked);

@@ -16,6 +16,8 @@
 /* Fewer elements are not worth a second thread. */
 #define GRAIN 32768
 
+#define TILE_BYTES 1024
+
 typedef enum op_kind { ARITHMETIC, COMPARISON, LOGIC } op_kind;
 
 static const struct op_row {
@@ -60,6 +62,7 @@ typedef struct binary_kernel {
     mls__half half;
     uint32_t threads;
     uint8_t x_size, y_size; /* bytes of an element */
+    int8_t tiled;           /* the input for run_tiled(), or -1 */
     mls__broadcast plan;
 } binary_kernel;
 
@@ -141,10 +144,37 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     return mls__broadcast_walk(&w->kernel->plan, begin, end, run_segment, arg);
 }
 
+/*
+ * Many short rows with one row that repeats (a bias of three): the row is repeated in
+ * memory first, and runs go over many rows at once.
+ */
+static mls_status run_tiled(void *arg, int64_t begin, int64_t end)
+{
+    const work *w = arg;
+    const binary_kernel *k = w->kernel;
+    char tile[TILE_BYTES];
+    const size_t row_bytes = (size_t) k->plan.run * k->x_size;
+    const char *row = k->tiled == 0 ? w->a : w->b, *other = k->tiled == 0 ? w->b : w->a;
+    const int64_t rows = TILE_BYTES / (int64_t) row_bytes;
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(tile + (size_t) i * row_bytes, row, row_bytes);
+
+    const int64_t row_end = (begin + k->plan.run - 1) / k->plan.run * k->plan.run;
+    mls_status status = run_range(arg, begin, row_end < end ? row_end : end);
+    for (begin = row_end; begin < end && !status; begin += rows * k->plan.run) {
+        const int64_t n = end - begin < rows * k->plan.run ? end - begin : rows * k->plan.run;
+        const char *x = other + begin * k->x_size;
+        status = k->run(k, w->y + begin * k->y_size, k->tiled == 0 ? tile : x,
+                        k->tiled == 0 ? x : tile, n);
+    }
+    return status;
+}
+
 static mls_status run_loops(const binary_kernel *k, const mls_kernel_call *call)
 {
     work w = {k, call->buffers[2], call->buffers[0], call->buffers[1]};
-    return mls__cpu_ranges(call, k->threads, k->plan.count, GRAIN, run_range, &w);
+    return mls__cpu_ranges(call, k->threads, k->plan.count, GRAIN,
+                           k->tiled >= 0 ? run_tiled : run_range, &w);
 }
 
 static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call)
@@ -161,10 +191,22 @@ static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call
     return MLS_OK;
 }
 
+/* The input that is worth repeating in memory, or -1. */
+static int8_t find_tiled(const binary_kernel *k)
+{
+    const mls__broadcast *plan = &k->plan;
+    const bool both_run = plan->steps[0] && plan->steps[1];
+    const int64_t tile_rows = TILE_BYTES / ((int64_t) plan->run * k->x_size);
+    if (plan->loops != 1 || !both_run || tile_rows < 4 || plan->dims[0] < 2 * tile_rows)
+        return -1;
+    return plan->strides[0][0] == 0 ? 0 : 1;
+}
+
 static mls_status binary_reshape(mls_kernel *base, const mls_op *op)
 {
     binary_kernel *k = (binary_kernel *) base;
     mls__broadcast_plan(&k->plan, &op->outputs[0], op->inputs, 2);
+    k->tiled = find_tiled(k);
     return MLS_OK;
 }
 

@@ -46,13 +46,22 @@ typedef struct work {
     size_t input;
 } work;
 
+/* A run of the first input, to which the others are folded. */
+static void copy_run(char *y, const char *x, size_t size, int64_t step, int64_t n)
+{
+    if (step)
+        memcpy(y, x, (size_t) n * size);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(y + (size_t) i * size, x, size);
+}
+
 static void fold_f32(const work *w, float *y, const float *x, int64_t step, int64_t n)
 {
     if (w->input)
         w->kernel->binary(y, y, 1, x, step, n);
     else
-        for (int64_t i = 0; i < n; i++)
-            y[i] = x[i * step];
+        copy_run((char *) y, (const char *) x, sizeof *y, step, n);
 }
 
 static void fold_half(const work *w, float *y, const uint16_t *x, int64_t step, int64_t n)
@@ -64,12 +73,10 @@ static void fold_half(const work *w, float *y, const uint16_t *x, int64_t step, 
 
 static void fold_other(const work *w, char *y, const char *x, int64_t step, int64_t n)
 {
-    const size_t size = w->kernel->size;
     if (w->input)
         w->kernel->loop(y, y, 1, x, step, n);
     else
-        for (int64_t i = 0; i < n; i++)
-            memcpy(y + (size_t) i * size, x + (size_t) (i * step) * size, size);
+        copy_run(y, x, w->kernel->size, step, n);
 }
 
 /* Folds a run of the input into its place in the block. */
@@ -93,11 +100,11 @@ static void divide(const variadic_kernel *k, block *result, int64_t n)
 {
     const double count = (double) k->inputs;
     const float count_f32 = (float) k->inputs;
-    for (int64_t i = 0; i < n; i++)
-        if (k->dtype == MLS_FLOAT64)
-            result->f64[i] /= count;
-        else
-            result->f32[i] /= count_f32;
+    const mls__elementwise_kernels *kernels = k->base.cpu->kernels->elementwise;
+    if (k->dtype == MLS_FLOAT64)
+        mls__binary_loop(MLS__BINARY_DIV, MLS_FLOAT64)(result, result, 1, &count, 0, n);
+    else
+        kernels->binary[MLS__BINARY_DIV](result->f32, result->f32, 1, &count_f32, 0, n);
 }
 
 static void store(const variadic_kernel *k, char *y, const block *result, int64_t n)
