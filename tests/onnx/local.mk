@@ -28,3 +28,8 @@ check_PROGRAMS += %D%/test_bad_input
 TESTS += %D%/test_bad_input
 %C%_test_bad_input_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_bad_input_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_external
+TESTS += %D%/test_external
+%C%_test_external_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_external_LDADD = $(MLS_TEST_LIBS)
