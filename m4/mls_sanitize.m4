@@ -12,6 +12,8 @@ AC_DEFUN([MLS_SANITIZE], [
   AC_ARG_ENABLE([fuzzing],
     [AS_HELP_STRING([--enable-fuzzing], [build the libFuzzer targets (needs clang)])],
     [], [enable_fuzzing=no])
+  AS_IF([test "$enable_fuzzing" = yes],
+    [MLS_SANITIZE_FLAGS="$MLS_SANITIZE_FLAGS -fsanitize=fuzzer-no-link"])
   AM_CONDITIONAL([MLS_FUZZING], [test "$enable_fuzzing" = yes])
   AM_CONDITIONAL([MLS_SANITIZED], [test "$enable_sanitize" != no])
   AC_SUBST([MLS_SANITIZE_FLAGS])

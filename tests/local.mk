@@ -21,6 +21,8 @@ dist_check_SCRIPTS += \
 TESTS += %D%/check_headers.sh %D%/check_layers.sh %D%/check_sizes.sh
 EXTRA_DIST += %D%/sizes.exempt
 
+include %D%/fuzz/local.mk
+
 if HAVE_CHECK
 check_LTLIBRARIES += libmls_test.la
 libmls_test_la_SOURCES = \
