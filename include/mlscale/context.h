@@ -6,6 +6,10 @@
  * contexts live side by side in one process. Objects made from a context keep it
  * alive, so they may be freed in any order. All functions may be called from any
  * thread.
+ *
+ * fork(): threads and drivers stay the parent's. A child may free what it inherited
+ * (drivers are left open), but what needs threads or looks up a driver fails there
+ * with MLS_EFORKED: make a context in the child.
  */
 #ifndef MLSCALE_CONTEXT_H
 #define MLSCALE_CONTEXT_H
@@ -89,8 +93,11 @@ MLS_API void mls_context_free(mls_context *context);
 
 /*
  * Loads a driver module: the absolute path of a shared object that exports
- * `mls_plugin_entry` (see mlscale/ext/plugin.h). It stays loaded as long as the
- * context lives. Errors: MLS_ENOTFOUND, MLS_EABI, MLS_EEXIST, MLS_ENOMEM.
+ * `mls_plugin_entry` (see mlscale/ext/plugin.h). All of its drivers are registered
+ * or, on an error, none. It stays loaded as long as the context lives.
+ * Errors: MLS_EINVAL (a relative path), MLS_ENOTFOUND (no such file), MLS_EIO (the
+ * system cannot load it), MLS_EABI (not a driver, or of an incompatible build),
+ * MLS_EEXIST (the name of a driver is taken), MLS_EFORKED, MLS_ENOMEM.
  */
 MLS_API mls_status mls_context_load_driver(mls_context *context, const char *path);
 

@@ -28,7 +28,7 @@ void mls_context_free(mls_context *context)
 
 const char *mls_context_isa(const mls_context *context)
 {
-    return context->isa;
+    return context ? context->isa : NULL;
 }
 
 void mls__log(const mls_context *context, int level, const char *format, ...)

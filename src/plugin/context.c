@@ -40,6 +40,8 @@ static mls_status fill_context(mls_context *context, const mls_context_options *
 
 mls_status mls_context_create(const mls_context_options *given, mls_context **ret_context)
 {
+    if (!ret_context)
+        return mls__error_null(__func__, "ret_context");
     mls_context_options options;
     mls_status status = read_options(given, &options);
     if (status)
@@ -65,6 +67,8 @@ mls_status mls_context_create(const mls_context_options *given, mls_context **re
 
 mls_status mls_context_load_driver(mls_context *context, const char *path)
 {
+    if (!context || !path)
+        return mls__error_null(__func__, "context and path");
     return mls__drivers_load(context->drivers, path);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Registration checks a table once, so that callers need not. One mutex guards the
+ * Registration checks a table once, so that callers need not. Tables stay registered
+ * as long as the drivers live, so they are used without the lock. One mutex guards the
  * lists; it is a leaf while a driver is looked up, and held over a backend's open so
- * that each opens once.
+ * that each opens once. In a child of fork() another thread may have held it, so
+ * nothing is to be had there but an error.
  */
 #include "plugin/drivers.h"
 
@@ -12,6 +14,9 @@
 
 #include <dlfcn.h>
 #include <string.h>
+#include <unistd.h>
+
+#define MAX_NAME 32
 
 typedef struct open_backend {
     const mls_backend *ops;
@@ -21,6 +26,7 @@ typedef struct open_backend {
 struct mls__drivers {
     mls_context *context; /* not a reference: the context owns the drivers */
     mls_plugin_host host;
+    uint64_t fork_generation;
     pthread_mutex_t mutex; /* guards the three lists */
     mls__vec plugins;      /* const mls_plugin * */
     mls__vec modules;      /* void * of dlopen */
@@ -53,8 +59,9 @@ mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
     if (!drivers)
         return mls__error_nomem(sizeof *drivers);
     drivers->context = context;
-    drivers->host = (mls_plugin_host){sizeof(mls_plugin_host), context, host_alloc, host_free,
-                                      mls__error};
+    drivers->fork_generation = mls__fork_generation();
+    drivers->host =
+        (mls_plugin_host){sizeof(mls_plugin_host), context, host_alloc, host_free, mls__error};
     mls_status status = mls__mutex_init(&drivers->mutex);
     if (status) {
         mls__free(&context->allocator, drivers);
@@ -73,20 +80,48 @@ mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
     return MLS_OK;
 }
 
-void mls__drivers_free(void *ptr)
+/* A child must not close what its parent goes on using: connections, files, threads. */
+static void close_all(mls__drivers *drivers)
 {
-    mls__drivers *drivers = ptr;
-    for (size_t i = 0; i < drivers->backends.count; i++) {
+    for (size_t i = drivers->backends.count; i-- > 0;) {
         const open_backend *backend = mls__vec_at(&drivers->backends, i);
         backend->ops->plugin.close(backend->self);
     }
-    for (size_t i = 0; i < drivers->modules.count; i++)
+    for (size_t i = drivers->modules.count; i-- > 0;)
         dlclose(*(void **) mls__vec_at(&drivers->modules, i));
+    pthread_mutex_destroy(&drivers->mutex);
+}
+
+void mls__drivers_free(void *ptr)
+{
+    mls__drivers *drivers = ptr;
+    if (drivers->fork_generation == mls__fork_generation())
+        close_all(drivers);
     mls__vec_clear(&drivers->backends);
     mls__vec_clear(&drivers->modules);
     mls__vec_clear(&drivers->plugins);
-    pthread_mutex_destroy(&drivers->mutex);
     mls__free(&drivers->context->allocator, drivers);
+}
+
+static mls_status check_fork(const mls__drivers *drivers)
+{
+    if (drivers->fork_generation != mls__fork_generation())
+        return mls__error(MLS_EFORKED, "the context was made before fork(): its drivers are the "
+                                       "parent's; make a context in the child");
+    return MLS_OK;
+}
+
+static mls_status lock(mls__drivers *drivers)
+{
+    const mls_status status = check_fork(drivers);
+    if (!status)
+        pthread_mutex_lock(&drivers->mutex);
+    return status;
+}
+
+static void unlock(mls__drivers *drivers)
+{
+    pthread_mutex_unlock(&drivers->mutex);
 }
 
 const mls_plugin_host *mls__drivers_host(const mls__drivers *drivers)
@@ -111,7 +146,7 @@ static const char *kind_noun(uint32_t kind)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (kinds[i].kind == kind)
             return kinds[i].noun;
-    return NULL;
+    return "driver";
 }
 
 /* Whether every function pointer of the table's mandatory part is there. */
@@ -137,79 +172,129 @@ static mls_status check_mandatory(const mls_plugin *plugin)
                       plugin->name, plugin->kind);
 }
 
+/* Names are parts of URLs and messages. */
+static bool is_name(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789+-._";
+    const size_t size = strspn(name, letters);
+    return size > 0 && size <= MAX_NAME && !name[size];
+}
+
 static mls_status check_plugin(const mls_plugin *plugin)
 {
-    if (plugin->size < sizeof *plugin || !plugin->name || !plugin->name[0])
-        return mls__error(MLS_EABI, "a driver's table has no name or is %zu bytes small",
-                          plugin->size);
+    /* Of another ABI, only what comes before the name is known to be where it is here. */
+    if (plugin->size < sizeof *plugin)
+        return mls__error(MLS_EABI, "a driver's table is %zu bytes small; at least %zu",
+                          plugin->size, sizeof *plugin);
     if (plugin->abi != MLS_PLUGIN_ABI)
-        return mls__error(MLS_EABI, "driver '%s' was built for plugin ABI %u; this library has %d",
-                          plugin->name, plugin->abi, MLS_PLUGIN_ABI);
+        return mls__error(MLS_EABI, "a driver was built for plugin ABI %u; this library has %d",
+                          plugin->abi, MLS_PLUGIN_ABI);
+    if (!plugin->name || !is_name(plugin->name))
+        return mls__error(
+            MLS_EABI,
+            "a driver's name is '%.64s'; it must be 1 to %d of a-z, 0-9, '+', '-', '.' "
+            "and '_'",
+            plugin->name ? plugin->name : "", MAX_NAME);
     if (!plugin->open || !plugin->close)
         return mls__error(MLS_EABI, "driver '%s' lacks open or close", plugin->name);
     return check_mandatory(plugin);
 }
 
-mls_status mls__drivers_register(mls__drivers *drivers, const mls_plugin *plugin)
+static mls_status register_locked(mls__drivers *drivers, const mls_plugin *plugin)
 {
-    mls_status status = check_plugin(plugin);
+    const mls_status status = check_plugin(plugin);
     if (status)
         return status;
-    pthread_mutex_lock(&drivers->mutex);
-    if (find_plugin(drivers, plugin->kind, plugin->name, strlen(plugin->name))) {
-        status = mls__error(MLS_EEXIST, "a %s named '%s' is registered already",
-                            kind_noun(plugin->kind), plugin->name);
-    } else {
-        const mls_plugin **slot = mls__vec_push(&drivers->plugins);
-        if (slot)
-            *slot = plugin;
-        else
-            status = mls__error_nomem(sizeof *slot);
-    }
-    pthread_mutex_unlock(&drivers->mutex);
+    if (find_plugin(drivers, plugin->kind, plugin->name, strlen(plugin->name)))
+        return mls__error(MLS_EEXIST, "a %s named '%s' is registered already",
+                          kind_noun(plugin->kind), plugin->name);
+    const mls_plugin **slot = mls__vec_push(&drivers->plugins);
+    if (!slot)
+        return mls__error_nomem(sizeof *slot);
+    *slot = plugin;
+    return MLS_OK;
+}
+
+mls_status mls__drivers_register(mls__drivers *drivers, const mls_plugin *plugin)
+{
+    mls_status status = lock(drivers);
+    if (status)
+        return status;
+    status = register_locked(drivers, plugin);
+    unlock(drivers);
     return status;
 }
 
-static mls_status register_module(mls__drivers *drivers, void *module, const char *path)
+/* All of a module's tables or none, and nobody sees some of them meanwhile. */
+static mls_status register_all_locked(mls__drivers *drivers, const mls_plugin *const *plugins)
+{
+    const size_t before = drivers->plugins.count;
+    for (size_t i = 0; plugins[i]; i++) {
+        const mls_status status = register_locked(drivers, plugins[i]);
+        if (status) {
+            drivers->plugins.count = before;
+            return status;
+        }
+    }
+    return MLS_OK;
+}
+
+static mls_status register_module(mls__drivers *drivers, void *module)
 {
     mls_plugin_entry_fn entry;
     void *symbol = dlsym(module, MLS_PLUGIN_ENTRY);
     if (!symbol)
-        return mls__error(MLS_EABI, "'%s' is no driver module: it does not export " MLS_PLUGIN_ENTRY,
-                          path);
+        return mls__error(MLS_EABI, "it is no driver module: it does not export " MLS_PLUGIN_ENTRY);
     memcpy(&entry, &symbol, sizeof entry);
     const mls_plugin *const *plugins = entry();
-    mls_status status = MLS_OK;
-    const size_t before = drivers->plugins.count;
-    for (size_t i = 0; !status && plugins && plugins[i]; i++)
-        status = mls__drivers_register(drivers, plugins[i]);
-    if (status) {
-        pthread_mutex_lock(&drivers->mutex);
-        drivers->plugins.count = before; /* none of a module's tables, or all */
-        pthread_mutex_unlock(&drivers->mutex);
-        return mls__error_at(status, "module '%s'", path);
+    if (!plugins || !plugins[0])
+        return mls__error(MLS_EABI, MLS_PLUGIN_ENTRY "() names no driver");
+    mls_status status = lock(drivers);
+    if (status)
+        return status;
+    status = register_all_locked(drivers, plugins);
+    unlock(drivers);
+    return status;
+}
+
+/* The lock is not held over dlopen, which has one of its own and runs foreign code. */
+static mls_status open_module(mls__drivers *drivers, const char *path, void **ret_module)
+{
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!module)
+        return mls__error(access(path, F_OK) ? MLS_ENOTFOUND : MLS_EIO,
+                          "cannot load driver module: %s", dlerror());
+    mls_status status = lock(drivers);
+    if (!status) {
+        void **slot = mls__vec_push(&drivers->modules);
+        if (slot)
+            *slot = module;
+        else
+            status = mls__error_nomem(sizeof *slot);
+        unlock(drivers);
     }
+    if (status) {
+        dlclose(module);
+        return status;
+    }
+    *ret_module = module;
     return MLS_OK;
 }
 
 mls_status mls__drivers_load(mls__drivers *drivers, const char *path)
 {
+    void *module;
+    mls_status status = check_fork(drivers);
+    if (status)
+        return status;
     if (path[0] != '/')
         return mls__error(MLS_EINVAL, "driver module '%s': give an absolute path", path);
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!module)
-        return mls__error(MLS_ENOTFOUND, "cannot load driver module: %s", dlerror());
-    pthread_mutex_lock(&drivers->mutex);
-    void **slot = mls__vec_push(&drivers->modules);
-    if (slot)
-        *slot = module;
-    pthread_mutex_unlock(&drivers->mutex);
-    if (!slot) {
-        dlclose(module);
-        return mls__error_nomem(sizeof *slot);
-    }
-    /* A module that fails to register stays open until the context goes: code of it may run. */
-    return register_module(drivers, module, path);
+    status = open_module(drivers, path, &module);
+    if (status)
+        return status;
+    /* A refused module stays open until the context goes: threads of it may run. */
+    status = register_module(drivers, module);
+    return status ? mls__error_at(status, "driver module '%s'", path) : MLS_OK;
 }
 
 /* "cpu, cuda" into `text`; what does not fit is left out. */
@@ -231,11 +316,13 @@ mls_status mls__drivers_find(mls__drivers *drivers, uint32_t kind, const char *n
                              size_t name_size, const mls_plugin **ret_plugin)
 {
     char names[256];
-    pthread_mutex_lock(&drivers->mutex);
+    const mls_status status = lock(drivers);
+    if (status)
+        return status;
     const mls_plugin *plugin = find_plugin(drivers, kind, name, name_size);
     if (!plugin)
         list_names(drivers, kind, names, sizeof names);
-    pthread_mutex_unlock(&drivers->mutex);
+    unlock(drivers);
     if (!plugin)
         return mls__error(MLS_ENOTFOUND, "there is no %s '%.*s'; there are: %s", kind_noun(kind),
                           name_size > 64 ? 64 : (int) name_size, name, names);
@@ -257,8 +344,7 @@ static mls_status open_locked(mls__drivers *drivers, const mls_backend *ops,
     if (!open)
         return mls__error_nomem(sizeof *open);
     open->ops = ops;
-    const mls_status status =
-        ops->plugin.open(&drivers->host, drivers->context->isa, &open->self);
+    const mls_status status = ops->plugin.open(&drivers->host, drivers->context->isa, &open->self);
     if (status) {
         drivers->backends.count--;
         return mls__error_at(status, "backend '%s'", ops->plugin.name);
@@ -270,13 +356,12 @@ static mls_status open_locked(mls__drivers *drivers, const mls_backend *ops,
 mls_status mls__drivers_backend(mls__drivers *drivers, const char *name, mls__backend *ret_backend)
 {
     const mls_plugin *plugin;
-    const mls_status found =
-        mls__drivers_find(drivers, MLS_PLUGIN_BACKEND, name, strlen(name), &plugin);
-    if (found)
-        return found;
-    pthread_mutex_lock(&drivers->mutex);
-    const mls_status status =
-        open_locked(drivers, (const mls_backend *) (const void *) plugin, ret_backend);
-    pthread_mutex_unlock(&drivers->mutex);
+    mls_status status = mls__drivers_find(drivers, MLS_PLUGIN_BACKEND, name, strlen(name), &plugin);
+    if (!status)
+        status = lock(drivers);
+    if (status)
+        return status;
+    status = open_locked(drivers, (const mls_backend *) (const void *) plugin, ret_backend);
+    unlock(drivers);
     return status;
 }

@@ -18,12 +18,17 @@ mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
 void mls__drivers_free(void *drivers);
 
 /*
+ * All that follow fail with MLS_EFORKED in a child of the process that made the
+ * context; there, mls__drivers_free() closes nothing.
+ */
+
+/*
  * Adds a table after checking its header and mandatory operations.
  * Errors: MLS_EABI, MLS_EEXIST, MLS_ENOMEM.
  */
 mls_status mls__drivers_register(mls__drivers *drivers, const mls_plugin *plugin);
 
-/* Opens a shared object and registers every table that it exports. */
+/* Opens a shared object and registers every table that it exports, or none of them. */
 mls_status mls__drivers_load(mls__drivers *drivers, const char *path);
 
 /* The table of `kind` whose name is the `name_size` bytes. MLS_ENOTFOUND lists what there is. */

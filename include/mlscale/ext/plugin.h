@@ -45,10 +45,16 @@ typedef struct mls_plugin {
     size_t size; /* of the whole table, as compiled */
     uint32_t abi; /* MLS_PLUGIN_ABI */
     uint32_t kind; /* MLS_PLUGIN_* */
-    const char *name; /* "cpu", "sqlite", "tcp": the URL scheme or device name */
     /*
-     * Opens an instance. `config` is what follows "name:" in a URL, or "".
-     * `ret_self` is handed to every other operation. Mandatory, with close.
+     * "cpu", "sqlite", "tcp": the URL scheme or device name; 1 to 32 of a-z, 0-9, '+',
+     * '-', '.' and '_'.
+     */
+    const char *name;
+    /*
+     * Opens an instance. `config` is what follows "name:" in a URL, or ""; for a
+     * backend, the context's instruction set. `ret_self` is handed to every other
+     * operation. Mandatory, with close. Neither may load drivers into the context or
+     * create sessions of it; close is not called in a child of fork().
      */
     mls_status (*open)(const mls_plugin_host *host, const char *config, void **ret_self);
     void (*close)(void *self);
@@ -60,7 +66,8 @@ typedef struct mls_plugin {
      (table)->op != NULL)
 
 /*
- * The one symbol of a loadable module: its tables, ended by NULL. Static storage.
+ * The one symbol of a loadable module: its tables, at least one, ended by NULL. Static
+ * storage.
  */
 #define MLS_PLUGIN_ENTRY "mls_plugin_entry"
 typedef const mls_plugin *const *(*mls_plugin_entry_fn)(void);
