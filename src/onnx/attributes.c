@@ -116,8 +116,7 @@ static mls_status read_tensor(mls__onnx_reader *reader, const mls__attr_proto *p
     return status;
 }
 
-static mls_status read_value(mls__onnx_reader *reader, const mls__attr_proto *proto,
-                             mls_attr *attr)
+static mls_status read_value(mls__onnx_reader *reader, const mls__attr_proto *proto, mls_attr *attr)
 {
     switch (proto->type) {
     case MLS__ATTR_TENSOR:

@@ -43,8 +43,7 @@ static mls_status count_attr(mls__onnx_reader *reader, const mls__attr_proto *at
     return status;
 }
 
-static mls_status count_nodes(mls__onnx_reader *reader, mls__node_proto *const *nodes,
-                              size_t count)
+static mls_status count_nodes(mls__onnx_reader *reader, mls__node_proto *const *nodes, size_t count)
 {
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < count; i++) {

@@ -90,8 +90,7 @@ static mls_status read_location(const mls__tensor_proto *proto, location *ret_lo
     return MLS_OK;
 }
 
-static mls_status open_file(mls__external *external, const char *name,
-                            mls__weight_file **ret_file)
+static mls_status open_file(mls__external *external, const char *name, mls__weight_file **ret_file)
 {
     const mls__allocator *allocator = &external->context->allocator;
     mls__file_map map;
@@ -116,8 +115,7 @@ static mls_status open_file(mls__external *external, const char *name,
     return MLS_OK;
 }
 
-static mls_status find_file(mls__external *external, const char *name,
-                            mls__weight_file **ret_file)
+static mls_status find_file(mls__external *external, const char *name, mls__weight_file **ret_file)
 {
     for (size_t i = 0; i < external->files.count; i++) {
         mls__weight_file *file = *(mls__weight_file **) mls__vec_at(&external->files, i);
@@ -129,8 +127,8 @@ static mls_status find_file(mls__external *external, const char *name,
     return open_file(external, name, ret_file);
 }
 
-mls_status mls__external_find(mls__external *external, const mls__tensor_proto *proto,
-                              size_t size, void **ret_data, mls__weight_file **ret_file)
+mls_status mls__external_find(mls__external *external, const mls__tensor_proto *proto, size_t size,
+                              void **ret_data, mls__weight_file **ret_file)
 {
     location l;
     mls__weight_file *file;
@@ -138,8 +136,8 @@ mls_status mls__external_find(mls__external *external, const mls__tensor_proto *
     if (status)
         return status;
     if (!external->directory)
-        return mls__error(MLS_EFORMAT,
-                          "its data are in the file '%.200s': give external_data_dir", l.name);
+        return mls__error(MLS_EFORMAT, "its data are in the file '%.200s': give external_data_dir",
+                          l.name);
     if (l.has_length && l.length != size)
         return mls__error(MLS_EFORMAT, "external_data: length is %llu, the dims make %zu bytes",
                           (unsigned long long) l.length, size);
@@ -147,9 +145,10 @@ mls_status mls__external_find(mls__external *external, const mls__tensor_proto *
     if (status)
         return status;
     if (l.offset > file->map.size || size > file->map.size - l.offset)
-        return mls__error(MLS_EFORMAT, "external_data: bytes %llu to +%zu of '%.200s' are past "
-                          "its end at %zu", (unsigned long long) l.offset, size, l.name,
-                          file->map.size);
+        return mls__error(MLS_EFORMAT,
+                          "external_data: bytes %llu to +%zu of '%.200s' are past "
+                          "its end at %zu",
+                          (unsigned long long) l.offset, size, l.name, file->map.size);
     mls__refcount_take(&file->refs);
     *ret_data = file->map.data ? (unsigned char *) file->map.data + l.offset : NULL;
     *ret_file = file;

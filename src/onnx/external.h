@@ -27,8 +27,8 @@ void mls__external_clear(mls__external *external);
  * Errors: MLS_EFORMAT (entries, a path that leads out of the directory, a length that
  * differs from `size`, an end past the file's), those of mls__file_map_open().
  */
-mls_status mls__external_find(mls__external *external, const mls__tensor_proto *proto,
-                              size_t size, void **ret_data, mls__weight_file **ret_file);
+mls_status mls__external_find(mls__external *external, const mls__tensor_proto *proto, size_t size,
+                              void **ret_data, mls__weight_file **ret_file);
 
 /* Matches mls_deleter_fn, with the file as `user`. */
 void mls__weight_file_unref(void *user, void *data);

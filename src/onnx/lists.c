@@ -11,17 +11,17 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define FIELD(name) #name, offsetof(mls__tensor_proto, name), offsetof(mls__tensor_proto, n_##name)
+
 /* Lists whose entries are the elements as they are to be in memory. */
 static const struct list {
     mls_dtype dtype;
     const char *name;
     size_t entries, count; /* offsets in TensorProto */
 } lists[] = {
-#define ROW(dtype, field)                                                                        \
-    {dtype, #field, offsetof(mls__tensor_proto, field), offsetof(mls__tensor_proto, n_##field)}
-    ROW(MLS_FLOAT32, float_data),  ROW(MLS_INT32, int32_data),   ROW(MLS_INT64, int64_data),
-    ROW(MLS_FLOAT64, double_data), ROW(MLS_UINT64, uint64_data),
-#undef ROW
+    {MLS_FLOAT32, FIELD(float_data)}, {MLS_INT32, FIELD(int32_data)},
+    {MLS_INT64, FIELD(int64_data)},   {MLS_FLOAT64, FIELD(double_data)},
+    {MLS_UINT64, FIELD(uint64_data)},
 };
 
 static mls_status check_length(const mls__reading *r, const char *field, size_t length,
@@ -117,8 +117,8 @@ static mls_status read_strings(const mls__reading *r, mls_tensor **ret_tensor)
     if (!strings)
         return mls__error_nomem(proto->n_string_data * sizeof *strings);
     for (size_t i = 0; i < proto->n_string_data; i++)
-        strings[i] = (mls_string){(const char *) proto->string_data[i].data,
-                                  proto->string_data[i].len};
+        strings[i] =
+            (mls_string){(const char *) proto->string_data[i].data, proto->string_data[i].len};
     mls_tensor *borrowed;
     status = mls_tensor_wrap(r->context, MLS_STRING, r->rank, proto->dims, NULL, strings, NULL,
                              NULL, &borrowed);

@@ -58,11 +58,11 @@ mls_status mls__onnx_version(const mls__onnx_reader *reader, const char *domain,
             return MLS_OK;
         return mls__error(MLS_EUNSUPPORTED,
                           "opset %" PRId64 " of %s is not supported; %" PRId64 " to %" PRId64
-                          " are", opset->version, d->text, d->min, d->max);
+                          " are",
+                          opset->version, d->text, d->min, d->max);
     }
-    return mls__error(MLS_EUNSUPPORTED,
-                      "domain '%.100s' (version %" PRId64 ") is not supported", domain,
-                      opset->version);
+    return mls__error(MLS_EUNSUPPORTED, "domain '%.100s' (version %" PRId64 ") is not supported",
+                      domain, opset->version);
 }
 
 const char *mls__onnx_reason(const mls__onnx_reader *reader)
@@ -214,8 +214,8 @@ static mls_status load_bytes(mls_context *context, const void *data, size_t size
 static mls_status read_options(const mls_model_options *given, mls_model_options *ret_options)
 {
     mls_model_options options = MLS_MODEL_OPTIONS_INIT;
-    const mls_status status = mls__options_read("mls_model_options", given, sizeof options,
-                                                sizeof options, &options);
+    const mls_status status =
+        mls__options_read("mls_model_options", given, sizeof options, sizeof options, &options);
     if (status)
         return status;
     if (options.flags & ~MLS_MODEL_ALLOW_UNSUPPORTED)

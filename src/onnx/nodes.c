@@ -71,8 +71,8 @@ static mls_status read_attrs(mls__onnx_node *node)
         const char *name = mls__proto_text(proto->attribute[i]->name);
         if (mls__onnx_attr(node, name))
             return mls__error(MLS_EFORMAT, "attribute '%.100s' is given twice", name);
-        status = mls__onnx_read_attr(node->reader, proto->attribute[i],
-                                     &node->attrs[node->attr_count]);
+        status =
+            mls__onnx_read_attr(node->reader, proto->attribute[i], &node->attrs[node->attr_count]);
         node->attr_count += !status;
     }
     return status;
@@ -153,8 +153,8 @@ static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *
         if (node->inputs[i] == MLS__NO_VALUE)
             return mls__error(MLS_EFORMAT, "input %zu is left out, which %s must have", i,
                               node->type);
-    const mls_status status = check_count(node, "inputs", node->input_count, schema->min_inputs,
-                                          schema->max_inputs);
+    const mls_status status =
+        check_count(node, "inputs", node->input_count, schema->min_inputs, schema->max_inputs);
     if (status)
         return status;
     return check_count(node, "outputs", output_count, schema->min_outputs, schema->max_outputs);

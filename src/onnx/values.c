@@ -122,8 +122,8 @@ static mls_status read_initializers(mls__onnx_reader *reader)
         mls__tensor_proto *proto = graph->initializer[i];
         mls_tensor *tensor = NULL;
         uint32_t value;
-        status = claim_value(reader, proto->name, MLS__ORIGIN_INITIALIZER, "graph.initializer",
-                             &value);
+        status =
+            claim_value(reader, proto->name, MLS__ORIGIN_INITIALIZER, "graph.initializer", &value);
         if (status)
             break;
         status = mls__onnx_tensor_read(&reader->external, proto, &tensor);
@@ -134,8 +134,8 @@ static mls_status read_initializers(mls__onnx_reader *reader)
         const char *name = proto->values ? proto->values->name : NULL;
         mls_tensor *tensor = NULL;
         uint32_t value;
-        status = claim_value(reader, name, MLS__ORIGIN_INITIALIZER, "graph.sparse_initializer",
-                             &value);
+        status =
+            claim_value(reader, name, MLS__ORIGIN_INITIALIZER, "graph.sparse_initializer", &value);
         if (status)
             break;
         status = mls__onnx_sparse_read(&reader->external, proto, &tensor);

@@ -52,8 +52,8 @@ static bool read_varint(walker *w, int max_bytes, uint64_t *ret_value)
 static size_t utf8_length(const uint8_t *at, size_t left)
 {
     static const struct {
-        uint8_t first, last;   /* of the leading byte */
-        uint8_t low, high;     /* of the second byte */
+        uint8_t first, last; /* of the leading byte */
+        uint8_t low, high;   /* of the second byte */
         uint8_t length;
     } forms[] = {
         {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
@@ -112,8 +112,8 @@ static mls_status check_wire_type(const walker *w, const field *f)
     if (f->wire_type == expected || is_packed)
         return MLS_OK;
     return mls__error(MLS_EFORMAT, "byte %zu: field '%s' of %s has wire type %u, expected %u",
-                      position(w, f->at), f->descriptor->name, f->message->short_name,
-                      f->wire_type, expected);
+                      position(w, f->at), f->descriptor->name, f->message->short_name, f->wire_type,
+                      expected);
 }
 
 static mls_status cut_short(const walker *w, const ProtobufCMessageDescriptor *message)
@@ -210,8 +210,8 @@ static mls_status check_message(const uint8_t *start, const ProtobufCMessageDesc
     walker w = {start, at, at + size};
     uint64_t seen = 0; /* a bit for each of the message's fields, of which there are below 64 */
     if (depth > MLS__WIRE_MAX_DEPTH)
-        return mls__error(MLS_ELIMIT, "byte %zu: messages nest deeper than %d",
-                          position(&w, at), MLS__WIRE_MAX_DEPTH);
+        return mls__error(MLS_ELIMIT, "byte %zu: messages nest deeper than %d", position(&w, at),
+                          MLS__WIRE_MAX_DEPTH);
     mls_status status = MLS_OK;
     while (!status && w.at < w.end) {
         field f;

@@ -68,8 +68,8 @@ static mls_status try_bytes(const uint8_t *bytes, size_t size)
         return status;
     }
     const char *message = mls_error_message();
-    ck_assert_msg(status == MLS_EFORMAT || status == MLS_ELIMIT, "%s: %s",
-                  mls_status_name(status), message);
+    ck_assert_msg(status == MLS_EFORMAT || status == MLS_ELIMIT, "%s: %s", mls_status_name(status),
+                  message);
     ck_assert_msg(message[0] != '\0' && strlen(message) > 10, "too short: '%s'", message);
     return status;
 }

@@ -150,8 +150,8 @@ END_TEST
 
 START_TEST(paths_stay_inside)
 {
-    static const char *const bad[] = {"/etc/passwd", "../w.bin", "sub/../w.bin", "sub/../../x",
-                                      "..",          "link",     ""};
+    static const char *const bad[] = {
+        "/etc/passwd", "../w.bin", "sub/../w.bin", "sub/../../x", "..", "link", ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         begin(MLS_FLOAT32, "1", bad[i], NULL, NULL);
         ck_assert_fails(load(), MLS_EFORMAT, "tensor 'w'");

@@ -94,12 +94,12 @@ END_TEST
 START_TEST(small_types_are_unpacked)
 {
     static const uint8_t packed[] = {0x81, 0x7e, 0x0f};
-    check_tensor(onnx_build_tensor(b, "t", MLS_UINT4, "5", packed, 3),
-                 (uint8_t[]){1, 8, 14, 7, 15}, 5);
+    check_tensor(onnx_build_tensor(b, "t", MLS_UINT4, "5", packed, 3), (uint8_t[]){1, 8, 14, 7, 15},
+                 5);
     check_tensor(onnx_build_tensor(b, "t", MLS_FLOAT4E2M1, "5", packed, 3),
                  (uint8_t[]){1, 8, 14, 7, 15}, 5);
-    check_tensor(onnx_build_tensor(b, "t", MLS_INT4, "5", packed, 3),
-                 (int8_t[]){1, -8, -2, 7, -1}, 5);
+    check_tensor(onnx_build_tensor(b, "t", MLS_INT4, "5", packed, 3), (int8_t[]){1, -8, -2, 7, -1},
+                 5);
     check_tensor(onnx_build_tensor(b, "t", MLS_UINT2, "5", (uint8_t[]){0xe4, 0x02}, 2),
                  (uint8_t[]){0, 1, 2, 3, 2}, 5);
     check_tensor(onnx_build_tensor(b, "t", MLS_INT2, "5", (uint8_t[]){0xe4, 0x02}, 2),
@@ -144,10 +144,10 @@ END_TEST
 
 START_TEST(int32_data_holds_narrow_types)
 {
-    check_tensor(with_int32(MLS_INT8, "3", 3, (int32_t[]){-128, 0, 127}),
-                 (int8_t[]){-128, 0, 127}, 3);
-    check_tensor(with_int32(MLS_UINT8, "3", 3, (int32_t[]){255, 0, 127}),
-                 (uint8_t[]){255, 0, 127}, 3);
+    check_tensor(with_int32(MLS_INT8, "3", 3, (int32_t[]){-128, 0, 127}), (int8_t[]){-128, 0, 127},
+                 3);
+    check_tensor(with_int32(MLS_UINT8, "3", 3, (int32_t[]){255, 0, 127}), (uint8_t[]){255, 0, 127},
+                 3);
     check_tensor(with_int32(MLS_INT16, "3", 3, (int32_t[]){-32768, 1, 32767}),
                  (int16_t[]){-32768, 1, 32767}, 6);
     check_tensor(with_int32(MLS_UINT16, "2", 2, (int32_t[]){65535, 1}), (uint16_t[]){65535, 1}, 4);
@@ -160,8 +160,8 @@ START_TEST(int32_data_holds_narrow_types)
     check_tensor(with_int32(MLS_FLOAT8E4M3FN, "2", 2, (int32_t[]){0x38, 0xc0}),
                  (uint8_t[]){0x38, 0xc0}, 2);
     check_tensor(with_int32(MLS_INT4, "3", 2, (int32_t[]){0x81, 0x0e}), (int8_t[]){1, -8, -2}, 3);
-    check_tensor(with_int32(MLS_UINT2, "5", 2, (int32_t[]){0xe4, 0x02}),
-                 (uint8_t[]){0, 1, 2, 3, 2}, 5);
+    check_tensor(with_int32(MLS_UINT2, "5", 2, (int32_t[]){0xe4, 0x02}), (uint8_t[]){0, 1, 2, 3, 2},
+                 5);
 }
 END_TEST
 
@@ -176,9 +176,9 @@ START_TEST(entries_must_fit_their_type)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int32_t entry = cases[i].entry;
-        ck_assert_fails(read_tensor(with_int32(cases[i].dtype, "1", 1, &entry),
-                                    &(mls_tensor *){NULL}),
-                        MLS_EFORMAT, "int32_data[0]");
+        ck_assert_fails(
+            read_tensor(with_int32(cases[i].dtype, "1", 1, &entry), &(mls_tensor *){NULL}),
+            MLS_EFORMAT, "int32_data[0]");
     }
 }
 END_TEST
@@ -187,8 +187,9 @@ START_TEST(strings_are_copied)
 {
     mls__tensor_proto *proto = onnx_build_tensor(b, "t", MLS_STRING, "3", NULL, 0);
     proto->n_string_data = 3;
-    proto->string_data = (ProtobufCBinaryData[]){
-        {2, (uint8_t *) onnx_build_text(b, "ab")}, {0, NULL}, {3, (uint8_t *) onnx_build_text(b, "x\0y")}};
+    proto->string_data = (ProtobufCBinaryData[]){{2, (uint8_t *) onnx_build_text(b, "ab")},
+                                                 {0, NULL},
+                                                 {3, (uint8_t *) onnx_build_text(b, "x\0y")}};
     mls_tensor *tensor;
     ck_assert_ok(read_tensor(proto, &tensor));
     const mls_string *strings = mls_tensor_data(tensor);
@@ -217,19 +218,19 @@ START_TEST(lengths_must_match_the_dims)
     };
     char bytes[64] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        ck_assert_fails(read_tensor(onnx_build_tensor(b, "t", cases[i].dtype, cases[i].shape,
-                                                      bytes, cases[i].size),
+        ck_assert_fails(read_tensor(onnx_build_tensor(b, "t", cases[i].dtype, cases[i].shape, bytes,
+                                                      cases[i].size),
                                     &(mls_tensor *){NULL}),
                         MLS_EFORMAT, "raw_data has");
-    ck_assert_fails(read_tensor(onnx_build_tensor(b, "t", MLS_FLOAT32, "2", NULL, 0),
-                                &(mls_tensor *){NULL}),
-                    MLS_EFORMAT, "float_data has 0 entries; float32 [2] needs 2");
-    ck_assert_fails(read_tensor(with_int32(MLS_INT8, "2", 3, (int32_t[3]){0}),
-                                &(mls_tensor *){NULL}),
-                    MLS_EFORMAT, "int32_data has 3 entries");
-    ck_assert_fails(read_tensor(with_int32(MLS_INT4, "2", 2, (int32_t[3]){0}),
-                                &(mls_tensor *){NULL}),
-                    MLS_EFORMAT, "int32_data has 2 entries");
+    ck_assert_fails(
+        read_tensor(onnx_build_tensor(b, "t", MLS_FLOAT32, "2", NULL, 0), &(mls_tensor *){NULL}),
+        MLS_EFORMAT, "float_data has 0 entries; float32 [2] needs 2");
+    ck_assert_fails(
+        read_tensor(with_int32(MLS_INT8, "2", 3, (int32_t[3]){0}), &(mls_tensor *){NULL}),
+        MLS_EFORMAT, "int32_data has 3 entries");
+    ck_assert_fails(
+        read_tensor(with_int32(MLS_INT4, "2", 2, (int32_t[3]){0}), &(mls_tensor *){NULL}),
+        MLS_EFORMAT, "int32_data has 2 entries");
 }
 END_TEST
 
@@ -250,10 +251,10 @@ START_TEST(dims_must_make_sense)
         {"1,1,1,1,1,1,1,1,1", "9 dimensions", MLS_EUNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        ck_assert_fails(read_tensor(onnx_build_tensor(b, "t", MLS_FLOAT32, cases[i].shape, "abcd",
-                                                      4),
-                                    &(mls_tensor *){NULL}),
-                        cases[i].status, cases[i].words);
+        ck_assert_fails(
+            read_tensor(onnx_build_tensor(b, "t", MLS_FLOAT32, cases[i].shape, "abcd", 4),
+                        &(mls_tensor *){NULL}),
+            cases[i].status, cases[i].words);
     check_tensor(onnx_build_tensor(b, "t", MLS_FLOAT32, "0,4294967296,8", NULL, 0), NULL, 0);
 }
 END_TEST
@@ -263,8 +264,8 @@ START_TEST(types_must_exist)
     static const struct {
         int32_t dtype;
         mls_status status;
-    } cases[] = {{0, MLS_EFORMAT},        {-1, MLS_EFORMAT},       {14, MLS_EUNSUPPORTED},
-                 {15, MLS_EUNSUPPORTED},  {27, MLS_EUNSUPPORTED},  {1000000, MLS_EUNSUPPORTED}};
+    } cases[] = {{0, MLS_EFORMAT},       {-1, MLS_EFORMAT},      {14, MLS_EUNSUPPORTED},
+                 {15, MLS_EUNSUPPORTED}, {27, MLS_EUNSUPPORTED}, {1000000, MLS_EUNSUPPORTED}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_fails(read_tensor(onnx_build_tensor(b, "t", cases[i].dtype, "1", "abcd", 4),
                                     &(mls_tensor *){NULL}),

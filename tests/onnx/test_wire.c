@@ -19,24 +19,28 @@ static mls_status check(const void *data, size_t size)
 }
 
 /* Bytes of a string literal without its NUL. */
-#define CHECK_FAILS(bytes, status, words)                                                        \
+#define CHECK_FAILS(bytes, status, words)                                                          \
     ck_assert_fails(check(text(bytes), sizeof(bytes) - 1), status, words)
 #define CHECK_OK(bytes) ck_assert_ok(check(text(bytes), sizeof(bytes) - 1))
 
 START_TEST(good_messages)
 {
     CHECK_OK("");
-    CHECK_OK("\x08\x07");                                        /* ir_version 7 */
-    CHECK_OK("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");    /* ... -1 */
-    CHECK_OK("\x08\x07\x08\x08");                                /* the last one counts */
-    CHECK_OK("\x12\x03" "abc");                                  /* producer_name */
-    CHECK_OK("\x12\x02\xc3\xa9");                               /* ... beyond ASCII */
-    CHECK_OK("\x3a\x00");                                        /* an empty graph */
-    CHECK_OK("\xf8\x07\x01");                                    /* field 127, unknown */
-    CHECK_OK("\xfa\x07\x02\xff\xff");                            /* ... of any bytes */
-    CHECK_OK("\xf9\x07" "12345678" "\xfd\x07" "1234");           /* ... of fixed width */
-    CHECK_OK("\x3a\x08\x2a\x06\x22\x04\0\0\x80\x3f");            /* packed float_data */
-    CHECK_OK("\x3a\x07\x2a\x05\x25\0\0\x80\x3f");                /* one float_data */
+    CHECK_OK("\x08\x07");                                     /* ir_version 7 */
+    CHECK_OK("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"); /* ... -1 */
+    CHECK_OK("\x08\x07\x08\x08");                             /* the last one counts */
+    CHECK_OK("\x12\x03"
+             "abc");                  /* producer_name */
+    CHECK_OK("\x12\x02\xc3\xa9");     /* ... beyond ASCII */
+    CHECK_OK("\x3a\x00");             /* an empty graph */
+    CHECK_OK("\xf8\x07\x01");         /* field 127, unknown */
+    CHECK_OK("\xfa\x07\x02\xff\xff"); /* ... of any bytes */
+    CHECK_OK("\xf9\x07"
+             "12345678"
+             "\xfd\x07"
+             "1234");                                 /* ... of fixed width */
+    CHECK_OK("\x3a\x08\x2a\x06\x22\x04\0\0\x80\x3f"); /* packed float_data */
+    CHECK_OK("\x3a\x07\x2a\x05\x25\0\0\x80\x3f");     /* one float_data */
 }
 END_TEST
 
@@ -45,13 +49,21 @@ START_TEST(cut_messages)
     CHECK_FAILS("\x08", MLS_EFORMAT, "byte 1: ModelProto is cut short");
     CHECK_FAILS("\x08\x80", MLS_EFORMAT, "cut short");
     CHECK_FAILS("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", MLS_EFORMAT, "cut short");
-    CHECK_FAILS("\x12\x05" "abc", MLS_EFORMAT, "cut short");
+    CHECK_FAILS("\x12\x05"
+                "abc",
+                MLS_EFORMAT, "cut short");
     CHECK_FAILS("\x12\xff\xff\xff\xff\x7f", MLS_EFORMAT, "cut short");
     CHECK_FAILS("\x12\x80\x80\x80\x80\x80\x00", MLS_EFORMAT, "cut short");
-    CHECK_FAILS("\xf9\x07" "1234567", MLS_EFORMAT, "cut short");
-    CHECK_FAILS("\xfd\x07" "123", MLS_EFORMAT, "cut short");
+    CHECK_FAILS("\xf9\x07"
+                "1234567",
+                MLS_EFORMAT, "cut short");
+    CHECK_FAILS("\xfd\x07"
+                "123",
+                MLS_EFORMAT, "cut short");
     /* The inner message ends past the outer one. */
-    CHECK_FAILS("\x3a\x02\x12\x05" "abcde", MLS_EFORMAT, "GraphProto is cut short");
+    CHECK_FAILS("\x3a\x02\x12\x05"
+                "abcde",
+                MLS_EFORMAT, "GraphProto is cut short");
     CHECK_FAILS("\x80\x80\x80\x80\x80\x01", MLS_EFORMAT, "cut short");
 }
 END_TEST
@@ -89,7 +101,7 @@ START_TEST(text_must_be_utf8)
         "\xe2\x82",         /* ends early */
         "\xe2\x82x",        /* does not go on */
     };
-    static const char *const good[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x92\xa9",
+    static const char *const good[] = {"\xc3\xa9",         "\xe2\x82\xac", "\xf0\x9f\x92\xa9",
                                        "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf", "a\tb\n"};
     uint8_t bytes[16] = {0x12};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -102,7 +114,9 @@ START_TEST(text_must_be_utf8)
         memcpy(bytes + 2, good[i], bytes[1]);
         ck_assert_ok(check(bytes, 2u + bytes[1]));
     }
-    CHECK_FAILS("\x12\x03" "a\0b", MLS_EFORMAT, "'producer_name' of ModelProto is not UTF-8");
+    CHECK_FAILS("\x12\x03"
+                "a\0b",
+                MLS_EFORMAT, "'producer_name' of ModelProto is not UTF-8");
 }
 END_TEST
 

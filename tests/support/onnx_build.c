@@ -43,7 +43,8 @@ char *onnx_build_text(onnx_build *build, const char *text)
     return copy(build, text, strlen(text) + 1);
 }
 
-/* Appends to a repeated field of pointers: a new, longer array each time the count is a power of 2. */
+/* Appends to a repeated field of pointers: a new, longer array each time the count is a power of 2.
+ */
 static void push(onnx_build *build, void *list, size_t *count, void *entry)
 {
     void **entries;
@@ -166,8 +167,7 @@ void onnx_build_output(onnx_build *build, const char *name, int32_t dtype, const
 void onnx_build_value(onnx_build *build, const char *name, int32_t dtype, const char *shape)
 {
     mls__graph_proto *graph = build->model.graph;
-    push(build, &graph->value_info, &graph->n_value_info,
-         create_value(build, name, dtype, shape));
+    push(build, &graph->value_info, &graph->n_value_info, create_value(build, name, dtype, shape));
 }
 
 static void add_tensor_dim(onnx_build *build, void *arg, const char *part)

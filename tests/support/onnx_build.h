@@ -66,8 +66,7 @@ void onnx_node_float(onnx_node *node, const char *name, float value);
 void onnx_node_string(onnx_node *node, const char *name, const char *value);
 void onnx_node_ints(onnx_node *node, const char *name, size_t count, const int64_t *values);
 void onnx_node_floats(onnx_node *node, const char *name, size_t count, const float *values);
-void onnx_node_strings(onnx_node *node, const char *name, size_t count,
-                       const char *const *values);
+void onnx_node_strings(onnx_node *node, const char *name, size_t count, const char *const *values);
 void onnx_node_tensor(onnx_node *node, const char *name, mls__tensor_proto *tensor);
 /* Without a value, to be filled in. */
 mls__attr_proto *onnx_node_attr(onnx_node *node, const char *name, int32_t type);

@@ -45,8 +45,8 @@ static mls_status create_plain(const mls__onnx_node *node, const mls_attr *attr,
     mls_tensor *borrowed;
     /* Only read: the copy is what the model gets. */
     void *data = (void *) (uintptr_t) plain_value(attr);
-    mls_status status = mls_tensor_wrap(context, form->dtype, form->rank, dims, NULL, data, NULL,
-                                        NULL, &borrowed);
+    mls_status status =
+        mls_tensor_wrap(context, form->dtype, form->rank, dims, NULL, data, NULL, NULL, &borrowed);
     if (status)
         return status;
     status = mls_tensor_copy(borrowed, ret_tensor);
