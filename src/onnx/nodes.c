@@ -126,9 +126,12 @@ static mls_status begin_node(mls__onnx_reader *reader, const mls__node_proto *pr
     return read_inputs(ret_node);
 }
 
-static size_t used_outputs(const mls__node_proto *proto)
+/* Optional outputs at the end that are left out; of a list of outputs each has its place. */
+static size_t used_outputs(const mls__node_proto *proto, const mls__op_schema *schema)
 {
     size_t count = proto->n_output;
+    if (schema && schema->max_outputs == MLS__VARIADIC)
+        return count;
     while (count && !proto->output[count - 1][0])
         count--;
     return count;
@@ -163,7 +166,7 @@ static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *
 static mls_status add_node(mls__onnx_node *node, const char *unsupported)
 {
     const mls__node_proto *proto = node->proto;
-    const size_t output_count = used_outputs(proto);
+    const size_t output_count = used_outputs(proto, mls__op_schema_find(node->domain, node->type));
     mls__node *added;
     mls_status status = mls__graph_add_node(node->reader->graph, node->domain, node->type,
                                             node->input_count, output_count, &added);

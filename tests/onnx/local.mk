@@ -33,3 +33,8 @@ check_PROGRAMS += %D%/test_external
 TESTS += %D%/test_external
 %C%_test_external_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_external_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_old_forms
+TESTS += %D%/test_old_forms
+%C%_test_old_forms_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_old_forms_LDADD = $(MLS_TEST_LIBS)

@@ -14,6 +14,12 @@
 /* Fewer elements are not worth a second thread. */
 #define GRAIN 32768
 
+/* An input, or below opset 11 an attribute. */
+typedef struct clip_bound {
+    bool is_given, is_input;
+    uint64_t attribute; /* the bytes of an element */
+} clip_bound;
+
 typedef struct clip_kernel {
     mls__cpu_kernel base;
     /* n elements between *low and *high; a bound of NULL is left out. */
@@ -23,9 +29,9 @@ typedef struct clip_kernel {
     float half_largest; /* of the 16-bit float */
     int64_t count;
     uint32_t threads;
-    uint8_t size; /* bytes of an element */
-    bool has_low, has_high;
-    uint8_t output; /* its buffer */
+    uint8_t size;         /* bytes of an element */
+    clip_bound bounds[2]; /* low, high */
+    uint8_t output;       /* its buffer */
 } clip_kernel;
 
 /* --- runs ------------------------------------------------------------------------------------ */
@@ -60,19 +66,19 @@ static void clip_half(const clip_kernel *k, void *y, const void *x, int64_t n, c
 }
 
 /* Comparisons with a NaN are false: each is so placed that this leaves x as it is. */
-#define CLIP_LOOP(name, T, least, largest)                                                       \
-    static void name(const clip_kernel *k, void *y, const void *x, int64_t n, const void *low,   \
-                     const void *high)                                                           \
-    {                                                                                            \
-        const T a = low ? *(const T *) low : (least);                                            \
-        const T b = high ? *(const T *) high : (largest);                                        \
-        const T *p = x;                                                                          \
-        T *out = y;                                                                              \
-        (void) k;                                                                                \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const T raised = a > p[i] ? a : p[i];                                                \
-            out[i] = b < raised ? b : raised;                                                    \
-        }                                                                                        \
+#define CLIP_LOOP(name, T, least, largest)                                                         \
+    static void name(const clip_kernel *k, void *y, const void *x, int64_t n, const void *low,     \
+                     const void *high)                                                             \
+    {                                                                                              \
+        const T a = low ? *(const T *) low : (least);                                              \
+        const T b = high ? *(const T *) high : (largest);                                          \
+        const T *p = x;                                                                            \
+        T *out = y;                                                                                \
+        (void) k;                                                                                  \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T raised = a > p[i] ? a : p[i];                                                  \
+            out[i] = b < raised ? b : raised;                                                      \
+        }                                                                                          \
     }
 
 CLIP_LOOP(clip_f64, double, -DBL_MAX, DBL_MAX)
@@ -116,14 +122,15 @@ static mls_status clip_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const clip_kernel *k = (const clip_kernel *) base;
     void *const *buffers = call->buffers;
-    uint64_t bounds[2]; /* copies: with one element, the output may be in a bound's memory */
-    work w = {k, buffers[k->output], buffers[0], NULL, NULL};
+    /* Copies: with one element, the output may be in a bound's memory. */
+    uint64_t bounds[2] = {k->bounds[0].attribute, k->bounds[1].attribute};
     if (!k->count)
         return MLS_OK;
-    if (k->has_low)
-        w.low = memcpy(&bounds[0], buffers[1], k->size);
-    if (k->has_high)
-        w.high = memcpy(&bounds[1], buffers[2], k->size);
+    for (size_t i = 0; i < 2; i++)
+        if (k->bounds[i].is_input)
+            memcpy(&bounds[i], buffers[1 + i], k->size);
+    work w = {k, buffers[k->output], buffers[0], k->bounds[0].is_given ? &bounds[0] : NULL,
+              k->bounds[1].is_given ? &bounds[1] : NULL};
     return mls__cpu_ranges(call, k->threads, k->count, GRAIN, run_range, &w);
 }
 
@@ -134,27 +141,44 @@ static mls_status clip_reshape(mls_kernel *base, const mls_op *op)
     return MLS_OK;
 }
 
+static mls_status read_bound(clip_kernel *k, const mls_op *op, const char *name, size_t input,
+                             clip_bound *bound)
+{
+    const mls_attr *attr = mls__op_attr(op, name);
+    bound->is_input = mls__op_input(op, input) != NULL;
+    bound->is_given = bound->is_input || attr;
+    if (bound->is_input || !attr)
+        return MLS_OK;
+    if (attr->type != MLS_ATTR_FLOAT)
+        return mls__op_error(op, MLS_EINVAL, "attribute %s is not a float", name);
+    if (!mls__float_element(k->base.cpu, op->inputs[0].dtype, attr->f, &bound->attribute))
+        return mls__op_error(op, MLS_EDTYPE, "attribute %s bounds %s; only floats can be", name,
+                             mls_dtype_name((mls_dtype) op->inputs[0].dtype));
+    return MLS_OK;
+}
+
 static mls_status clip_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
     const int32_t dtype = op->inputs[0].dtype;
     clip_kernel *k;
-    const mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *k, "clip", clip_run, &k);
+    mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *k, "clip", clip_run, &k);
     if (status)
         return status;
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++)
         if (runs[i].dtype == dtype)
             k->run = runs[i].run;
-    if (!k->run) {
+    status = k->run ? read_bound(k, op, "min", 1, &k->bounds[0]) : mls__cpu_dtype_error(op, 0);
+    if (!status)
+        status = read_bound(k, op, "max", 2, &k->bounds[1]);
+    if (status) {
         k->base.base.free(&k->base.base);
-        return mls__cpu_dtype_error(op, 0);
+        return status;
     }
     k->half = mls__half_of(cpu, dtype);
     k->half_largest = dtype == MLS_FLOAT16 ? 65504.0f : 0x1.fep127f;
     k->base.base.reshape = clip_reshape;
     k->size = (uint8_t) mls_dtype_size((mls_dtype) dtype);
     k->threads = op->threads;
-    k->has_low = mls__op_input(op, 1) != NULL;
-    k->has_high = mls__op_input(op, 2) != NULL;
     k->output = (uint8_t) op->input_count;
     *ret_kernel = &k->base.base;
     return clip_reshape(*ret_kernel, op);

@@ -7,6 +7,7 @@
 #include "backend/cpu/kernels/kernels.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Elements of a block: a few of them fit on the stack and in the first cache. */
 #define MLS__BLOCK 256
@@ -28,6 +29,22 @@ static inline mls__half mls__half_of(const mls__cpu *cpu, int32_t dtype)
     if (dtype == MLS_FLOAT16)
         return (mls__half){kernels->f16_to_f32, kernels->f32_to_f16};
     return (mls__half){kernels->bf16_to_f32, kernels->f32_to_bf16};
+}
+
+/* `value` as an element of a dtype that is a float of 16 bits or more; else false. */
+static inline bool mls__float_element(const mls__cpu *cpu, int32_t dtype, float value,
+                                      void *ret_element)
+{
+    const double wide = value;
+    if (mls__is_half(dtype))
+        mls__half_of(cpu, dtype).from_f32(ret_element, &value, 1);
+    else if (dtype == MLS_FLOAT32)
+        memcpy(ret_element, &value, sizeof value);
+    else if (dtype == MLS_FLOAT64)
+        memcpy(ret_element, &wide, sizeof wide);
+    else
+        return false;
+    return true;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include "backend/cpu/ops/families.h"
 
 #include "backend/cpu/ops/copy.h"
+#include "backend/cpu/ops/half.h"
 #include "op/movement.h"
 #include "tensor/shape.h"
 
@@ -21,7 +22,8 @@ typedef struct pad {
     mls__cpu_kernel base;
     mls__pad_mode mode;
     size_t element_size;
-    size_t value, output; /* their positions among the buffers; no value: SIZE_MAX */
+    size_t value, output; /* their positions among the buffers; no value: SIZE_MAX, then ... */
+    mls_string fill;      /* ... the bytes of an element: zero, or below opset 11 an attribute */
     /* The axes in front of the first that changes, as one; what follows is of each. */
     int64_t outer, parts;
     int64_t source_bytes, target_bytes;
@@ -107,12 +109,12 @@ static void run_part(void *arg, size_t index)
 
 static mls_status run_pad(const mls_kernel *base, const mls_kernel_call *call)
 {
-    static const mls_string zero;
     const pad *kernel = (const pad *) base;
     pad_call arg = {.kernel = kernel,
                     .source = call->buffers[0],
                     .target = call->buffers[kernel->output],
-                    .value = kernel->value == SIZE_MAX ? &zero : call->buffers[kernel->value]};
+                    .value =
+                        kernel->value == SIZE_MAX ? &kernel->fill : call->buffers[kernel->value]};
     if (kernel->is_empty)
         return MLS_OK;
     if (kernel->parts > 1) {
@@ -187,6 +189,20 @@ static mls_status plan_pad(mls_kernel *base, const mls_op *op)
     return MLS_OK;
 }
 
+/* Below opset 11 the value is an attribute. */
+static mls_status read_fill(pad *kernel, const mls_op *op)
+{
+    const mls_attr *attr = mls__op_attr(op, "value");
+    if (!attr)
+        return MLS_OK;
+    if (attr->type != MLS_ATTR_FLOAT)
+        return mls__op_error(op, MLS_EINVAL, "attribute value is not a float");
+    if (!mls__float_element(kernel->base.cpu, op->inputs[0].dtype, attr->f, &kernel->fill))
+        return mls__op_error(op, MLS_EDTYPE, "attribute value pads %s; only floats can be",
+                             mls_dtype_name((mls_dtype) op->inputs[0].dtype));
+    return MLS_OK;
+}
+
 static mls_status create_pad(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
     pad *kernel;
@@ -198,7 +214,9 @@ static mls_status create_pad(const mls__cpu *cpu, const mls_op *op, mls_kernel *
     kernel->value = mls__op_input(op, 2) ? 2 : SIZE_MAX;
     kernel->output = op->input_count;
     base->reshape = plan_pad;
-    status = plan_pad(base, op);
+    status = read_fill(kernel, op);
+    if (!status)
+        status = plan_pad(base, op);
     if (status) {
         base->free(base);
         return status;
