@@ -15,3 +15,6 @@ libmls_core_la_SOURCES += \
 	%D%/schema/generate.c \
 	%D%/schema/movement.c \
 	%D%/schema/views.c
+
+# Matrix products.
+libmls_core_la_SOURCES += %D%/schema/product.c

@@ -102,3 +102,7 @@ TESTS += %D%/test_reduce
 %C%_test_reduce_SOURCES = %D%/test_reduce.c %D%/cpu_test.h
 %C%_test_reduce_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_reduce_LDADD = $(MLS_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_product
+TESTS += %D%/test_ops_product
+%C%_test_ops_product_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_product_LDADD = $(MLS_OP_TEST_LIBS)

@@ -25,6 +25,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_unary,
     mls__cpu_ops_variadic,
     mls__cpu_ops_where,
+    mls__cpu_ops_product,
     NULL,
 };
 

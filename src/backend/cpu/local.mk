@@ -12,7 +12,6 @@ libmls_core_la_SOURCES += \
 	%D%/ops/families.h \
 	%D%/ops/half.h \
 	%D%/ops/number_text.c %D%/ops/number_text.h \
-	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/ranges.c %D%/ops/ranges.h \
 	%D%/ops/unary.c \
 	%D%/ops/unary_loops.c %D%/ops/unary_loops.h \
@@ -29,12 +28,20 @@ libmls_core_la_SOURCES += \
 	%D%/ops/rearrange.c \
 	%D%/ops/views.c
 
+# Matrix products.
+libmls_core_la_SOURCES += \
+	%D%/ops/activation.c %D%/ops/activation.h \
+	%D%/ops/pack.c %D%/ops/pack.h \
+	%D%/ops/product.c %D%/ops/product.h %D%/ops/product_ops.c \
+	%D%/ops/product_plain.c %D%/ops/product_plan.c
+
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.
 mls_kernel_sources = \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
+	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/row_ops.h \

@@ -9,5 +9,6 @@ extern const mls__op_schema mls__schemas_elementwise[];
 extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
+extern const mls__op_schema mls__schemas_product[];
 
 #endif

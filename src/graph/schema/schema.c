@@ -15,6 +15,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_views,
     mls__schemas_movement,
     mls__schemas_generate,
+    mls__schemas_product,
     NULL,
 };
 
@@ -35,6 +36,25 @@ const mls__op_schema *mls__op_schema_find(const char *domain, const char *type)
             if (strcmp(row->type, type) == 0 && strcmp(row->domain, domain) == 0)
                 return row;
     return NULL;
+}
+
+mls_status mls__infer_dtype(const mls_op *op, size_t index, uint32_t set, const char *words)
+{
+    const int32_t dtype = op->inputs[index].dtype;
+    if (dtype >= 0 && dtype < 32 && (set & MLS__DTYPE_BIT(dtype)))
+        return MLS_OK;
+    return mls__op_error(op, MLS_EDTYPE, "input %zu is %s, expected %s", index,
+                         mls_dtype_name((mls_dtype) dtype), words);
+}
+
+mls_status mls__infer_same_dtype(const mls_op *op, size_t index, size_t as)
+{
+    const mls_arg *arg = mls__op_input(op, index);
+    if (!arg || arg->dtype == op->inputs[as].dtype)
+        return MLS_OK;
+    return mls__op_error(op, MLS_EDTYPE, "input %zu is %s and input %zu is %s; they must be equal",
+                         as, mls_dtype_name((mls_dtype) op->inputs[as].dtype), index,
+                         mls_dtype_name((mls_dtype) arg->dtype));
 }
 
 mls_status mls__infer_same(const mls_op *op, mls_arg *ret_outputs)

@@ -49,6 +49,13 @@ const mls__op_schema *mls__op_schema_find(const char *domain, const char *type);
 /* All rows: call with *cursor = 0 until it gives NULL. */
 const mls__op_schema *mls__op_schema_next(size_t *cursor);
 
+/* Sets of dtypes, and an input's place in one. `words` says what the set holds. */
+#define MLS__DTYPE_BIT(dtype) (UINT32_C(1) << (dtype))
+mls_status mls__infer_dtype(const mls_op *op, size_t index, uint32_t set, const char *words);
+
+/* Input `index` is left out or of the dtype of input `as`. Errors: MLS_EDTYPE. */
+mls_status mls__infer_same_dtype(const mls_op *op, size_t index, size_t as);
+
 /* infer for ops whose output 0 is like input 0. */
 mls_status mls__infer_same(const mls_op *op, mls_arg *ret_outputs);
 

@@ -13,6 +13,11 @@
 
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 
+/* Of gemm_plain.c. */
+void MLS_ISA_NAME(gemm_float64)(const mls__gemm_plain *gemm, int64_t row, int64_t rows);
+void MLS_ISA_NAME(gemm_uint32)(const mls__gemm_plain *gemm, int64_t row, int64_t rows);
+void MLS_ISA_NAME(gemm_uint64)(const mls__gemm_plain *gemm, int64_t row, int64_t rows);
+
 _Static_assert(MLS__GEMM_PANEL == MLS_LANES, "a panel is one vector wide");
 
 enum {
@@ -409,4 +414,7 @@ static void narrow(const mls__gemm *g, int64_t row, int64_t rows)
 const mls__gemm_kernels MLS_ISA_NAME(gemm) = {
     .wide = wide,
     .narrow = narrow,
+    .float64 = MLS_ISA_NAME(gemm_float64),
+    .uint32 = MLS_ISA_NAME(gemm_uint32),
+    .uint64 = MLS_ISA_NAME(gemm_uint64),
 };

@@ -59,11 +59,33 @@ typedef struct mls__gemm {
     const float *activation_params;
 } mls__gemm;
 
+/*
+ * A product of another type, in whose memory everything is: float64 in the canonical order of a
+ * wide product whatever its columns, integers modulo 2^32 or 2^64, signed or not. B is taken as it
+ * lies: B[k][j] = b[k * b_row + j * b_step].
+ */
+typedef struct mls__gemm_plain {
+    int64_t n, k;
+    const void *a;
+    int64_t a_row, a_step;
+    const void *b;
+    int64_t b_row, b_step;
+    const void *c; /* NULL: no C */
+    int64_t c_row, c_step;
+    double alpha, beta; /* whole numbers for integers */
+    void *y;
+    int64_t y_row;
+} mls__gemm_plain;
+
+/* Rows row .. row+rows-1. */
+typedef void (*mls__gemm_plain_fn)(const mls__gemm_plain *gemm, int64_t row, int64_t rows);
+
 typedef struct mls__gemm_kernels {
     /* Rows row .. row+rows-1 of panels panel .. panel+panels-1. */
     void (*wide)(const mls__gemm *gemm, int64_t row, int64_t rows, int64_t panel, int64_t panels);
     /* Rows row .. row+rows-1. */
     void (*narrow)(const mls__gemm *gemm, int64_t row, int64_t rows);
+    mls__gemm_plain_fn float64, uint32, uint64;
 } mls__gemm_kernels;
 
 #endif
