@@ -91,8 +91,16 @@
 
 #define MLS_LANES 16
 
-/* Inlined always: a vector that goes through memory in a call costs more than the work on it. */
+/*
+ * Inlined always: a vector that goes through memory in a call costs more than the work on it. Not
+ * so in plain C, where sixteen lanes of everything inlined take compilers minutes to chew, and the
+ * call to fmaf costs more than all else.
+ */
+#if defined(MLS_SIMD_PORTABLE)
+#define MLS_SIMD_FN static __attribute__((noinline, unused))
+#else
 #define MLS_SIMD_FN static inline __attribute__((always_inline))
+#endif
 
 /*
  * In front of a loop whose bounds the compiler knows once its function is inlined: unrolled whole,
