@@ -106,3 +106,10 @@ check_PROGRAMS += %D%/test_ops_product
 TESTS += %D%/test_ops_product
 %C%_test_ops_product_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_product_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_f64
+TESTS += %D%/test_f64
+%C%_test_f64_SOURCES = %D%/test_f64.c %D%/cpu_test.h %D%/f64_reference.h
+%C%_test_f64_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_f64_LDADD = $(MLS_TEST_LIBS)
+EXTRA_DIST += %D%/make_f64_reference.py

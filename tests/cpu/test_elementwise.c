@@ -7,6 +7,7 @@
 #include "cpu_test.h"
 
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/math/f64.h"
 #include "base/isa.h"
 
 #include <float.h>
@@ -163,6 +164,8 @@ static float binary_reference(mls__binary_op op, float a, float b)
         return isnan(a) ? a : a < b ? a : b;
     case MLS__BINARY_MAX:
         return isnan(a) ? a : a > b ? a : b;
+    case MLS__BINARY_POW: /* test_f64.c has its values */
+        return (float)mls__f64_pow((double)a, (double)b);
     default:
         return a < 0 ? a * b : a;
     }

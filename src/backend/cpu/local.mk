@@ -2,6 +2,7 @@
 libmls_core_la_SOURCES += \
 	%D%/backend.c %D%/cpu.h \
 	%D%/kernels/list.c %D%/kernels/kernels.h \
+	%D%/math/f64.c %D%/math/f64.h \
 	%D%/ops/binary.c %D%/ops/binary.h \
 	%D%/ops/binary_loops.c %D%/ops/binary_loops.h \
 	%D%/ops/broadcast.c %D%/ops/broadcast.h \
@@ -48,8 +49,11 @@ mls_kernel_sources = \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \
 	%D%/kernels/table.c \
 	%D%/kernels/unary_ops.h \
+	%D%/math/f64_inline.h %D%/math/f64_tables.h \
 	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/math.h %D%/simd/neon.h %D%/simd/portable.h \
 	%D%/simd/simd.h
+
+EXTRA_DIST += %D%/math/make_tables.py
 
 MLS_PORTABLE_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_PORTABLE=1
 MLS_AVX2_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c

@@ -3,6 +3,7 @@
 #include "backend/cpu/kernels/elementwise.h"
 
 #include "backend/cpu/kernels/unary_ops.h"
+#include "backend/cpu/math/f64_inline.h"
 #include "backend/cpu/simd/simd.h"
 
 #include <math.h>
@@ -22,7 +23,7 @@ MLS_SIMD_FN void run_unary(unary_op op, float *y, const float *x, int64_t n, con
     for (; i + MLS_LANES <= n; i += MLS_LANES)
         vf_store(y + i, op(vf_load(x + i), a, b));
     if (i < n) {
-        const int rest = (int)(n - i);
+        const int rest = (int) (n - i);
         vf_store_n(y + i, op(vf_load_n(x + i, rest), a, b), rest);
     }
 }
@@ -72,6 +73,15 @@ MLS_SIMD_FN mls_vf op_prelu(mls_vf a, mls_vf b)
     return vf_select(vf_lt(a, vf_zero()), vf_mul(a, b), a);
 }
 
+/* x^0.5, which differs from the square root for -0 and -inf. */
+MLS_SIMD_FN mls_vf op_square_root(mls_vf x, mls_vf a, mls_vf b)
+{
+    (void) a, (void) b;
+    const mls_vf infinity = vf_set1(INFINITY);
+    const mls_vf root = vf_sqrt(vf_add(x, vf_zero()));
+    return vf_select(vf_eq(x, vf_neg(infinity)), infinity, root);
+}
+
 /*
  * With constant steps (0 or 1) the loop has no branch, and a scalar operand is loaded once, before
  * y, which may be the same memory, is written.
@@ -85,7 +95,7 @@ MLS_SIMD_FN void run_binary_steps(binary_op op, float *y, const float *a, int a_
     for (; i + MLS_LANES <= n; i += MLS_LANES)
         vf_store(y + i, op(a_step ? vf_load(a + i) : a0, b_step ? vf_load(b + i) : b0));
     if (i < n) {
-        const int rest = (int)(n - i);
+        const int rest = (int) (n - i);
         const mls_vf a_rest = a_step ? vf_load_n(a + i, rest) : a0;
         const mls_vf b_rest = b_step ? vf_load_n(b + i, rest) : b0;
         vf_store_n(y + i, op(a_rest, b_rest), rest);
@@ -123,6 +133,36 @@ BINARY_RUN(min, vf_min_nan)
 BINARY_RUN(max, vf_max_nan)
 BINARY_RUN(prelu, op_prelu)
 
+/* The powers that are other ops too; f64_pow gives the same bits for them, only later. */
+static bool pow_shortcut(float *y, const float *x, float exponent, int64_t n)
+{
+    if (exponent == 2.0f)
+        binary_mul(y, x, 1, x, 1, n);
+    else if (exponent == -1.0f)
+        unary_reciprocal(y, x, n, NULL);
+    else if (exponent == 0.5f)
+        run_unary(op_square_root, y, x, n, NULL);
+    else
+        return false;
+    return true;
+}
+
+/* In double precision, where rounding to float32 after it costs next to no accuracy. */
+static void binary_pow(float *y, const float *a, int64_t a_step, const float *b, int64_t b_step,
+                       int64_t n)
+{
+    if (n <= 0)
+        return;
+    const float exponent = *b;
+    if (a_step == 1 && b_step == 0 && pow_shortcut(y, a, exponent, n))
+        return;
+    const float base = *a;
+    for (int64_t i = 0; i < n; i++) {
+        const float x = a_step ? a[i] : base;
+        y[i] = (float) f64_pow((double) x, (double) (b_step ? b[i] : exponent));
+    }
+}
+
 /* --- comparisons and selection --------------------------------------------------------------- */
 
 typedef mls_vm (*compare_op)(mls_vf a, mls_vf b);
@@ -136,7 +176,7 @@ MLS_SIMD_FN void run_compare_steps(compare_op op, uint8_t *y, const float *a, in
     for (; i + MLS_LANES <= n; i += MLS_LANES)
         vm_store_bool(y + i, op(a_step ? vf_load(a + i) : a0, b_step ? vf_load(b + i) : b0));
     if (i < n) {
-        const int rest = (int)(n - i);
+        const int rest = (int) (n - i);
         const mls_vf a_rest = a_step ? vf_load_n(a + i, rest) : a0;
         const mls_vf b_rest = b_step ? vf_load_n(b + i, rest) : b0;
         vm_store_bool_n(y + i, op(a_rest, b_rest), rest);
@@ -282,6 +322,7 @@ const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
             [MLS__BINARY_MIN] = binary_min,
             [MLS__BINARY_MAX] = binary_max,
             [MLS__BINARY_PRELU] = binary_prelu,
+            [MLS__BINARY_POW] = binary_pow,
         },
     .compare =
         {

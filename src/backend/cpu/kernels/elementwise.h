@@ -59,6 +59,7 @@ typedef enum mls__binary_op {
     MLS__BINARY_MIN,   /* NaN if either is */
     MLS__BINARY_MAX,   /* NaN if either is */
     MLS__BINARY_PRELU, /* a < 0 ? a * b : a */
+    MLS__BINARY_POW,   /* a^b with the special cases of C99's Annex F */
     MLS__BINARY_COUNT
 } mls__binary_op;
 
