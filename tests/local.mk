@@ -39,4 +39,5 @@ include %D%/plugin/local.mk
 include %D%/onnx/local.mk
 include %D%/cpu/local.mk
 include %D%/job/local.mk
+include %D%/exec/local.mk
 endif

@@ -7,6 +7,7 @@ libmls_core_la_SOURCES += \
 	%D%/weights.c %D%/weights.h \
 	%D%/passes/passes.c %D%/passes/passes.h \
 	%D%/passes/dead_code.c \
+	%D%/passes/fuse_gemm.c \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
 	%D%/schema/elementwise.c
 

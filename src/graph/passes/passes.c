@@ -4,6 +4,7 @@
 
 static const mls__pass_fn passes[] = {
     mls__pass_dead_code,
+    mls__pass_fuse_gemm,
 };
 
 mls_status mls__passes_run(mls__graph *graph)

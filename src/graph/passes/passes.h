@@ -14,6 +14,7 @@
 typedef mls_status (*mls__pass_fn)(mls__graph *graph, bool *ret_changed);
 
 mls_status mls__pass_dead_code(mls__graph *graph, bool *ret_changed);
+mls_status mls__pass_fuse_gemm(mls__graph *graph, bool *ret_changed);
 
 /* Runs them all. */
 mls_status mls__passes_run(mls__graph *graph);

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += %D%/test_plan
+TESTS += %D%/test_plan
+%C%_test_plan_SOURCES = %D%/test_plan.c %D%/random_graph.c %D%/random_graph.h
+%C%_test_plan_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_plan_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_quiet_run
+TESTS += %D%/test_quiet_run
+%C%_test_quiet_run_SOURCES = %D%/test_quiet_run.c %D%/random_graph.c %D%/random_graph.h
+%C%_test_quiet_run_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_quiet_run_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_session
+TESTS += %D%/test_session
+%C%_test_session_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_session_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_same_bits
+TESTS += %D%/test_same_bits
+%C%_test_same_bits_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_same_bits_LDADD = $(MLS_TEST_LIBS)

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sharing memory never changes a result: over random graphs, a plan that reuses
+ * everything it can gives the bytes of one that reuses nothing.
+ */
+#include "exec/random_graph.h"
+#include "support/test.h"
+
+#include "exec/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INPUTS     3
+#define WIDTH      8
+#define BATCH_MOST 9
+#define GRAPHS     150
+
+static mls_context *context;
+
+static void setup(void)
+{
+    ck_assert_ok(mls_context_create(NULL, &context));
+}
+
+static void teardown(void)
+{
+    mls_context_free(context);
+}
+
+static mls_session *make_session(mls_model *model, uint64_t flags, uint32_t threads)
+{
+    const mls_dim_value batch = {"batch", BATCH_MOST};
+    mls_session_options options = MLS_SESSION_OPTIONS_INIT;
+    mls_session *session;
+    options.flags = flags;
+    options.threads = threads;
+    options.dims = &batch;
+    options.dim_count = 1;
+    ck_assert_ok(mls_session_create(model, &options, &session));
+    return session;
+}
+
+static void fill_inputs(mls_session *session, int64_t batch, uint64_t seed)
+{
+    uint64_t state = seed + 1;
+    ck_assert_ok(mls_session_set_dim(session, "batch", batch));
+    for (size_t i = 0; i < INPUTS; i++) {
+        float *x = mls_session_input_data(session, i);
+        for (int64_t k = 0; k < batch * WIDTH; k++)
+            x[k] = (float) mls_test_random_below(&state, 20001) / 10000.0f - 1.0f;
+    }
+}
+
+static void compare_runs(mls_session *a, mls_session *b, size_t outputs, int64_t batch,
+                         uint64_t seed)
+{
+    fill_inputs(a, batch, seed);
+    fill_inputs(b, batch, seed);
+    ck_assert_ok(mls_session_run(a));
+    ck_assert_ok(mls_session_run(b));
+    for (size_t i = 0; i < outputs; i++) {
+        mls_dtype dtype;
+        int rank;
+        const int64_t *dims;
+        ck_assert_ok(mls_session_output_shape(a, i, &dtype, &rank, &dims));
+        ck_assert_int_eq(rank, 2);
+        ck_assert_int_eq(dims[0], batch);
+        ck_assert_int_eq(dims[1], WIDTH);
+        ck_assert_mem_eq(mls_session_output_data(a, i), mls_session_output_data(b, i),
+                         (size_t) (batch * WIDTH) * sizeof(float));
+    }
+}
+
+static mls_model *load(uint64_t seed, int nodes)
+{
+    mls_model *model;
+    onnx_build *build = random_graph(seed, INPUTS, nodes);
+    ck_assert_ok(onnx_build_load(build, context, 0, &model));
+    onnx_build_free(build);
+    return model;
+}
+
+START_TEST(reuse_never_corrupts)
+{
+    size_t saved = 0;
+    for (uint64_t seed = 1; seed <= GRAPHS; seed++) {
+        mls_model *model = load(seed, 4 + (int) (seed % 60));
+        mls_session *shared = make_session(model, 0, 1);
+        mls_session *apart =
+            make_session(model, MLS_SESSION_NO_REUSE | MLS_SESSION_NO_OPTIMIZE, 1);
+        const size_t outputs = mls_model_output_count(model);
+        compare_runs(shared, apart, outputs, BATCH_MOST, seed);
+        compare_runs(shared, apart, outputs, 1, seed);
+        compare_runs(shared, apart, outputs, 5, seed);
+        compare_runs(shared, apart, outputs, BATCH_MOST, seed + 1);
+        ck_assert_uint_le(mls_session_plan_bytes(shared), mls_session_plan_bytes(apart));
+        saved += mls_session_plan_bytes(apart) - mls_session_plan_bytes(shared);
+        mls_session_free(shared);
+        mls_session_free(apart);
+        mls_model_free(model);
+    }
+    ck_assert_uint_gt(saved, 0); /* or the planner shares nothing at all */
+}
+END_TEST
+
+/* Two buffers of one run overlap only if their lifetimes do not meet. */
+START_TEST(living_buffers_do_not_overlap)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        mls_model *model = load(seed, 60);
+        mls_session *session = make_session(model, 0, 1);
+        const mls__plan *plan = &session->plan;
+        for (size_t a = 0; a < plan->slot_count; a++)
+            for (size_t b = 0; b < a; b++) {
+                const mls__slot *x = &plan->slots[a], *y = &plan->slots[b];
+                const bool are_roots = x->root == a && y->root == b &&
+                                       x->kind == MLS__SLOT_COMPUTED &&
+                                       y->kind == MLS__SLOT_COMPUTED;
+                const bool meet = x->is_pinned || y->is_pinned ||
+                                  (x->first <= y->last && y->first <= x->last);
+                if (are_roots && meet && x->capacity && y->capacity)
+                    ck_assert(x->offset + x->capacity <= y->offset ||
+                              y->offset + y->capacity <= x->offset);
+            }
+        mls_session_free(session);
+        mls_model_free(model);
+    }
+}
+END_TEST
+
+/* A bound output may serve as scratch before it is written; it must end right. */
+START_TEST(bound_memory_gets_the_same)
+{
+    for (uint64_t seed = 1; seed <= GRAPHS; seed += 3) {
+        mls_model *model = load(seed, 4 + (int) (seed % 60));
+        mls_session *bound = make_session(model, 0, 1), *own = make_session(model, 0, 1);
+        const size_t outputs = mls_model_output_count(model);
+        const size_t bytes = BATCH_MOST * WIDTH * sizeof(float);
+        float *memory = malloc(outputs * bytes);
+        for (size_t i = 0; i < outputs; i++)
+            ck_assert_ok(mls_session_bind_output_data(
+                bound, i, memory + i * BATCH_MOST * WIDTH, bytes));
+        fill_inputs(bound, BATCH_MOST, seed);
+        fill_inputs(own, BATCH_MOST, seed);
+        ck_assert_ok(mls_session_run(bound));
+        ck_assert_ok(mls_session_run(own));
+        for (size_t i = 0; i < outputs; i++)
+            ck_assert_mem_eq(memory + i * BATCH_MOST * WIDTH, mls_session_output_data(own, i),
+                             bytes);
+        free(memory);
+        mls_session_free(bound);
+        mls_session_free(own);
+        mls_model_free(model);
+    }
+}
+END_TEST
+
+START_TEST(runs_repeat)
+{
+    mls_model *model = load(7, 50);
+    mls_session *session = make_session(model, 0, 1);
+    const size_t bytes = BATCH_MOST * WIDTH * sizeof(float);
+    float first[BATCH_MOST * WIDTH];
+    fill_inputs(session, BATCH_MOST, 7);
+    ck_assert_ok(mls_session_run(session));
+    memcpy(first, mls_session_output_data(session, 0), bytes);
+    /* Inputs keep their contents: the run may not use their memory for anything else. */
+    for (int i = 0; i < 3; i++) {
+        ck_assert_ok(mls_session_run(session));
+        ck_assert_mem_eq(first, mls_session_output_data(session, 0), bytes);
+    }
+    mls_session_free(session);
+    mls_model_free(model);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("exec/plan");
+    TCase *tests = tcase_create("plan");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, reuse_never_corrupts);
+    tcase_add_test(tests, living_buffers_do_not_overlap);
+    tcase_add_test(tests, bound_memory_gets_the_same);
+    tcase_add_test(tests, runs_repeat);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
