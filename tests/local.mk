@@ -40,4 +40,5 @@ include %D%/onnx/local.mk
 include %D%/cpu/local.mk
 include %D%/job/local.mk
 include %D%/exec/local.mk
+include %D%/conformance/queue/local.mk
 endif

@@ -16,8 +16,8 @@
  * - a snapshot (from mls_queue_get() or mls_queue_wait()) shows the job as it was at
  *   that moment and never changes.
  *
- * One thread at a time uses a handle; mls_job_stop_reasons() and
- * mls_job_set_progress() may be called from any thread while the handle lives.
+ * One thread at a time uses a handle; but mls_job_stop_reasons() and
+ * mls_job_set_progress() may be called from any thread until the claim is ended.
  * Everything that a getter returns is borrowed until mls_job_free(), or, in a
  * handler, until its cleanup returned.
  */
@@ -46,10 +46,10 @@ typedef struct mls_job mls_job;
 #define MLS_JOB_CANCELLED 8 /* ended: on request */
 
 /* Limits, in bytes without the ending NUL. */
-#define MLS_JOB_NAME_MAX  127 /* type and queue: of letters, digits and "._:/-" */
-#define MLS_JOB_KEY_MAX   255 /* key, batch key, tenant: no control characters */
+#define MLS_JOB_NAME_MAX  127  /* type and queue: of letters, digits and "._:/-" */
+#define MLS_JOB_KEY_MAX   255  /* key, batch key, tenant: no control characters */
 #define MLS_JOB_ERROR_MAX 1023 /* an error's message; a longer one is cut */
-#define MLS_JOB_NOTE_MAX  255 /* a progress note; a longer one is cut */
+#define MLS_JOB_NOTE_MAX  255  /* a progress note; a longer one is cut */
 
 /* Priorities: 0 is served last, 9 first. */
 #define MLS_PRIORITY_LOWEST  0
@@ -62,9 +62,9 @@ typedef struct mls_job mls_job;
  */
 #define MLS_ACK_DEFAULT 0
 /* the job is in memory, and lost with this process; */
-#define MLS_ACK_RAM     1
+#define MLS_ACK_RAM 1
 /* it is written, and safe from power loss within a time that the driver states; */
-#define MLS_ACK_ASYNC   2
+#define MLS_ACK_ASYNC 2
 /* it is safe from power loss. */
 #define MLS_ACK_DURABLE 3
 
@@ -160,11 +160,11 @@ typedef struct mls_job_options {
     size_t depends_on_count;
 } mls_job_options;
 
-#define MLS_JOB_OPTIONS_INIT                                                                     \
-    {                                                                                            \
-        sizeof(mls_job_options), 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL,           \
-            MLS_PRIORITY_DEFAULT, MLS_ACK_DEFAULT, 0, 0, 0, 1, 1000, 3600000, 100, 0,            \
-            MLS_RETENTION_DEFAULT, NULL, 0                                                       \
+#define MLS_JOB_OPTIONS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(mls_job_options), 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL,             \
+            MLS_PRIORITY_DEFAULT, MLS_ACK_DEFAULT, 0, 0, 0, 1, 1000, 3600000, 100, 0,              \
+            MLS_RETENTION_DEFAULT, NULL, 0                                                         \
     }
 
 /*
@@ -209,10 +209,10 @@ typedef struct mls_job_info {
     const char *progress_note;
 } mls_job_info;
 
-#define MLS_JOB_INFO_INIT                                                                        \
-    {                                                                                            \
-        sizeof(mls_job_info), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, NULL, 0, NULL                        \
+#define MLS_JOB_INFO_INIT                                                                          \
+    {                                                                                              \
+        sizeof(mls_job_info), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, NULL, 0, NULL                             \
     }
 
 /*

@@ -5,7 +5,8 @@
  * A worker has slots; each is a thread that runs one job (or one batch) at a time.
  * A handler is registered for each type of job; types without one stay in the
  * queue. What is expensive and cannot be shared between threads, such as an
- * mls_session, is made once a slot by slot_open.
+ * mls_session, is made once a slot by slot_open. One thread at a time manages a
+ * worker; mls_worker_get_stats() may be called from any.
  *
  *   mls_worker_create(queue, &options, &worker);
  *   mls_worker_add_handler(worker, &handler);
@@ -43,7 +44,7 @@ typedef struct mls_worker mls_worker;
  * which cancellation was requested it ends it as cancelled. The error's message is
  * that of mls_job_fail() when it was called, else mls_error_message() of the library
  * call that failed in the handler. mls_job_fail(), _complete() and _release() called
- * in a handler overrule the status.
+ * in a handler overrule the status; called in prepare, they take the place of run.
  */
 typedef struct mls_handler {
     size_t size;      /* sizeof(mls_handler) */
@@ -77,7 +78,10 @@ typedef struct mls_handler {
     uint32_t batch_wait_ms; /* how long the first job may wait for the batch to fill */
 } mls_handler;
 
-#define MLS_HANDLER_INIT {sizeof(mls_handler), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0}
+#define MLS_HANDLER_INIT                                                                           \
+    {                                                                                              \
+        sizeof(mls_handler), NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0                  \
+    }
 
 #define MLS_BATCH_MAX 4096
 #define MLS_SLOTS_MAX 1024
@@ -101,7 +105,10 @@ typedef struct mls_worker_options {
     uint32_t reserved; /* 0 */
 } mls_worker_options;
 
-#define MLS_WORKER_OPTIONS_INIT {sizeof(mls_worker_options), NULL, NULL, 0, 1, 0, 0, 0}
+#define MLS_WORKER_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(mls_worker_options), NULL, NULL, 0, 1, 0, 0, 0                                      \
+    }
 
 /*
  * A worker that does not run yet; `options` may be NULL. Strings are copied.
@@ -154,7 +161,10 @@ typedef struct mls_worker_stats {
     uint64_t run_ns;  /* in prepare, run and cleanup, over all slots */
 } mls_worker_stats;
 
-#define MLS_WORKER_STATS_INIT {sizeof(mls_worker_stats), 0, 0, 0, 0, 0, 0, 0, 0}
+#define MLS_WORKER_STATS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(mls_worker_stats), 0, 0, 0, 0, 0, 0, 0, 0                                           \
+    }
 
 /* From any thread. Errors: MLS_EINVAL (size). */
 MLS_API mls_status mls_worker_get_stats(const mls_worker *worker, mls_worker_stats *ret_stats);

@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+libmls_core_la_SOURCES += \
+	%D%/claimer.c \
+	%D%/job.c %D%/job.h \
+	%D%/lifecycle.c %D%/lifecycle.h \
+	%D%/queue.c %D%/queue.h \
+	%D%/submit.c

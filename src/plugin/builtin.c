@@ -3,10 +3,13 @@
 #include "plugin/drivers.h"
 
 #include <mlscale/ext/backend.h>
+#include <mlscale/ext/queue_driver.h>
 
 extern const mls_backend mls__backend_cpu;
+extern const mls_queue_driver mls__queue_driver_memory;
 
 const mls_plugin *const mls__builtin_plugins[] = {
     &mls__backend_cpu.plugin,
+    &mls__queue_driver_memory.plugin,
     NULL,
 };

@@ -12,6 +12,8 @@
 #include "base/thread.h"
 #include "base/vec.h"
 
+#include <mlscale/ext/queue_driver.h>
+
 #include <dlfcn.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,6 +43,8 @@ static const struct {
 } kinds[] = {
     {MLS_PLUGIN_BACKEND, "backend", offsetof(mls_backend, has_op),
      offsetof(mls_backend, can_alias)},
+    {MLS_PLUGIN_QUEUE_DRIVER, "queue driver", offsetof(mls_queue_driver, bind),
+     offsetof(mls_queue_driver, stats) + sizeof(((mls_queue_driver *) 0)->stats)},
 };
 
 static void *host_alloc(mls_context *context, size_t size_bytes)

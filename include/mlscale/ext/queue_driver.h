@@ -38,19 +38,20 @@ extern "C" {
 #endif
 
 /* What can happen to a job. */
-#define MLS_JOB_ON_DUE      1  /* run_at, or the pause before a retry, is over */
-#define MLS_JOB_ON_UNBLOCK  2  /* the jobs that it depends on have ended */
-#define MLS_JOB_ON_CLAIM    3
-#define MLS_JOB_ON_SUCCEED  4  /* the claim's end: with a result */
-#define MLS_JOB_ON_RETRY    5  /* the claim's end: failed, to be run again after a pause */
-#define MLS_JOB_ON_BURY     6  /* the claim's end: failed for good */
-#define MLS_JOB_ON_RELEASE  7  /* the claim's end: given back; the attempt is not counted */
-#define MLS_JOB_ON_LOSE     8  /* the claimer died */
-#define MLS_JOB_ON_CANCEL   9  /* a request; a running job goes on, as stopping */
-#define MLS_JOB_ON_EXPIRE   10 /* the deadline passed before a claim */
-#define MLS_JOB_ON_REQUEUE  11
-#define MLS_JOB_ON_FORGET   12 /* the end of retention, or a request */
-#define MLS_JOB_EVENTS      13 /* one past the last */
+#define MLS_JOB_ON_DUE     1 /* run_at, or the pause before a retry, is over */
+#define MLS_JOB_ON_UNBLOCK 2 /* the jobs that it depends on have ended */
+#define MLS_JOB_ON_CLAIM   3
+#define MLS_JOB_ON_SUCCEED 4  /* the claim's end: with a result */
+#define MLS_JOB_ON_RETRY   5  /* the claim's end: failed, to be run again after a pause */
+#define MLS_JOB_ON_BURY    6  /* the claim's end: failed for good */
+#define MLS_JOB_ON_RELEASE 7  /* the claim's end: given back; the attempt is not counted */
+#define MLS_JOB_ON_LOSE    8  /* the claimer died */
+#define MLS_JOB_ON_POISON  9  /* the same, once too often for this job */
+#define MLS_JOB_ON_CANCEL  10 /* a request; a running job goes on, as stopping */
+#define MLS_JOB_ON_EXPIRE  11 /* the deadline passed before a claim */
+#define MLS_JOB_ON_REQUEUE 12
+#define MLS_JOB_ON_FORGET  13 /* the end of retention, or a request */
+#define MLS_JOB_EVENTS     14 /* one past the last */
 
 /* What next_state() gives besides a state of mlscale/job.h. */
 #define MLS_JOB_REFUSED 0  /* must not happen in this state */
@@ -61,13 +62,12 @@ typedef struct mls_queue_host {
     size_t size;
     /* The state after `event` (MLS_JOB_ON_*) in `state`, from the one table. */
     int32_t (*next_state)(int32_t state, int32_t event);
-    /* Retention of jobs that carry MLS_RETENTION_DEFAULT, resolved: never negative. */
-    int64_t retention_ms;
 } mls_queue_host;
 
 /*
  * A job as a driver shows it. The library sets size, info and info->size; the
- * driver fills *info, whose pointers are good until drop(), and hold.
+ * driver fills *info, whose pointers are good until drop(), and hold. In claims
+ * the library fills info->owner.
  */
 typedef struct mls_queue_job {
     size_t size;
@@ -108,21 +108,24 @@ typedef struct mls_queue_claim {
     const mls_queue_job *like;
 } mls_queue_claim;
 
-/*
- * The end of a claim. The driver takes `result` over when the end took effect
- * (status MLS_OK); else it stays the library's.
- */
 #define MLS_END_DROP UINT64_C(1) /* drop() the job too, once judged */
 
+/*
+ * The end of a claim. The driver takes `data` over when the end took effect
+ * (status MLS_OK); else it stays the library's.
+ */
 typedef struct mls_queue_end {
     size_t size;
     uint64_t flags;
     mls_queue_job *job; /* the claim */
     int32_t event;      /* MLS_JOB_ON_SUCCEED, _RETRY, _BURY, _RELEASE */
     int32_t error;      /* mls_status, for _RETRY and _BURY */
-    const char *error_message; /* for them; never NULL, at most MLS_JOB_ERROR_MAX bytes */
-    int64_t delay_ms;          /* for _RETRY */
-    mls_queue_bytes result;    /* for _SUCCEED */
+    int64_t delay_ms;   /* for _RETRY */
+    /*
+     * For _SUCCEED the result. For _RETRY and _BURY the error's message: at most
+     * MLS_JOB_ERROR_MAX bytes and a NUL, which size_bytes counts; or nothing.
+     */
+    mls_queue_bytes data;
     int32_t status; /* MLS_EEMPTY at first; the driver sets MLS_OK or MLS_ESTALE */
     int32_t state;  /* set with MLS_OK: the job's state after it */
 } mls_queue_end;
@@ -155,8 +158,7 @@ typedef struct mls_queue_driver {
      *   whose claims are lost with it, and counts them.
      * close: no claim of it waits any more; its jobs may still be ended.
      */
-    mls_status (*claimer_open)(void *self, const mls_claimer_options *options,
-                               void **ret_claimer);
+    mls_status (*claimer_open)(void *self, const mls_claimer_options *options, void **ret_claimer);
     void (*claimer_stop)(void *self, void *claimer, uint32_t flags);
     mls_status (*claimer_surrender)(void *self, void *claimer, size_t *ret_count);
     void (*claimer_close)(void *self, void *claimer);
@@ -169,8 +171,8 @@ typedef struct mls_queue_driver {
      * MLS_ENOMEM.
      */
     mls_status (*claim)(void *self, void *claimer, const mls_queue_claim *request,
-                        mls_queue_end *const *ends, size_t end_count,
-                        mls_queue_job *const *jobs, size_t *ret_count);
+                        mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
+                        size_t *ret_count);
 
     /*
      * Ends claims. Returns MLS_OK when each was judged, its status saying how.
@@ -182,8 +184,7 @@ typedef struct mls_queue_driver {
     uint32_t (*signals)(void *self, const mls_queue_job *job);
 
     /* `note` is never NULL. Errors: MLS_EUNSUPPORTED, MLS_ESTALE, MLS_EIO, MLS_ENOMEM. */
-    mls_status (*progress)(void *self, const mls_queue_job *job, double progress,
-                           const char *note);
+    mls_status (*progress)(void *self, const mls_queue_job *job, double progress, const char *note);
 
     /* Gives back what get or wait showed, or a claim that shall end by itself. */
     void (*drop)(void *self, mls_queue_job *job);

@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+libmls_core_la_SOURCES += \
+	%D%/claim.c \
+	%D%/claimers.c \
+	%D%/driver.c \
+	%D%/keys.c \
+	%D%/lanes.c \
+	%D%/memory.h \
+	%D%/records.c \
+	%D%/states.c \
+	%D%/submit.c \
+	%D%/timers.c \
+	%D%/views.c \
+	%D%/visit.c \
+	%D%/watch.c

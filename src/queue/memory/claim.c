@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Claims and their ends. */
+#include "queue/memory/memory.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+static mls__mem_job *job_of(const mls_queue_job *shown)
+{
+    const mls__mem_hold *hold = shown->hold;
+    return hold->job;
+}
+
+/* Whether the claim that `shown` stands for is the present one. */
+static bool is_claimed(const mls__mem_job *job, uint64_t epoch)
+{
+    const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_acquire);
+    return claim >> MLS__MEM_EPOCH_SHIFT == epoch && claim & MLS__MEM_CLAIM_RUNS;
+}
+
+void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
+{
+    mls_queue_stats *stats = &job->lane->stats;
+    const uint64_t ran_ns = visit->now_ns - job->claimed_ns;
+    job->running_ns += ran_ns;
+    stats->running_ns += ran_ns;
+    if (event == MLS_JOB_ON_RELEASE) {
+        job->attempt--;
+        stats->released++;
+    }
+    const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
+    atomic_store_explicit(&job->claim, claim & ~(MLS__MEM_CLAIM_RUNS | MLS__MEM_CLAIM_CANCEL),
+                          memory_order_release);
+    mls__mem_move(visit, job, event);
+    if (job->state == MLS_JOB_SCHEDULED)
+        stats->retried++;
+}
+
+/* Takes over what the end brings; what it replaces is left in its place. */
+static void take_data(mls__mem_visit *visit, mls__mem_job *job, mls_queue_end *end)
+{
+    if (end->event == MLS_JOB_ON_RELEASE)
+        return;
+    mls_queue_bytes *kept = &job->result;
+    if (end->event != MLS_JOB_ON_SUCCEED) {
+        kept = &job->error_text;
+        job->error = end->error;
+        job->has_extras = true;
+        job->due_ns = visit->now_ns + (uint64_t)end->delay_ms * UINT64_C(1000000);
+    }
+    if (end->data.data || kept != &job->result) {
+        const mls_queue_bytes old = *kept;
+        *kept = end->data;
+        end->data = old;
+        job->has_extras = true;
+    }
+}
+
+static void judge(mls__mem_visit *visit, mls_queue_end *end)
+{
+    mls__mem_job *job = job_of(end->job);
+    if (!is_claimed(job, end->job->info->epoch)) {
+        job->lane->stats.stale++;
+        end->status = MLS_ESTALE;
+        return;
+    }
+    take_data(visit, job, end);
+    mls__mem_end_claim(visit, job, end->event);
+    end->state = job->state;
+    end->status = MLS_OK;
+}
+
+static void drop(mls__mem_visit *visit, mls_queue_job *shown)
+{
+    mls__mem_hold *hold = shown->hold;
+    mls__mem_job *job = hold->job;
+    mls__mem_view_free(visit->store, hold);
+    shown->hold = NULL;
+    mls__mem_unpin(visit, job);
+}
+
+/* All ends take effect before the mutex is left; only then memory is given back. */
+static void end_all(mls__mem_visit *visit, mls_queue_end *const *ends, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        judge(visit, ends[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (ends[i]->status == MLS_OK)
+            mls__mem_discard(visit, ends[i]->data);
+        if (ends[i]->flags & MLS_END_DROP)
+            drop(visit, ends[i]->job);
+    }
+    mls__mem_tick(visit); /* a retry may be due at once */
+}
+
+mls_status mls__mem_finish(void *self, mls_queue_end *const *ends, size_t count)
+{
+    mls__mem_visit visit;
+    mls__mem_enter(self, &visit);
+    end_all(&visit, ends, count);
+    mls__mem_leave(&visit);
+    return MLS_OK;
+}
+
+void mls__mem_drop(void *self, mls_queue_job *shown)
+{
+    mls__mem_visit visit;
+    mls__mem_enter(self, &visit);
+    drop(&visit, shown);
+    mls__mem_leave(&visit);
+}
+
+static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__mem_job *job,
+                       mls_queue_job *ret_job)
+{
+    mls_queue_stats *stats = &job->lane->stats;
+    const uint64_t waited_ns = visit->now_ns - job->ready_ns;
+    mls__mem_move(visit, job, MLS_JOB_ON_CLAIM);
+    job->claimed_ns = visit->now_ns;
+    job->waiting_ns += waited_ns;
+    job->attempt++;
+    stats->waiting_ns += waited_ns;
+    stats->claimed++;
+    if (job->owner != claimer) {
+        if (job->owner)
+            mls__mem_claimer_unref(visit->store, job->owner);
+        job->owner = claimer;
+        claimer->refs++;
+    }
+    const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
+    const uint64_t epoch = (claim >> MLS__MEM_EPOCH_SHIFT) + 1;
+    atomic_store_explicit(&job->claim, epoch << MLS__MEM_EPOCH_SHIFT | MLS__MEM_CLAIM_RUNS,
+                          memory_order_release);
+    /* The error of an earlier attempt needs a view; without memory it is not shown. */
+    mls__mem_hold *hold = &job->hold;
+    if (job->attempt > 1 && job->error_text.data)
+        mls__mem_view_create(visit->store, &hold);
+    mls__mem_show(visit, job, hold, ret_job);
+}
+
+static size_t take_ready(mls__mem_visit *visit, mls__mem_claimer *claimer,
+                         const mls_queue_claim *request, mls_queue_job *const *jobs)
+{
+    const mls__mem_store *store = visit->store;
+    const mls__mem_job *like = request->like ? job_of(request->like) : NULL;
+    size_t count = 0;
+    while (count < request->max_count) {
+        mls__mem_job *job = like ? mls__mem_pick_like(store, like) : mls__mem_pick(store, claimer);
+        if (!job)
+            break;
+        take_claim(visit, claimer, job, jobs[count++]);
+        if (request->flags & MLS_CLAIM_SAME_BATCH)
+            like = job;
+    }
+    return count;
+}
+
+/* Looks for work without the mutex, and enters again when there may be some. */
+static void spin(mls__mem_visit *visit, uint64_t until_ns)
+{
+    mls__mem_store *store = visit->store;
+    const uint32_t seen = atomic_load_explicit(&store->ready_events, memory_order_relaxed);
+    mls__mem_leave(visit);
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(&store->inbox, memory_order_relaxed) ||
+                atomic_load_explicit(&store->ready_events, memory_order_relaxed) != seen)
+                goto found;
+            mls__mem_pause();
+        }
+    } while (mls__clock_monotonic_ns() < until_ns);
+found:
+    mls__mem_enter(store, visit);
+}
+
+static void sleep_for_work(mls__mem_visit *visit, mls__mem_claimer *claimer,
+                           const mls_queue_claim *request)
+{
+    mls__mem_store *store = visit->store;
+    mls__cond *cond = request->like ? &claimer->batch : &claimer->any;
+    uint32_t *waiting = request->like ? &claimer->batch_waiting : &claimer->any_waiting;
+    const uint64_t due_ns = mls__mem_next_due(store);
+    ++*waiting;
+    atomic_fetch_add_explicit(&store->sleepers, 1, memory_order_seq_cst);
+    /* What was pushed before its submitter could see us is ours to take in. */
+    const bool is_empty = !atomic_load_explicit(&store->inbox, memory_order_seq_cst);
+    mls__mem_sleep(visit, cond, is_empty ? mls__mem_earlier(request->until_ns, due_ns) : 0);
+    atomic_fetch_sub_explicit(&store->sleepers, 1, memory_order_relaxed);
+    --*waiting;
+}
+
+/* Why a claim that found nothing does not wait any longer; MLS_OK: it does. */
+static mls_status give_up(const mls__mem_visit *visit, const mls__mem_claimer *claimer,
+                          const mls_queue_claim *request)
+{
+    if (claimer->is_draining)
+        return mls__error(MLS_ECANCELLED, "the claimer was stopped");
+    if (request->until_ns == 0)
+        return mls__error(MLS_EEMPTY, "no job is ready");
+    if (visit->now_ns >= request->until_ns)
+        return mls__error(MLS_ETIMEDOUT, "no job became ready in time");
+    return MLS_OK;
+}
+
+static mls_status wait_for_claims(mls__mem_visit *visit, mls__mem_claimer *claimer,
+                                  const mls_queue_claim *request, mls_queue_job *const *jobs,
+                                  size_t *ret_count)
+{
+    const uint64_t spin_until_ns =
+        mls__mem_earlier(visit->now_ns + claimer->spin_ns, request->until_ns);
+    for (;;) {
+        if (claimer->is_stopped)
+            return mls__error(MLS_ECANCELLED, "the claimer was stopped");
+        const size_t count = take_ready(visit, claimer, request, jobs);
+        if (count) {
+            *ret_count = count;
+            return MLS_OK;
+        }
+        const mls_status status = give_up(visit, claimer, request);
+        if (status)
+            return status;
+        if (visit->now_ns < spin_until_ns)
+            spin(visit, spin_until_ns);
+        else
+            sleep_for_work(visit, claimer, request);
+    }
+}
+
+mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *request,
+                          mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
+                          size_t *ret_count)
+{
+    mls__mem_visit visit;
+    mls__mem_enter(self, &visit);
+    end_all(&visit, ends, end_count);
+    const mls_status status = wait_for_claims(&visit, claimer, request, jobs, ret_count);
+    mls__mem_leave(&visit);
+    return status;
+}
+
+uint32_t mls__mem_signals(void *self, const mls_queue_job *shown)
+{
+    (void)self;
+    const mls__mem_job *job = job_of(shown);
+    const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_acquire);
+    if (claim >> MLS__MEM_EPOCH_SHIFT != shown->info->epoch || !(claim & MLS__MEM_CLAIM_RUNS))
+        return MLS_STOP_LOST;
+    return claim & MLS__MEM_CLAIM_CANCEL ? MLS_STOP_CANCELLED : 0;
+}
+
+mls_status mls__mem_progress(void *self, const mls_queue_job *shown, double progress,
+                             const char *note)
+{
+    mls__mem_store *store = self;
+    mls__mem_job *job = job_of(shown);
+    char *copy = mls__alloc_string(&store->context->allocator, note);
+    if (!copy)
+        return mls__error_nomem(0);
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    const bool is_mine = is_claimed(job, shown->info->epoch);
+    if (is_mine) {
+        char *old = job->note;
+        job->has_extras = true;
+        job->progress = progress;
+        job->note = copy;
+        copy = old;
+    }
+    mls__mem_leave(&visit);
+    mls__free(&store->context->allocator, copy);
+    return is_mine ? MLS_OK
+                   : mls__error(MLS_ESTALE, "job %llu: claim %llu is lost",
+                                (unsigned long long)shown->info->id,
+                                (unsigned long long)shown->info->epoch);
+}

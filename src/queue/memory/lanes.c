@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lanes: the ready jobs of one queue and type, by priority and in the order they
+ * became ready. Lanes are found without the mutex, by open addressing in a table
+ * that only ever gains entries. Jobs with a batch key are also chained by a hash of
+ * it, so that those that belong together are found without walking past others.
+ */
+#include "queue/memory/memory.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+
+#include <string.h>
+
+/* FNV-1a: names are few, and their number is bounded. */
+static uint32_t hash_name(uint32_t hash, const char *name)
+{
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT32_C(16777619);
+    return hash;
+}
+
+static _Atomic(mls__mem_lane *) *find_slot(mls__mem_store *store, const char *queue,
+                                           const char *type)
+{
+    uint32_t at = hash_name(hash_name(UINT32_C(2166136261), queue) * UINT32_C(16777619), type);
+    for (;; at++) {
+        _Atomic(mls__mem_lane *) *slot = &store->lane_slots[at % MLS__MEM_LANE_SLOTS];
+        const mls__mem_lane *lane = atomic_load_explicit(slot, memory_order_acquire);
+        if (!lane || (strcmp(lane->type, type) == 0 && strcmp(lane->names, queue) == 0))
+            return slot;
+    }
+}
+
+mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type)
+{
+    return atomic_load_explicit(find_slot(store, queue, type), memory_order_acquire);
+}
+
+static bool is_listed(const char *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++, names += strlen(names) + 1)
+        if (strcmp(names, name) == 0)
+            return true;
+    return count == 0;
+}
+
+static void match_lane(mls__mem_claimer *claimer, const mls__mem_lane *lane)
+{
+    const char *types = claimer->names + strlen(claimer->names) + 1;
+    const char *queues = types;
+    for (size_t i = 0; i < claimer->type_count; i++)
+        queues += strlen(queues) + 1;
+    if (is_listed(types, claimer->type_count, lane->type) &&
+        is_listed(queues, claimer->queue_count, lane->names))
+        claimer->lanes[lane->index / 64] |= UINT64_C(1) << lane->index % 64;
+}
+
+void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer)
+{
+    for (uint32_t i = 0; i < store->lane_count; i++)
+        match_lane(claimer, store->lanes[i]);
+}
+
+mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
+                              mls__mem_lane **ret_lane)
+{
+    _Atomic(mls__mem_lane *) *slot = find_slot(store, queue, type);
+    mls__mem_lane *lane = atomic_load_explicit(slot, memory_order_relaxed);
+    if (lane) {
+        *ret_lane = lane;
+        return MLS_OK;
+    }
+    if (store->lane_count == MLS__MEM_LANES)
+        return mls__error(MLS_ELIMIT,
+                          "a memory queue holds at most %d types, counted for each "
+                          "named queue",
+                          MLS__MEM_LANES);
+    const size_t queue_size = strlen(queue) + 1, type_size = strlen(type) + 1;
+    const size_t size = sizeof *lane + queue_size + type_size;
+    lane = mls__alloc_array(&store->context->allocator, 1, size);
+    if (!lane)
+        return mls__error_nomem(size);
+    memcpy(lane->names, queue, queue_size);
+    lane->type = memcpy(lane->names + queue_size, type, type_size);
+    lane->index = store->lane_count;
+    store->lanes[store->lane_count++] = lane;
+    for (mls__mem_claimer *claimer = store->claimers; claimer; claimer = claimer->next)
+        match_lane(claimer, lane);
+    atomic_store_explicit(slot, lane, memory_order_release);
+    *ret_lane = lane;
+    return MLS_OK;
+}
+
+static bool has_batch_key(const mls__mem_job *job)
+{
+    return job->strings && job->batch_key[0];
+}
+
+static mls__mem_list *batch_chain(const mls__mem_store *store, const mls__mem_job *job)
+{
+    return &store->batches[job->batch_hash & (store->buckets - 1)];
+}
+
+static void chain(mls__mem_store *store, mls__mem_job *job)
+{
+    job->batch_hash =
+        mls__hash_bytes(store->seed, job->batch_key, strlen(job->batch_key)) + job->lane->index;
+    mls__mem_list *list = batch_chain(store, job);
+    job->chain_next = NULL;
+    job->chain_prev = list->last;
+    if (list->last)
+        list->last->chain_next = job;
+    else
+        list->first = job;
+    list->last = job;
+}
+
+static void unchain(mls__mem_store *store, mls__mem_job *job)
+{
+    mls__mem_list *list = batch_chain(store, job);
+    if (job->chain_prev)
+        job->chain_prev->chain_next = job->chain_next;
+    else
+        list->first = job->chain_next;
+    if (job->chain_next)
+        job->chain_next->chain_prev = job->chain_prev;
+    else
+        list->last = job->chain_prev;
+}
+
+void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job)
+{
+    mls__mem_lane *lane = job->lane;
+    const bool is_keyed = has_batch_key(job);
+    mls__mem_list *list = &lane->ready[is_keyed][job->priority];
+    job->next = NULL;
+    job->prev = list->last;
+    if (list->last)
+        list->last->next = job;
+    else
+        list->first = job;
+    list->last = job;
+    lane->levels[is_keyed] |= UINT32_C(1) << job->priority;
+    store->active[lane->index / 64] |= UINT64_C(1) << lane->index % 64;
+    if (is_keyed)
+        chain(store, job);
+}
+
+void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job)
+{
+    mls__mem_lane *lane = job->lane;
+    const bool is_keyed = has_batch_key(job);
+    mls__mem_list *list = &lane->ready[is_keyed][job->priority];
+    if (job->prev)
+        job->prev->next = job->next;
+    else
+        list->first = job->next;
+    if (job->next)
+        job->next->prev = job->prev;
+    else
+        list->last = job->prev;
+    if (!list->first)
+        lane->levels[is_keyed] &= ~(UINT32_C(1) << job->priority);
+    if (!lane->levels[0] && !lane->levels[1])
+        store->active[lane->index / 64] &= ~(UINT64_C(1) << lane->index % 64);
+    if (is_keyed)
+        unchain(store, job);
+}
+
+/* The one that goes first: higher priority, then longer ready. NULL: none. */
+static mls__mem_job *first_of(mls__mem_job *a, mls__mem_job *b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? a : b;
+    return a->order < b->order ? a : b;
+}
+
+static mls__mem_job *lane_head(const mls__mem_lane *lane, bool is_keyed)
+{
+    const uint32_t levels = lane->levels[is_keyed];
+    return levels ? lane->ready[is_keyed][31 - __builtin_clz(levels)].first : NULL;
+}
+
+mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer *claimer)
+{
+    mls__mem_job *best = NULL;
+    for (size_t word = 0; word < MLS__MEM_LANE_WORDS; word++) {
+        uint64_t bits = store->active[word] & claimer->lanes[word];
+        for (; bits; bits &= bits - 1) {
+            const mls__mem_lane *lane = store->lanes[word * 64 + (size_t)__builtin_ctzll(bits)];
+            best = first_of(best, first_of(lane_head(lane, false), lane_head(lane, true)));
+        }
+    }
+    return best;
+}
+
+mls__mem_job *mls__mem_pick_like(const mls__mem_store *store, const mls__mem_job *like)
+{
+    if (!has_batch_key(like))
+        return lane_head(like->lane, false);
+    mls__mem_job *job = batch_chain(store, like)->first;
+    while (job && (job->lane != like->lane || strcmp(job->batch_key, like->batch_key) != 0))
+        job = job->chain_next;
+    return job;
+}

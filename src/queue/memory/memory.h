@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the memory driver.
+ *
+ * A submit takes no lock: it takes a free record (a stack of indices), fills it and
+ * pushes it onto the inbox (a stack that is only ever emptied as a whole). All else
+ * happens under one mutex, by a visit: whoever enters first takes in what lies in
+ * the inbox, in the order it came, and lets the timers go off that are due, so that
+ * under the mutex the store is always up to date and everything there is plain
+ * sequential code. Memory of ended jobs is given back after leaving, since that may
+ * call the host.
+ *
+ * Who sleeps and who wakes. A claim that finds nothing counts itself as a sleeper,
+ * looks once more into the inbox, and sleeps; a submit pushes, and then looks for
+ * sleepers. Both orders are sequentially consistent, so at least one sees the other.
+ * Records and those who wait for room do the same.
+ */
+#ifndef MLS_QUEUE_MEMORY_MEMORY_H
+#define MLS_QUEUE_MEMORY_MEMORY_H
+
+#include "base/context.h"
+#include "base/thread.h"
+
+#include <mlscale/ext/queue_driver.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define MLS__MEM_PRIORITIES   (MLS_PRIORITY_HIGHEST + 1)
+#define MLS__MEM_STATES       16
+#define MLS__MEM_LANES        1024 /* pairs of queue and type */
+#define MLS__MEM_LANE_SLOTS   2048
+#define MLS__MEM_LANE_WORDS   (MLS__MEM_LANES / 64)
+#define MLS__MEM_INDEX_BITS   24
+#define MLS__MEM_MAX_CAPACITY ((UINT32_C(1) << MLS__MEM_INDEX_BITS) - 1)
+#define MLS__MEM_CHUNK        256 /* records allocated at once */
+#define MLS__MEM_INLINE       64  /* bytes of a payload that need no block of their own */
+#define MLS__MEM_WAIT_CONDS   16
+#define MLS__MEM_TRASH        16
+
+typedef struct mls__mem_store mls__mem_store;
+typedef struct mls__mem_job mls__mem_job;
+typedef struct mls__mem_lane mls__mem_lane;
+typedef struct mls__mem_claimer mls__mem_claimer;
+typedef struct mls__mem_heap mls__mem_heap;
+
+/* What an mls_queue_job holds: the record, kept by a pin; for snapshots a view of texts. */
+typedef struct mls__mem_hold {
+    mls__mem_job *job;
+    bool is_view;
+} mls__mem_hold;
+
+/* Bits of mls__mem_job.claim below the epoch. */
+#define MLS__MEM_CLAIM_RUNS   UINT64_C(1)
+#define MLS__MEM_CLAIM_CANCEL UINT64_C(2)
+#define MLS__MEM_EPOCH_SHIFT  2
+
+/*
+ * A record. The submitter's alone until it is in the inbox; under the mutex from
+ * then on until it is free again. The fields of a plain job lie in front, in the
+ * order in which a cache line at a time is touched; the others are zero in a free
+ * record and are cleared only where they were used.
+ */
+struct mls__mem_job {
+    _Alignas(64) mls__mem_job *next; /* inbox, a lane's ready list, the dying */
+    mls__mem_job *prev;
+    mls__mem_lane *lane;
+    uint64_t id;            /* 0 while nobody may find it */
+    _Atomic uint64_t claim; /* epoch and MLS__MEM_CLAIM_* */
+    uint64_t order;         /* among the ready */
+    const void *payload;
+    size_t payload_bytes;
+
+    uint64_t submitted_ns, ready_ns, claimed_ns;
+    int64_t retention_ms;
+    char *strings; /* tenant, key and batch key, each with a NUL; NULL: all empty */
+    uint8_t state, priority, jitter_percent;
+    bool is_gone, has_extras;
+    uint32_t attempt, max_attempts;
+    uint32_t pins;    /* handles that show it */
+    uint32_t waiters; /* that sleep until it has ended */
+
+    uint32_t backoff_ms, backoff_max_ms;
+    uint64_t new_id; /* becomes id when it is taken in */
+    uint64_t waiting_ns, running_ns;
+    mls__mem_claimer *owner; /* a reference */
+    mls__mem_hold hold;
+    uint32_t index; /* in the slab */
+    _Atomic uint32_t free_next;
+
+    unsigned char bytes[MLS__MEM_INLINE];
+
+    /* Extras */
+    mls__mem_heap *heap; /* in which its timer is; NULL: none runs */
+    uint64_t timer_ns;
+    mls__mem_job *timer_child, *timer_next, *timer_prev;
+    mls__mem_job *chain_next, *chain_prev; /* ready jobs with a batch key, by its hash */
+    mls__mem_job *key_next;
+    uint64_t key_hash, batch_hash;
+    const char *key, *batch_key; /* into strings */
+    int64_t run_at_ms, deadline_ms;
+    uint64_t due_ns, deadline_ns; /* the same by the monotonic clock; 0: none */
+    uint64_t ended_ns;
+    mls_bytes_free_fn payload_free; /* NULL: a copy, in `bytes` or a block */
+    void *payload_user;
+    mls_queue_bytes result;
+    mls_queue_bytes error_text;
+    char *note;
+    double progress;
+    int32_t error;
+};
+
+typedef struct mls__mem_chunk {
+    _Atomic(mls__mem_job *) records;
+} mls__mem_chunk;
+
+/* A list of ready jobs, and what is kept by queue and type. */
+typedef struct mls__mem_list {
+    mls__mem_job *first, *last;
+} mls__mem_list;
+
+struct mls__mem_lane {
+    uint32_t index;
+    uint32_t levels[2];                          /* bit p: ready[..][p] is not empty */
+    mls__mem_list ready[2][MLS__MEM_PRIORITIES]; /* [1]: those with a batch key */
+    mls_queue_stats stats;
+    const char *type; /* into names */
+    char names[];     /* queue, type */
+};
+
+struct mls__mem_heap {
+    mls__mem_job *root;
+};
+
+struct mls__mem_claimer {
+    mls__mem_claimer *next;              /* the open ones */
+    uint64_t lanes[MLS__MEM_LANE_WORDS]; /* that it serves */
+    mls__cond any;                       /* claims of whatever it serves wait here, */
+    mls__cond batch;                     /* and those that fill a batch here */
+    uint32_t any_waiting, batch_waiting;
+    uint32_t refs; /* open, and the records that name it */
+    bool is_draining, is_stopped;
+    uint64_t spin_ns;
+    char *names; /* its own, then types, then queues, each with a NUL */
+    size_t type_count, queue_count;
+};
+
+struct mls__mem_store {
+    mls_context *context;
+    const mls_plugin_host *host;
+    const mls_queue_host *rules;
+    uint32_t capacity;
+
+    _Alignas(64) _Atomic(mls__mem_job *) inbox;
+    _Alignas(64) _Atomic uint64_t free_head; /* 0 or index + 1, and a count against ABA */
+    _Alignas(64) atomic_uint sleepers;       /* claims that sleep or are about to */
+    atomic_uint room_waiters;                /* submits that wait for a record */
+    atomic_uint ready_events;                /* moves when a job becomes ready; for spinning */
+
+    /* Written under the mutex, read without. */
+    _Alignas(64) _Atomic(mls__mem_lane *) lane_slots[MLS__MEM_LANE_SLOTS];
+    mls__mem_chunk *chunks;
+
+    /* Under the mutex. */
+    _Alignas(64) pthread_mutex_t mutex;
+    mls__cond room;                       /* a record became free */
+    mls__cond drained;                    /* no job is alive, or a timer was set */
+    mls__cond ended[MLS__MEM_WAIT_CONDS]; /* a job of this index ended */
+    uint32_t created;                     /* records there are */
+    uint32_t lane_count;
+    mls__mem_lane *lanes[MLS__MEM_LANES];
+    uint64_t active[MLS__MEM_LANE_WORDS]; /* lanes with ready jobs */
+    mls__mem_claimer *claimers;
+    mls__mem_heap due;    /* scheduled jobs */
+    mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
+    uint64_t order;
+    uint64_t alive; /* jobs that have not ended */
+    uint32_t drain_waiters;
+    uint64_t seed[2];
+    size_t buckets; /* a power of two */
+    mls__mem_job **keys;
+    mls__mem_list *batches;
+};
+
+/* A stay under the mutex. */
+typedef struct mls__mem_visit {
+    mls__mem_store *store;
+    uint64_t now_ns;
+    mls__mem_job *dying; /* records to free after leaving */
+    mls_queue_bytes trash[MLS__MEM_TRASH];
+    size_t trash_count;
+} mls__mem_visit;
+
+/* visit.c: entering, leaving, sleeping. */
+void mls__mem_enter(mls__mem_store *store, mls__mem_visit *visit);
+void mls__mem_leave(mls__mem_visit *visit);
+/* Leaves, sleeps until `cond` or `until_ns`, and enters; wakes without reason are possible. */
+void mls__mem_sleep(mls__mem_visit *visit, mls__cond *cond, uint64_t until_ns);
+/* Frees `bytes` after leaving. May leave and enter in between. */
+void mls__mem_discard(mls__mem_visit *visit, mls_queue_bytes bytes);
+/* `a` and `b` as bounds of a sleep: the earlier. */
+uint64_t mls__mem_earlier(uint64_t a, uint64_t b);
+
+/* records.c: the slab. */
+/*
+ * `count` free records, linked by next, or NULL when there are not that many. More
+ * than one only under the mutex, so that nobody is misled by those held for a moment.
+ */
+mls__mem_job *mls__mem_take_records(mls__mem_store *store, size_t count);
+/* Gives back records that were never submitted; linked by next. */
+void mls__mem_return_records(mls__mem_store *store, mls__mem_job *first);
+/* Makes more, within the capacity; under the mutex. MLS_EFULL, MLS_ENOMEM. */
+mls_status mls__mem_grow(mls__mem_store *store);
+/* The record of a job that can be found, or NULL. */
+mls__mem_job *mls__mem_find(const mls__mem_store *store, uint64_t id);
+mls__mem_job *mls__mem_at(const mls__mem_store *store, uint32_t index);
+/* Gives back what the records (linked by next) own, and them; not under the mutex. */
+void mls__mem_bury(mls__mem_store *store, mls__mem_job *first);
+/* Gives back what a record owns. */
+void mls__mem_empty(mls__mem_store *store, mls__mem_job *job);
+/* The payload, for discarding; the record has none any more. */
+mls_queue_bytes mls__mem_take_payload(mls__mem_store *store, mls__mem_job *job);
+/* Frees a block of the context's (`user`) allocator: an mls_bytes_free_fn. */
+void mls__mem_release_block(void *user, void *data, size_t size_bytes);
+
+/* views.c: what handles show. */
+mls_status mls__mem_view_create(mls__mem_store *store, mls__mem_hold **ret_hold);
+void mls__mem_view_free(mls__mem_store *store, mls__mem_hold *hold);
+/* Shows the record through `hold`, and pins it. */
+void mls__mem_show(mls__mem_visit *visit, mls__mem_job *job, mls__mem_hold *hold,
+                   mls_queue_job *ret_job);
+void mls__mem_unpin(mls__mem_visit *visit, mls__mem_job *job);
+
+/* lanes.c: who is next. */
+mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type);
+/* Finds or makes it; under the mutex. MLS_ELIMIT, MLS_ENOMEM. */
+mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
+                              mls__mem_lane **ret_lane);
+/* Fills in which lanes a new claimer serves. */
+void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer);
+void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job);
+void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job);
+/* The next job for the claimer, or the next that runs with `like`; NULL: none. */
+mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer *claimer);
+mls__mem_job *mls__mem_pick_like(const mls__mem_store *store, const mls__mem_job *like);
+
+/* timers.c: heaps by time. */
+void mls__mem_timer_set(mls__mem_heap *heap, mls__mem_job *job, uint64_t at_ns);
+void mls__mem_timer_clear(mls__mem_job *job);
+/* When the next one goes off, or MLS__FOREVER. */
+uint64_t mls__mem_next_due(const mls__mem_store *store);   /* of scheduled jobs */
+uint64_t mls__mem_next_timer(const mls__mem_store *store); /* of any */
+
+/* keys.c: unique keys. */
+mls_status mls__mem_keys_create(mls__mem_store *store);
+void mls__mem_keys_free(mls__mem_store *store);
+mls__mem_job *mls__mem_key_find(const mls__mem_store *store, const char *key);
+void mls__mem_key_add(mls__mem_store *store, mls__mem_job *job);
+void mls__mem_key_remove(mls__mem_store *store, mls__mem_job *job);
+
+/* states.c: what happens to jobs. */
+/* A submitted job begins to live. */
+void mls__mem_begin(mls__mem_visit *visit, mls__mem_job *job);
+/* Whether `event` may happen; then it has, and the job is where its new state belongs. */
+bool mls__mem_move(mls__mem_visit *visit, mls__mem_job *job, int32_t event);
+bool mls__mem_has_ended(const mls__mem_store *store, const mls__mem_job *job);
+/* Lets all timers go off that are due. */
+void mls__mem_tick(mls__mem_visit *visit);
+/* The record of a job that is gone and that no handle shows goes back to the slab. */
+void mls__mem_die(mls__mem_visit *visit, mls__mem_job *job);
+
+/* The operations. */
+mls_status mls__mem_submit(void *self, const mls_queue_item *const *items, size_t count,
+                           uint64_t until_ns, uint64_t *ret_ids);
+mls_status mls__mem_claimer_open(void *self, const mls_claimer_options *options,
+                                 void **ret_claimer);
+void mls__mem_claimer_stop(void *self, void *claimer, uint32_t flags);
+mls_status mls__mem_claimer_surrender(void *self, void *claimer, size_t *ret_count);
+void mls__mem_claimer_close(void *self, void *claimer);
+void mls__mem_claimer_unref(mls__mem_store *store, mls__mem_claimer *claimer);
+void mls__mem_wake_claimers(mls__mem_store *store, const mls__mem_lane *lane);
+void mls__mem_rearm_claimers(mls__mem_store *store);
+/* What ends, loses or gives back the present claim. */
+void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event);
+mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *request,
+                          mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
+                          size_t *ret_count);
+mls_status mls__mem_finish(void *self, mls_queue_end *const *ends, size_t count);
+uint32_t mls__mem_signals(void *self, const mls_queue_job *job);
+mls_status mls__mem_progress(void *self, const mls_queue_job *job, double progress,
+                             const char *note);
+void mls__mem_drop(void *self, mls_queue_job *job);
+mls_status mls__mem_get(void *self, uint64_t id, mls_queue_job *ret_job);
+mls_status mls__mem_wait(void *self, uint64_t id, uint64_t until_ns, mls_queue_job *ret_job);
+mls_status mls__mem_change(void *self, uint64_t id, int32_t event);
+mls_status mls__mem_drain(void *self, uint64_t until_ns);
+mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+
+static inline void mls__mem_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

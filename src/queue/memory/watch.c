@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking at jobs by id, waiting for their ends, changing them, and counting. */
+#include "queue/memory/memory.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+static mls_status error_unknown(uint64_t id)
+{
+    return mls__error(MLS_ENOTFOUND, "there is no job %llu, or it was forgotten after its end",
+                      (unsigned long long)id);
+}
+
+mls_status mls__mem_get(void *self, uint64_t id, mls_queue_job *ret_job)
+{
+    mls__mem_store *store = self;
+    mls__mem_hold *hold;
+    mls_status status = mls__mem_view_create(store, &hold);
+    if (status)
+        return status;
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    mls__mem_job *job = mls__mem_find(store, id);
+    if (job)
+        mls__mem_show(&visit, job, hold, ret_job);
+    mls__mem_leave(&visit);
+    if (job)
+        return MLS_OK;
+    mls__mem_view_free(store, hold);
+    return error_unknown(id);
+}
+
+/* Waits, the job pinned, so that it can be shown even if its end was the end of it. */
+static mls_status wait_pinned(mls__mem_visit *visit, mls__mem_job *job, uint64_t until_ns)
+{
+    mls__mem_store *store = visit->store;
+    mls_status status = MLS_OK;
+    job->waiters++;
+    while (!mls__mem_has_ended(store, job)) {
+        if (visit->now_ns >= until_ns) {
+            status = mls__error(MLS_ETIMEDOUT, "job %llu has not ended in time",
+                                (unsigned long long)job->id);
+            break;
+        }
+        /* While it waits to be claimed, its deadline may be ours to notice. */
+        const uint64_t timer_ns = job->has_extras && job->heap ? job->timer_ns : MLS__FOREVER;
+        mls__mem_sleep(visit, &store->ended[job->index % MLS__MEM_WAIT_CONDS],
+                       mls__mem_earlier(until_ns, timer_ns));
+    }
+    job->waiters--;
+    return status;
+}
+
+static mls_status wait_and_show(mls__mem_visit *visit, uint64_t id, uint64_t until_ns,
+                                mls__mem_hold *hold, mls_queue_job *ret_job)
+{
+    mls__mem_job *job = mls__mem_find(visit->store, id);
+    if (!job)
+        return error_unknown(id);
+    job->pins++;
+    const mls_status status = wait_pinned(visit, job, until_ns);
+    if (!status)
+        mls__mem_show(visit, job, hold, ret_job);
+    mls__mem_unpin(visit, job);
+    return status;
+}
+
+mls_status mls__mem_wait(void *self, uint64_t id, uint64_t until_ns, mls_queue_job *ret_job)
+{
+    mls__mem_store *store = self;
+    mls__mem_hold *hold;
+    mls_status status = mls__mem_view_create(store, &hold);
+    if (status)
+        return status;
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    status = wait_and_show(&visit, id, until_ns, hold, ret_job);
+    mls__mem_leave(&visit);
+    if (status)
+        mls__mem_view_free(store, hold);
+    return status;
+}
+
+/* A job that is made ready anew starts as when it was submitted, and at once. */
+static void renew(mls__mem_job *job)
+{
+    job->attempt = 0;
+    job->deadline_ms = 0;
+    job->deadline_ns = 0;
+    job->ended_ns = 0;
+}
+
+mls_status mls__mem_change(void *self, uint64_t id, int32_t event)
+{
+    mls__mem_store *store = self;
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    mls__mem_job *job = mls__mem_find(store, id);
+    const int32_t state = job ? job->state : 0;
+    const bool allowed = job && store->rules->next_state(state, event) != MLS_JOB_REFUSED;
+    if (allowed && event == MLS_JOB_ON_REQUEUE)
+        renew(job);
+    if (allowed && state == MLS_JOB_RUNNING && event == MLS_JOB_ON_CANCEL)
+        atomic_fetch_or_explicit(&job->claim, MLS__MEM_CLAIM_CANCEL, memory_order_release);
+    if (allowed)
+        mls__mem_move(&visit, job, event);
+    mls__mem_leave(&visit);
+    if (!job)
+        return error_unknown(id);
+    if (!allowed)
+        return mls__error(MLS_ESTATE, "job %llu is %s: that is not possible now",
+                          (unsigned long long)id, mls_job_state_name(state));
+    return MLS_OK;
+}
+
+mls_status mls__mem_drain(void *self, uint64_t until_ns)
+{
+    mls__mem_store *store = self;
+    uint64_t alive;
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    store->drain_waiters++;
+    while ((alive = store->alive) != 0 && visit.now_ns < until_ns)
+        mls__mem_sleep(&visit, &store->drained,
+                       mls__mem_earlier(until_ns, mls__mem_next_timer(store)));
+    store->drain_waiters--;
+    mls__mem_leave(&visit);
+    if (alive)
+        return mls__error(MLS_ETIMEDOUT, "%llu jobs have not ended in time",
+                          (unsigned long long)alive);
+    return MLS_OK;
+}
+
+static void add_stats(const mls_queue_stats *lane, mls_queue_stats *sum)
+{
+    for (size_t i = 0; i < MLS__MEM_STATES; i++)
+        sum->jobs[i] += lane->jobs[i];
+    sum->submitted += lane->submitted;
+    sum->claimed += lane->claimed;
+    sum->succeeded += lane->succeeded;
+    sum->dead += lane->dead;
+    sum->cancelled += lane->cancelled;
+    sum->retried += lane->retried;
+    sum->released += lane->released;
+    sum->stale += lane->stale;
+    sum->waiting_ns += lane->waiting_ns;
+    sum->running_ns += lane->running_ns;
+}
+
+mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats)
+{
+    mls__mem_store *store = self;
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    for (uint32_t i = 0; i < store->lane_count; i++) {
+        const mls__mem_lane *lane = store->lanes[i];
+        if ((!filter->queue || strcmp(filter->queue, lane->names) == 0) &&
+            (!filter->type || strcmp(filter->type, lane->type) == 0))
+            add_stats(&lane->stats, ret_stats);
+    }
+    ret_stats->capacity = store->capacity;
+    mls__mem_leave(&visit);
+    return MLS_OK;
+}

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+# One suite for every queue driver; a driver's test hands it the URL of a new store.
+QUEUE_CONFORMANCE = \
+	tests/job/fixture.c tests/job/fixture.h \
+	%D%/basics.c %D%/claims.c %D%/states.c %D%/suite.c %D%/suite.h %D%/threads.c
+
+check_PROGRAMS += %D%/test_memory
+TESTS += %D%/test_memory
+%C%_test_memory_SOURCES = %D%/test_memory.c $(QUEUE_CONFORMANCE)
+%C%_test_memory_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_memory_LDADD = $(MLS_TEST_LIBS)

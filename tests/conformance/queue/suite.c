@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts the parts of the suite together for one driver. */
+#include "conformance/queue/suite.h"
+
+mls_queue *the_queue;
+mls_claimer *the_claimer;
+
+static conformance_url_fn make_url;
+
+static void setup(void)
+{
+    the_queue = fixture_queue(make_url());
+    the_claimer = fixture_claimer(the_queue, NULL);
+}
+
+static void teardown(void)
+{
+    mls_claimer_close(the_claimer);
+    mls_queue_close(the_queue);
+}
+
+bool conformance_can(uint64_t capabilities)
+{
+    return (mls_queue_capabilities(the_queue) & capabilities) == capabilities;
+}
+
+int conformance_queue_run(const char *name, conformance_url_fn url)
+{
+    static const struct {
+        const char *name;
+        void (*add)(TCase *tests);
+    } parts[] = {
+        {"basics", conformance_add_basics},
+        {"states", conformance_add_states},
+        {"claims", conformance_add_claims},
+        {"threads", conformance_add_threads},
+    };
+    make_url = url;
+    Suite *suite = suite_create(name);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        TCase *tests = tcase_create(parts[i].name);
+        tcase_add_checked_fixture(tests, setup, teardown);
+        parts[i].add(tests);
+        suite_add_tcase(suite, tests);
+    }
+    return mls_test_run(suite);
+}
