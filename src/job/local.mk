@@ -4,4 +4,7 @@ libmls_core_la_SOURCES += \
 	%D%/job.c %D%/job.h \
 	%D%/lifecycle.c %D%/lifecycle.h \
 	%D%/queue.c %D%/queue.h \
-	%D%/submit.c
+	%D%/run.c \
+	%D%/slot.c \
+	%D%/submit.c \
+	%D%/worker.c %D%/worker.h

@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-JOB_FIXTURE = %D%/fixture.c %D%/fixture.h
+JOB_FIXTURE = %D%/fixture.c %D%/fixture.h %D%/gate.h
 
 JOB_TESTS = \
+	%D%/test_batch \
 	%D%/test_lifecycle \
-	%D%/test_submit
+	%D%/test_submit \
+	%D%/test_worker
 check_PROGRAMS += $(JOB_TESTS)
 TESTS += $(JOB_TESTS)
+%C%_test_batch_SOURCES = %D%/test_batch.c $(JOB_FIXTURE)
+%C%_test_batch_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_batch_LDADD = $(MLS_TEST_LIBS)
 %C%_test_lifecycle_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_lifecycle_LDADD = $(MLS_TEST_LIBS)
 %C%_test_submit_SOURCES = %D%/test_submit.c $(JOB_FIXTURE)
 %C%_test_submit_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_submit_LDADD = $(MLS_TEST_LIBS)
+%C%_test_worker_SOURCES = %D%/test_worker.c $(JOB_FIXTURE)
+%C%_test_worker_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_worker_LDADD = $(MLS_TEST_LIBS)

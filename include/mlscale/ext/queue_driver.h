@@ -104,7 +104,11 @@ typedef struct mls_queue_claim {
     uint64_t flags;
     size_t max_count;
     uint64_t until_ns;
-    /* Not NULL: only jobs that share type, queue and batch key with this claim. */
+    /*
+     * Not NULL: jobs that share type, queue and batch key with this claim, to fill its
+     * batch. It waits until there are max_count of them, and then takes what there
+     * is; such jobs go to it rather than to other claims that wait.
+     */
     const mls_queue_job *like;
 } mls_queue_claim;
 

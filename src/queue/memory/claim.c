@@ -31,9 +31,9 @@ void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
     const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
     atomic_store_explicit(&job->claim, claim & ~(MLS__MEM_CLAIM_RUNS | MLS__MEM_CLAIM_CANCEL),
                           memory_order_release);
-    mls__mem_move(visit, job, event);
-    if (job->state == MLS_JOB_SCHEDULED)
+    if (visit->store->rules->next_state(job->state, event) == MLS_JOB_SCHEDULED)
         stats->retried++;
+    mls__mem_move(visit, job, event);
 }
 
 /* Takes over what the end brings; what it replaces is left in its place. */
@@ -65,9 +65,10 @@ static void judge(mls__mem_visit *visit, mls_queue_end *end)
         return;
     }
     take_data(visit, job, end);
-    mls__mem_end_claim(visit, job, end->event);
-    end->state = job->state;
+    /* Before it moves: a job that is ready again may be claimed again at once. */
+    end->state = visit->store->rules->next_state(job->state, end->event);
     end->status = MLS_OK;
+    mls__mem_end_claim(visit, job, end->event);
 }
 
 static void drop(mls__mem_visit *visit, mls_queue_job *shown)
@@ -155,6 +156,20 @@ static size_t take_ready(mls__mem_visit *visit, mls__mem_claimer *claimer,
     return count;
 }
 
+bool mls__mem_deliver(mls__mem_visit *visit, mls__mem_job *job)
+{
+    for (mls__mem_filler *filler = visit->store->fillers; filler; filler = filler->next) {
+        if (filler->count == filler->max_count || filler->claimer->is_draining ||
+            !mls__mem_is_like(job, filler->like))
+            continue;
+        take_claim(visit, filler->claimer, job, filler->jobs[filler->count++]);
+        if (filler->count == filler->max_count)
+            pthread_cond_broadcast(&filler->claimer->batch.cond);
+        return true;
+    }
+    return false;
+}
+
 /* Looks for work without the mutex, and enters again when there may be some. */
 static void spin(mls__mem_visit *visit, uint64_t until_ns)
 {
@@ -173,18 +188,17 @@ found:
     mls__mem_enter(store, visit);
 }
 
-static void sleep_for_work(mls__mem_visit *visit, mls__mem_claimer *claimer,
-                           const mls_queue_claim *request)
+/* Sleeps on `cond` until there may be work, a job is due, or the time is over. */
+static void sleep_for_work(mls__mem_visit *visit, mls__cond *cond, uint32_t *waiting,
+                           uint64_t until_ns)
 {
     mls__mem_store *store = visit->store;
-    mls__cond *cond = request->like ? &claimer->batch : &claimer->any;
-    uint32_t *waiting = request->like ? &claimer->batch_waiting : &claimer->any_waiting;
-    const uint64_t due_ns = mls__mem_next_due(store);
+    until_ns = mls__mem_earlier(until_ns, mls__mem_next_due(store));
     ++*waiting;
     atomic_fetch_add_explicit(&store->sleepers, 1, memory_order_seq_cst);
     /* What was pushed before its submitter could see us is ours to take in. */
     const bool is_empty = !atomic_load_explicit(&store->inbox, memory_order_seq_cst);
-    mls__mem_sleep(visit, cond, is_empty ? mls__mem_earlier(request->until_ns, due_ns) : 0);
+    mls__mem_sleep(visit, cond, is_empty ? until_ns : 0);
     atomic_fetch_sub_explicit(&store->sleepers, 1, memory_order_relaxed);
     --*waiting;
 }
@@ -222,8 +236,31 @@ static mls_status wait_for_claims(mls__mem_visit *visit, mls__mem_claimer *claim
         if (visit->now_ns < spin_until_ns)
             spin(visit, spin_until_ns);
         else
-            sleep_for_work(visit, claimer, request);
+            sleep_for_work(visit, &claimer->any, &claimer->any_waiting, request->until_ns);
     }
+}
+
+static mls_status fill_batch(mls__mem_visit *visit, mls__mem_claimer *claimer,
+                             const mls_queue_claim *request, mls_queue_job *const *jobs,
+                             size_t *ret_count)
+{
+    mls__mem_store *store = visit->store;
+    mls__mem_filler filler = {.next = store->fillers,
+                              .claimer = claimer,
+                              .like = job_of(request->like),
+                              .jobs = jobs,
+                              .count = take_ready(visit, claimer, request, jobs),
+                              .max_count = request->max_count};
+    store->fillers = &filler;
+    while (filler.count < filler.max_count && !claimer->is_draining &&
+           visit->now_ns < request->until_ns)
+        sleep_for_work(visit, &claimer->batch, &claimer->batch_waiting, request->until_ns);
+    mls__mem_filler **link = &store->fillers;
+    while (*link != &filler)
+        link = &(*link)->next;
+    *link = filler.next;
+    *ret_count = filler.count;
+    return filler.count ? MLS_OK : give_up(visit, claimer, request);
 }
 
 mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *request,
@@ -233,7 +270,9 @@ mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *requ
     mls__mem_visit visit;
     mls__mem_enter(self, &visit);
     end_all(&visit, ends, end_count);
-    const mls_status status = wait_for_claims(&visit, claimer, request, jobs, ret_count);
+    const mls_status status = request->like
+                                  ? fill_batch(&visit, claimer, request, jobs, ret_count)
+                                  : wait_for_claims(&visit, claimer, request, jobs, ret_count);
     mls__mem_leave(&visit);
     return status;
 }

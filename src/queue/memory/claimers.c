@@ -138,7 +138,6 @@ void mls__mem_claimer_close(void *self, void *claimer)
 /*
  * A job became ready in `lane`: one sleeper of each claimer that serves it wakes,
  * since a sleeper of another may be told while all threads of the first are busy.
- * Who fills a batch cannot take every job, so all of those look.
  */
 void mls__mem_wake_claimers(mls__mem_store *store, const mls__mem_lane *lane)
 {
@@ -149,8 +148,6 @@ void mls__mem_wake_claimers(mls__mem_store *store, const mls__mem_lane *lane)
             continue;
         if (claimer->any_waiting)
             pthread_cond_signal(&claimer->any.cond);
-        if (claimer->batch_waiting)
-            pthread_cond_broadcast(&claimer->batch.cond);
     }
 }
 

@@ -197,12 +197,19 @@ mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer 
     return best;
 }
 
+bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b)
+{
+    if (a->lane != b->lane || has_batch_key(a) != has_batch_key(b))
+        return false;
+    return !has_batch_key(a) || strcmp(a->batch_key, b->batch_key) == 0;
+}
+
 mls__mem_job *mls__mem_pick_like(const mls__mem_store *store, const mls__mem_job *like)
 {
     if (!has_batch_key(like))
         return lane_head(like->lane, false);
     mls__mem_job *job = batch_chain(store, like)->first;
-    while (job && (job->lane != like->lane || strcmp(job->batch_key, like->batch_key) != 0))
+    while (job && !mls__mem_is_like(job, like))
         job = job->chain_next;
     return job;
 }

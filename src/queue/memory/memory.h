@@ -136,7 +136,7 @@ struct mls__mem_claimer {
     mls__mem_claimer *next;              /* the open ones */
     uint64_t lanes[MLS__MEM_LANE_WORDS]; /* that it serves */
     mls__cond any;                       /* claims of whatever it serves wait here, */
-    mls__cond batch;                     /* and those that fill a batch here */
+    mls__cond batch;                     /* and fillers here */
     uint32_t any_waiting, batch_waiting;
     uint32_t refs; /* open, and the records that name it */
     bool is_draining, is_stopped;
@@ -144,6 +144,15 @@ struct mls__mem_claimer {
     char *names; /* its own, then types, then queues, each with a NUL */
     size_t type_count, queue_count;
 };
+
+/* A claim that waits for more jobs of its batch: they are handed to it directly. */
+typedef struct mls__mem_filler {
+    struct mls__mem_filler *next;
+    mls__mem_claimer *claimer;
+    const mls__mem_job *like;
+    mls_queue_job *const *jobs;
+    size_t count, max_count;
+} mls__mem_filler;
 
 struct mls__mem_store {
     mls_context *context;
@@ -171,6 +180,7 @@ struct mls__mem_store {
     mls__mem_lane *lanes[MLS__MEM_LANES];
     uint64_t active[MLS__MEM_LANE_WORDS]; /* lanes with ready jobs */
     mls__mem_claimer *claimers;
+    mls__mem_filler *fillers;
     mls__mem_heap due;    /* scheduled jobs */
     mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
     uint64_t order;
@@ -243,6 +253,8 @@ void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job);
 /* The next job for the claimer, or the next that runs with `like`; NULL: none. */
 mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer *claimer);
 mls__mem_job *mls__mem_pick_like(const mls__mem_store *store, const mls__mem_job *like);
+/* Whether the two may be run in one batch. */
+bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b);
 
 /* timers.c: heaps by time. */
 void mls__mem_timer_set(mls__mem_heap *heap, mls__mem_job *job, uint64_t at_ns);
@@ -280,6 +292,8 @@ void mls__mem_claimer_close(void *self, void *claimer);
 void mls__mem_claimer_unref(mls__mem_store *store, mls__mem_claimer *claimer);
 void mls__mem_wake_claimers(mls__mem_store *store, const mls__mem_lane *lane);
 void mls__mem_rearm_claimers(mls__mem_store *store);
+/* Hands a ready job to a claim that fills such a batch; false: there is none. */
+bool mls__mem_deliver(mls__mem_visit *visit, mls__mem_job *job);
 /* What ends, loses or gives back the present claim. */
 void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event);
 mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *request,

@@ -36,6 +36,8 @@ static void enter_ready(mls__mem_visit *visit, mls__mem_job *job)
     job->ready_ns = visit->now_ns;
     job->order = ++store->order;
     mls__mem_link_ready(store, job);
+    if (mls__mem_deliver(visit, job))
+        return;
     if (job->has_extras && job->deadline_ns)
         set_timer(store, &store->expiry, job, job->deadline_ns);
     atomic_fetch_add_explicit(&store->ready_events, 1, memory_order_relaxed);
