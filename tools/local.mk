@@ -4,12 +4,17 @@ mlscale_SOURCES = \
 	%D%/mlscale/cmd_bench.c \
 	%D%/mlscale/cmd_inspect.c \
 	%D%/mlscale/cmd_run.c \
+	%D%/mlscale/cmd_score.c \
 	%D%/mlscale/cmd_verify.c \
 	%D%/mlscale/commands.h \
 	%D%/mlscale/common.c %D%/mlscale/common.h \
 	%D%/mlscale/compare.c %D%/mlscale/compare.h \
+	%D%/mlscale/csv.c %D%/mlscale/csv.h \
+	%D%/mlscale/histogram.c %D%/mlscale/histogram.h \
 	%D%/mlscale/main.c \
-	%D%/mlscale/options.c %D%/mlscale/options.h
+	%D%/mlscale/options.c %D%/mlscale/options.h \
+	%D%/mlscale/rows.c %D%/mlscale/rows.h \
+	%D%/mlscale/scores.c %D%/mlscale/scores.h
 # Public headers only: src/ is not on its include path.
 mlscale_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/include $(JANSSON_CFLAGS)
 mlscale_LDADD = libmlscale.la $(JANSSON_LIBS)

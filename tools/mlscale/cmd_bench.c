@@ -270,7 +270,7 @@ static int bench(const arguments *args)
         goto end;
     }
     if (mls_model_load(context, arguments_operand(args, 0), NULL, &model)) {
-        library_failure(arguments_operand(args, 0));
+        library_failure(NULL);
     } else {
         code = bench_model(args, context, model, &dims);
         mls_model_free(model);

@@ -151,7 +151,7 @@ static int inspect_model(const arguments *args, mls_context *context, const dim_
     model_options.flags = MLS_MODEL_ALLOW_UNSUPPORTED;
     mls_model *model;
     if (mls_model_load(context, path, &model_options, &model))
-        return library_failure(path);
+        return library_failure(NULL);
     const int code =
         arguments_has(args, "json") ? inspect_json(model, dims) : inspect_text(model, dims);
     mls_model_free(model);

@@ -93,10 +93,10 @@ static int run_session(const arguments *args, mls_context *context, mls_model *m
     mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
     session_options.threads = threads;
     if (mls_session_create(model, &session_options, &session))
-        return library_failure(arguments_operand(args, 0));
+        return library_failure(NULL);
     int code = bind_inputs(args, context, session);
     if (!code && mls_session_run(session))
-        code = library_failure(arguments_operand(args, 0));
+        code = library_failure(NULL);
     if (!code)
         code = write_outputs(args, context, model, session);
     mls_session_free(session);
@@ -119,7 +119,7 @@ static int run(const arguments *args)
         return library_failure(NULL);
     int code = EXIT_FAILED;
     if (mls_model_load(context, arguments_operand(args, 0), NULL, &model)) {
-        library_failure(arguments_operand(args, 0));
+        library_failure(NULL);
     } else {
         code = check_inputs(args, model);
         if (!code)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_run, &command_inspect, &command_bench, &command_verify,
+    &command_score, &command_run, &command_inspect, &command_bench, &command_verify,
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])

@@ -104,14 +104,13 @@ static int parse_options(arguments *args, const struct option *options, size_t c
     optind = 1;
     opterr = 0;
     for (;;) {
-        const int at = optind;
         const int found = getopt_long(argc, argv, ":", options, NULL);
         if (found == -1)
             break;
         if (found == ':')
-            return usage_error(args, "%s wants a value", argv[at]);
+            return usage_error(args, "%s wants a value", argv[optind - 1]);
         if (found == '?')
-            return usage_error(args, "there is no option '%s'", argv[at]);
+            return usage_error(args, "there is no option '%s'", argv[optind - 1]);
         if ((size_t) found == count)
             return -1;
         args->given[args->given_count++] = (given){(size_t) found, optarg ? optarg : ""};
