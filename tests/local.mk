@@ -23,6 +23,8 @@ EXTRA_DIST += %D%/sizes.exempt
 
 include %D%/fuzz/local.mk
 
+include %D%/tool/local.mk
+
 if HAVE_CHECK
 check_LTLIBRARIES += libmls_test.la
 libmls_test_la_SOURCES = \

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# mlscale run, inspect, bench and verify on small models.
+# shellcheck source=tests/tool/tap.sh
+. "${abs_top_srcdir:-$PWD}/tests/tool/tap.sh"
+model=$top/examples/models/volatility_trees.onnx
+data=${MLS_TEST_ONNX:-/usr/share/libonnx-testdata/data}
+cd "$scratch" || exit 1
+
+exits "lists the commands" 0 --help
+says "all of them" out "verify"
+exits "shows the version" 0 --version
+says "as mlscale N" out "mlscale "
+exits "wants a command" 2
+exits "refuses an unknown one" 2 divine
+says "and names it" err "'divine'"
+
+exits "inspects a model" 0 inspect "$model"
+says "its input" out "float32 [batch,11]"
+says "its ops" out "ai.onnx.ml.TreeEnsembleRegressor"
+exits "inspects as JSON" 0 inspect "$model" --json
+for key in inputs outputs opsets ops parameters plan_bytes unsupported; do
+    says "with $key" out "\"$key\""
+done
+says "and the dimension's name" out '"batch"'
+exits "refuses a dimension that is not there" 0 inspect "$model" --dim time=3
+says "and lists those there are" out "there are: 'batch'"
+printf 'not a model' >text.onnx
+exits "refuses what is no model" 1 inspect text.onnx
+says "and names the file" err "text.onnx"
+
+exits "measures a model" 0 bench "$model" --seconds 0.05 --batch 4
+says "percentiles" out "p99.9"
+says "and the share of each op" out "TreeEnsembleRegressor"
+exits "measures as JSON" 0 bench "$model" --seconds 0.05 --json
+says "with the rate" out '"rows_per_second"'
+exits "refuses a negative time" 2 bench "$model" --seconds -1
+
+if [ ! -d "$data/node/test_add" ]; then
+    echo "# there is no ONNX test data in $data: the rest is left out"
+    tap_end
+    exit 0
+fi
+case=$data/node/test_add
+exits "runs a model on files" 0 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
+    --input "y=$case/test_data_set_0/input_1.pb" --output-dir out.d --format pb
+says "and prints the output's path" out "out.d/sum.pb"
+mkdir -p again/test_data_set_0
+cp "$case/model.onnx" again/
+cp "$case"/test_data_set_0/input_* again/test_data_set_0/
+cp out.d/sum.pb again/test_data_set_0/output_0.pb
+exits "and the output is the expected one" 0 verify again "$case"
+says "for both" out "2 passed, 0 failed, 0 skipped"
+exits "writes .npy" 0 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
+    --input "y=$case/test_data_set_0/input_1.pb" --output-dir npy.d
+exits "and reads it" 0 run "$case/model.onnx" --input x=npy.d/sum.npy --input y=npy.d/sum.npy \
+    --output-dir npy2.d
+exits "wants every input" 2 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
+    --output-dir out.d
+says "and names the missing one" err "input 'y'"
+exits "refuses an input that is not there" 1 run "$case/model.onnx" \
+    --input "x=$case/test_data_set_0/input_0.pb" --input "y=$case/test_data_set_0/input_1.pb" \
+    --input "z=$case/test_data_set_0/input_1.pb" --output-dir out.d
+says "and lists those there are" err "'x', 'y'"
+cp "$case/test_data_set_0/input_0.pb" again/test_data_set_0/output_0.pb
+exits "notices a wrong result" 1 verify again
+says "and shows the first element that differs" out "FAIL again/test_data_set_0: output 'sum': element ["
+exits "wants cases" 1 verify out.d
+says "and says what is missing" err "no model.onnx"
+tap_end
