@@ -8,14 +8,14 @@
 #define FLOAT1(op)                                                                                 \
     static void run_##op(float *y, const float *a, const float *b, const float *c)                 \
     {                                                                                              \
-        (void)b;                                                                                   \
-        (void)c;                                                                                   \
+        (void) b;                                                                                  \
+        (void) c;                                                                                  \
         vf_store(y, vf_##op(vf_load(a)));                                                          \
     }
 #define FLOAT2(op)                                                                                 \
     static void run_##op(float *y, const float *a, const float *b, const float *c)                 \
     {                                                                                              \
-        (void)c;                                                                                   \
+        (void) c;                                                                                  \
         vf_store(y, vf_##op(vf_load(a), vf_load(b)));                                              \
     }
 #define FLOAT3(op)                                                                                 \
@@ -50,52 +50,52 @@
 FLOAT1(sqrt)
 FLOAT1(neg)
 FLOAT1(abs)
-FLOAT1(floor) FLOAT1(ceil) FLOAT1(trunc) FLOAT1(rint) FLOAT2(add) FLOAT2(sub) FLOAT2(mul)
-    FLOAT2(div) FLOAT2(copysign) FLOAT2(min) FLOAT2(max) FLOAT2(min_nan) FLOAT2(max_nan) FLOAT3(fma)
-        FLOAT3(fms) FLOAT3(fnma) COMPARE(eq) COMPARE(ne) COMPARE(lt) COMPARE(le) COMPARE(gt)
-            COMPARE(ge) INT2(add) INT2(sub) INT2(mul) INT2(and) INT2(or) INT2(xor) INT2(andnot)
-                INT2(min) INT2(max) REDUCE(hsum) REDUCE(hmul) REDUCE(hmin) REDUCE(hmax)
-                    REDUCE(hmin_nan) REDUCE(hmax_nan)
+FLOAT1(floor)
+FLOAT1(ceil)
+FLOAT1(trunc) FLOAT1(rint) FLOAT2(add) FLOAT2(sub) FLOAT2(mul) FLOAT2(div) FLOAT2(copysign)
+    FLOAT2(min) FLOAT2(max) FLOAT2(min_nan) FLOAT2(max_nan) FLOAT3(fma) FLOAT3(fms) FLOAT3(fnma)
+        COMPARE(eq) COMPARE(ne) COMPARE(lt) COMPARE(le) COMPARE(gt) COMPARE(ge) INT2(add) INT2(sub)
+            INT2(mul) INT2(and) INT2(or) INT2(xor) INT2(andnot) INT2(min) INT2(max) REDUCE(hsum)
+                REDUCE(hmul) REDUCE(hmin) REDUCE(hmax) REDUCE(hmin_nan) REDUCE(hmax_nan)
 
-                        static void run_zero(float *y, const float *a, const float *b,
-                                             const float *c)
+                    static void run_zero(float *y, const float *a, const float *b, const float *c)
 {
-    (void)a;
-    (void)b;
-    (void)c;
+    (void) a;
+    (void) b;
+    (void) c;
     vf_store(y, vf_zero());
 }
 
 static void run_set1(float *y, const float *a, const float *b, const float *c)
 {
-    (void)b;
-    (void)c;
+    (void) b;
+    (void) c;
     vf_store(y, vf_set1(a[0]));
 }
 
 static void run_copy(float *y, const float *a, const float *b, const float *c)
 {
-    (void)b;
-    (void)c;
+    (void) b;
+    (void) c;
     vf_store(y, vi_as_float(vf_as_int(vf_load(a))));
 }
 
 static void run_int_zero(int32_t *y, const int32_t *a, const int32_t *b)
 {
-    (void)a;
-    (void)b;
+    (void) a;
+    (void) b;
     vi_store(y, vi_zero());
 }
 
 static void run_int_set1(int32_t *y, const int32_t *a, const int32_t *b)
 {
-    (void)b;
+    (void) b;
     vi_store(y, vi_set1(a[0]));
 }
 
 static uint32_t run_isnan(const float *a, const float *b)
 {
-    (void)b;
+    (void) b;
     return vm_bits(vf_isnan(vf_load(a)));
 }
 

@@ -31,7 +31,7 @@ static void fill(float *x, int n, uint32_t seed)
     uint32_t state = seed * 2654435761u + 1;
     for (int i = 0; i < n; i++) {
         const uint32_t r = next_random(&state);
-        const float ordinary = (float)(int32_t)next_random(&state) * 0x1p-28f;
+        const float ordinary = (float) (int32_t) next_random(&state) * 0x1p-28f;
         x[i] = r % 3 == 0 ? special[(r >> 8) % count] : ordinary;
     }
 }
@@ -79,7 +79,7 @@ static bool unary_reference(mls__unary_op op, float x, float *ret_y)
         *ret_y = rintf(x);
         return true;
     case MLS__UNARY_SIGN:
-        *ret_y = isnan(x) ? x : (float)((x > 0) - (x < 0));
+        *ret_y = isnan(x) ? x : (float) ((x > 0) - (x < 0));
         return true;
     case MLS__UNARY_RELU:
         *ret_y = x < 0 ? 0 : x;
@@ -116,9 +116,9 @@ START_TEST(unary_definitions)
         set->unary[op](y, x, 512, params[op]);
         for (int i = 0; i < 512; i++) {
             float expected;
-            if (unary_reference((mls__unary_op)op, x[i], &expected))
-                EXPECT_MSG(same(y[i], expected), "op %d of %a is %a, expected %a", op, (double)x[i],
-                           (double)y[i], (double)expected);
+            if (unary_reference((mls__unary_op) op, x[i], &expected))
+                EXPECT_MSG(same(y[i], expected), "op %d of %a is %a, expected %a", op,
+                           (double) x[i], (double) y[i], (double) expected);
         }
     }
 }
@@ -130,14 +130,14 @@ START_TEST(unary_runs)
     float x[LONGEST], one_by_one[LONGEST];
     float y[LONGEST + 2 * GUARD];
     for (int op = 0; set && op < MLS__UNARY_COUNT; op++) {
-        fill(x, LONGEST, (uint32_t)op);
+        fill(x, LONGEST, (uint32_t) op);
         for (int i = 0; i < LONGEST; i++)
             portable->unary[op](&one_by_one[i], &x[i], 1, params[op]);
         for (int n = 0; n <= LONGEST; n++) {
             float *at = y + n % GUARD; /* in place, at any alignment */
             for (int i = 0; i < LONGEST + 2 * GUARD; i++)
                 y[i] = -77.0f;
-            memcpy(at, x, (size_t)n * sizeof *x);
+            memcpy(at, x, (size_t) n * sizeof *x);
             set->unary[op](at, at, n, params[op]);
             for (int i = 0; i < n; i++)
                 EXPECT_MSG(same(at[i], one_by_one[i]), "op %d, n %d, element %d", op, n, i);
@@ -165,7 +165,7 @@ static float binary_reference(mls__binary_op op, float a, float b)
     case MLS__BINARY_MAX:
         return isnan(a) ? a : a > b ? a : b;
     case MLS__BINARY_POW: /* test_f64.c has its values */
-        return (float)mls__f64_pow((double)a, (double)b);
+        return (float) mls__f64_pow((double) a, (double) b);
     default:
         return a < 0 ? a * b : a;
     }
@@ -180,8 +180,8 @@ START_TEST(binary_runs)
         for (int n = 0; n <= LONGEST; n++)
             for (int form = 0; form < 8; form++) {
                 const int a_step = form & 1, b_step = form >> 1 & 1, left = form >> 2;
-                fill(a, LONGEST, (uint32_t)(n + 100));
-                fill(b, LONGEST, (uint32_t)(n + 200));
+                fill(a, LONGEST, (uint32_t) (n + 100));
+                fill(b, LONGEST, (uint32_t) (n + 200));
                 memcpy(x, left ? a : b, sizeof a);
                 for (int i = n; i < LONGEST + GUARD; i++)
                     x[i] = -77.0f;
@@ -193,9 +193,9 @@ START_TEST(binary_runs)
                 memcpy(y, x, sizeof y);
                 for (int i = 0; i < n; i++) {
                     const float expected =
-                        binary_reference((mls__binary_op)op, a[i * a_step], b[i * b_step]);
+                        binary_reference((mls__binary_op) op, a[i * a_step], b[i * b_step]);
                     EXPECT_MSG(same(y[i], expected), "op %d, n %d, form %d, element %d: %a, not %a",
-                               op, n, form, i, (double)y[i], (double)expected);
+                               op, n, form, i, (double) y[i], (double) expected);
                 }
                 EXPECT(y[n] == -77.0f);
             }
@@ -229,15 +229,15 @@ START_TEST(compare_runs)
         for (int n = 0; n <= LONGEST; n++)
             for (int form = 0; form < 4; form++) {
                 const int a_step = form & 1, b_step = form >> 1;
-                fill(a, LONGEST, (uint32_t)(n + 7));
-                fill(b, LONGEST, (uint32_t)(n + 8));
+                fill(a, LONGEST, (uint32_t) (n + 7));
+                fill(b, LONGEST, (uint32_t) (n + 8));
                 for (int i = 0; i < LONGEST; i += 4)
                     b[i] = a[i];
                 memset(y, 0xaa, sizeof y);
                 set->compare[op](y, a, a_step, b, b_step, n);
                 for (int i = 0; i < n; i++)
                     EXPECT(y[i] ==
-                           compare_reference((mls__compare_op)op, a[i * a_step], b[i * b_step]));
+                           compare_reference((mls__compare_op) op, a[i * a_step], b[i * b_step]));
                 EXPECT(y[n] == 0xaa);
             }
 }
@@ -249,7 +249,7 @@ START_TEST(nan_and_inf)
     float x[LONGEST];
     uint8_t y[LONGEST + 1];
     for (int n = 0; set && n <= LONGEST; n++) {
-        fill(x, LONGEST, (uint32_t)n);
+        fill(x, LONGEST, (uint32_t) n);
         memset(y, 0xaa, sizeof y);
         set->is_nan(y, x, n);
         for (int i = 0; i < n; i++)
@@ -274,10 +274,10 @@ START_TEST(where_runs)
     for (int n = 0; set && n <= LONGEST; n++)
         for (int form = 0; form < 8; form++) {
             const int c_step = form & 1, a_step = form >> 1 & 1, b_step = form >> 2;
-            fill(a, LONGEST, (uint32_t)n);
-            fill(b, LONGEST, (uint32_t)(n + 1));
+            fill(a, LONGEST, (uint32_t) n);
+            fill(b, LONGEST, (uint32_t) (n + 1));
             for (int i = 0; i < LONGEST; i++)
-                condition[i] = (uint8_t)(next_random(&state) % 3);
+                condition[i] = (uint8_t) (next_random(&state) % 3);
             y[n] = -77.0f;
             set->where(y, condition, c_step, a, a_step, b, b_step, n);
             for (int i = 0; i < n; i++)
@@ -295,21 +295,21 @@ START_TEST(sixteen_bit_runs)
     uint16_t half[LONGEST], out[LONGEST + 1];
     float wide[LONGEST + 1];
     for (int i = 0; i < LONGEST; i++)
-        half[i] = (uint16_t)(0x3c00 + 64 * i);
+        half[i] = (uint16_t) (0x3c00 + 64 * i);
     for (int n = 0; set && n <= LONGEST; n++) {
         wide[n] = -77.0f;
         out[n] = 0xaaaa;
         set->f16_to_f32(wide, half, n);
         for (int i = 0; i < n; i++)
-            EXPECT(wide[i] == ldexpf(1.0f + (float)(i % 16) / 16.0f, i / 16));
+            EXPECT(wide[i] == ldexpf(1.0f + (float) (i % 16) / 16.0f, i / 16));
         set->f32_to_f16(out, wide, n);
-        EXPECT(memcmp(out, half, (size_t)n * sizeof *half) == 0);
+        EXPECT(memcmp(out, half, (size_t) n * sizeof *half) == 0);
         EXPECT(wide[n] == -77.0f && out[n] == 0xaaaa);
         set->bf16_to_f32(wide, half, n);
         for (int i = 0; i < n; i++)
-            EXPECT(bits_of(wide[i]) == (uint32_t)half[i] << 16);
+            EXPECT(bits_of(wide[i]) == (uint32_t) half[i] << 16);
         set->f32_to_bf16(out, wide, n);
-        EXPECT(memcmp(out, half, (size_t)n * sizeof *half) == 0);
+        EXPECT(memcmp(out, half, (size_t) n * sizeof *half) == 0);
         EXPECT(wide[n] == -77.0f && out[n] == 0xaaaa);
     }
 }

@@ -91,7 +91,7 @@ enum { FUNCTIONS = sizeof functions / sizeof functions[0], CHUNK = 4096 };
 /* The error of y in units in the last place of the exact value; huge where it is another kind. */
 static double ulps(const function *f, float y, double exact)
 {
-    const float rounded = (float)exact;
+    const float rounded = (float) exact;
     int exponent;
     if (isnan(rounded) || isinf(rounded))
         return same(y, rounded) ? 0 : HUGE_VAL;
@@ -99,9 +99,9 @@ static double ulps(const function *f, float y, double exact)
         return HUGE_VAL;
     /* An overflow that is off by one ulp, no more. */
     if (isinf(y))
-        return fabs(exact) >= (double)FLT_MAX ? 1 : HUGE_VAL;
+        return fabs(exact) >= (double) FLT_MAX ? 1 : HUGE_VAL;
     frexp(exact, &exponent);
-    return fabs((double)y - exact) / fmax(ldexp(1, exponent - 24), f->least_ulp);
+    return fabs((double) y - exact) / fmax(ldexp(1, exponent - 24), f->least_ulp);
 }
 
 static void check_chunk(const function *f, const float *x, int64_t n, double *worst, float *at)
@@ -114,13 +114,13 @@ static void check_chunk(const function *f, const float *x, int64_t n, double *wo
             continue;
         set->elementwise->unary[f->op](first ? other : y, x, n, f->params);
         for (int64_t i = 0; first && i < n; i++)
-            EXPECT_MSG(same(y[i], other[i]), "%s(%a): %s %a, %s %a", f->name, (double)x[i],
-                       first->isa, (double)y[i], set->isa, (double)other[i]);
+            EXPECT_MSG(same(y[i], other[i]), "%s(%a): %s %a, %s %a", f->name, (double) x[i],
+                       first->isa, (double) y[i], set->isa, (double) other[i]);
         if (!first)
             first = set;
     }
     for (int64_t i = 0; i < n; i++) {
-        const double error = ulps(f, y[i], f->reference((double)x[i]));
+        const double error = ulps(f, y[i], f->reference((double) x[i]));
         if (error > *worst) {
             *worst = error;
             *at = x[i];
@@ -139,15 +139,15 @@ START_TEST(error_and_bytes)
     float at = 0;
     int64_t n = 0;
     for (uint64_t bits = 0; bits <= UINT32_MAX; bits += step) {
-        x[n++] = float_of((uint32_t)bits);
+        x[n++] = float_of((uint32_t) bits);
         if (n == CHUNK || bits + step > UINT32_MAX) {
             check_chunk(f, x, n, &worst, &at);
             n = 0;
         }
     }
     if (text)
-        printf("# %s: %.4f ulp at %a\n", f->name, worst, (double)at);
-    EXPECT_MSG(worst <= f->max_ulp, "%s(%a) is off by %.3f ulp", f->name, (double)at, worst);
+        printf("# %s: %.4f ulp at %a\n", f->name, worst, (double) at);
+    EXPECT_MSG(worst <= f->max_ulp, "%s(%a) is off by %.3f ulp", f->name, (double) at, worst);
 }
 END_TEST
 
@@ -214,13 +214,14 @@ START_TEST(special_values)
         float y;
         set->elementwise->unary[specials[i].op](&y, &specials[i].x, 1, params);
         EXPECT_MSG(same(y, specials[i].y), "%s: op %d of %a is %a, expected %a", set->isa,
-                   (int)specials[i].op, (double)specials[i].x, (double)y, (double)specials[i].y);
+                   (int) specials[i].op, (double) specials[i].x, (double) y,
+                   (double) specials[i].y);
     }
     for (int f = 0; f < FUNCTIONS; f++) {
         const float x = NAN;
         float y;
         set->elementwise->unary[functions[f].op](&y, &x, 1, functions[f].params);
-        EXPECT_MSG(isnan(y), "%s: %s(NaN) is %a", set->isa, functions[f].name, (double)y);
+        EXPECT_MSG(isnan(y), "%s: %s(NaN) is %a", set->isa, functions[f].name, (double) y);
     }
 }
 END_TEST

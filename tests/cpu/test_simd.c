@@ -69,7 +69,7 @@ typedef struct float_reference {
 #define REFERENCE(name, expression)                                                                \
     static float ref_##name(float a, float b, float c)                                             \
     {                                                                                              \
-        (void)a, (void)b, (void)c;                                                                 \
+        (void) a, (void) b, (void) c;                                                              \
         return expression;                                                                         \
     }
 
@@ -122,7 +122,7 @@ static void check_float_op(const simd_ops *set, const simd_float_op *op, const f
     for (int i = 0; i < LANES; i++) {
         const float expected = reference->of(a[i], b[i], c[i]);
         EXPECT_MSG(same(y[i], expected), "%s %s(%a, %a, %a): %a, expected %a", set->isa, op->name,
-                   (double)a[i], (double)b[i], (double)c[i], (double)y[i], (double)expected);
+                   (double) a[i], (double) b[i], (double) c[i], (double) y[i], (double) expected);
     }
 }
 
@@ -155,6 +155,33 @@ START_TEST(constants)
         op->run(y, values + 5, values, values);
         for (int i = 0; i < LANES; i++)
             EXPECT(same(y[i], values[5]));
+    }
+}
+END_TEST
+
+/* Where products and addends nearly cancel, or results are denormal: fma by software is hard. */
+START_TEST(fused_sums)
+{
+    const simd_ops *set = set_at(_i);
+    const simd_float_op *op = set ? set->float_ops : NULL;
+    uint32_t state = 29;
+    while (op && strcmp(op->name, "fma") != 0)
+        op++;
+    for (int round = 0; op && round < 20000; round++) {
+        float a[LANES], b[LANES], c[LANES];
+        for (int i = 0; i < LANES; i++) {
+            a[i] = float_of((next_random(&state) & 0x83ffffffu) + 0x3e000000u);
+            b[i] = float_of((next_random(&state) & 0x83ffffffu) + 0x3e000000u);
+            c[i] = -a[i] * b[i];
+            if (i & 1)
+                c[i] = float_of(bits_of(c[i]) + (next_random(&state) & 0x1ffffffu));
+            if (i & 2) {
+                a[i] *= 0x1p-70f;
+                b[i] *= 0x1p-64f;
+                c[i] *= (i & 4) ? 0x1p-134f : 0x1p-120f;
+            }
+        }
+        check_float_op(set, op, a, b, c);
     }
 }
 END_TEST
@@ -192,7 +219,7 @@ START_TEST(comparisons)
                 for (int k = 0; k < LANES; k++)
                     EXPECT_MSG(
                         ((bits >> k) & 1u) == compare_reference(op->name, values[i + k], b[k]),
-                        "%s %s(%a, %a)", set->isa, op->name, (double)values[i + k], (double)b[k]);
+                        "%s %s(%a, %a)", set->isa, op->name, (double) values[i + k], (double) b[k]);
             }
 }
 END_TEST
@@ -224,7 +251,7 @@ START_TEST(bool_bytes)
     const simd_ops *set = set_at(_i);
     uint8_t in[LANES], out[LANES + 1];
     for (int i = 0; i < LANES; i++)
-        in[i] = (uint8_t)(i % 3 == 0 ? 0 : 85 * i + (i == 3));
+        in[i] = (uint8_t) (i % 3 == 0 ? 0 : 85 * i + (i == 3));
     for (int n = 0; set && n <= LANES; n++) {
         memset(out, 0xaa, sizeof out);
         set->copy_bool_n(out, in, n);
@@ -248,8 +275,8 @@ START_TEST(selection)
         float y[LANES];
         int32_t z[LANES], a[LANES], b[LANES];
         for (int i = 0; i < LANES; i++) {
-            a[i] = (int32_t)next_random(&state);
-            b[i] = (int32_t)next_random(&state);
+            a[i] = (int32_t) next_random(&state);
+            b[i] = (int32_t) next_random(&state);
         }
         set->select(y, bits, values + 16, values + 32);
         set->select_int(z, bits, a, b);
@@ -266,13 +293,13 @@ END_TEST
 
 static int32_t int_reference(const char *name, int32_t a, int32_t b)
 {
-    const uint32_t ua = (uint32_t)a, ub = (uint32_t)b;
+    const uint32_t ua = (uint32_t) a, ub = (uint32_t) b;
     if (strcmp(name, "add") == 0)
-        return (int32_t)(ua + ub);
+        return (int32_t) (ua + ub);
     if (strcmp(name, "sub") == 0)
-        return (int32_t)(ua - ub);
+        return (int32_t) (ua - ub);
     if (strcmp(name, "mul") == 0)
-        return (int32_t)(ua * ub);
+        return (int32_t) (ua * ub);
     if (strcmp(name, "and") == 0)
         return a & b;
     if (strcmp(name, "or") == 0)
@@ -295,7 +322,7 @@ static void fill_ints(int32_t *x, uint32_t *state)
     static const int32_t extremes[] = {INT32_MIN, INT32_MAX, 0, -1, 1, 65536, -65536};
     for (int i = 0; i < LANES; i++) {
         const uint32_t r = next_random(state);
-        x[i] = r % 4 == 0 ? extremes[(r >> 4) % 7] : (int32_t)r >> (r >> 3) % 31;
+        x[i] = r % 4 == 0 ? extremes[(r >> 4) % 7] : (int32_t) r >> (r >> 3) % 31;
     }
 }
 
@@ -334,13 +361,13 @@ START_TEST(shifts_and_lanes)
         fill_ints(a, &state);
         set->shift('<', y, a, count);
         for (int i = 0; i < LANES; i++)
-            EXPECT(y[i] == ((int32_t)((uint32_t)a[i] << count)));
+            EXPECT(y[i] == ((int32_t) ((uint32_t) a[i] << count)));
         set->shift('>', y, a, count);
         for (int i = 0; i < LANES; i++)
-            EXPECT(y[i] == ((int32_t)((uint32_t)a[i] >> count)));
+            EXPECT(y[i] == ((int32_t) ((uint32_t) a[i] >> count)));
         set->shift('s', y, a, count);
         for (int i = 0; i < LANES; i++)
-            EXPECT(y[i] == ((int32_t)(((int64_t)a[i]) >> count)));
+            EXPECT(y[i] == ((int32_t) (((int64_t) a[i]) >> count)));
     }
     if (set)
         set->iota(y);
@@ -363,9 +390,9 @@ START_TEST(int_conversions)
         for (int k = 0; k < LANES; k++) {
             const float x = values[i + k];
             const bool fits = fabsf(x) < 0x1p31f;
-            EXPECT(toward_zero[k] == (fits ? (int32_t)x : INT32_MIN));
-            EXPECT(nearest[k] == (fits ? (int32_t)rintf(x) : INT32_MIN));
-            EXPECT(same(floats[k], (float)ints[k]));
+            EXPECT(toward_zero[k] == (fits ? (int32_t) x : INT32_MIN));
+            EXPECT(nearest[k] == (fits ? (int32_t) rintf(x) : INT32_MIN));
+            EXPECT(same(floats[k], (float) ints[k]));
         }
     }
 }
@@ -380,17 +407,17 @@ START_TEST(powers_of_two)
         float a[LANES], y[LANES], n[LANES];
         for (int i = 0; i < LANES; i++) {
             a[i] = mantissas[i % 8];
-            n[i] = (float)(i < 8 ? exponent : -exponent);
+            n[i] = (float) (i < 8 ? exponent : -exponent);
         }
         set->ldexp(y, a, n);
         for (int i = 0; i < LANES; i++)
-            EXPECT_MSG(same(y[i], ldexpf(a[i], (int)n[i])), "%s ldexp(%a, %d): %a", set->isa,
-                       (double)a[i], (int)n[i], (double)y[i]);
+            EXPECT_MSG(same(y[i], ldexpf(a[i], (int) n[i])), "%s ldexp(%a, %d): %a", set->isa,
+                       (double) a[i], (int) n[i], (double) y[i]);
         if (exponent < -126 || exponent > 126)
             continue;
         set->pow2(y, n);
         for (int i = 0; i < LANES; i++)
-            EXPECT(same(y[i], ldexpf(1.0f, (int)n[i])));
+            EXPECT(same(y[i], ldexpf(1.0f, (int) n[i])));
     }
 }
 END_TEST
@@ -402,18 +429,18 @@ START_TEST(partial_loads_and_stores)
     const simd_ops *set = set_at(_i);
     for (int n = 0; set && n <= LANES; n++) {
         /* Blocks of exactly n elements, for the sanitizers; bytes past them in `y`. */
-        float *x = malloc((size_t)n * sizeof *x + 1);
+        float *x = malloc((size_t) n * sizeof *x + 1);
         float y[LANES + 1];
         int32_t z[LANES + 1];
         ck_assert_ptr_nonnull(x);
-        memcpy(x, values + n, (size_t)n * sizeof *x);
+        memcpy(x, values + n, (size_t) n * sizeof *x);
         memset(y, 0x55, sizeof y);
         memset(z, 0x55, sizeof z);
         set->copy_n(y, x, n);
-        set->copy_int_n(z, (const int32_t *)(const void *)x, n);
+        set->copy_int_n(z, (const int32_t *) (const void *) x, n);
         for (int i = 0; i <= LANES; i++) {
             EXPECT(bits_of(y[i]) == (i < n ? bits_of(values[n + i]) : 0x55555555u));
-            EXPECT((uint32_t)z[i] == bits_of(y[i]));
+            EXPECT((uint32_t) z[i] == bits_of(y[i]));
         }
         free(x);
     }
@@ -423,14 +450,14 @@ END_TEST
 START_TEST(gathers)
 {
     const simd_ops *set = set_at(_i);
-    const int32_t *ints = (const int32_t *)(const void *)values;
+    const int32_t *ints = (const int32_t *) (const void *) values;
     uint32_t state = 19;
     for (int round = 0; set && round < 100; round++) {
         const uint32_t mask = next_random(&state) & 0xffffu;
         int32_t at[LANES], masked_at[LANES], near_at[LANES], z[LANES], mz[LANES], pz[LANES];
         float y[LANES], my[LANES], py[LANES];
         for (int i = 0; i < LANES; i++) {
-            at[i] = (int32_t)(next_random(&state) % VALUES) - 128;
+            at[i] = (int32_t) (next_random(&state) % VALUES) - 128;
             near_at[i] = at[i] / 2;
             masked_at[i] = (mask >> i) & 1u ? at[i] : INT32_MAX;
             my[i] = values[i];
@@ -463,11 +490,11 @@ START_TEST(lookups_and_clears)
         const uint32_t mask = next_random(&state) & 0xffffu;
         int32_t table[32], index[LANES], a[LANES], b[LANES], y[LANES], z[LANES];
         for (int i = 0; i < 32; i++)
-            table[i] = (int32_t)next_random(&state);
+            table[i] = (int32_t) next_random(&state);
         for (int i = 0; i < LANES; i++) {
-            index[i] = (int32_t)(next_random(&state) % 32);
-            a[i] = (int32_t)next_random(&state);
-            b[i] = (int32_t)next_random(&state);
+            index[i] = (int32_t) (next_random(&state) % 32);
+            a[i] = (int32_t) next_random(&state);
+            b[i] = (int32_t) next_random(&state);
         }
         set->lookup32(y, table, index);
         set->clear(z, mask, a, b);
@@ -507,7 +534,7 @@ START_TEST(trees)
             float x[LANES];
             for (int i = 0; i < LANES; i++)
                 x[i] = round % 2 ? values[next_random(&state) % VALUES]
-                                 : (float)(next_random(&state) % 2000) / 999.0f - 1.0f;
+                                 : (float) (next_random(&state) % 2000) / 999.0f - 1.0f;
             const float expected = tree_reference(op->name, x);
             EXPECT_MSG(same(op->run(x), expected), "%s %s", set->isa, op->name);
         }
@@ -533,11 +560,11 @@ START_TEST(halves_widen)
         uint16_t x[LANES];
         float y[LANES];
         for (uint32_t i = 0; i < LANES; i++)
-            x[i] = (uint16_t)(h + i);
+            x[i] = (uint16_t) (h + i);
         set->load_f16(y, x);
         for (int i = 0; i < LANES; i++) {
             const uint32_t sign = (x[i] & 0x8000u) << 16, fraction = x[i] & 0x3ffu;
-            uint32_t expected = bits_of((float)half_value(x[i]));
+            uint32_t expected = bits_of((float) half_value(x[i]));
             if ((x[i] & 0x7c00) == 0x7c00)
                 expected = sign | 0x7f800000u | fraction << 13 | (fraction ? 0x400000u : 0u);
             EXPECT(bits_of(y[i]) == expected);
@@ -549,13 +576,13 @@ END_TEST
 /* The nearest half by search over its neighbours, ties to the even one. */
 static uint16_t nearest_half(float x)
 {
-    const uint16_t sign = (uint16_t)(bits_of(x) >> 16 & 0x8000u);
-    const double magnitude = fabs((double)x);
+    const uint16_t sign = (uint16_t) (bits_of(x) >> 16 & 0x8000u);
+    const double magnitude = fabs((double) x);
     uint16_t low = 0, high = 0x7c00;
     if (isnan(x))
-        return (uint16_t)(sign | 0x7e00u | (bits_of(x) >> 13 & 0x1ffu));
+        return (uint16_t) (sign | 0x7e00u | (bits_of(x) >> 13 & 0x1ffu));
     while (high - low > 1) {
-        const uint16_t middle = (uint16_t)((low + high) / 2);
+        const uint16_t middle = (uint16_t) ((low + high) / 2);
         if (half_value(middle) <= magnitude)
             low = middle;
         else
@@ -564,7 +591,7 @@ static uint16_t nearest_half(float x)
     /* The step past the largest finite half decides what becomes infinite. */
     const double middle = (half_value(low) + half_value(high)) / 2;
     const bool up = magnitude > middle || (magnitude == middle && low & 1);
-    return (uint16_t)(sign | (up ? high : low));
+    return (uint16_t) (sign | (up ? high : low));
 }
 
 START_TEST(halves_narrow)
@@ -574,15 +601,15 @@ START_TEST(halves_narrow)
         float x[LANES], value[LANES];
         uint16_t y[LANES], half[LANES];
         for (int i = 0; i < LANES; i++)
-            half[i] = (uint16_t)h;
+            half[i] = (uint16_t) h;
         set->load_f16(value, half);
         /* The half itself, half a step up and its neighbours, and odd bits. */
         for (uint32_t i = 0; i < LANES; i++)
             x[i] = float_of(bits_of(value[0]) + (i < 8 ? 0x1000u * (i / 3) + i % 3 - 1 : i * 997u));
         set->store_f16(y, x);
         for (int i = 0; i < LANES; i++)
-            EXPECT_MSG(y[i] == nearest_half(x[i]), "%s %a: %x, expected %x", set->isa, (double)x[i],
-                       y[i], nearest_half(x[i]));
+            EXPECT_MSG(y[i] == nearest_half(x[i]), "%s %a: %x, expected %x", set->isa,
+                       (double) x[i], y[i], nearest_half(x[i]));
     }
 }
 END_TEST
@@ -592,8 +619,8 @@ static uint16_t nearest_bfloat(float x)
     const uint32_t bits = bits_of(x), low = bits & 0xffffu;
     const uint32_t high = bits >> 16;
     if (isnan(x))
-        return (uint16_t)(high | 0x40u);
-    return (uint16_t)(high + (low > 0x8000u || (low == 0x8000u && high & 1u)));
+        return (uint16_t) (high | 0x40u);
+    return (uint16_t) (high + (low > 0x8000u || (low == 0x8000u && high & 1u)));
 }
 
 START_TEST(bfloats)
@@ -605,13 +632,13 @@ START_TEST(bfloats)
         uint16_t y[LANES], b[LANES];
         for (int i = 0; i < LANES; i++) {
             x[i] = float_of(h << 16 | tails[i % 6]);
-            b[i] = (uint16_t)(h ^ (unsigned)i);
+            b[i] = (uint16_t) (h ^ (unsigned) i);
         }
         set->store_bf16(y, x);
         set->load_bf16(wide, b);
         for (int i = 0; i < LANES; i++) {
             EXPECT(y[i] == nearest_bfloat(x[i]));
-            EXPECT(bits_of(wide[i]) == ((uint32_t)b[i] << 16));
+            EXPECT(bits_of(wide[i]) == ((uint32_t) b[i] << 16));
         }
     }
 }
@@ -623,7 +650,7 @@ START_TEST(partial_16_bit)
     int32_t wide[LANES];
     uint16_t x[LANES], low[LANES];
     for (int i = 0; i < LANES; i++) {
-        x[i] = (uint16_t)(0x3c00 + 17 * i);
+        x[i] = (uint16_t) (0x3c00 + 17 * i);
         wide[i] = i * 0x01234567 - (1 << 30);
     }
     for (int n = 0; set && n <= LANES; n++) {
@@ -640,7 +667,7 @@ START_TEST(partial_16_bit)
     if (set)
         set->copy_u16(low, wide);
     for (int i = 0; set && i < LANES; i++)
-        EXPECT(low[i] == ((uint32_t)wide[i] & 0xffffu));
+        EXPECT(low[i] == ((uint32_t) wide[i] & 0xffffu));
 }
 END_TEST
 
@@ -651,6 +678,7 @@ int main(void)
     set_up();
     tcase_add_loop_test(tests, float_ops, 0, SETS);
     tcase_add_loop_test(tests, constants, 0, SETS);
+    tcase_add_loop_test(tests, fused_sums, 0, SETS);
     tcase_add_loop_test(tests, comparisons, 0, SETS);
     tcase_add_loop_test(tests, masks, 0, SETS);
     tcase_add_loop_test(tests, bool_bytes, 0, SETS);

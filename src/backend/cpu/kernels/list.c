@@ -18,7 +18,7 @@ static const mls__cpu_kernels *const tables[] = {
 
 const mls__cpu_kernels *mls__cpu_kernels_at(int index)
 {
-    const int count = (int)(sizeof tables / sizeof tables[0]);
+    const int count = (int) (sizeof tables / sizeof tables[0]);
     return index >= 0 && index < count ? tables[index] : NULL;
 }
 

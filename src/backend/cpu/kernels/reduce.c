@@ -8,31 +8,31 @@ extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 
 MLS_SIMD_FN mls_vf step_sum_abs(mls_vf sum, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_add(sum, vf_abs(x));
 }
 
 MLS_SIMD_FN mls_vf step_sum_square(mls_vf sum, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_fma(x, x, sum);
 }
 
 MLS_SIMD_FN mls_vf step_prod(mls_vf product, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_mul(product, x);
 }
 
 MLS_SIMD_FN mls_vf step_max(mls_vf max, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_max_nan(max, x);
 }
 
 MLS_SIMD_FN mls_vf step_min(mls_vf min, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_min_nan(min, x);
 }
 

@@ -15,7 +15,7 @@ typedef mls_vf (*join_op)(mls_vf left, mls_vf right);
 
 MLS_SIMD_FN mls_vf step_sum(mls_vf sum, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_add(sum, x);
 }
 
@@ -50,7 +50,7 @@ MLS_SIMD_FN float reduce_row(step_op step, join_op join, float neutral, const fl
         lanes[3] = step(lanes[3], vf_load(x + i + 3 * MLS_LANES), s);
     }
     /* Three whole vectors and a part of one may be left; a lane without an element stays. */
-#pragma GCC unroll 4
+    MLS_UNROLL
     for (int k = 0; k < 4; k++, i += MLS_LANES) {
         if (i >= n)
             break;

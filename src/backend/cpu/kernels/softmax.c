@@ -9,7 +9,7 @@ extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 /* This maximum may miss a NaN, which then comes back through the sum. */
 MLS_SIMD_FN mls_vf step_max(mls_vf max, mls_vf x, mls_vf shift)
 {
-    (void)shift;
+    (void) shift;
     return vf_max(max, x);
 }
 

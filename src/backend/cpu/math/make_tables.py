@@ -109,6 +109,7 @@ def main():
     step = mp.log(2) / 128
     print("/* SPDX-License-Identifier: Apache-2.0 */")
     print("/* Written by make_tables.py; do not edit. */")
+    print("/* clang-format off */")
     print("#ifndef MLS_BACKEND_CPU_MATH_F64_TABLES_H")
     print("#define MLS_BACKEND_CPU_MATH_F64_TABLES_H\n")
     constants("ln2", "log(2)", mp.log(2))

@@ -100,13 +100,13 @@ MLS_SIMD_FN mls_vi vi_sar(mls_vi v, int k)
 
 MLS_SIMD_FN mls_vi vi_load(const int32_t *p)
 {
-    const __m256i *half = (const __m256i *)(const void *)p;
+    const __m256i *half = (const __m256i *) (const void *) p;
     return (mls_vi){{_mm256_loadu_si256(half), _mm256_loadu_si256(half + 1)}};
 }
 
 MLS_SIMD_FN void vi_store(int32_t *p, mls_vi v)
 {
-    __m256i *half = (__m256i *)(void *)p;
+    __m256i *half = (__m256i *) (void *) p;
     _mm256_storeu_si256(half, v.h[0]);
     _mm256_storeu_si256(half + 1, v.h[1]);
 }
@@ -140,7 +140,7 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
 
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 {
-    const __m128i *half = (const __m128i *)(const void *)p;
+    const __m128i *half = (const __m128i *) (const void *) p;
     return (mls_vi){{_mm256_cvtepu16_epi32(_mm_loadu_si128(half)),
                      _mm256_cvtepu16_epi32(_mm_loadu_si128(half + 1))}};
 }
@@ -150,7 +150,7 @@ MLS_SIMD_FN void vi_store_u16(uint16_t *p, mls_vi v)
     const __m256i low = _mm256_set1_epi32(0xffff);
     const __m256i packed =
         _mm256_packus_epi32(_mm256_and_si256(v.h[0], low), _mm256_and_si256(v.h[1], low));
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(packed, 0xd8));
+    _mm256_storeu_si256((__m256i *) (void *) p, _mm256_permute4x64_epi64(packed, 0xd8));
 }
 
 /* --- floats ---------------------------------------------------------------------------------- */
@@ -336,14 +336,14 @@ MLS_SIMD_FN mls_vf vf_pow2(mls_vf n)
 
 MLS_SIMD_FN mls_vf vf_load_f16(const uint16_t *p)
 {
-    const __m128i *half = (const __m128i *)(const void *)p;
+    const __m128i *half = (const __m128i *) (const void *) p;
     return (mls_vf){
         {_mm256_cvtph_ps(_mm_loadu_si128(half)), _mm256_cvtph_ps(_mm_loadu_si128(half + 1))}};
 }
 
 MLS_SIMD_FN void vf_store_f16(uint16_t *p, mls_vf v)
 {
-    __m128i *half = (__m128i *)(void *)p;
+    __m128i *half = (__m128i *) (void *) p;
     _mm_storeu_si128(half, _mm256_cvtps_ph(v.h[0], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     _mm_storeu_si128(half + 1,
                      _mm256_cvtps_ph(v.h[1], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -388,8 +388,8 @@ MLS_SIMD_FN mls_vm vm_not(mls_vm m)
 
 MLS_SIMD_FN uint32_t vm_bits(mls_vm m)
 {
-    const uint32_t low = (uint32_t)_mm256_movemask_ps(m.h[0]);
-    return low | ((uint32_t)_mm256_movemask_ps(m.h[1]) << 8);
+    const uint32_t low = (uint32_t) _mm256_movemask_ps(m.h[0]);
+    return low | ((uint32_t) _mm256_movemask_ps(m.h[1]) << 8);
 }
 
 MLS_SIMD_FN bool vm_any(mls_vm m)
@@ -404,7 +404,7 @@ MLS_SIMD_FN bool vm_all(mls_vm m)
 
 MLS_SIMD_FN mls_vm vm_from_bits(uint32_t bits)
 {
-    const __m256i all = _mm256_set1_epi32((int32_t)bits);
+    const __m256i all = _mm256_set1_epi32((int32_t) bits);
     const __m256i bit0 = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     const __m256i bit1 = _mm256_slli_epi32(bit0, 8);
     return vm_of_int((mls_vi){{_mm256_cmpeq_epi32(_mm256_and_si256(all, bit0), bit0),
@@ -413,7 +413,7 @@ MLS_SIMD_FN mls_vm vm_from_bits(uint32_t bits)
 
 MLS_SIMD_FN mls_vm vm_load_bool(const uint8_t *p)
 {
-    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m128i bytes = _mm_loadu_si128((const __m128i *) (const void *) p);
     const __m128i off = _mm_cmpeq_epi8(bytes, _mm_setzero_si128());
     return vm_not(vm_of_int(
         (mls_vi){{_mm256_cvtepi8_epi32(off), _mm256_cvtepi8_epi32(_mm_srli_si128(off, 8))}}));
@@ -426,7 +426,7 @@ MLS_SIMD_FN void vm_store_bool(uint8_t *p, mls_vm m)
     const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
     const __m128i bytes =
         _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_and_si128(bytes, _mm_set1_epi8(1)));
+    _mm_storeu_si128((__m128i *) (void *) p, _mm_and_si128(bytes, _mm_set1_epi8(1)));
 }
 
 MLS_SIMD_FN mls_vm vf_eq(mls_vf a, mls_vf b)

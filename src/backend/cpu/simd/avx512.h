@@ -23,27 +23,27 @@ typedef uint32_t mls__u32x16 __attribute__((vector_size(64)));
 
 MLS_SIMD_FN mls_vm vm_first(int n)
 {
-    return (mls_vm)((1u << n) - 1u);
+    return (mls_vm) ((1u << n) - 1u);
 }
 MLS_SIMD_FN mls_vm vm_and(mls_vm a, mls_vm b)
 {
-    return (mls_vm)(a & b);
+    return (mls_vm) (a & b);
 }
 MLS_SIMD_FN mls_vm vm_or(mls_vm a, mls_vm b)
 {
-    return (mls_vm)(a | b);
+    return (mls_vm) (a | b);
 }
 MLS_SIMD_FN mls_vm vm_xor(mls_vm a, mls_vm b)
 {
-    return (mls_vm)(a ^ b);
+    return (mls_vm) (a ^ b);
 }
 MLS_SIMD_FN mls_vm vm_not(mls_vm a)
 {
-    return (mls_vm)~a;
+    return (mls_vm) ~a;
 }
 MLS_SIMD_FN mls_vm vm_andnot(mls_vm a, mls_vm b)
 {
-    return (mls_vm)(a & ~b);
+    return (mls_vm) (a & ~b);
 }
 MLS_SIMD_FN bool vm_any(mls_vm m)
 {
@@ -59,18 +59,18 @@ MLS_SIMD_FN uint32_t vm_bits(mls_vm m)
 }
 MLS_SIMD_FN mls_vm vm_from_bits(uint32_t bits)
 {
-    return (mls_vm)bits;
+    return (mls_vm) bits;
 }
 
 MLS_SIMD_FN mls_vm vm_load_bool(const uint8_t *p)
 {
-    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m128i bytes = _mm_loadu_si128((const __m128i *) (const void *) p);
     return _mm_test_epi8_mask(bytes, bytes);
 }
 
 MLS_SIMD_FN void vm_store_bool(uint8_t *p, mls_vm m)
 {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm_maskz_set1_epi8(m, 1));
+    _mm_storeu_si128((__m128i *) (void *) p, _mm_maskz_set1_epi8(m, 1));
 }
 
 /* --- integers ---------------------------------------------------------------------------- */
@@ -157,25 +157,25 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
 
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 {
-    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *) (const void *) p));
 }
 
 MLS_SIMD_FN void vi_store_u16(uint16_t *p, mls_vi v)
 {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(v));
+    _mm256_storeu_si256((__m256i *) (void *) p, _mm512_cvtepi32_epi16(v));
 }
 
 MLS_SIMD_FN mls_vi vi_shl(mls_vi v, int k)
 {
-    return (mls_vi)((mls__u32x16)v << k);
+    return (mls_vi) ((mls__u32x16) v << k);
 }
 MLS_SIMD_FN mls_vi vi_shr(mls_vi v, int k)
 {
-    return (mls_vi)((mls__u32x16)v >> k);
+    return (mls_vi) ((mls__u32x16) v >> k);
 }
 MLS_SIMD_FN mls_vi vi_sar(mls_vi v, int k)
 {
-    return (mls_vi)((mls__i32x16)v >> k);
+    return (mls_vi) ((mls__i32x16) v >> k);
 }
 
 MLS_SIMD_FN mls_vi vi_select(mls_vm m, mls_vi a, mls_vi b)
@@ -352,13 +352,13 @@ MLS_SIMD_FN mls_vf vf_pow2(mls_vf n)
 
 MLS_SIMD_FN mls_vf vf_load_f16(const uint16_t *p)
 {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (const void *) p));
 }
 
 MLS_SIMD_FN void vf_store_f16(uint16_t *p, mls_vf v)
 {
     const __m256i half = _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    _mm256_storeu_si256((__m256i *)(void *)p, half);
+    _mm256_storeu_si256((__m256i *) (void *) p, half);
 }
 
 /* --- gathers ----------------------------------------------------------------------------- */

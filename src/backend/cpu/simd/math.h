@@ -17,8 +17,7 @@
 MLS_SIMD_FN mls_vf vf_polynomial(mls_vf x, const float *coefficient, int degree)
 {
     mls_vf sum = vf_set1(coefficient[degree]);
-    /* At -O2 gcc would keep a loop, with a load and a branch a step. */
-#pragma GCC unroll 16
+    MLS_UNROLL
     for (int i = degree - 1; i >= 0; i--)
         sum = vf_fma(sum, x, vf_set1(coefficient[i]));
     return sum;

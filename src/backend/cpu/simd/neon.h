@@ -64,7 +64,7 @@ MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
     if (n == MLS_LANES)
         return vi_load(p);
     int32_t buffer[MLS_LANES] = {0};
-    memcpy(buffer, p, (size_t)n * sizeof *p);
+    memcpy(buffer, p, (size_t) n * sizeof *p);
     return vi_load(buffer);
 }
 
@@ -76,7 +76,7 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
     }
     int32_t buffer[MLS_LANES];
     vi_store(buffer, v);
-    memcpy(p, buffer, (size_t)n * sizeof *p);
+    memcpy(p, buffer, (size_t) n * sizeof *p);
 }
 
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
@@ -213,7 +213,7 @@ MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
     if (n == MLS_LANES)
         return vf_load(p);
     float buffer[MLS_LANES] = {0};
-    memcpy(buffer, p, (size_t)n * sizeof *p);
+    memcpy(buffer, p, (size_t) n * sizeof *p);
     return vf_load(buffer);
 }
 
@@ -225,7 +225,7 @@ MLS_SIMD_FN void vf_store_n(float *p, mls_vf v, int n)
     }
     float buffer[MLS_LANES];
     vf_store(buffer, v);
-    memcpy(p, buffer, (size_t)n * sizeof *p);
+    memcpy(p, buffer, (size_t) n * sizeof *p);
 }
 
 MLS_SIMD_FN mls_vi vf_as_int(mls_vf v)
@@ -482,7 +482,7 @@ MLS_SIMD_FN mls_vm vm_from_bits(uint32_t bits)
 {
     int32_t lanes[MLS_LANES];
     for (int i = 0; i < MLS_LANES; i++)
-        lanes[i] = (int32_t)((bits >> i) & 1u);
+        lanes[i] = (int32_t) ((bits >> i) & 1u);
     return vi_gt(vi_load(lanes), vi_zero());
 }
 
@@ -539,7 +539,7 @@ MLS_SIMD_FN mls_vf vf_gather_pair(const void *base, mls_vi index)
     float lanes[MLS_LANES];
     vi_store(at, index);
     for (int i = 0; i < MLS_LANES; i++)
-        memcpy(&lanes[i], bytes + 8 * (ptrdiff_t)at[i], sizeof lanes[i]);
+        memcpy(&lanes[i], bytes + 8 * (ptrdiff_t) at[i], sizeof lanes[i]);
     return vf_load(lanes);
 }
 
@@ -574,7 +574,7 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
     int32_t lanes[MLS_LANES];
     vi_store(at, index);
     for (int i = 0; i < MLS_LANES; i++)
-        memcpy(&lanes[i], bytes + 8 * (ptrdiff_t)at[i], sizeof lanes[i]);
+        memcpy(&lanes[i], bytes + 8 * (ptrdiff_t) at[i], sizeof lanes[i]);
     return vi_load(lanes);
 }
 

@@ -91,7 +91,7 @@ MLS_SIMD_FN mls_vm vm_load_bool(const uint8_t *p)
 MLS_SIMD_FN void vm_store_bool(uint8_t *p, mls_vm m)
 {
     for (int i = 0; i < MLS_LANES; i++)
-        p[i] = (uint8_t)(m.lane[i] & 1u);
+        p[i] = (uint8_t) (m.lane[i] & 1u);
 }
 
 /* --- integers: unsigned where the sum or the shift may wrap ---------------------------------- */
@@ -128,7 +128,7 @@ MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
     if (n == MLS_LANES)
         return vi_load(p);
     mls_vi v = vi_zero();
-    memcpy(v.lane, p, (size_t)n * sizeof *p);
+    memcpy(v.lane, p, (size_t) n * sizeof *p);
     return v;
 }
 
@@ -138,7 +138,7 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
         vi_store(p, v);
         return;
     }
-    memcpy(p, v.lane, (size_t)n * sizeof *p);
+    memcpy(p, v.lane, (size_t) n * sizeof *p);
 }
 
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
@@ -149,22 +149,22 @@ MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 MLS_SIMD_FN void vi_store_u16(uint16_t *p, mls_vi v)
 {
     for (int i = 0; i < MLS_LANES; i++)
-        p[i] = (uint16_t)((uint32_t)v.lane[i] & 0xffffu);
+        p[i] = (uint16_t) ((uint32_t) v.lane[i] & 0xffffu);
 }
 
 MLS_SIMD_FN mls_vi vi_add(mls_vi a, mls_vi b)
 {
-    MLS_EACH_LANE(mls_vi, (int32_t)((uint32_t)a.lane[i] + (uint32_t)b.lane[i]));
+    MLS_EACH_LANE(mls_vi, (int32_t) ((uint32_t) a.lane[i] + (uint32_t) b.lane[i]));
 }
 
 MLS_SIMD_FN mls_vi vi_sub(mls_vi a, mls_vi b)
 {
-    MLS_EACH_LANE(mls_vi, (int32_t)((uint32_t)a.lane[i] - (uint32_t)b.lane[i]));
+    MLS_EACH_LANE(mls_vi, (int32_t) ((uint32_t) a.lane[i] - (uint32_t) b.lane[i]));
 }
 
 MLS_SIMD_FN mls_vi vi_mul(mls_vi a, mls_vi b)
 {
-    MLS_EACH_LANE(mls_vi, (int32_t)((uint32_t)a.lane[i] * (uint32_t)b.lane[i]));
+    MLS_EACH_LANE(mls_vi, (int32_t) ((uint32_t) a.lane[i] * (uint32_t) b.lane[i]));
 }
 
 MLS_SIMD_FN mls_vi vi_and(mls_vi a, mls_vi b)
@@ -199,12 +199,12 @@ MLS_SIMD_FN mls_vi vi_max(mls_vi a, mls_vi b)
 
 MLS_SIMD_FN mls_vi vi_shl(mls_vi v, int k)
 {
-    MLS_EACH_LANE(mls_vi, (int32_t)((uint32_t)v.lane[i] << k));
+    MLS_EACH_LANE(mls_vi, (int32_t) ((uint32_t) v.lane[i] << k));
 }
 
 MLS_SIMD_FN mls_vi vi_shr(mls_vi v, int k)
 {
-    MLS_EACH_LANE(mls_vi, (int32_t)((uint32_t)v.lane[i] >> k));
+    MLS_EACH_LANE(mls_vi, (int32_t) ((uint32_t) v.lane[i] >> k));
 }
 
 /* Right shifts of negative numbers are arithmetic in every compiler the library supports. */
@@ -264,7 +264,7 @@ MLS_SIMD_FN mls_vf vf_load_n(const float *p, int n)
     if (n == MLS_LANES)
         return vf_load(p);
     mls_vf v = vf_zero();
-    memcpy(v.lane, p, (size_t)n * sizeof *p);
+    memcpy(v.lane, p, (size_t) n * sizeof *p);
     return v;
 }
 
@@ -274,7 +274,7 @@ MLS_SIMD_FN void vf_store_n(float *p, mls_vf v, int n)
         vf_store(p, v);
         return;
     }
-    memcpy(p, v.lane, (size_t)n * sizeof *p);
+    memcpy(p, v.lane, (size_t) n * sizeof *p);
 }
 
 MLS_SIMD_FN mls_vi vf_as_int(mls_vf v)
@@ -311,19 +311,46 @@ MLS_SIMD_FN mls_vf vf_div(mls_vf a, mls_vf b)
     MLS_EACH_LANE(mls_vf, a.lane[i] / b.lane[i]);
 }
 
+/*
+ * fmaf. Where that is no instruction, C libraries change the rounding mode or take the numbers
+ * apart, which is ten times slower than this: the product is exact in double precision, and the
+ * sum is rounded to odd (when inexact, to the neighbour whose last bit is 1), so that its rounding
+ * to float, which has far fewer bits, is as if it were exact.
+ */
+static inline float fused_multiply_add(float a, float b, float c)
+{
+#if defined(FP_FAST_FMAF)
+    return fmaf(a, b, c);
+#else
+    const double product = (double) a * (double) b;
+    double sum = product + (double) c;
+    const double part = sum - product;
+    const double lost = (product - (sum - part)) + ((double) c - part);
+    uint64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    /* False where the sum is infinite or NaN, as then so is what was lost. */
+    const uint64_t inexact = (uint64_t) (lost > 0) | (uint64_t) (lost < 0);
+    const uint64_t toward = (lost > 0) == (sum > 0) ? 1 : UINT64_MAX;
+    /* No branches: each would be taken at random. */
+    bits += toward & (0 - (inexact & ~bits));
+    memcpy(&sum, &bits, sizeof sum);
+    return (float) sum;
+#endif
+}
+
 MLS_SIMD_FN mls_vf vf_fma(mls_vf a, mls_vf b, mls_vf c)
 {
-    MLS_EACH_LANE(mls_vf, fmaf(a.lane[i], b.lane[i], c.lane[i]));
+    MLS_EACH_LANE(mls_vf, fused_multiply_add(a.lane[i], b.lane[i], c.lane[i]));
 }
 
 MLS_SIMD_FN mls_vf vf_fms(mls_vf a, mls_vf b, mls_vf c)
 {
-    MLS_EACH_LANE(mls_vf, fmaf(a.lane[i], b.lane[i], -c.lane[i]));
+    MLS_EACH_LANE(mls_vf, fused_multiply_add(a.lane[i], b.lane[i], -c.lane[i]));
 }
 
 MLS_SIMD_FN mls_vf vf_fnma(mls_vf a, mls_vf b, mls_vf c)
 {
-    MLS_EACH_LANE(mls_vf, fmaf(-a.lane[i], b.lane[i], c.lane[i]));
+    MLS_EACH_LANE(mls_vf, fused_multiply_add(-a.lane[i], b.lane[i], c.lane[i]));
 }
 
 MLS_SIMD_FN mls_vf vf_sqrt(mls_vf a)
@@ -419,7 +446,7 @@ MLS_SIMD_FN mls_vf vf_select(mls_vm m, mls_vf a, mls_vf b)
 /* The comparison also rejects NaN; a conversion out of range would be undefined. */
 MLS_SIMD_FN int32_t int_of_integral(float x)
 {
-    return fabsf(x) < 0x1p31f ? (int32_t)x : INT32_MIN;
+    return fabsf(x) < 0x1p31f ? (int32_t) x : INT32_MIN;
 }
 
 MLS_SIMD_FN mls_vi vf_to_int(mls_vf v)
@@ -434,7 +461,7 @@ MLS_SIMD_FN mls_vi vf_to_int_rint(mls_vf v)
 
 MLS_SIMD_FN mls_vf vi_to_float(mls_vi v)
 {
-    MLS_EACH_LANE(mls_vf, (float)v.lane[i]);
+    MLS_EACH_LANE(mls_vf, (float) v.lane[i]);
 }
 
 /* Two exact powers of two; only the second product can round, and does so once. */
@@ -460,10 +487,10 @@ MLS_SIMD_FN mls_vf vf_pow2(mls_vf n)
  */
 MLS_SIMD_FN float float_of_half(uint16_t half)
 {
-    const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
+    const uint32_t sign = (uint32_t) (half & 0x8000u) << 16;
     const uint32_t exponent = (half >> 10) & 0x1fu;
     const uint32_t fraction = half & 0x3ffu;
-    const float tiny = (float)(int32_t)fraction * 0x1p-24f;
+    const float tiny = (float) (int32_t) fraction * 0x1p-24f;
     uint32_t bits = ((exponent + 112u) << 23) | (fraction << 13);
     float result;
 
@@ -489,17 +516,17 @@ MLS_SIMD_FN uint16_t half_of_float(float x)
     const uint32_t magnitude = bits & 0x7fffffffu;
 
     if (magnitude > 0x7f800000u)
-        return (uint16_t)(sign | 0x7e00u | ((magnitude >> 13) & 0x1ffu));
+        return (uint16_t) (sign | 0x7e00u | ((magnitude >> 13) & 0x1ffu));
     if (magnitude >= 0x47800000u)
-        return (uint16_t)(sign | 0x7c00u);
+        return (uint16_t) (sign | 0x7c00u);
     if (magnitude < 0x38800000u) {
         const float sum = fabsf(x) + 0.5f;
         uint32_t sum_bits;
         memcpy(&sum_bits, &sum, sizeof sum_bits);
-        return (uint16_t)(sign | (sum_bits - 0x3f000000u));
+        return (uint16_t) (sign | (sum_bits - 0x3f000000u));
     }
     const uint32_t odd = (magnitude >> 13) & 1u;
-    return (uint16_t)(sign | ((magnitude - (112u << 23) + 0xfffu + odd) >> 13));
+    return (uint16_t) (sign | ((magnitude - (112u << 23) + 0xfffu + odd) >> 13));
 }
 
 MLS_SIMD_FN mls_vf vf_load_f16(const uint16_t *p)
@@ -530,7 +557,7 @@ MLS_SIMD_FN mls_vf vf_gather_pair(const void *base, mls_vi index)
     const char *bytes = base;
     mls_vf result;
     for (int i = 0; i < MLS_LANES; i++)
-        memcpy(&result.lane[i], bytes + 8 * (ptrdiff_t)index.lane[i], sizeof result.lane[i]);
+        memcpy(&result.lane[i], bytes + 8 * (ptrdiff_t) index.lane[i], sizeof result.lane[i]);
     return result;
 }
 
@@ -549,7 +576,7 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
     const char *bytes = base;
     mls_vi result;
     for (int i = 0; i < MLS_LANES; i++)
-        memcpy(&result.lane[i], bytes + 8 * (ptrdiff_t)index.lane[i], sizeof result.lane[i]);
+        memcpy(&result.lane[i], bytes + 8 * (ptrdiff_t) index.lane[i], sizeof result.lane[i]);
     return result;
 }
 
@@ -560,7 +587,7 @@ MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
 
 MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)
 {
-    MLS_EACH_LANE(mls_vi, a.lane[i] & ~(b.lane[i] & (int32_t)m.lane[i]));
+    MLS_EACH_LANE(mls_vi, a.lane[i] & ~(b.lane[i] & (int32_t) m.lane[i]));
 }
 
 /* --- lanes: rotations, so that every lane has a value ---------------------------------------- */

@@ -93,8 +93,8 @@
 
 /*
  * Inlined always: a vector that goes through memory in a call costs more than the work on it. Not
- * so in plain C, where sixteen lanes of everything inlined take compilers minutes to chew, and the
- * call to fmaf costs more than all else.
+ * so in plain C, where sixteen lanes of everything inlined take compilers minutes to chew, and a
+ * fused multiply-add costs more than all else.
  */
 #if defined(MLS_SIMD_PORTABLE)
 #define MLS_SIMD_FN static __attribute__((noinline, unused))
@@ -143,7 +143,7 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated as flo
 /* How many of n elements the vector at element i holds: the n of the partial loads and stores. */
 MLS_SIMD_FN int lanes_at(int64_t i, int64_t n)
 {
-    return n - i < MLS_LANES ? (int)(n - i) : MLS_LANES;
+    return n - i < MLS_LANES ? (int) (n - i) : MLS_LANES;
 }
 
 MLS_SIMD_FN mls_vf vf_min_nan(mls_vf a, mls_vf b)
@@ -224,7 +224,7 @@ MLS_SIMD_FN mls_vf vf_load_f16_n(const uint16_t *p, int n)
     if (n == MLS_LANES)
         return vf_load_f16(p);
     uint16_t buffer[MLS_LANES] = {0};
-    memcpy(buffer, p, (size_t)n * sizeof *p);
+    memcpy(buffer, p, (size_t) n * sizeof *p);
     return vf_load_f16(buffer);
 }
 
@@ -236,7 +236,7 @@ MLS_SIMD_FN void vf_store_f16_n(uint16_t *p, mls_vf v, int n)
     }
     uint16_t buffer[MLS_LANES];
     vf_store_f16(buffer, v);
-    memcpy(p, buffer, (size_t)n * sizeof *p);
+    memcpy(p, buffer, (size_t) n * sizeof *p);
 }
 
 MLS_SIMD_FN mls_vf vf_load_bf16_n(const uint16_t *p, int n)
@@ -244,7 +244,7 @@ MLS_SIMD_FN mls_vf vf_load_bf16_n(const uint16_t *p, int n)
     if (n == MLS_LANES)
         return vf_load_bf16(p);
     uint16_t buffer[MLS_LANES] = {0};
-    memcpy(buffer, p, (size_t)n * sizeof *p);
+    memcpy(buffer, p, (size_t) n * sizeof *p);
     return vf_load_bf16(buffer);
 }
 
@@ -256,7 +256,7 @@ MLS_SIMD_FN void vf_store_bf16_n(uint16_t *p, mls_vf v, int n)
     }
     uint16_t buffer[MLS_LANES];
     vf_store_bf16(buffer, v);
-    memcpy(p, buffer, (size_t)n * sizeof *p);
+    memcpy(p, buffer, (size_t) n * sizeof *p);
 }
 
 MLS_SIMD_FN mls_vm vm_load_bool_n(const uint8_t *p, int n)
@@ -264,7 +264,7 @@ MLS_SIMD_FN mls_vm vm_load_bool_n(const uint8_t *p, int n)
     if (n == MLS_LANES)
         return vm_load_bool(p);
     uint8_t buffer[MLS_LANES] = {0};
-    memcpy(buffer, p, (size_t)n);
+    memcpy(buffer, p, (size_t) n);
     return vm_load_bool(buffer);
 }
 
@@ -276,7 +276,7 @@ MLS_SIMD_FN void vm_store_bool_n(uint8_t *p, mls_vm m, int n)
     }
     uint8_t buffer[MLS_LANES];
     vm_store_bool(buffer, m);
-    memcpy(p, buffer, (size_t)n);
+    memcpy(p, buffer, (size_t) n);
 }
 
 #endif
