@@ -37,6 +37,7 @@ MLS_TEST_LIBS = libmls_test.la libmls_core.la $(PROTOBUF_C_LIBS) $(CHECK_LIBS)
 
 include %D%/base/local.mk
 include %D%/tensor/local.mk
+include %D%/op/local.mk
 include %D%/plugin/local.mk
 include %D%/onnx/local.mk
 include %D%/cpu/local.mk
