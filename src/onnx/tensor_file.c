@@ -26,7 +26,7 @@ static mls_status read_bytes(mls_context *context, const mls__file_map *map,
 mls_status mls_tensor_read_onnx(mls_context *context, const char *path, mls_tensor **ret_tensor)
 {
     if (!context || !path || !ret_tensor)
-        return mls__error(MLS_EINVAL, "mls_tensor_read_onnx: an argument is NULL");
+        return mls__error_null(__func__, "context, path and ret_tensor");
     mls__file_map map;
     mls_status status = mls__file_map_open(path, &map);
     if (status)
@@ -105,7 +105,7 @@ static mls_status write_contiguous(mls__arena *arena, const mls_tensor *tensor, 
 mls_status mls_tensor_write_onnx(const mls_tensor *tensor, const char *name, const char *path)
 {
     if (!tensor || !path)
-        return mls__error(MLS_EINVAL, "mls_tensor_write_onnx: an argument is NULL");
+        return mls__error_null(__func__, "tensor and path");
     mls_tensor *copy = NULL;
     mls_status status = MLS_OK;
     if (!mls_tensor_is_contiguous(tensor))

@@ -236,7 +236,7 @@ static mls_status wrap_map(mls_context *context, const header *h, const mls__fil
 mls_status mls_tensor_read_npy(mls_context *context, const char *path, mls_tensor **ret_tensor)
 {
     if (!context || !path || !ret_tensor)
-        return mls__error(MLS_EINVAL, "mls_tensor_read_npy: an argument is NULL");
+        return mls__error_null(__func__, "context, path and ret_tensor");
     mls__file_map map;
     mls_status status = mls__file_map_open(path, &map);
     if (status)
@@ -290,7 +290,7 @@ static mls_status write_file(const mls_tensor *contiguous, const char *descr, co
 mls_status mls_tensor_write_npy(const mls_tensor *tensor, const char *path)
 {
     if (!tensor || !path)
-        return mls__error(MLS_EINVAL, "mls_tensor_write_npy: an argument is NULL");
+        return mls__error_null(__func__, "tensor and path");
     const char *descr = NULL;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if ((int32_t) names[i].dtype == tensor->dtype)
