@@ -6,6 +6,7 @@
 #include "base/executor.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +112,12 @@ START_TEST(as_many_threads_as_asked_for_take_part)
 END_TEST
 
 typedef struct crowd {
+    unsigned allowed;
     atomic_uint present, most;
 } crowd;
 
-static void count_crowd(void *arg, size_t index)
+/* Stays a while, so that whoever could come does. */
+static void join_crowd(void *arg, size_t index)
 {
     crowd *c = arg;
     (void) index;
@@ -122,6 +125,8 @@ static void count_crowd(void *arg, size_t index)
     unsigned most = atomic_load(&c->most);
     while (now > most && !atomic_compare_exchange_weak(&c->most, &most, now))
         ;
+    for (int i = 0; i < 100 && atomic_load(&c->most) <= c->allowed; i++)
+        sched_yield();
     atomic_fetch_sub(&c->present, 1);
 }
 
@@ -130,8 +135,8 @@ START_TEST(no_more_threads_than_the_share_take_part)
     mls__executor *executor = make_executor(8);
     for (uint32_t threads = 1; threads <= 3; threads++) {
         mls__executor_share share = {executor, threads};
-        crowd c = {0};
-        mls__executor_parallel_for(&share, 20000, count_crowd, &c);
+        crowd c = {.allowed = threads};
+        mls__executor_parallel_for(&share, 500, join_crowd, &c);
         ck_assert_uint_le(c.most, threads);
     }
     mls__executor_free(executor);
@@ -167,6 +172,8 @@ typedef struct host_pool {
     size_t loops, indices;
 } host_pool;
 
+static host_pool the_pool;
+
 static void host_parallel_for(void *user, size_t count, mls_task_fn task, void *arg)
 {
     host_pool *pool = user;
@@ -178,11 +185,10 @@ static void host_parallel_for(void *user, size_t count, mls_task_fn task, void *
 
 START_TEST(host_runs_the_loops_when_it_wants_to)
 {
-    host_pool pool = {0};
     mls_context_options options = MLS_CONTEXT_OPTIONS_INIT;
     mls_context *context;
     options.parallel_for = host_parallel_for;
-    options.parallel_user = &pool;
+    options.parallel_user = &the_pool;
     ck_assert_ok(mls_context_create(&options, &context));
     /* Nothing of ours is started, so no number is too large. */
     ck_assert_ok(mls__executor_reserve(context->executor, 100000));
@@ -190,12 +196,12 @@ START_TEST(host_runs_the_loops_when_it_wants_to)
     mls__executor_share share = {context->executor, 100000};
     mls__executor_parallel_for(&share, 50, visit, v);
     ck_assert(is_once(v, 50));
-    ck_assert_uint_eq(pool.loops, 1);
-    ck_assert_uint_eq(pool.indices, 50);
+    ck_assert_uint_eq(the_pool.loops, 1);
+    ck_assert_uint_eq(the_pool.indices, 50);
     /* One thread is the caller's: the host is not asked. */
     share.threads = 1;
     mls__executor_parallel_for(&share, 50, visit, v);
-    ck_assert_uint_eq(pool.loops, 1);
+    ck_assert_uint_eq(the_pool.loops, 1);
     free(v);
     mls_context_free(context);
 }
@@ -226,19 +232,37 @@ static int use_after_fork(mls__executor *executor)
     return 0;
 }
 
-START_TEST(child_of_a_fork_gets_an_error_not_a_hang)
+/* The host's threads are gone as well. */
+static int use_host_after_fork(mls__executor *executor)
 {
-    mls__executor *executor = make_executor(4);
+    static visits v;
+    mls__executor_share share = {executor, 4};
+    mls__executor_parallel_for(&share, 100, visit, &v);
+    return the_pool.loops ? 1 : is_once(&v, 100) ? 0 : 2;
+}
+
+static void expect_of_child(int (*use)(mls__executor *), mls__executor *executor)
+{
     const pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
-        _exit(use_after_fork(executor));
+        _exit(use(executor));
     int result;
     ck_assert_int_eq(waitpid(child, &result, 0), child);
     ck_assert(WIFEXITED(result));
     ck_assert_int_eq(WEXITSTATUS(result), 0);
+}
+
+START_TEST(child_of_a_fork_gets_an_error_not_a_hang)
+{
+    mls__executor *executor = make_executor(4);
+    expect_of_child(use_after_fork, executor);
     /* The parent's goes on as before. */
     ck_assert_ok(mls__executor_reserve(executor, 5));
+    mls__executor_free(executor);
+    ck_assert_ok(
+        mls__executor_create(&mls__allocator_default, host_parallel_for, &the_pool, &executor));
+    expect_of_child(use_host_after_fork, executor);
     mls__executor_free(executor);
 }
 END_TEST

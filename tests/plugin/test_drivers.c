@@ -7,6 +7,7 @@
 
 #include "config.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -306,6 +307,14 @@ START_TEST(module_brings_a_backend_that_runs)
 }
 END_TEST
 
+static bool is_loaded(const char *path)
+{
+    void *module = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+    if (module)
+        dlclose(module);
+    return module != NULL;
+}
+
 START_TEST(module_is_loaded_once)
 {
     ck_assert_ok(mls_context_load_driver(context, MODULE("module_tiny")));
@@ -317,6 +326,7 @@ START_TEST(module_is_loaded_once)
     ck_assert_ok(mls_context_create(NULL, &other));
     ck_assert_ok(mls_context_load_driver(other, MODULE("module_tiny")));
     mls_context_free(other);
+    ck_assert(is_loaded(MODULE("module_tiny")));
 }
 END_TEST
 
@@ -410,6 +420,7 @@ static mls_status load_and_open(mls_context *tested, void *arg)
 START_TEST(each_allocation_may_fail)
 {
     mls_test_each_allocation(load_and_open, NULL);
+    ck_assert(!is_loaded(MODULE("module_tiny"))); /* nobody holds on to it */
 }
 END_TEST
 

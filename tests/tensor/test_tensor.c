@@ -236,6 +236,29 @@ START_TEST(wrapped_strides_are_checked)
 }
 END_TEST
 
+/* Nothing is read, so addresses at both ends can be tried. */
+static mls_status wrap_at(uintptr_t address, int64_t stride)
+{
+    const int64_t dims[] = {2};
+    mls_tensor *tensor;
+    const mls_status status = mls_tensor_wrap(context, MLS_INT64, 1, dims, &stride,
+                                              (void *) address, NULL, NULL, &tensor);
+    if (!status)
+        mls_tensor_free(tensor);
+    return status;
+}
+
+START_TEST(addresses_do_not_wrap_around)
+{
+    ck_assert_ok(wrap_at(UINTPTR_MAX - 31, 1));
+    ck_assert_ok(wrap_at(UINTPTR_MAX - 31, 2));
+    ck_assert_int_eq(wrap_at(UINTPTR_MAX - 31, 3), MLS_EINVAL);
+    ck_assert_ok(wrap_at(UINTPTR_MAX - 31, -3));
+    ck_assert_ok(wrap_at(16, -2));
+    ck_assert_int_eq(wrap_at(16, -3), MLS_EINVAL);
+}
+END_TEST
+
 START_TEST(strides_that_mean_nothing_are_dropped)
 {
     const int64_t one[] = {1, 3, 1}, none[] = {2, 0};
@@ -345,6 +368,7 @@ int main(void)
     tcase_add_test(tests, tensor_keeps_its_context);
     tcase_add_test(tests, wrapped_data_is_checked);
     tcase_add_test(tests, wrapped_strides_are_checked);
+    tcase_add_test(tests, addresses_do_not_wrap_around);
     tcase_add_test(tests, strides_that_mean_nothing_are_dropped);
     tcase_add_test(tests, contiguity_ignores_dimensions_of_one);
     tcase_add_test(tests, null_is_an_error_where_something_is_needed);
