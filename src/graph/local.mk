@@ -19,3 +19,7 @@ libmls_core_la_SOURCES += \
 
 # Matrix products.
 libmls_core_la_SOURCES += %D%/schema/product.c
+# Ops of ai.onnx.ml.
+libmls_core_la_SOURCES += \
+	%D%/schema/ml.c %D%/schema/ml.h \
+	%D%/schema/ml_trees.c

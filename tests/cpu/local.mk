@@ -113,3 +113,16 @@ TESTS += %D%/test_f64
 %C%_test_f64_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_f64_LDADD = $(MLS_TEST_LIBS)
 EXTRA_DIST += %D%/make_f64_reference.py
+
+# Ops of ai.onnx.ml.
+check_PROGRAMS += %D%/test_ops_ml_trees
+TESTS += %D%/test_ops_ml_trees
+%C%_test_ops_ml_trees_SOURCES = %D%/test_ops_ml_trees.c %D%/ml_forest.c %D%/ml_forest.h
+%C%_test_ops_ml_trees_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_ml_trees_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_tree
+TESTS += %D%/test_tree
+%C%_test_tree_SOURCES = %D%/test_tree.c %D%/ml_forest.c %D%/ml_forest.h %D%/cpu_test.h
+%C%_test_tree_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_tree_LDADD = $(MLS_OP_TEST_LIBS)

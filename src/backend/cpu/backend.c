@@ -26,6 +26,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_variadic,
     mls__cpu_ops_where,
     mls__cpu_ops_product,
+    mls__cpu_ops_ml_trees,
     NULL,
 };
 

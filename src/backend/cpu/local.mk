@@ -35,6 +35,18 @@ libmls_core_la_SOURCES += \
 	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/product.c %D%/ops/product.h %D%/ops/product_ops.c \
 	%D%/ops/product_plain.c %D%/ops/product_plan.c
+# Ops of ai.onnx.ml.
+libmls_core_la_SOURCES += \
+	%D%/ops/ml_numbers.c %D%/ops/ml_numbers.h \
+	%D%/ops/ml_scores.c %D%/ops/ml_scores.h \
+	%D%/ops/ml_tree_finish.c %D%/ops/ml_tree_finish.h \
+	%D%/ops/ml_tree_index.c %D%/ops/ml_tree_index.h \
+	%D%/ops/ml_tree_lower.c \
+	%D%/ops/ml_tree_pack.c \
+	%D%/ops/ml_tree_read.c \
+	%D%/ops/ml_tree_read5.c \
+	%D%/ops/ml_tree_scan.c %D%/ops/ml_tree_scan.h \
+	%D%/ops/ml_trees.c %D%/ops/ml_trees.h
 
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
@@ -47,7 +59,10 @@ mls_kernel_sources = \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \
+	%D%/kernels/scores.c %D%/kernels/scores.h \
 	%D%/kernels/table.c \
+	%D%/kernels/tree.c %D%/kernels/tree.h %D%/kernels/tree_aggregate.h \
+	%D%/kernels/tree_scan.c \
 	%D%/kernels/unary_ops.h \
 	%D%/math/f64_inline.h %D%/math/f64_tables.h \
 	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/math.h %D%/simd/neon.h %D%/simd/portable.h \

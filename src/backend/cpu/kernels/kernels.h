@@ -9,7 +9,9 @@
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/reduce.h"
+#include "backend/cpu/kernels/scores.h"
 #include "backend/cpu/kernels/softmax.h"
+#include "backend/cpu/kernels/tree.h"
 
 typedef struct mls__cpu_kernels {
     const char *isa; /* as base/isa.h names it */
@@ -17,6 +19,8 @@ typedef struct mls__cpu_kernels {
     const mls__gemm_kernels *gemm;
     const mls__reduce_kernels *reduce;
     const mls__softmax_kernels *softmax;
+    const mls__score_kernels *scores;
+    const mls__tree_kernels *tree;
 } mls__cpu_kernels;
 
 extern const mls__cpu_kernels mls__cpu_kernels_portable;

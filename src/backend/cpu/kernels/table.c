@@ -8,6 +8,8 @@ extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
+extern const mls__score_kernels MLS_ISA_NAME(scores);
+extern const mls__tree_kernels MLS_ISA_NAME(tree);
 
 const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .isa = MLS_ISA_STRING,
@@ -15,4 +17,6 @@ const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .gemm = &MLS_ISA_NAME(gemm),
     .reduce = &MLS_ISA_NAME(reduce),
     .softmax = &MLS_ISA_NAME(softmax),
+    .scores = &MLS_ISA_NAME(scores),
+    .tree = &MLS_ISA_NAME(tree),
 };

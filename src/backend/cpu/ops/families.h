@@ -19,5 +19,6 @@ extern const mls__cpu_op mls__cpu_ops_unary[];
 extern const mls__cpu_op mls__cpu_ops_variadic[];
 extern const mls__cpu_op mls__cpu_ops_where[];
 extern const mls__cpu_op mls__cpu_ops_product[];
+extern const mls__cpu_op mls__cpu_ops_ml_trees[];
 
 #endif
