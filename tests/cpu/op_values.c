@@ -139,9 +139,10 @@ static double special_float(mls_dtype dtype, uint64_t which)
 
 static int64_t special_integer(mls_dtype dtype, uint64_t which)
 {
-    const int64_t high = (int64_t) (UINT64_C(1) << (8 * mls_dtype_size(dtype) - 1));
-    const int64_t values[] = {0, 1, -1, high, high - 1, high + 1, 2, -2, 3, 7, -7, 100};
-    return values[which % (sizeof values / sizeof values[0])];
+    const uint64_t high = UINT64_C(1) << (8 * mls_dtype_size(dtype) - 1);
+    const uint64_t values[] = {0, 1, UINT64_MAX, high, high - 1, high + 1, 2, 0 - UINT64_C(2),
+                               3, 7, 0 - UINT64_C(7), 100};
+    return (int64_t) values[which % (sizeof values / sizeof values[0])];
 }
 
 void op_fill(mls_dtype dtype, void *data, int64_t count, uint64_t seed)
