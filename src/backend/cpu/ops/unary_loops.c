@@ -2,7 +2,8 @@
 /* One loop a dtype and op, all made from the expression that the op is. */
 #include "backend/cpu/ops/unary_loops.h"
 
-#include <float.h>
+#include "backend/cpu/math/f64.h"
+
 #include <math.h>
 
 #define DTYPES (MLS_INT2 + 1)
@@ -67,15 +68,52 @@ static inline double hard_sigmoid(double x, double a, double b)
     return line < 0 ? 0 : line > 1 ? 1 : line;
 }
 
-/* The limit at -infinity is a zero, not the NaN of a product. */
-static inline double hard_swish(double x)
+/* The product with a gate that is 0 is the limit 0, and not NaN where x is infinite. */
+static inline double gated(double x, double gate)
 {
-    return (x < -DBL_MAX ? -DBL_MAX : x) * hard_sigmoid(x, 1.0 / 6, 0.5);
+    return gate == 0 ? copysign(0, x) : x * gate;
 }
 
 static inline double softsign(double x)
 {
     return isinf(x) ? copysign(1, x) : x / (1 + fabs(x));
+}
+
+static inline double elu(double x, double a)
+{
+    return x < 0 ? a * mls__f64_expm1(x) : x;
+}
+
+/* Next to 0 it is x, of which the quotient may have lost bits. */
+static inline double celu(double x, double a)
+{
+    return x < 0 && fabs(x / a) >= 0x1p-54 ? a * mls__f64_expm1(x / a) : x;
+}
+
+static inline double softplus(double x)
+{
+    return (x < 0 ? 0 : x) + mls__f64_log1p(mls__f64_exp(-fabs(x)));
+}
+
+/* With n = e^x (e^x + 2), tanh(log(1 + e^x)) is n / (n + 2); above 40 it has long been 1. */
+static inline double mish(double x)
+{
+    const double e = mls__f64_exp(x > 40 ? 40 : x);
+    const double n = e * (e + 2);
+    return gated(x, n / (n + 2));
+}
+
+/* Far below 0 the sum cancels: the error is small against x, not against the result. */
+static inline double gelu(double x)
+{
+    return gated(x, 0.5 + 0.5 * mls__f64_erf(x * 0x1.6a09e667f3bcdp-1));
+}
+
+/* (1 + tanh(u)) / 2 is the sigmoid of 2u, here with u = sqrt(2 / pi) (x + 0.044715 x^3). */
+static inline double gelu_tanh(double x)
+{
+    const double u = 0x1.9884533d43651p-1 * fma(0.044715 * x * x, x, x);
+    return gated(x, mls__f64_sigmoid(2 * u));
 }
 
 DOUBLE_LOOP(neg_f64, -x)
@@ -90,8 +128,21 @@ DOUBLE_LOOP(relu_f64, x < 0 ? 0 : x)
 DOUBLE_LOOP(leaky_relu_f64, x < 0 ? a * x : x)
 DOUBLE_LOOP(thresholded_relu_f64, x <= a ? 0 : x)
 DOUBLE_LOOP(hard_sigmoid_f64, hard_sigmoid(x, a, b))
-DOUBLE_LOOP(hard_swish_f64, hard_swish(x))
+DOUBLE_LOOP(hard_swish_f64, gated(x, hard_sigmoid(x, 1.0 / 6, 0.5)))
 DOUBLE_LOOP(softsign_f64, softsign(x))
+DOUBLE_LOOP(exp_f64, mls__f64_exp(x))
+DOUBLE_LOOP(log_f64, mls__f64_log(x))
+DOUBLE_LOOP(tanh_f64, mls__f64_tanh(x))
+DOUBLE_LOOP(sigmoid_f64, mls__f64_sigmoid(x))
+DOUBLE_LOOP(erf_f64, mls__f64_erf(x))
+DOUBLE_LOOP(elu_f64, elu(x, a))
+DOUBLE_LOOP(selu_f64, b * elu(x, a))
+DOUBLE_LOOP(celu_f64, celu(x, a))
+DOUBLE_LOOP(softplus_f64, softplus(x))
+DOUBLE_LOOP(swish_f64, gated(x, mls__f64_sigmoid(a * x)))
+DOUBLE_LOOP(mish_f64, mish(x))
+DOUBLE_LOOP(gelu_f64, gelu(x))
+DOUBLE_LOOP(gelu_tanh_f64, gelu_tanh(x))
 
 #define SIGNED_ROW(op)                                                                           \
     [MLS_INT8] = op##_i8, [MLS_INT16] = op##_i16, [MLS_INT32] = op##_i32, [MLS_INT64] = op##_i64
@@ -114,6 +165,19 @@ static const mls__loop1 loops[MLS__UNARY_COUNT][DTYPES] = {
     [MLS__UNARY_HARD_SIGMOID] = {[MLS_FLOAT64] = hard_sigmoid_f64},
     [MLS__UNARY_HARD_SWISH] = {[MLS_FLOAT64] = hard_swish_f64},
     [MLS__UNARY_SOFTSIGN] = {[MLS_FLOAT64] = softsign_f64},
+    [MLS__UNARY_EXP] = {[MLS_FLOAT64] = exp_f64},
+    [MLS__UNARY_LOG] = {[MLS_FLOAT64] = log_f64},
+    [MLS__UNARY_TANH] = {[MLS_FLOAT64] = tanh_f64},
+    [MLS__UNARY_SIGMOID] = {[MLS_FLOAT64] = sigmoid_f64},
+    [MLS__UNARY_ERF] = {[MLS_FLOAT64] = erf_f64},
+    [MLS__UNARY_ELU] = {[MLS_FLOAT64] = elu_f64},
+    [MLS__UNARY_SELU] = {[MLS_FLOAT64] = selu_f64},
+    [MLS__UNARY_CELU] = {[MLS_FLOAT64] = celu_f64},
+    [MLS__UNARY_SOFTPLUS] = {[MLS_FLOAT64] = softplus_f64},
+    [MLS__UNARY_SWISH] = {[MLS_FLOAT64] = swish_f64},
+    [MLS__UNARY_MISH] = {[MLS_FLOAT64] = mish_f64},
+    [MLS__UNARY_GELU] = {[MLS_FLOAT64] = gelu_f64},
+    [MLS__UNARY_GELU_TANH] = {[MLS_FLOAT64] = gelu_tanh_f64},
 };
 
 mls__loop1 mls__unary_loop(mls__unary_op op, int32_t dtype)
