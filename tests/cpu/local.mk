@@ -126,3 +126,7 @@ TESTS += %D%/test_tree
 %C%_test_tree_SOURCES = %D%/test_tree.c %D%/ml_forest.c %D%/ml_forest.h %D%/cpu_test.h
 %C%_test_tree_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_tree_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_pow
+TESTS += %D%/test_ops_pow
+%C%_test_ops_pow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_pow_LDADD = $(MLS_OP_TEST_LIBS)

@@ -22,6 +22,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_generate,
     mls__cpu_ops_classify,
     mls__cpu_ops_clip,
+    mls__cpu_ops_pow,
     mls__cpu_ops_unary,
     mls__cpu_ops_variadic,
     mls__cpu_ops_where,

@@ -13,6 +13,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/families.h \
 	%D%/ops/half.h \
 	%D%/ops/number_text.c %D%/ops/number_text.h \
+	%D%/ops/pow.c \
 	%D%/ops/ranges.c %D%/ops/ranges.h \
 	%D%/ops/unary.c \
 	%D%/ops/unary_loops.c %D%/ops/unary_loops.h \

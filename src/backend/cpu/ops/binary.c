@@ -30,6 +30,7 @@ static const struct op_row {
     {"Mul", ARITHMETIC, MLS__BINARY_MUL},
     {"Div", ARITHMETIC, MLS__BINARY_DIV},
     {"PRelu", ARITHMETIC, MLS__BINARY_PRELU},
+    {"Pow", ARITHMETIC, MLS__BINARY_POW},
     {"Sum", ARITHMETIC, MLS__BINARY_ADD},
     {"Min", ARITHMETIC, MLS__BINARY_MIN},
     {"Max", ARITHMETIC, MLS__BINARY_MAX},

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel of two inputs, which variadic ops share when they have two. */
+/*
+ * The kernel of two inputs of one dtype, for ops with kernels of their own too: variadic
+ * ones that have two inputs, powers of floats.
+ */
 #ifndef MLS_BACKEND_CPU_OPS_BINARY_H
 #define MLS_BACKEND_CPU_OPS_BINARY_H
 

@@ -2,6 +2,8 @@
 /* One loop a dtype and op, all made from the expression that the op is. */
 #include "backend/cpu/ops/binary_loops.h"
 
+#include "backend/cpu/math/f64.h"
+
 #include "tensor/tensor.h"
 
 #define DTYPES (MLS_INT2 + 1)
@@ -80,6 +82,7 @@ LOOP(div_f64, double, double, u / v)
 LOOP(min_f64, double, double, u != u || u < v ? u : v)
 LOOP(max_f64, double, double, u != u || u > v ? u : v)
 LOOP(prelu_f64, double, double, u < 0.0 ? u * v : u)
+LOOP(pow_f64, double, double, mls__f64_pow(u, v))
 COMPARE_LOOPS(f64, double)
 
 LOOP(equal_bool, uint8_t, uint8_t, !u == !v)
@@ -99,6 +102,7 @@ static const mls__loop2 binary_loops[MLS__BINARY_COUNT][DTYPES] = {
     [MLS__BINARY_MUL] = {NUMBER_ROW(mul)},     [MLS__BINARY_DIV] = {NUMBER_ROW(div)},
     [MLS__BINARY_MIN] = {NUMBER_ROW(min)},     [MLS__BINARY_MAX] = {NUMBER_ROW(max)},
     [MLS__BINARY_PRELU] = {NUMBER_ROW(prelu)},
+    [MLS__BINARY_POW] = {[MLS_FLOAT64] = pow_f64},
 };
 
 static const mls__loop2 compare_loops[MLS__COMPARE_COUNT][DTYPES] = {

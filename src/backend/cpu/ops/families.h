@@ -15,6 +15,7 @@ extern mls__cpu_op_table mls__cpu_ops_pad;
 extern mls__cpu_op_table mls__cpu_ops_generate;
 extern const mls__cpu_op mls__cpu_ops_classify[];
 extern const mls__cpu_op mls__cpu_ops_clip[];
+extern const mls__cpu_op mls__cpu_ops_pow[];
 extern const mls__cpu_op mls__cpu_ops_unary[];
 extern const mls__cpu_op mls__cpu_ops_variadic[];
 extern const mls__cpu_op mls__cpu_ops_where[];
