@@ -130,3 +130,9 @@ check_PROGRAMS += %D%/test_ops_pow
 TESTS += %D%/test_ops_pow
 %C%_test_ops_pow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_pow_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_bits
+TESTS += %D%/test_bits
+%C%_test_bits_SOURCES = %D%/test_bits.c %D%/cpu_test.h
+%C%_test_bits_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_bits_LDADD = $(MLS_TEST_LIBS)
