@@ -13,13 +13,21 @@ AM_TESTS_ENVIRONMENT = \
 	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX;
 
 # The rules of the repository.
-dist_check_SCRIPTS += \
+MLS_CHECKS = \
+	%D%/check_abi.sh \
 	%D%/check_exports.sh \
 	%D%/check_headers.sh \
 	%D%/check_layers.sh \
+	%D%/check_operators.sh \
+	%D%/check_pages.sh \
 	%D%/check_sizes.sh
-TESTS += %D%/check_headers.sh %D%/check_layers.sh %D%/check_sizes.sh
-EXTRA_DIST += %D%/sizes.exempt
+dist_check_SCRIPTS += $(MLS_CHECKS)
+TESTS += $(MLS_CHECKS)
+EXTRA_DIST += %D%/sizes.exempt %D%/abi/libmlscale.x86_64.abi
+
+# docs/operators.md is what this program prints.
+check_PROGRAMS += %D%/list_operators
+%C%_list_operators_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 include %D%/fuzz/local.mk
 
