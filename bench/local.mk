@@ -35,3 +35,12 @@ if MLS_ONNXRUNTIME
 %C%_peers_LDFLAGS = $(AM_LDFLAGS) -L$(ONNXRUNTIME_LIBDIR) -Wl,-rpath,$(ONNXRUNTIME_LIBDIR)
 %C%_peers_LDADD += -lonnxruntime
 endif
+
+# All of them, one after the other; BENCH_ARGS go to the comparison.
+MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/peers$(EXEEXT)
+bench: $(MLS_BENCHES)
+	@for program in $(MLS_BENCHES); do \
+		echo; echo "== $$program"; \
+		case $$program in *peers*) $$program $(BENCH_ARGS) ;; *) $$program ;; esac || exit 1; \
+	done
+.PHONY: bench
