@@ -33,11 +33,11 @@ typedef struct mls_queue mls_queue;
 typedef struct mls_claimer mls_claimer;
 
 /* Capabilities of a driver. The values never change. */
-#define MLS_QUEUE_CAN_ACK_ASYNC    (UINT64_C(1) << 0)  /* MLS_ACK_ASYNC */
-#define MLS_QUEUE_CAN_ACK_DURABLE  (UINT64_C(1) << 1)  /* MLS_ACK_DURABLE */
-#define MLS_QUEUE_CAN_SHARE        (UINT64_C(1) << 2)  /* several processes, one store */
+#define MLS_QUEUE_CAN_ACK_ASYNC    (UINT64_C(1) << 0) /* MLS_ACK_ASYNC */
+#define MLS_QUEUE_CAN_ACK_DURABLE  (UINT64_C(1) << 1) /* MLS_ACK_DURABLE */
+#define MLS_QUEUE_CAN_SHARE        (UINT64_C(1) << 2) /* several processes, one store */
 #define MLS_QUEUE_CAN_PRIORITIES   (UINT64_C(1) << 3)
-#define MLS_QUEUE_CAN_SCHEDULES    (UINT64_C(1) << 4)  /* run_at, delay */
+#define MLS_QUEUE_CAN_SCHEDULES    (UINT64_C(1) << 4) /* run_at, delay */
 #define MLS_QUEUE_CAN_RETRIES      (UINT64_C(1) << 5)
 #define MLS_QUEUE_CAN_KEYS         (UINT64_C(1) << 6)
 #define MLS_QUEUE_CAN_DEADLINES    (UINT64_C(1) << 7)
@@ -64,7 +64,10 @@ typedef struct mls_queue_options {
     uint64_t seed;
 } mls_queue_options;
 
-#define MLS_QUEUE_OPTIONS_INIT {sizeof(mls_queue_options), 0, 0, MLS_RETENTION_DEFAULT, 0}
+#define MLS_QUEUE_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(mls_queue_options), 0, 0, MLS_RETENTION_DEFAULT, 0                                  \
+    }
 
 /*
  * Opens the queue at `url`; `options` may be NULL.
@@ -150,19 +153,22 @@ typedef struct mls_queue_filter {
     const char *type;
 } mls_queue_filter;
 
-#define MLS_QUEUE_FILTER_INIT {sizeof(mls_queue_filter), NULL, NULL}
+#define MLS_QUEUE_FILTER_INIT                                                                      \
+    {                                                                                              \
+        sizeof(mls_queue_filter), NULL, NULL                                                       \
+    }
 
 /*
  * Counts. `jobs` is what the store holds now, by state; all other figures are sums
  * since the queue was opened (memory) or made (durable drivers, which may lag).
  */
 typedef struct mls_queue_stats {
-    size_t size; /* sizeof(mls_queue_stats), set by the caller */
+    size_t size;       /* sizeof(mls_queue_stats), set by the caller */
     uint64_t jobs[16]; /* by MLS_JOB_*; [0] is all of them */
     uint64_t capacity; /* jobs that the store can hold; 0: no bound */
     uint64_t submitted;
-    uint64_t claimed;    /* claims */
-    uint64_t succeeded;  /* jobs that ended so */
+    uint64_t claimed;   /* claims */
+    uint64_t succeeded; /* jobs that ended so */
     uint64_t dead;
     uint64_t cancelled;
     uint64_t retried;    /* failures followed by another attempt */
@@ -172,10 +178,10 @@ typedef struct mls_queue_stats {
     uint64_t running_ns; /* of all claims that ended: from claimed to the end */
 } mls_queue_stats;
 
-#define MLS_QUEUE_STATS_INIT                                                                     \
-    {                                                                                            \
-        sizeof(mls_queue_stats), {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0,   \
-            0, 0, 0, 0, 0, 0, 0                                                                  \
+#define MLS_QUEUE_STATS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(mls_queue_stats), {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0,  \
+            0, 0, 0, 0, 0, 0                                                                       \
     }
 
 /* `filter` may be NULL. Errors: MLS_EINVAL (sizes), MLS_EIO, MLS_EFORKED. */
@@ -201,7 +207,10 @@ typedef struct mls_claimer_options {
     uint32_t reserved; /* 0 */
 } mls_claimer_options;
 
-#define MLS_CLAIMER_OPTIONS_INIT {sizeof(mls_claimer_options), NULL, NULL, 0, NULL, 0, 0, 0}
+#define MLS_CLAIMER_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(mls_claimer_options), NULL, NULL, 0, NULL, 0, 0, 0                                  \
+    }
 
 /* `options` may be NULL. Errors: MLS_EINVAL, MLS_ELIMIT, MLS_EIO, MLS_EFORKED, MLS_ENOMEM. */
 MLS_API mls_status mls_claimer_open(mls_queue *queue, const mls_claimer_options *options,

@@ -135,7 +135,7 @@ static mls_status explain_no_result(const mls_job *job)
         return mls__error(MLS_EDEADLINE, "job %llu (%s): %s", id, info->type, info->error_message);
     return mls__error(MLS_EHANDLER, "job %llu (%s) failed in attempt %u of %u: %s: %s", id,
                       info->type, info->attempt, info->max_attempts,
-                      mls_status_name((mls_status)info->error), info->error_message);
+                      mls_status_name((mls_status) info->error), info->error_message);
 }
 
 mls_status mls_job_result(const mls_job *job, const void **ret_data, size_t *ret_size_bytes)
@@ -170,7 +170,7 @@ static mls_status check_claim(const char *function, const mls_job *job)
         return mls__error_null(function, "job");
     if (job->kind == MLS__JOB_CLAIM || job->kind == MLS__JOB_IN_SLOT)
         return MLS_OK;
-    return mls__error(MLS_ESTATE, "%s: job %llu %s", function, (unsigned long long)job->info.id,
+    return mls__error(MLS_ESTATE, "%s: job %llu %s", function, (unsigned long long) job->info.id,
                       job->kind == MLS__JOB_REPORTED ? "was ended by this handle before"
                                                      : "is a snapshot, not a claim");
 }
@@ -182,14 +182,14 @@ static mls_status check_result(const char *function, const mls_job *job, size_t 
         return status;
     if (size_bytes > job->queue->max_payload_bytes)
         return mls__error(MLS_ELIMIT, "%s: a result of %zu bytes is past the queue's %llu",
-                          function, size_bytes, (unsigned long long)job->queue->max_payload_bytes);
+                          function, size_bytes, (unsigned long long) job->queue->max_payload_bytes);
     return MLS_OK;
 }
 
 /* `user` is the context, which keeps the allocator. */
 static void release_block(void *user, void *data, size_t size_bytes)
 {
-    (void)size_bytes;
+    (void) size_bytes;
     mls_context *context = user;
     mls__free(&context->allocator, data);
 }
@@ -244,7 +244,7 @@ static size_t cut_length(const char *text, size_t limit)
     if (length <= limit)
         return length;
     length = limit;
-    while (length > limit - 3 && ((unsigned char)text[length] & 0xc0) == 0x80)
+    while (length > limit - 3 && ((unsigned char) text[length] & 0xc0) == 0x80)
         length--;
     return length;
 }
@@ -308,8 +308,9 @@ static mls_status report(mls_job *job)
     if (!status && end.status == MLS_OK)
         job->info.state = end.state;
     if (!status && end.status != MLS_OK)
-        status = mls__error(MLS_ESTALE, "job %llu: claim %llu is lost; its end was refused",
-                            (unsigned long long)job->info.id, (unsigned long long)job->info.epoch);
+        status =
+            mls__error(MLS_ESTALE, "job %llu: claim %llu is lost; its end was refused",
+                       (unsigned long long) job->info.id, (unsigned long long) job->info.epoch);
     mls__job_close_end(job, &end);
     return status;
 }

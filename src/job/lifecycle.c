@@ -108,7 +108,7 @@ static int64_t draw_pause(const mls_job_info *info, uint64_t seed)
     const int64_t pause = full_pause(info);
     const int64_t random_part = pause * info->jitter_percent / 100;
     const uint64_t drawn = mix(seed ^ mix(info->id ^ mix(info->attempt)));
-    return pause - (int64_t)(drawn % ((uint64_t)random_part + 1));
+    return pause - (int64_t) (drawn % ((uint64_t) random_part + 1));
 }
 
 int32_t mls__job_after_failure(const mls_job_info *info, bool is_final, int64_t now_ms,

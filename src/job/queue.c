@@ -50,7 +50,7 @@ mls_status mls__queue_need(const mls_queue *queue, uint64_t needed, const char *
             return mls__error(MLS_EUNSUPPORTED, "%s: queue driver '%s' does not have %s", what,
                               queue->ops->plugin.name, capability_names[i].name);
     return mls__error(MLS_EUNSUPPORTED, "%s: queue driver '%s' does not have capability 0x%llx",
-                      what, queue->ops->plugin.name, (unsigned long long)missing);
+                      what, queue->ops->plugin.name, (unsigned long long) missing);
 }
 
 mls_status mls__queue_check_fork(const mls_queue *queue)
@@ -67,7 +67,7 @@ uint64_t mls__queue_until(int64_t timeout_ms)
     /* Past 100 years the sum could overflow; nobody waits to see the difference. */
     if (timeout_ms < 0 || timeout_ms > INT64_C(3155760000000))
         return MLS__FOREVER;
-    return mls__clock_monotonic_ns() + (uint64_t)timeout_ms * UINT64_C(1000000);
+    return mls__clock_monotonic_ns() + (uint64_t) timeout_ms * UINT64_C(1000000);
 }
 
 static mls_status read_options(const mls_queue_options *given, mls_queue_options *ret_options)
@@ -80,7 +80,7 @@ static mls_status read_options(const mls_queue_options *given, mls_queue_options
     if (options.retention_ms < MLS_RETENTION_DEFAULT)
         return mls__error(MLS_EINVAL,
                           "mls_queue_options.retention_ms is %lld; 0 and more are milliseconds",
-                          (long long)options.retention_ms);
+                          (long long) options.retention_ms);
     if (options.max_payload_bytes == 0)
         options.max_payload_bytes = DEFAULT_PAYLOAD_BYTES;
     *ret_options = options;
@@ -156,10 +156,10 @@ mls_status mls_queue_open(mls_context *context, const char *url, const mls_queue
         return mls__error(MLS_EINVAL, "queue URL '%.200s' has no scheme; write \"memory:\"", url);
     const mls_plugin *plugin;
     status = mls__drivers_find(context->drivers, MLS_PLUGIN_QUEUE_DRIVER, url,
-                               (size_t)(colon - url), &plugin);
+                               (size_t) (colon - url), &plugin);
     if (status)
         return status;
-    status = create_queue(context, (const mls_queue_driver *)(const void *)plugin, colon + 1,
+    status = create_queue(context, (const mls_queue_driver *) (const void *) plugin, colon + 1,
                           &options, ret_queue);
     return status ? mls__error_at(status, "queue '%.200s'", url) : MLS_OK;
 }
@@ -237,8 +237,10 @@ mls_status mls_queue_cancel(mls_queue *queue, uint64_t id)
 {
     if (!queue)
         return mls__error_null(__func__, "queue");
-    const mls_status status = mls__queue_need(queue, MLS_QUEUE_CAN_CANCEL, "mls_queue_cancel");
-    return status ? status : change(queue, id, MLS_JOB_ON_CANCEL);
+    mls_status status = mls__queue_check_fork(queue);
+    if (!status)
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_CANCEL, "mls_queue_cancel");
+    return status ? status : queue->ops->change(queue->self, id, MLS_JOB_ON_CANCEL);
 }
 
 mls_status mls_queue_requeue(mls_queue *queue, uint64_t id)

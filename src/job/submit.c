@@ -27,11 +27,11 @@ mls_status mls__queue_check_name(const char *what, const char *text)
         return mls__error(MLS_EINVAL, "%s has %s bytes; 1 to %d are possible", what,
                           length ? "too many" : "no", MLS_JOB_NAME_MAX);
     for (size_t i = 0; i < length; i++)
-        if (!is_name_byte((unsigned char)text[i]))
+        if (!is_name_byte((unsigned char) text[i]))
             return mls__error(MLS_EINVAL,
                               "%s has byte 0x%02x at %zu; use letters, digits and "
                               "\"._:/-\"",
-                              what, (unsigned char)text[i], i);
+                              what, (unsigned char) text[i], i);
     return MLS_OK;
 }
 
@@ -41,7 +41,7 @@ mls_status mls__queue_check_text(const char *what, const char *text, size_t limi
     if (length > limit)
         return mls__error(MLS_EINVAL, "%s is longer than %zu bytes", what, limit);
     for (size_t i = 0; i < length; i++) {
-        const unsigned char c = (unsigned char)text[i];
+        const unsigned char c = (unsigned char) text[i];
         if (c < 0x20 || c == 0x7f)
             return mls__error(MLS_EINVAL, "%s has control character 0x%02x at %zu", what, c, i);
     }
@@ -53,7 +53,7 @@ static mls_status check_range(const char *field, int64_t value, int64_t least, i
     if (value >= least && value <= most)
         return MLS_OK;
     return mls__error(MLS_EINVAL, "mls_job_options.%s is %lld; %lld to %lld is possible", field,
-                      (long long)value, (long long)least, (long long)most);
+                      (long long) value, (long long) least, (long long) most);
 }
 
 static mls_status check_numbers(const mls_job_options *o)
@@ -98,7 +98,7 @@ static mls_status check_payload(const mls_queue *queue, const mls_job_options *o
                                       "payload_free must be 0 too");
     if (o->payload_bytes > queue->max_payload_bytes)
         return mls__error(MLS_ELIMIT, "a payload of %zu bytes is past the queue's %llu",
-                          o->payload_bytes, (unsigned long long)queue->max_payload_bytes);
+                          o->payload_bytes, (unsigned long long) queue->max_payload_bytes);
     return MLS_OK;
 }
 
@@ -151,7 +151,7 @@ mls_status mls__queue_check_submit(const mls_queue *queue, const mls_job_options
         return status;
     if (o.flags & ~KNOWN_FLAGS)
         return mls__error(MLS_EINVAL, "mls_job_options.flags has unknown bits: 0x%llx",
-                          (unsigned long long)(o.flags & ~KNOWN_FLAGS));
+                          (unsigned long long) (o.flags & ~KNOWN_FLAGS));
     if (!o.type)
         return mls__error(MLS_EINVAL, "mls_job_options.type is NULL; name the job's type");
     if (!o.depends_on && o.depends_on_count)
@@ -209,8 +209,8 @@ typedef struct bulk {
 /* The caller's struct at `index`; its array is as wide as it was compiled. */
 static const mls_job_options *given_at(const mls_job_options *jobs, size_t index)
 {
-    return (const mls_job_options *)(const void *)((const unsigned char *)jobs +
-                                                   index * jobs->size);
+    return (const mls_job_options *) (const void *) ((const unsigned char *) jobs +
+                                                     index * jobs->size);
 }
 
 static mls_status check_bulk(const mls_queue *queue, const mls_job_options *jobs, size_t count,

@@ -102,7 +102,7 @@ mls_status mls_worker_create(mls_queue *queue, const mls_worker_options *given,
     if (!status)
         status = init_locks(worker);
     if (status) {
-        mls__free(allocator, (void *)worker->queues);
+        mls__free(allocator, (void *) worker->queues);
         mls__free(allocator, worker->names);
         mls__free(allocator, worker);
         return status;
@@ -195,7 +195,7 @@ static mls_status open_claimer(mls_worker *worker)
     if (!types)
         return mls__error_nomem(count * sizeof *types);
     for (size_t i = 0; i < count; i++)
-        types[i] = ((const mls_handler *)mls__vec_at(&worker->handlers, i))->type;
+        types[i] = ((const mls_handler *) mls__vec_at(&worker->handlers, i))->type;
     mls_claimer_options options = MLS_CLAIMER_OPTIONS_INIT;
     options.name = worker->names;
     options.types = types;
@@ -204,7 +204,7 @@ static mls_status open_claimer(mls_worker *worker)
     options.queue_count = worker->queue_count;
     options.spin_us = worker->spin_us;
     const mls_status status = mls_claimer_open(worker->queue, &options, &worker->claimer);
-    mls__free(allocator, (void *)types);
+    mls__free(allocator, (void *) types);
     return status;
 }
 
@@ -423,12 +423,12 @@ void mls_worker_free(mls_worker *worker)
     free_slots(worker);
     for (size_t i = 0; i < worker->handlers.count; i++) {
         const mls_handler *handler = mls__vec_at(&worker->handlers, i);
-        mls__free(allocator, (void *)(uintptr_t)handler->type);
+        mls__free(allocator, (void *) (uintptr_t) handler->type);
     }
     mls__vec_clear(&worker->handlers);
     mls__cond_destroy(&worker->changed);
     pthread_mutex_destroy(&worker->mutex);
-    mls__free(allocator, (void *)worker->queues);
+    mls__free(allocator, (void *) worker->queues);
     mls__free(allocator, worker->names);
     mls__free(allocator, worker);
     mls__queue_unref(queue);

@@ -6,11 +6,15 @@
 
 #define PATIENCE_MS 10000
 
+void (*fixture_on_context)(mls_context *context);
+
 mls_queue *fixture_queue(const char *url)
 {
     mls_context *context;
     mls_queue *queue;
     ck_assert_ok(mls_context_create(NULL, &context));
+    if (fixture_on_context)
+        fixture_on_context(context);
     ck_assert_ok(mls_queue_open(context, url, NULL, &queue));
     mls_context_free(context);
     return queue;

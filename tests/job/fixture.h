@@ -8,6 +8,9 @@
 /* An open queue that is the only holder of its context. */
 mls_queue *fixture_queue(const char *url);
 
+/* Called with each new context: for drivers that only a test registers. NULL at first. */
+extern void (*fixture_on_context)(mls_context *context);
+
 /* Options of the type, with a payload (a string without its NUL, or NULL). */
 mls_job_options fixture_options(const char *type, const char *payload);
 

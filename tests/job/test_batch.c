@@ -51,7 +51,7 @@ static bool is_bad(uint32_t number)
 /* Sets results first, as an honest handler might, and fails when any row is bad. */
 static mls_status run_rows(void *slot, mls_job *const *jobs, size_t count)
 {
-    (void)slot;
+    (void) slot;
     mls_job *unknown;
     bool any_bad = false;
     sizes[calls++] = count;
@@ -165,14 +165,14 @@ static mls_status outcomes[64];
 
 static mls_status prepare_row(void *slot, mls_job *job)
 {
-    (void)slot;
+    (void) slot;
     prepared[number_of(job)]++;
     return number_of(job) % 5 == 3 ? MLS_EFORMAT : MLS_OK;
 }
 
 static void clean_row(void *slot, mls_job *job, mls_status status)
 {
-    (void)slot;
+    (void) slot;
     cleaned[number_of(job)]++;
     outcomes[number_of(job)] = status;
 }
@@ -198,7 +198,7 @@ END_TEST
 
 static mls_status decide_apart(void *slot, mls_job *const *jobs, size_t count)
 {
-    (void)slot;
+    (void) slot;
     calls++;
     for (size_t i = 0; i < count; i++) {
         if (number_of(jobs[i]) == 1)
@@ -282,8 +282,8 @@ END_TEST
 
 static mls_status wait_alone(void *slot, mls_job *job)
 {
-    (void)slot;
-    (void)job;
+    (void) slot;
+    (void) job;
     gate_pass(&barrier);
     return MLS_OK;
 }

@@ -143,7 +143,7 @@ static void check_spread(uint32_t percent)
         most = delay_ms > most ? delay_ms : most;
         sum += delay_ms;
     }
-    const int64_t floor_ms = 1000 - 10 * (int64_t)percent;
+    const int64_t floor_ms = 1000 - 10 * (int64_t) percent;
     ck_assert_int_ge(least, floor_ms);
     ck_assert_int_le(least, floor_ms + 10);
     ck_assert_int_le(most, 1000);

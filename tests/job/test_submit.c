@@ -111,9 +111,9 @@ END_TEST
 
 static void never(void *user, void *data, size_t size_bytes)
 {
-    (void)data;
-    (void)size_bytes;
-    ++*(int *)user;
+    (void) data;
+    (void) size_bytes;
+    ++*(int *) user;
 }
 
 START_TEST(payload_is_checked)

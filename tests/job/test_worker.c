@@ -14,7 +14,7 @@ static mls_queue *queue;
 static struct log {
     pthread_mutex_t mutex;
     char events[256];
-    mls_status last_cleanup;
+    _Atomic mls_status last_cleanup;
 } seen = {PTHREAD_MUTEX_INITIALIZER, "", MLS_OK};
 
 static void note(const char *event)
@@ -36,8 +36,8 @@ static void teardown(void)
 
 static mls_status log_open(void *user, uint32_t index, void **ret_slot)
 {
-    (void)user;
-    (void)index;
+    (void) user;
+    (void) index;
     note("o");
     *ret_slot = &seen;
     return MLS_OK;
@@ -45,7 +45,7 @@ static mls_status log_open(void *user, uint32_t index, void **ret_slot)
 
 static void log_close(void *user, void *slot)
 {
-    (void)user;
+    (void) user;
     ck_assert_ptr_eq(slot, &seen);
     note("x");
 }
@@ -137,24 +137,24 @@ END_TEST
 
 static mls_status fail_with_message(void *slot, mls_job *job)
 {
-    (void)slot;
+    (void) slot;
     mls_job *other;
-    (void)job;
+    (void) job;
     note("r");
     return mls_queue_get(queue, UINT64_MAX, &other);
 }
 
 static mls_status fail_without_message(void *slot, mls_job *job)
 {
-    (void)slot;
-    (void)job;
-    return (mls_status)77;
+    (void) slot;
+    (void) job;
+    return (mls_status) 77;
 }
 
 /* Fails with a final error that overrules the returned status, and a retry that is not made. */
 static mls_status fail_finally(void *slot, mls_job *job)
 {
-    (void)slot;
+    (void) slot;
     ck_assert_ok(mls_job_set_result(job, "dropped", 7));
     ck_assert_ok(mls_job_fail(job, MLS_EFORMAT, "row 7 is text", MLS_FAIL_FINAL));
     return MLS_OK;
@@ -215,7 +215,7 @@ END_TEST
 
 static mls_status release_first(void *slot, mls_job *job)
 {
-    (void)slot;
+    (void) slot;
     note("r");
     return fixture_info(job).epoch == 1 ? mls_job_release(job) : MLS_OK;
 }
@@ -274,7 +274,7 @@ static gate barrier = GATE_INIT;
 
 static mls_status run_until_stopped(void *slot, mls_job *job)
 {
-    (void)slot;
+    (void) slot;
     gate_pass(&barrier);
     while (!mls_job_stop_reasons(job))
         ;
@@ -322,7 +322,7 @@ static atomic_uint reasons_seen;
 
 static mls_status run_past_stop(void *slot, mls_job *job)
 {
-    (void)slot;
+    (void) slot;
     gate_pass(&barrier);
     atomic_store(&reasons_seen, mls_job_stop_reasons(job));
     return mls_job_set_result(job, "late", 4);
@@ -377,8 +377,8 @@ static mls_worker *own;
 
 static mls_status stop_myself(void *slot, mls_job *job)
 {
-    (void)slot;
-    (void)job;
+    (void) slot;
+    (void) job;
     gate_pass(&barrier);
     return mls_worker_stop(own, 0, -1);
 }
@@ -423,8 +423,8 @@ static mls_status own_open(void *user, uint32_t index, void **ret_slot)
 
 static mls_status own_run(void *slot, mls_job *job)
 {
-    (void)job;
-    ck_assert(pthread_equal(*(_Atomic(pthread_t) *)slot, pthread_self()));
+    (void) job;
+    ck_assert(pthread_equal(*(_Atomic(pthread_t) *) slot, pthread_self()));
     gate_pass(&barrier);
     return MLS_OK;
 }

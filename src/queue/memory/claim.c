@@ -46,7 +46,7 @@ static void take_data(mls__mem_visit *visit, mls__mem_job *job, mls_queue_end *e
         kept = &job->error_text;
         job->error = end->error;
         job->has_extras = true;
-        job->due_ns = visit->now_ns + (uint64_t)end->delay_ms * UINT64_C(1000000);
+        job->due_ns = visit->now_ns + (uint64_t) end->delay_ms * UINT64_C(1000000);
     }
     if (end->data.data || kept != &job->result) {
         const mls_queue_bytes old = *kept;
@@ -279,7 +279,7 @@ mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *requ
 
 uint32_t mls__mem_signals(void *self, const mls_queue_job *shown)
 {
-    (void)self;
+    (void) self;
     const mls__mem_job *job = job_of(shown);
     const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_acquire);
     if (claim >> MLS__MEM_EPOCH_SHIFT != shown->info->epoch || !(claim & MLS__MEM_CLAIM_RUNS))
@@ -309,6 +309,6 @@ mls_status mls__mem_progress(void *self, const mls_queue_job *shown, double prog
     mls__free(&store->context->allocator, copy);
     return is_mine ? MLS_OK
                    : mls__error(MLS_ESTALE, "job %llu: claim %llu is lost",
-                                (unsigned long long)shown->info->id,
-                                (unsigned long long)shown->info->epoch);
+                                (unsigned long long) shown->info->id,
+                                (unsigned long long) shown->info->epoch);
 }

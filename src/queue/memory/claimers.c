@@ -67,7 +67,7 @@ mls_status mls__mem_claimer_open(void *self, const mls_claimer_options *options,
         return status;
     }
     claimer->refs = 1;
-    claimer->spin_ns = (uint64_t)options->spin_us * 1000;
+    claimer->spin_ns = (uint64_t) options->spin_us * 1000;
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
     mls__mem_match_lanes(store, claimer);

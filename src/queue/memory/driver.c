@@ -18,13 +18,13 @@ static mls_status parse_capacity(const char *text, size_t length, uint32_t *ret_
     for (size_t i = 0; i < length; i++) {
         if (text[i] < '0' || text[i] > '9' || value > MLS__MEM_MAX_CAPACITY)
             return mls__error(MLS_EINVAL, "capacity '%.*s' is not a number up to %u",
-                              length > 64 ? 64 : (int)length, text, MLS__MEM_MAX_CAPACITY);
-        value = value * 10 + (uint64_t)(text[i] - '0');
+                              length > 64 ? 64 : (int) length, text, MLS__MEM_MAX_CAPACITY);
+        value = value * 10 + (uint64_t) (text[i] - '0');
     }
     if (value < 1 || value > MLS__MEM_MAX_CAPACITY)
         return mls__error(MLS_EINVAL, "capacity is %llu; 1 to %u is possible",
-                          (unsigned long long)value, MLS__MEM_MAX_CAPACITY);
-    *ret_capacity = (uint32_t)value;
+                          (unsigned long long) value, MLS__MEM_MAX_CAPACITY);
+    *ret_capacity = (uint32_t) value;
     return MLS_OK;
 }
 

@@ -16,7 +16,7 @@
 static uint32_t hash_name(uint32_t hash, const char *name)
 {
     for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * UINT32_C(16777619);
+        hash = (hash ^ (unsigned char) *name) * UINT32_C(16777619);
     return hash;
 }
 
@@ -190,7 +190,7 @@ mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer 
     for (size_t word = 0; word < MLS__MEM_LANE_WORDS; word++) {
         uint64_t bits = store->active[word] & claimer->lanes[word];
         for (; bits; bits &= bits - 1) {
-            const mls__mem_lane *lane = store->lanes[word * 64 + (size_t)__builtin_ctzll(bits)];
+            const mls__mem_lane *lane = store->lanes[word * 64 + (size_t) __builtin_ctzll(bits)];
             best = first_of(best, first_of(lane_head(lane, false), lane_head(lane, true)));
         }
     }

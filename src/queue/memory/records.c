@@ -29,7 +29,7 @@ static mls__mem_job *pop_free(mls__mem_store *store)
     /* Sequentially consistent with who counts itself as waiting for room before. */
     uint64_t head = atomic_load_explicit(&store->free_head, memory_order_seq_cst);
     for (;;) {
-        const uint32_t top = (uint32_t)(head & INDEX_MASK);
+        const uint32_t top = (uint32_t) (head & INDEX_MASK);
         if (!top)
             return NULL;
         mls__mem_job *job = mls__mem_at(store, top - 1);
@@ -45,7 +45,7 @@ static void push_free(mls__mem_store *store, const mls__mem_job *first, mls__mem
 {
     uint64_t head = atomic_load_explicit(&store->free_head, memory_order_relaxed);
     do {
-        atomic_store_explicit(&last->free_next, (uint32_t)(head & INDEX_MASK),
+        atomic_store_explicit(&last->free_next, (uint32_t) (head & INDEX_MASK),
                               memory_order_relaxed);
     } while (!atomic_compare_exchange_weak_explicit(&store->free_head, &head,
                                                     next_head(head, first->index + 1),
@@ -104,7 +104,7 @@ mls__mem_job *mls__mem_find(const mls__mem_store *store, uint64_t id)
     const uint64_t index = id & INDEX_MASK;
     if (index >= store->created)
         return NULL;
-    mls__mem_job *job = mls__mem_at(store, (uint32_t)index);
+    mls__mem_job *job = mls__mem_at(store, (uint32_t) index);
     return id && job->id == id && !job->is_gone ? job : NULL;
 }
 
@@ -113,7 +113,7 @@ mls_queue_bytes mls__mem_take_payload(mls__mem_store *store, mls__mem_job *job)
     mls_queue_bytes bytes = {0};
     if (job->payload && job->payload != job->bytes) {
         /* It was handed over to be given back, or is a copy of ours: no longer const. */
-        bytes = (mls_queue_bytes){(void *)(uintptr_t)job->payload, job->payload_bytes,
+        bytes = (mls_queue_bytes){(void *) (uintptr_t) job->payload, job->payload_bytes,
                                   job->payload_free, job->payload_user};
         if (!bytes.release) {
             bytes.release = mls__mem_release_block;
@@ -127,7 +127,7 @@ mls_queue_bytes mls__mem_take_payload(mls__mem_store *store, mls__mem_job *job)
 
 void mls__mem_release_block(void *user, void *data, size_t size_bytes)
 {
-    (void)size_bytes;
+    (void) size_bytes;
     mls_context *context = user;
     mls__free(&context->allocator, data);
 }

@@ -78,7 +78,7 @@ static void enter_ended(mls__mem_visit *visit, mls__mem_job *job)
         return;
     }
     set_timer(store, &store->expiry, job,
-              visit->now_ns + (uint64_t)job->retention_ms * UINT64_C(1000000));
+              visit->now_ns + (uint64_t) job->retention_ms * UINT64_C(1000000));
 }
 
 void mls__mem_die(mls__mem_visit *visit, mls__mem_job *job)
@@ -108,7 +108,7 @@ static void enter_state(mls__mem_visit *visit, mls__mem_job *job, int32_t state)
         enter_gone(visit, job);
         return;
     }
-    job->state = (uint8_t)state;
+    job->state = (uint8_t) state;
     job->lane->stats.jobs[state]++;
     if (state == MLS_JOB_READY)
         enter_ready(visit, job);

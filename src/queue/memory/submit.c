@@ -134,7 +134,7 @@ static mls_status fill_payload(mls__mem_store *store, const mls_job_options *opt
 /* The monotonic time of a wall clock time; never 0. */
 static uint64_t monotonic(uint64_t now_ns, int64_t now_ms, int64_t at_ms)
 {
-    return at_ms <= now_ms ? now_ns : now_ns + (uint64_t)(at_ms - now_ms) * UINT64_C(1000000);
+    return at_ms <= now_ms ? now_ns : now_ns + (uint64_t) (at_ms - now_ms) * UINT64_C(1000000);
 }
 
 static void fill_times(const mls_queue_item *item, mls__mem_job *job)
@@ -166,13 +166,13 @@ static mls_status fill(mls__mem_store *store, const mls_queue_item *item, mls__m
     if (status)
         return status;
     fill_times(item, job);
-    job->state = (uint8_t)item->state;
-    job->priority = (uint8_t)options->priority;
+    job->state = (uint8_t) item->state;
+    job->priority = (uint8_t) options->priority;
     job->attempt = 0;
     job->max_attempts = options->max_attempts;
     job->backoff_ms = options->backoff_ms;
     job->backoff_max_ms = options->backoff_max_ms;
-    job->jitter_percent = (uint8_t)options->jitter_percent;
+    job->jitter_percent = (uint8_t) options->jitter_percent;
     atomic_store_explicit(&job->claim, 0, memory_order_relaxed);
     job->new_id += UINT64_C(1) << MLS__MEM_INDEX_BITS;
     return MLS_OK;
@@ -223,7 +223,7 @@ static mls_status check_keys(mls__mem_store *store, const mls_queue_item *const 
         const mls__mem_job *holder = mls__mem_key_find(store, options->key);
         if (holder)
             return mls__error(MLS_EEXIST, "key '%s' is taken by job %llu", options->key,
-                              (unsigned long long)holder->id);
+                              (unsigned long long) holder->id);
         for (size_t j = 0; j < i; j++)
             if (strcmp(options->key, items[j]->options->key) == 0)
                 return mls__error(MLS_EEXIST, "key '%s' is taken by the job before it",
@@ -251,8 +251,46 @@ static uint64_t begin_keyed(mls__mem_visit *visit, mls__mem_job *job)
     return id;
 }
 
-static mls_status submit_keyed(mls__mem_store *store, const mls_queue_item *const *items,
-                               size_t count, mls__mem_job *first, uint64_t *ret_ids)
+/* Whether each job would only join another; then ret_ids has the others. */
+static bool join_all(mls__mem_store *store, const mls_queue_item *const *items, size_t count,
+                     uint64_t *ret_ids)
+{
+    for (size_t i = 0; i < count; i++) {
+        const mls_job_options *options = items[i]->options;
+        const mls__mem_job *holder =
+            options->key[0] ? mls__mem_key_find(store, options->key) : NULL;
+        if (!holder || !(options->flags & MLS_JOB_JOIN))
+            return false;
+        ret_ids[i] = holder->id;
+    }
+    return true;
+}
+
+static void free_payloads(const mls_queue_item *const *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const mls_job_options *o = items[i]->options;
+        if (o->payload_free)
+            o->payload_free(o->payload_user, (void *) (uintptr_t) o->payload, o->payload_bytes);
+    }
+}
+
+/* What the keys alone decide, before room is looked for. */
+static mls_status try_keys(mls__mem_store *store, const mls_queue_item *const *items, size_t count,
+                           uint64_t *ret_ids, bool *ret_joined)
+{
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    const mls_status status = check_keys(store, items, count);
+    *ret_joined = !status && join_all(store, items, count, ret_ids);
+    mls__mem_leave(&visit);
+    if (*ret_joined)
+        free_payloads(items, count);
+    return status;
+}
+
+static mls_status begin_all(mls__mem_store *store, const mls_queue_item *const *items, size_t count,
+                            mls__mem_job *first, uint64_t *ret_ids)
 {
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
@@ -274,27 +312,37 @@ static bool has_key(const mls_queue_item *const *items, size_t count)
     return false;
 }
 
+static mls_status fill_all(mls__mem_store *store, const mls_queue_item *const *items, size_t count,
+                           mls__mem_job *first, uint64_t *ret_ids)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < count; i++, first = first->next) {
+        status = fill(store, items[i], first);
+        ret_ids[i] = first->new_id;
+    }
+    return status;
+}
+
 mls_status mls__mem_submit(void *self, const mls_queue_item *const *items, size_t count,
                            uint64_t until_ns, uint64_t *ret_ids)
 {
     mls__mem_store *store = self;
     mls__mem_job *first;
-    mls_status status = take_records(store, count, until_ns, &first);
-    if (status)
-        return status;
-    mls__mem_job *job = first;
-    for (size_t i = 0; !status && i < count; i++, job = job->next) {
-        status = fill(store, items[i], job);
-        ret_ids[i] = job->new_id;
-    }
-    const bool is_keyed = !status && has_key(items, count);
+    bool joined = false;
+    const bool is_keyed = has_key(items, count);
+    mls_status status = MLS_OK;
     if (is_keyed)
-        status = submit_keyed(store, items, count, first, ret_ids);
-    if (status) {
-        give_up(store, first);
+        status = try_keys(store, items, count, ret_ids, &joined);
+    if (!status && !joined)
+        status = take_records(store, count, until_ns, &first);
+    if (status || joined)
         return status;
-    }
-    if (!is_keyed)
+    status = fill_all(store, items, count, first, ret_ids);
+    if (!status && is_keyed)
+        status = begin_all(store, items, count, first, ret_ids);
+    if (status)
+        give_up(store, first);
+    else if (!is_keyed)
         push_inbox(store, first);
-    return MLS_OK;
+    return status;
 }

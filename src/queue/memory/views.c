@@ -46,7 +46,7 @@ static void show_texts(const mls__mem_job *job, mls__mem_hold *hold, mls_job_inf
     info->owner = info->error_message = info->progress_note = "";
     if (!hold->is_view)
         return;
-    view *v = (view *)(void *)hold;
+    view *v = (view *) (void *) hold;
     copy_text(v->owner, sizeof v->owner, job->owner ? job->owner->names : NULL);
     copy_text(v->error, sizeof v->error, job->error_text.data);
     copy_text(v->note, sizeof v->note, job->note);
@@ -79,7 +79,7 @@ static void show_policy(const mls__mem_job *job, mls_job_info *info)
 /* The wall clock's time of what happened at `at_ns`; 0 when it did not. */
 static int64_t wall(int64_t now_ms, uint64_t now_ns, uint64_t at_ns)
 {
-    return at_ns ? now_ms - (int64_t)(now_ns - at_ns) / 1000000 : 0;
+    return at_ns ? now_ms - (int64_t) (now_ns - at_ns) / 1000000 : 0;
 }
 
 static void show_times(const mls__mem_visit *visit, const mls__mem_job *job, mls_job_info *info)

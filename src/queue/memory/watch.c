@@ -9,7 +9,7 @@
 static mls_status error_unknown(uint64_t id)
 {
     return mls__error(MLS_ENOTFOUND, "there is no job %llu, or it was forgotten after its end",
-                      (unsigned long long)id);
+                      (unsigned long long) id);
 }
 
 mls_status mls__mem_get(void *self, uint64_t id, mls_queue_job *ret_job)
@@ -40,7 +40,7 @@ static mls_status wait_pinned(mls__mem_visit *visit, mls__mem_job *job, uint64_t
     while (!mls__mem_has_ended(store, job)) {
         if (visit->now_ns >= until_ns) {
             status = mls__error(MLS_ETIMEDOUT, "job %llu has not ended in time",
-                                (unsigned long long)job->id);
+                                (unsigned long long) job->id);
             break;
         }
         /* While it waits to be claimed, its deadline may be ours to notice. */
@@ -110,7 +110,7 @@ mls_status mls__mem_change(void *self, uint64_t id, int32_t event)
         return error_unknown(id);
     if (!allowed)
         return mls__error(MLS_ESTATE, "job %llu is %s: that is not possible now",
-                          (unsigned long long)id, mls_job_state_name(state));
+                          (unsigned long long) id, mls_job_state_name(state));
     return MLS_OK;
 }
 
@@ -128,7 +128,7 @@ mls_status mls__mem_drain(void *self, uint64_t until_ns)
     mls__mem_leave(&visit);
     if (alive)
         return mls__error(MLS_ETIMEDOUT, "%llu jobs have not ended in time",
-                          (unsigned long long)alive);
+                          (unsigned long long) alive);
     return MLS_OK;
 }
 

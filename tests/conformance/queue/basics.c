@@ -10,7 +10,7 @@ static int64_t wall_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 START_TEST(a_job_runs_from_submit_to_result)
@@ -119,7 +119,7 @@ START_TEST(payloads_and_results_are_any_bytes)
         unsigned char *bytes = malloc(size + 1);
         uint64_t random = size;
         for (size_t b = 0; b < size; b++)
-            bytes[b] = (unsigned char)mls_test_random(&random);
+            bytes[b] = (unsigned char) mls_test_random(&random);
         mls_job_options options = fixture_options("t", NULL);
         options.payload = bytes;
         options.payload_bytes = size;
@@ -161,7 +161,7 @@ static void take_back(void *user, void *data, size_t size_bytes)
 static mls_job_options hand_over(handed *h, const char *text)
 {
     mls_job_options options = fixture_options("t", text);
-    *h = (handed){(void *)(uintptr_t)text, strlen(text), 0};
+    *h = (handed){(void *) (uintptr_t) text, strlen(text), 0};
     options.payload_free = take_back;
     options.payload_user = h;
     return options;
@@ -215,6 +215,23 @@ START_TEST(handed_over_payload_of_a_failed_submit_is_the_callers)
 }
 END_TEST
 
+START_TEST(handed_over_payload_of_a_joining_submit_is_given_back)
+{
+    if (!conformance_can(MLS_QUEUE_CAN_KEYS))
+        return;
+    static handed first, second; /* until the queue is closed */
+    mls_job_options options = hand_over(&first, "the one that is kept");
+    options.key = "key";
+    const uint64_t id = fixture_submit(the_queue, &options);
+    options = hand_over(&second, "the one that is not needed");
+    options.key = "key";
+    options.flags = MLS_JOB_JOIN;
+    ck_assert_uint_eq(fixture_submit(the_queue, &options), id);
+    ck_assert_int_eq(first.count, 0);
+    ck_assert_int_eq(second.count, 1);
+}
+END_TEST
+
 START_TEST(results_come_in_three_ways)
 {
     const uint64_t id = fixture_submit_type(the_queue, "t");
@@ -225,7 +242,7 @@ START_TEST(results_come_in_three_ways)
     void *data;
     ck_assert_ok(mls_job_set_result(job, "copied", 6));
     ck_assert_ok(mls_job_alloc_result(job, 100, &data));
-    ck_assert_uint_eq((uintptr_t)data % 64, 0);
+    ck_assert_uint_eq((uintptr_t) data % 64, 0);
     memset(data, 7, 100);
     ck_assert_ok(mls_job_take_result(job, text, 4, take_back, &dropped));
     ck_assert_ok(mls_job_take_result(job, text, sizeof text, take_back, &h));
@@ -466,6 +483,7 @@ void conformance_add_basics(TCase *tests)
     tcase_add_test(tests, handed_over_payload_is_given_back_once);
     tcase_add_test(tests, handed_over_payload_stays_for_another_try);
     tcase_add_test(tests, handed_over_payload_of_a_failed_submit_is_the_callers);
+    tcase_add_test(tests, handed_over_payload_of_a_joining_submit_is_given_back);
     tcase_add_test(tests, results_come_in_three_ways);
     tcase_add_test(tests, result_of_a_failure_is_dropped);
     tcase_add_test(tests, forgotten_jobs_are_unknown);

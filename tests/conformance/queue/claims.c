@@ -115,7 +115,7 @@ static mls_status claim_raw(raw_claims *claims, size_t max_count, uint64_t flags
                             const mls_queue_job *like)
 {
     for (size_t i = 0; i < 10; i++) {
-        claims->infos[i] = (mls_job_info)MLS_JOB_INFO_INIT;
+        claims->infos[i] = (mls_job_info) MLS_JOB_INFO_INIT;
         claims->shown[i] = (mls_queue_job){sizeof(mls_queue_job), NULL, &claims->infos[i]};
         claims->pointers[i] = &claims->shown[i];
     }

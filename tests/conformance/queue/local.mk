@@ -4,8 +4,11 @@ QUEUE_CONFORMANCE = \
 	tests/job/fixture.c tests/job/fixture.h \
 	%D%/basics.c %D%/claims.c %D%/states.c %D%/suite.c %D%/suite.h %D%/threads.c
 
-check_PROGRAMS += %D%/test_memory
-TESTS += %D%/test_memory
+check_PROGRAMS += %D%/test_memory %D%/test_plain
+TESTS += %D%/test_memory %D%/test_plain
 %C%_test_memory_SOURCES = %D%/test_memory.c $(QUEUE_CONFORMANCE)
 %C%_test_memory_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_memory_LDADD = $(MLS_TEST_LIBS)
+%C%_test_plain_SOURCES = %D%/test_plain.c $(QUEUE_CONFORMANCE)
+%C%_test_plain_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_plain_LDADD = $(MLS_TEST_LIBS)

@@ -11,7 +11,7 @@ static int64_t wall_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 START_TEST(a_failure_is_kept)
@@ -46,7 +46,7 @@ START_TEST(bad_failures_are_refused)
     fixture_submit_type(the_queue, "t");
     mls_job *job = fixture_claim(the_claimer);
     ck_assert_fails(mls_job_fail(job, MLS_OK, NULL, 0), MLS_EINVAL, "error is 0");
-    ck_assert_fails(mls_job_fail(job, (mls_status)5, NULL, 0), MLS_EINVAL, "error is 5");
+    ck_assert_fails(mls_job_fail(job, (mls_status) 5, NULL, 0), MLS_EINVAL, "error is 5");
     ck_assert_fails(mls_job_fail(job, MLS_EIO, NULL, 2), MLS_EINVAL, "flags");
     ck_assert_ok(mls_job_fail(job, MLS_EIO, NULL, 0));
     mls_job_free(job);
@@ -393,11 +393,11 @@ END_TEST
 static mls_status finish(mls_queue_job *claim, int32_t event, const char *result)
 {
     mls_queue_end end = {.size = sizeof end, .job = claim, .event = event, .status = MLS_EEMPTY};
-    end.data.data = (void *)(uintptr_t)result;
+    end.data.data = (void *) (uintptr_t) result;
     end.data.size_bytes = result ? strlen(result) : 0;
     mls_queue_end *const ends[] = {&end};
     ck_assert_ok(the_queue->ops->finish(the_queue->self, ends, 1));
-    return (mls_status)end.status;
+    return (mls_status) end.status;
 }
 
 static void claim_raw(mls_queue_job *shown, mls_job_info *info)
@@ -405,7 +405,7 @@ static void claim_raw(mls_queue_job *shown, mls_job_info *info)
     const mls_queue_claim request = {.size = sizeof request, .max_count = 1};
     mls_queue_job *const jobs[] = {shown};
     size_t count;
-    *info = (mls_job_info)MLS_JOB_INFO_INIT;
+    *info = (mls_job_info) MLS_JOB_INFO_INIT;
     *shown = (mls_queue_job){sizeof *shown, NULL, info};
     ck_assert_ok(
         the_queue->ops->claim(the_queue->self, the_claimer->self, &request, NULL, 0, jobs, &count));

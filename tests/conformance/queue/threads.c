@@ -15,7 +15,7 @@ static atomic_uint completed_count;
 
 static void *submit_jobs(void *arg)
 {
-    const uint32_t first = *(const uint32_t *)arg * JOBS_EACH;
+    const uint32_t first = *(const uint32_t *) arg * JOBS_EACH;
     for (uint32_t i = first; i < first + JOBS_EACH; i++) {
         mls_job_options options = fixture_options(i % 2 ? "odd" : "even", NULL);
         options.payload = &i;
@@ -139,7 +139,7 @@ END_TEST
 
 static void *wait_for_result(void *arg)
 {
-    const uint64_t id = *(const uint64_t *)arg;
+    const uint64_t id = *(const uint64_t *) arg;
     mls_job *job = fixture_wait(the_queue, id);
     const void *data;
     size_t size;
@@ -197,7 +197,7 @@ END_TEST
 
 static void *drain(void *arg)
 {
-    (void)arg;
+    (void) arg;
     ck_assert_ok(mls_queue_drain(the_queue, 10000));
     return NULL;
 }
