@@ -58,10 +58,10 @@ struct op_test {
 };
 
 /* ck_assert_msg() for inner loops: it tells the parent process of every success, too. */
-#define expect(condition, ...)                                                                   \
-    do {                                                                                         \
-        if (!(condition))                                                                        \
-            ck_abort_msg(__VA_ARGS__);                                                           \
+#define expect(condition, ...)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
     } while (0)
 
 static void *checked(void *memory)
@@ -93,8 +93,13 @@ op_test *op_test_create(const char *domain, const char *type)
     op_test *test = checked(calloc(1, sizeof *test));
     test->heap = checked(mls_test_heap_create());
     ck_assert_ok(mls_context_create(NULL, &test->tensors));
-    test->op = (mls_op){.size = sizeof(mls_op), .domain = domain, .type = type, .node = "tested",
-                        .node_id = 1, .attrs = test->attrs, .output_count = 1};
+    test->op = (mls_op){.size = sizeof(mls_op),
+                        .domain = domain,
+                        .type = type,
+                        .node = "tested",
+                        .node_id = 1,
+                        .attrs = test->attrs,
+                        .output_count = 1};
     return test;
 }
 
@@ -210,8 +215,8 @@ void op_test_strings(op_test *test, const char *name, size_t count, const char *
     attr->count = count;
 }
 
-void op_test_tensor(op_test *test, const char *name, mls_dtype dtype, int rank,
-                    const int64_t *dims, const void *data)
+void op_test_tensor(op_test *test, const char *name, mls_dtype dtype, int rank, const int64_t *dims,
+                    const void *data)
 {
     mls_tensor *tensor;
     ck_assert_ok(mls_tensor_create(test->tensors, dtype, rank, dims, &tensor));
@@ -260,8 +265,7 @@ static void add_input(op_test *test, input_kind kind, mls_dtype dtype, int rank,
     in->planned = in->arg;
 }
 
-void op_test_input(op_test *test, mls_dtype dtype, int rank, const int64_t *dims,
-                   const void *data)
+void op_test_input(op_test *test, mls_dtype dtype, int rank, const int64_t *dims, const void *data)
 {
     add_input(test, INPUT_RUN, dtype, rank, dims, data);
 }
@@ -272,8 +276,7 @@ void op_test_constant(op_test *test, mls_dtype dtype, int rank, const int64_t *d
     add_input(test, INPUT_CONSTANT, dtype, rank, dims, data);
 }
 
-void op_test_known(op_test *test, mls_dtype dtype, int rank, const int64_t *dims,
-                   const void *data)
+void op_test_known(op_test *test, mls_dtype dtype, int rank, const int64_t *dims, const void *data)
 {
     add_input(test, INPUT_KNOWN, dtype, rank, dims, data);
 }
@@ -367,8 +370,7 @@ static const char *element_text(int32_t dtype, const void *element, char text[80
     return text;
 }
 
-static void expect_same(const char *what, const mls_arg *arg, const void *got,
-                        const void *expected)
+static void expect_same(const char *what, const mls_arg *arg, const void *got, const void *expected)
 {
     char a[80], b[80];
     const size_t size = mls_dtype_size((mls_dtype) arg->dtype);
@@ -457,8 +459,7 @@ static void take_results(const trial *tr, void *const *outputs, const char *what
         if (test->has_results)
             expect_same(text, &tr->outputs[i], outputs[i], test->outputs[i].data);
         else
-            test->outputs[i] =
-                (output){tr->outputs[i], copy_results(&tr->outputs[i], outputs[i])};
+            test->outputs[i] = (output){tr->outputs[i], copy_results(&tr->outputs[i], outputs[i])};
     }
     test->has_results = true;
 }
@@ -676,8 +677,8 @@ mls_status op_test_run(op_test *test)
         if (!status)
             status = run_trial(test, sets[i], THREADS);
         mls_context_free(test->context);
-        ck_assert_msg(mls_test_heap_live(test->heap) == 0, "%s: %zu blocks were not freed",
-                      sets[i], mls_test_heap_live(test->heap));
+        ck_assert_msg(mls_test_heap_live(test->heap) == 0, "%s: %zu blocks were not freed", sets[i],
+                      mls_test_heap_live(test->heap));
     }
     return status;
 }
@@ -705,8 +706,8 @@ static void expect_arg(const op_test *test, size_t index, int32_t dtype, int ran
     ck_assert_msg(arg->dtype == dtype, "output %zu is %s, expected %s", index,
                   mls_dtype_name((mls_dtype) arg->dtype), mls_dtype_name((mls_dtype) dtype));
     ck_assert_msg(mls__shape_equal(arg->rank, arg->dims, rank, dims),
-                  "output %zu is %s, expected %s", index,
-                  mls__shape_text(arg->rank, arg->dims, a), mls__shape_text(rank, dims, b));
+                  "output %zu is %s, expected %s", index, mls__shape_text(arg->rank, arg->dims, a),
+                  mls__shape_text(rank, dims, b));
 }
 
 void op_test_expect(const op_test *test, size_t index, mls_dtype dtype, int rank,

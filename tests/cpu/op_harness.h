@@ -25,14 +25,17 @@
 #include <mlscale/ext/backend.h>
 
 /* rank and dims as two arguments. A dim may be 0. */
-#define OP_DIMS(...)                                                                             \
-    (int) (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__}
+#define OP_DIMS(...)                                                                               \
+    (int) (sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[])                        \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 #define OP_SCALAR 0, NULL
 
 /* A string element of a literal. */
-#define OP_STRING(literal)                                                                       \
-    {                                                                                            \
-        literal, sizeof(literal) - 1                                                             \
+#define OP_STRING(literal)                                                                         \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
     }
 
 typedef struct op_test op_test;
@@ -48,8 +51,8 @@ void op_test_string(op_test *test, const char *name, const char *value);
 void op_test_ints(op_test *test, const char *name, size_t count, const int64_t *values);
 void op_test_floats(op_test *test, const char *name, size_t count, const float *values);
 void op_test_strings(op_test *test, const char *name, size_t count, const char *const *values);
-void op_test_tensor(op_test *test, const char *name, mls_dtype dtype, int rank,
-                    const int64_t *dims, const void *data);
+void op_test_tensor(op_test *test, const char *name, mls_dtype dtype, int rank, const int64_t *dims,
+                    const void *data);
 
 /* The next input. What the kernel knows of its contents when it is made: */
 void op_test_input(op_test *test, mls_dtype dtype, int rank, const int64_t *dims,
@@ -79,7 +82,6 @@ void op_test_expect(const op_test *test, size_t index, mls_dtype dtype, int rank
                     const int64_t *dims, const void *data);
 /* float32 or float64: |output - data| <= absolute + relative * |data|; infinities and NaN alike. */
 void op_test_expect_near(const op_test *test, size_t index, mls_dtype dtype, int rank,
-                         const int64_t *dims, const void *data, double absolute,
-                         double relative);
+                         const int64_t *dims, const void *data, double absolute, double relative);
 
 #endif

@@ -129,10 +129,10 @@ uint64_t op_random(uint64_t *seed)
 
 static double special_float(mls_dtype dtype, uint64_t which)
 {
-    const double values[] = {0.0,      -0.0,   1.0,     -1.0,     INFINITY, -(double) INFINITY,
-                             NAN,      65504,  -65504,  6e-8,     -1e-40,   0.5,
-                             1.0 / 3,  2.5,    -3.5,    3.38e38,  -3.38e38, 1e-5,
-                             2049,     5e-324, 1.7e308, -4.0 / 3, 88.7,     -103.9};
+    const double values[] = {0.0,     -0.0,   1.0,     -1.0,     INFINITY, -(double) INFINITY,
+                             NAN,     65504,  -65504,  6e-8,     -1e-40,   0.5,
+                             1.0 / 3, 2.5,    -3.5,    3.38e38,  -3.38e38, 1e-5,
+                             2049,    5e-324, 1.7e308, -4.0 / 3, 88.7,     -103.9};
     const double value = values[which % (sizeof values / sizeof values[0])];
     return dtype == MLS_FLOAT64 || fabs(value) < 1e39 || !isfinite(value) ? value : 7.0;
 }
@@ -140,7 +140,7 @@ static double special_float(mls_dtype dtype, uint64_t which)
 static int64_t special_integer(mls_dtype dtype, uint64_t which)
 {
     const uint64_t high = UINT64_C(1) << (8 * mls_dtype_size(dtype) - 1);
-    const uint64_t values[] = {0, 1, UINT64_MAX, high, high - 1, high + 1, 2, 0 - UINT64_C(2),
+    const uint64_t values[] = {0, 1, UINT64_MAX,      high, high - 1, high + 1, 2, 0 - UINT64_C(2),
                                3, 7, 0 - UINT64_C(7), 100};
     return (int64_t) values[which % (sizeof values / sizeof values[0])];
 }

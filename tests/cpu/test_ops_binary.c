@@ -139,8 +139,8 @@ static bool reference_logic(const char *op, bool a, bool b)
 
 /* --- every op, dtype and shape ---------------------------------------------------------------- */
 
-static void reference_element(const char *op, mls_dtype dtype, mls_dtype result, void *y,
-                              int64_t k, const void *a, int64_t i, const void *b, int64_t j)
+static void reference_element(const char *op, mls_dtype dtype, mls_dtype result, void *y, int64_t k,
+                              const void *a, int64_t i, const void *b, int64_t j)
 {
     if (result == MLS_BOOL && dtype == MLS_BOOL && strcmp(op, "Equal") != 0)
         ((uint8_t *) y)[k] =
@@ -255,8 +255,7 @@ END_TEST
 START_TEST(equal_strings)
 {
     const mls_string a[] = {OP_STRING("one"), OP_STRING(""), OP_STRING("thre"), OP_STRING("x\0y")};
-    const mls_string b[] = {OP_STRING("one"), OP_STRING(""), OP_STRING("three"),
-                            OP_STRING("x\0z")};
+    const mls_string b[] = {OP_STRING("one"), OP_STRING(""), OP_STRING("three"), OP_STRING("x\0z")};
     const uint8_t expected[] = {1, 1, 0, 0};
     op_test *test = op_test_create("", "Equal");
     op_test_input(test, MLS_STRING, OP_DIMS(2, 2), a);

@@ -125,8 +125,16 @@ START_TEST(out_of_range)
     const int64_t i64[] = {3000000000, -3000000000, INT64_MIN, INT64_MIN, INT64_MIN,
                            INT64_MIN,  -1,          300,       70000,     5000000000};
     const uint8_t u8[] = {0, 0, 0, 0, 0, 0, 255, 44, 112, 0};
-    const uint64_t u64[] = {3000000000, UINT64_MAX - 2999999999, 0,   UINT64_C(1) << 63,
-                            UINT64_C(1) << 63, 0, UINT64_MAX, 300, 70000, 5000000000};
+    const uint64_t u64[] = {3000000000,
+                            UINT64_MAX - 2999999999,
+                            0,
+                            UINT64_C(1) << 63,
+                            UINT64_C(1) << 63,
+                            0,
+                            UINT64_MAX,
+                            300,
+                            70000,
+                            5000000000};
     check_cast(MLS_FLOAT32, MLS_INT32, 10, x, i32);
     check_cast(MLS_FLOAT32, MLS_INT64, 10, x, i64);
     check_cast(MLS_FLOAT32, MLS_UINT8, 10, x, u8);
@@ -155,10 +163,8 @@ static const struct small_float {
     int nan, infinity; /* their codes; -1: none */
     int nothing;       /* the code that is NaN instead of -0; -1: none */
 } small_floats[] = {
-    {MLS_FLOAT8E4M3FN, 8, 3, 7, 0x7f, -1, -1},
-    {MLS_FLOAT8E4M3FNUZ, 8, 3, 8, 0x80, -1, 0x80},
-    {MLS_FLOAT8E5M2, 8, 2, 15, 0x7e, 0x7c, -1},
-    {MLS_FLOAT8E5M2FNUZ, 8, 2, 16, 0x80, -1, 0x80},
+    {MLS_FLOAT8E4M3FN, 8, 3, 7, 0x7f, -1, -1},  {MLS_FLOAT8E4M3FNUZ, 8, 3, 8, 0x80, -1, 0x80},
+    {MLS_FLOAT8E5M2, 8, 2, 15, 0x7e, 0x7c, -1}, {MLS_FLOAT8E5M2FNUZ, 8, 2, 16, 0x80, -1, 0x80},
     {MLS_FLOAT4E2M1, 4, 1, 1, 0x8, -1, -1},
 };
 
@@ -167,10 +173,9 @@ static double small_value(const struct small_float *f, int code)
     const int sign = 1 << (f->bits - 1);
     const int magnitude = code & (sign - 1);
     const int exponent = magnitude >> f->fraction_bits;
-    const double fraction =
-        ldexp(magnitude & ((1 << f->fraction_bits) - 1), -f->fraction_bits);
-    const double value = exponent ? ldexp(1 + fraction, exponent - f->bias)
-                                  : ldexp(fraction, 1 - f->bias);
+    const double fraction = ldexp(magnitude & ((1 << f->fraction_bits) - 1), -f->fraction_bits);
+    const double value =
+        exponent ? ldexp(1 + fraction, exponent - f->bias) : ldexp(fraction, 1 - f->bias);
     if (code == f->nothing)
         return NAN;
     if (f->bits == 8 && f->nothing < 0 && magnitude >= (f->infinity < 0 ? f->nan : f->infinity))
@@ -260,8 +265,8 @@ END_TEST
 
 static void check_powers(const char *round_mode, bool saturate, const uint8_t *expected)
 {
-    static const float x[] = {1.0f,     2.5f,     3.0f,      3.5f,     -4.0f,     0.0f,
-                              INFINITY, NAN,      0x1p-127f, 0x1p127f, 0x1.8p127f, 0x1p-128f};
+    static const float x[] = {1.0f,     2.5f, 3.0f,      3.5f,     -4.0f,      0.0f,
+                              INFINITY, NAN,  0x1p-127f, 0x1p127f, 0x1.8p127f, 0x1p-128f};
     op_test *test = cast_test(MLS_FLOAT32, MLS_FLOAT8E8M0, 12, x);
     op_test_string(test, "round_mode", round_mode);
     op_test_int(test, "saturate", saturate);
@@ -315,17 +320,42 @@ END_TEST
 
 START_TEST(floats_to_strings)
 {
-    const double x[] = {0.0,   -0.0,      1.0,  1e-4,       9.9e-5, 314.15926, 1e15,     1e16,
-                        1.5e300, 5e-324, 1.0 / 3, -123456789, NAN,  INFINITY,  -(double) INFINITY,
-                        9999999999999998.0, -1.7976931348623157e308, 0.1};
-    const mls_string y[] = {OP_STRING("0.0"), OP_STRING("-0.0"), OP_STRING("1.0"),
-                            OP_STRING("0.0001"), OP_STRING("9.9e-05"), OP_STRING("314.15926"),
-                            OP_STRING("1000000000000000.0"), OP_STRING("1e+16"),
-                            OP_STRING("1.5e+300"), OP_STRING("5e-324"),
-                            OP_STRING("0.3333333333333333"), OP_STRING("-123456789.0"),
-                            OP_STRING("nan"), OP_STRING("inf"), OP_STRING("-inf"),
+    const double x[] = {0.0,
+                        -0.0,
+                        1.0,
+                        1e-4,
+                        9.9e-5,
+                        314.15926,
+                        1e15,
+                        1e16,
+                        1.5e300,
+                        5e-324,
+                        1.0 / 3,
+                        -123456789,
+                        NAN,
+                        INFINITY,
+                        -(double) INFINITY,
+                        9999999999999998.0,
+                        -1.7976931348623157e308,
+                        0.1};
+    const mls_string y[] = {OP_STRING("0.0"),
+                            OP_STRING("-0.0"),
+                            OP_STRING("1.0"),
+                            OP_STRING("0.0001"),
+                            OP_STRING("9.9e-05"),
+                            OP_STRING("314.15926"),
+                            OP_STRING("1000000000000000.0"),
+                            OP_STRING("1e+16"),
+                            OP_STRING("1.5e+300"),
+                            OP_STRING("5e-324"),
+                            OP_STRING("0.3333333333333333"),
+                            OP_STRING("-123456789.0"),
+                            OP_STRING("nan"),
+                            OP_STRING("inf"),
+                            OP_STRING("-inf"),
                             OP_STRING("9999999999999998.0"),
-                            OP_STRING("-1.7976931348623157e+308"), OP_STRING("0.1")};
+                            OP_STRING("-1.7976931348623157e+308"),
+                            OP_STRING("0.1")};
     const float single[] = {0.1f, 16777216.0f, 0.039187793f, 1e-45f, 3.4028235e38f};
     const mls_string single_text[] = {OP_STRING("0.1"), OP_STRING("16777216.0"),
                                       OP_STRING("0.039187793"), OP_STRING("1e-45"),
@@ -375,8 +405,8 @@ END_TEST
 
 START_TEST(strings_to_numbers)
 {
-    const mls_string x[] = {OP_STRING("1.5"), OP_STRING(" -12\t"), OP_STRING("1E8"),
-                            OP_STRING("+.5"), OP_STRING("5."),     OP_STRING("1e-5"),
+    const mls_string x[] = {OP_STRING("1.5"),  OP_STRING(" -12\t"), OP_STRING("1E8"),
+                            OP_STRING("+.5"),  OP_STRING("5."),     OP_STRING("1e-5"),
                             OP_STRING("TRUE"), OP_STRING("0")};
     check_cast(MLS_STRING, MLS_FLOAT32, 8, x, ((float[]){1.5f, -12, 1e8f, .5f, 5, 1e-5f, 1, 0}));
     check_cast(MLS_STRING, MLS_FLOAT64, 8, x, ((double[]){1.5, -12, 1e8, .5, 5, 1e-5, 1, 0}));
@@ -403,8 +433,8 @@ static void check_no_number(const char *text, size_t size, mls_dtype to)
 
 START_TEST(other_strings_are_errors)
 {
-    static const char *const texts[] = {"", " ", "abc", "1.2.3", "0x10", "1_0", "1e", "-", ".",
-                                        "e5", "+true", "1 2", "nan(1)", "--1"};
+    static const char *const texts[] = {"",  " ", "abc", "1.2.3", "0x10", "1_0",    "1e",
+                                        "-", ".", "e5",  "+true", "1 2",  "nan(1)", "--1"};
     char zeros[2000];
     memset(zeros, '0', sizeof zeros);
     for (size_t i = 0; i < COUNT(texts); i++) {

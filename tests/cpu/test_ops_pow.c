@@ -46,8 +46,8 @@ static void expect_power(mls_dtype dtype, double a, double b, double got)
         return;
     const double next = nextafter(expected, got);
     if (dtype != MLS_FLOAT64 || got != next)
-        ck_abort_msg("%s: %.17g to the %.17g is %.17g, expected %.17g", mls_dtype_name(dtype), a,
-                     b, got, expected);
+        ck_abort_msg("%s: %.17g to the %.17g is %.17g, expected %.17g", mls_dtype_name(dtype), a, b,
+                     got, expected);
 }
 
 static void fill_exponents(mls_dtype dtype, void *x, int64_t count, bool is_float_base)
@@ -81,8 +81,8 @@ static void check_result(mls_dtype a_dtype, const void *a, int64_t i, mls_dtype 
     }
     expected = op_integer(a_dtype, &expected, 0);
     if (got != expected)
-        ck_abort_msg("%.17g to the %.17g is %lld, expected %lld", base, exponent,
-                     (long long) got, (long long) expected);
+        ck_abort_msg("%.17g to the %.17g is %lld, expected %lld", base, exponent, (long long) got,
+                     (long long) expected);
 }
 
 /* Rows of bases to one row of exponents, or to one exponent, known or not. */

@@ -42,8 +42,9 @@ static double rectified(double x)
 }
 
 static const exact_op exact_ops[] = {
-    {"Neg", negated}, {"Abs", fabs},  {"Sqrt", sqrt},  {"Reciprocal", reciprocal}, {"Floor", floor},
-    {"Ceil", ceil},   {"Round", rint}, {"Sign", sign_of}, {"Relu", rectified},
+    {"Neg", negated},    {"Abs", fabs},  {"Sqrt", sqrt},  {"Reciprocal", reciprocal},
+    {"Floor", floor},    {"Ceil", ceil}, {"Round", rint}, {"Sign", sign_of},
+    {"Relu", rectified},
 };
 
 static op_test *unary_test(const char *type, mls_dtype dtype, const void *x)
@@ -234,13 +235,19 @@ static const function_op function_ops[] = {
     {.type = "ThresholdedRelu", .of = of_thresholded_relu, .a_name = "alpha", .a = -2.5f},
     {.type = "Elu", .of = of_elu, .a = 1.0f},
     {.type = "Elu", .of = of_elu, .a_name = "alpha", .a = 2.0f},
-    {.type = "Selu", .of = of_selu, .a = 1.67326319217681884765625f,
+    {.type = "Selu",
+     .of = of_selu,
+     .a = 1.67326319217681884765625f,
      .b = 1.05070102214813232421875f},
     {.type = "Selu", .of = of_selu, .a_name = "alpha", .a = 2.0f, .b_name = "gamma", .b = 3.0f},
     {.type = "Celu", .of = of_celu, .a = 1.0f},
     {.type = "Celu", .of = of_celu, .a_name = "alpha", .a = 2.0f},
     {.type = "HardSigmoid", .of = of_hard_sigmoid, .a = 0.2f, .b = 0.5f},
-    {.type = "HardSigmoid", .of = of_hard_sigmoid, .a_name = "alpha", .a = 0.5f, .b_name = "beta",
+    {.type = "HardSigmoid",
+     .of = of_hard_sigmoid,
+     .a_name = "alpha",
+     .a = 0.5f,
+     .b_name = "beta",
      .b = 0.25f},
     {.type = "HardSwish", .of = of_hard_swish, .slack = 0x1p-23},
     {.type = "Softplus", .of = of_softplus},
@@ -249,8 +256,12 @@ static const function_op function_ops[] = {
     {.type = "Swish", .of = of_swish, .a_name = "alpha", .a = 0.5f},
     {.type = "Mish", .of = of_mish},
     {.type = "Gelu", .of = of_gelu, .slack = 0x1p-52}, /* float64 uses the formula as it is */
-    {.type = "Gelu", .of = of_gelu_tanh, .string_name = "approximate", .string = "tanh",
-     .places = 192, .slack = 0x1p-52},
+    {.type = "Gelu",
+     .of = of_gelu_tanh,
+     .string_name = "approximate",
+     .string = "tanh",
+     .places = 192,
+     .slack = 0x1p-52},
 };
 
 /* The distance of two neighbours of the dtype next to a number. */
@@ -259,7 +270,9 @@ static wide last_place(mls_dtype dtype, wide value)
     static const struct {
         mls_dtype dtype;
         int digits, least; /* binary; exponent of the least denormal */
-    } formats[] = {{MLS_FLOAT16, 11, -24}, {MLS_BFLOAT16, 8, -133}, {MLS_FLOAT32, 24, -149},
+    } formats[] = {{MLS_FLOAT16, 11, -24},
+                   {MLS_BFLOAT16, 8, -133},
+                   {MLS_FLOAT32, 24, -149},
                    {MLS_FLOAT64, 53, -1074}};
     int exponent = 0, f = 0;
     while (formats[f].dtype != dtype)

@@ -208,9 +208,8 @@ static void check_where(mls_dtype dtype, const shape *y, const shape *condition,
             memset(q + i * size, (int) (i * 13 + 2), size);
         }
     for (int64_t i = 0; i < count_of(y); i++) {
-        const char *from = c[index_of(y, i, condition)]
-                               ? p + (size_t) index_of(y, i, a) * size
-                               : q + (size_t) index_of(y, i, b) * size;
+        const char *from = c[index_of(y, i, condition)] ? p + (size_t) index_of(y, i, a) * size
+                                                        : q + (size_t) index_of(y, i, b) * size;
         memcpy(expected + (size_t) i * size, from, size);
     }
     op_test *test = op_test_create("", "Where");

@@ -57,7 +57,7 @@ typedef struct binary_kernel {
     /* A run of n elements; the steps are the plan's. */
     mls_status (*run)(const struct binary_kernel *kernel, void *y, const void *a, const void *b,
                       int64_t n);
-    mls__binary_fn binary;   /* these three: what `run` calls */
+    mls__binary_fn binary; /* these three: what `run` calls */
     mls__compare_fn compare;
     mls__loop2 loop;
     mls__half half;
@@ -96,8 +96,7 @@ static void widen(const binary_kernel *k, int input, float *block, const void *x
     k->half.to_f32(block, (const uint16_t *) x + first * step, step ? n : 1);
 }
 
-static mls_status run_half(const binary_kernel *k, void *y, const void *a, const void *b,
-                           int64_t n)
+static mls_status run_half(const binary_kernel *k, void *y, const void *a, const void *b, int64_t n)
 {
     float p[MLS__BLOCK], q[MLS__BLOCK];
     for (int64_t i = 0; i < n; i += MLS__BLOCK) {
@@ -242,8 +241,7 @@ mls_status mls__cpu_binary_create(const mls__cpu *cpu, const mls_op *op, mls_ker
     const struct op_row *row = find_row(op->type);
     const int32_t dtype = op->inputs[0].dtype;
     binary_kernel *k;
-    const mls_status status =
-        mls__cpu_kernel_create(cpu, op, sizeof *k, "binary", binary_run, &k);
+    const mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *k, "binary", binary_run, &k);
     if (status)
         return status;
     if (row->kind != LOGIC && (dtype == MLS_FLOAT32 || mls__is_half(dtype)))
@@ -262,10 +260,19 @@ mls_status mls__cpu_binary_create(const mls__cpu *cpu, const mls_op *op, mls_ker
     return binary_reshape(*ret_kernel, op);
 }
 
-#define ROW(type) {"", type, mls__cpu_binary_create, MLS__CPU_IN_PLACE}
-
 mls__cpu_op_table mls__cpu_ops_binary = {
-    ROW("Add"), ROW("Sub"), ROW("Mul"), ROW("Div"), ROW("PRelu"), ROW("Equal"), ROW("Less"),
-    ROW("LessOrEqual"), ROW("Greater"), ROW("GreaterOrEqual"), ROW("And"), ROW("Or"), ROW("Xor"),
+    {"", "Add", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Sub", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Mul", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Div", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "PRelu", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Equal", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Less", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "LessOrEqual", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Greater", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "GreaterOrEqual", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "And", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Or", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Xor", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
     {.type = NULL},
 };

@@ -9,61 +9,61 @@
 #define DTYPES (MLS_INT2 + 1)
 
 /* `expression` of u and v, which are of type T, gives an R. */
-#define LOOP(name, T, R, expression)                                                             \
-    static mls_status name(void *y, const void *a, int64_t a_step, const void *b,                \
-                           int64_t b_step, int64_t n)                                            \
-    {                                                                                            \
-        R *out = y;                                                                              \
-        const T *p = a, *q = b;                                                                  \
-        if (a_step && b_step) { /* apart, so that the compiler can make vectors of it */         \
-            for (int64_t i = 0; i < n; i++) {                                                    \
-                const T u = p[i], v = q[i];                                                      \
-                out[i] = (R) (expression);                                                       \
-            }                                                                                    \
-            return MLS_OK;                                                                       \
-        }                                                                                        \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const T u = p[i * a_step], v = q[i * b_step];                                        \
-            out[i] = (R) (expression);                                                           \
-        }                                                                                        \
-        return MLS_OK;                                                                           \
+#define LOOP(name, T, R, expression)                                                               \
+    static mls_status name(void *y, const void *a, int64_t a_step, const void *b, int64_t b_step,  \
+                           int64_t n)                                                              \
+    {                                                                                              \
+        R *out = y;                                                                                \
+        const T *p = a, *q = b;                                                                    \
+        if (a_step && b_step) { /* apart, so that the compiler can make vectors of it */           \
+            for (int64_t i = 0; i < n; i++) {                                                      \
+                const T u = p[i], v = q[i];                                                        \
+                out[i] = (R) (expression);                                                         \
+            }                                                                                      \
+            return MLS_OK;                                                                         \
+        }                                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T u = p[i * a_step], v = q[i * b_step];                                          \
+            out[i] = (R) (expression);                                                             \
+        }                                                                                          \
+        return MLS_OK;                                                                             \
     }
 
-#define COMPARE_LOOPS(s, T)                                                                      \
-    LOOP(equal_##s, T, uint8_t, u == v)                                                          \
-    LOOP(less_##s, T, uint8_t, u < v)                                                            \
-    LOOP(less_equal_##s, T, uint8_t, u <= v)                                                     \
-    LOOP(greater_##s, T, uint8_t, u > v)                                                         \
+#define COMPARE_LOOPS(s, T)                                                                        \
+    LOOP(equal_##s, T, uint8_t, u == v)                                                            \
+    LOOP(less_##s, T, uint8_t, u < v)                                                              \
+    LOOP(less_equal_##s, T, uint8_t, u <= v)                                                       \
+    LOOP(greater_##s, T, uint8_t, u > v)                                                           \
     LOOP(greater_equal_##s, T, uint8_t, u >= v)
 
 /* Sums and products in the unsigned type W, where they wrap around. */
-#define INTEGER_LOOPS(s, T, W, quotient)                                                         \
-    LOOP(add_##s, T, T, (W) u + (W) v)                                                           \
-    LOOP(sub_##s, T, T, (W) u - (W) v)                                                           \
-    LOOP(mul_##s, T, T, (W) u * (W) v)                                                           \
-    LOOP(min_##s, T, T, u < v ? u : v)                                                           \
-    LOOP(max_##s, T, T, u > v ? u : v)                                                           \
-    COMPARE_LOOPS(s, T)                                                                          \
-    static mls_status div_##s(void *y, const void *a, int64_t a_step, const void *b,             \
-                              int64_t b_step, int64_t n)                                         \
-    {                                                                                            \
-        T *out = y;                                                                              \
-        const T *p = a, *q = b;                                                                  \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const T u = p[i * a_step], v = q[i * b_step];                                        \
-            if (v == 0)                                                                          \
-                return MLS_ERANGE;                                                               \
-            out[i] = (T) (quotient);                                                             \
-        }                                                                                        \
-        return MLS_OK;                                                                           \
+#define INTEGER_LOOPS(s, T, W, quotient)                                                           \
+    LOOP(add_##s, T, T, (W) u + (W) v)                                                             \
+    LOOP(sub_##s, T, T, (W) u - (W) v)                                                             \
+    LOOP(mul_##s, T, T, ((W) u * (W) v))                                                           \
+    LOOP(min_##s, T, T, u < v ? u : v)                                                             \
+    LOOP(max_##s, T, T, u > v ? u : v)                                                             \
+    COMPARE_LOOPS(s, T)                                                                            \
+    static mls_status div_##s(void *y, const void *a, int64_t a_step, const void *b,               \
+                              int64_t b_step, int64_t n)                                           \
+    {                                                                                              \
+        T *out = y;                                                                                \
+        const T *p = a, *q = b;                                                                    \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T u = p[i * a_step], v = q[i * b_step];                                          \
+            if (v == 0)                                                                            \
+                return MLS_ERANGE;                                                                 \
+            out[i] = (T) (quotient);                                                               \
+        }                                                                                          \
+        return MLS_OK;                                                                             \
     }
 
 /* The least number divided by -1 is itself: negation in W wraps around too. */
-#define SIGNED_LOOPS(s, T, W)                                                                    \
-    INTEGER_LOOPS(s, T, W, v == -1 ? (T) ((W) 0 - (W) u) : u / v)                                \
+#define SIGNED_LOOPS(s, T, W)                                                                      \
+    INTEGER_LOOPS(s, T, W, v == -1 ? (T) ((W) 0 - (W) u) : u / v)                                  \
     LOOP(prelu_##s, T, T, u < 0 ? (T) ((W) u * (W) v) : u)
-#define UNSIGNED_LOOPS(s, T, W)                                                                  \
-    INTEGER_LOOPS(s, T, W, u / v)                                                                \
+#define UNSIGNED_LOOPS(s, T, W)                                                                    \
+    INTEGER_LOOPS(s, T, W, u / v)                                                                  \
     LOOP(prelu_##s, T, T, ((void) v, u))
 
 SIGNED_LOOPS(i8, int8_t, uint32_t)
@@ -77,7 +77,7 @@ UNSIGNED_LOOPS(u64, uint64_t, uint64_t)
 
 LOOP(add_f64, double, double, u + v)
 LOOP(sub_f64, double, double, u - v)
-LOOP(mul_f64, double, double, u * v)
+LOOP(mul_f64, double, double, (u * v))
 LOOP(div_f64, double, double, u / v)
 LOOP(min_f64, double, double, u != u || u < v ? u : v)
 LOOP(max_f64, double, double, u != u || u > v ? u : v)
@@ -87,27 +87,26 @@ COMPARE_LOOPS(f64, double)
 
 LOOP(equal_bool, uint8_t, uint8_t, !u == !v)
 LOOP(equal_string, mls_string, uint8_t, mls__string_equal(u, v))
-LOOP(and_bool, uint8_t, uint8_t, u && v)
-LOOP(or_bool, uint8_t, uint8_t, u || v)
+LOOP(and_bool, uint8_t, uint8_t, u != 0 && v != 0)
+LOOP(or_bool, uint8_t, uint8_t, u != 0 || v != 0)
 LOOP(xor_bool, uint8_t, uint8_t, !u != !v)
 
 /* The loops of an op by dtype. */
-#define NUMBER_ROW(op)                                                                           \
-    [MLS_INT8] = op##_i8, [MLS_INT16] = op##_i16, [MLS_INT32] = op##_i32,                        \
-    [MLS_INT64] = op##_i64, [MLS_UINT8] = op##_u8, [MLS_UINT16] = op##_u16,                      \
-    [MLS_UINT32] = op##_u32, [MLS_UINT64] = op##_u64, [MLS_FLOAT64] = op##_f64
+#define NUMBER_ROW(op)                                                                             \
+    [MLS_INT8] = op##_i8, [MLS_INT16] = op##_i16, [MLS_INT32] = op##_i32, [MLS_INT64] = op##_i64,  \
+    [MLS_UINT8] = op##_u8, [MLS_UINT16] = op##_u16, [MLS_UINT32] = op##_u32,                       \
+    [MLS_UINT64] = op##_u64, [MLS_FLOAT64] = op##_f64
 
 static const mls__loop2 binary_loops[MLS__BINARY_COUNT][DTYPES] = {
     [MLS__BINARY_ADD] = {NUMBER_ROW(add)},     [MLS__BINARY_SUB] = {NUMBER_ROW(sub)},
     [MLS__BINARY_MUL] = {NUMBER_ROW(mul)},     [MLS__BINARY_DIV] = {NUMBER_ROW(div)},
     [MLS__BINARY_MIN] = {NUMBER_ROW(min)},     [MLS__BINARY_MAX] = {NUMBER_ROW(max)},
-    [MLS__BINARY_PRELU] = {NUMBER_ROW(prelu)},
-    [MLS__BINARY_POW] = {[MLS_FLOAT64] = pow_f64},
+    [MLS__BINARY_PRELU] = {NUMBER_ROW(prelu)}, [MLS__BINARY_POW] = {[MLS_FLOAT64] = pow_f64},
 };
 
 static const mls__loop2 compare_loops[MLS__COMPARE_COUNT][DTYPES] = {
-    [MLS__COMPARE_EQUAL] = {NUMBER_ROW(equal), [MLS_BOOL] = equal_bool,
-                            [MLS_STRING] = equal_string},
+    [MLS__COMPARE_EQUAL] =
+        {NUMBER_ROW(equal), [MLS_BOOL] = equal_bool, [MLS_STRING] = equal_string},
     [MLS__COMPARE_LESS] = {NUMBER_ROW(less)},
     [MLS__COMPARE_LESS_EQUAL] = {NUMBER_ROW(less_equal)},
     [MLS__COMPARE_GREATER] = {NUMBER_ROW(greater)},

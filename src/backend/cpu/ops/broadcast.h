@@ -18,10 +18,12 @@ typedef struct mls__broadcast {
     int inputs;
     int loops;     /* around the run */
     int64_t count; /* elements of the output */
-    int64_t run;   /* elements of a run, at least 1 */
-    int64_t steps[MLS__BROADCAST_INPUTS]; /* in a run, 0 or 1 */
-    int64_t dims[MLS_MAX_RANK]; /* of the loops, the outermost first */
-    int64_t strides[MLS_MAX_RANK][MLS__BROADCAST_INPUTS]; /* of the inputs in the loops */
+    /* The run: its elements, at least 1, and each input's step, 0 or 1. */
+    int64_t run;
+    int64_t steps[MLS__BROADCAST_INPUTS];
+    /* The loops, the outermost first, and how far each input goes in them. */
+    int64_t dims[MLS_MAX_RANK];
+    int64_t strides[MLS_MAX_RANK][MLS__BROADCAST_INPUTS];
 } mls__broadcast;
 
 /* The inputs' shapes broadcast to the output's; at most MLS__BROADCAST_INPUTS of them. */

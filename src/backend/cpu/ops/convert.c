@@ -49,14 +49,14 @@ static inline double signed_odd_double_of(int64_t value)
 /* --- reading --------------------------------------------------------------------------------- */
 
 /* Elements of type T into `member`: `number` is made of x. */
-#define WIDEN(name, T, member, number)                                                           \
-    static void widen_##name(mls__wide *wide, const void *elements, int64_t n)                   \
-    {                                                                                            \
-        const T *p = elements;                                                                   \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const T x = p[i];                                                                    \
-            wide->member[i] = (number);                                                          \
-        }                                                                                        \
+#define WIDEN(name, T, member, number)                                                             \
+    static void widen_##name(mls__wide *wide, const void *elements, int64_t n)                     \
+    {                                                                                              \
+        const T *p = elements;                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T x = p[i];                                                                      \
+            wide->member[i] = (number);                                                            \
+        }                                                                                          \
     }
 
 WIDEN(bool, uint8_t, i, x != 0)
@@ -84,11 +84,11 @@ static void widen_format(int32_t dtype, mls__wide *wide, const void *elements, i
 void mls__widen(int32_t dtype, mls__wide *ret_wide, const void *x, int64_t n)
 {
     static void (*const loops[DTYPES])(mls__wide *, const void *, int64_t) = {
-        [MLS_BOOL] = widen_bool,  [MLS_INT2] = widen_i8,     [MLS_INT4] = widen_i8,
-        [MLS_INT8] = widen_i8,    [MLS_INT16] = widen_i16,   [MLS_INT32] = widen_i32,
-        [MLS_INT64] = widen_i64,  [MLS_UINT2] = widen_u8,    [MLS_UINT4] = widen_u8,
-        [MLS_UINT8] = widen_u8,   [MLS_UINT16] = widen_u16,  [MLS_UINT32] = widen_u32,
-        [MLS_UINT64] = widen_u64, [MLS_FLOAT32] = widen_f32, [MLS_FLOAT64] = widen_f64,
+        [MLS_BOOL] = widen_bool,        [MLS_INT2] = widen_i8,     [MLS_INT4] = widen_i8,
+        [MLS_INT8] = widen_i8,          [MLS_INT16] = widen_i16,   [MLS_INT32] = widen_i32,
+        [MLS_INT64] = widen_i64,        [MLS_UINT2] = widen_u8,    [MLS_UINT4] = widen_u8,
+        [MLS_UINT8] = widen_u8,         [MLS_UINT16] = widen_u16,  [MLS_UINT32] = widen_u32,
+        [MLS_UINT64] = widen_u64,       [MLS_FLOAT32] = widen_f32, [MLS_FLOAT64] = widen_f64,
         [MLS_FLOAT8E8M0] = widen_power,
     };
     if (loops[dtype])
@@ -103,33 +103,36 @@ typedef void (*narrow_fn)(mls__wide_kind kind, const mls__wide *wide, void *y, i
                           const mls__cast_rules *rules);
 
 /* Elements of type T: `of_integer` is made of x, an int64 or uint64, `of_float` of a double. */
-#define NARROW(name, T, of_integer, of_float)                                                    \
-    static void narrow_##name(mls__wide_kind kind, const mls__wide *wide, void *y, int64_t n,    \
-                              const mls__cast_rules *rules)                                      \
-    {                                                                                            \
-        T *out = y;                                                                              \
-        (void) rules;                                                                            \
-        for (int64_t i = 0; kind == MLS__WIDE_INT && i < n; i++) {                               \
-            const int64_t x = wide->i[i];                                                        \
-            out[i] = (T) (of_integer);                                                           \
-        }                                                                                        \
-        for (int64_t i = 0; kind == MLS__WIDE_UINT && i < n; i++) {                              \
-            const uint64_t x = wide->u[i];                                                       \
-            out[i] = (T) (of_integer);                                                           \
-        }                                                                                        \
-        for (int64_t i = 0; kind == MLS__WIDE_FLOAT && i < n; i++) {                             \
-            const double x = wide->f[i];                                                         \
-            out[i] = (T) (of_float);                                                             \
-        }                                                                                        \
+#define NARROW(name, T, of_integer, of_float)                                                      \
+    static void narrow_##name(mls__wide_kind kind, const mls__wide *wide, void *y, int64_t n,      \
+                              const mls__cast_rules *rules)                                        \
+    {                                                                                              \
+        T *out = y;                                                                                \
+        (void) rules;                                                                              \
+        for (int64_t i = 0; kind == MLS__WIDE_INT && i < n; i++) {                                 \
+            const int64_t x = wide->i[i];                                                          \
+            out[i] = (T) (of_integer);                                                             \
+        }                                                                                          \
+        for (int64_t i = 0; kind == MLS__WIDE_UINT && i < n; i++) {                                \
+            const uint64_t x = wide->u[i];                                                         \
+            out[i] = (T) (of_integer);                                                             \
+        }                                                                                          \
+        for (int64_t i = 0; kind == MLS__WIDE_FLOAT && i < n; i++) {                               \
+            const double x = wide->f[i];                                                           \
+            out[i] = (T) (of_float);                                                               \
+        }                                                                                          \
     }
 
 /* The low bits, with the sign that the highest of them says. */
-#define LOW_SIGNED(x, bits)                                                                      \
-    ((int) ((x) & ((1 << (bits)) - 1)) - (int) ((x) & 1 << ((bits) - 1)) * 2)
+static inline int low_bits(uint64_t x, int bits)
+{
+    const int sign = 1 << (bits - 1);
+    return ((int) (x & (uint64_t) (2 * sign - 1)) ^ sign) - sign;
+}
 
 NARROW(bool, uint8_t, x != 0, x != 0)
-NARROW(i2, int8_t, LOW_SIGNED(x, 2), LOW_SIGNED(int32_of(x), 2))
-NARROW(i4, int8_t, LOW_SIGNED(x, 4), LOW_SIGNED(int32_of(x), 4))
+NARROW(i2, int8_t, low_bits((uint64_t) x, 2), low_bits((uint64_t) int32_of(x), 2))
+NARROW(i4, int8_t, low_bits((uint64_t) x, 4), low_bits((uint64_t) int32_of(x), 4))
 NARROW(i8, int8_t, x, int32_of(x))
 NARROW(i16, int16_t, x, int32_of(x))
 NARROW(i32, int32_t, x, int32_of(x))
@@ -174,19 +177,18 @@ static void narrow_byte(int32_t dtype, mls__wide_kind kind, const mls__wide *wid
     const mls__float_format *format = mls__float_format_of(dtype);
     uint8_t *out = y;
     for (int64_t i = 0; i < n; i++)
-        out[i] = (uint8_t) mls__float_encode(format, to_be_rounded(kind, wide, i),
-                                             rules->saturate);
+        out[i] = (uint8_t) mls__float_encode(format, to_be_rounded(kind, wide, i), rules->saturate);
 }
 
 void mls__narrow(int32_t dtype, mls__wide_kind kind, const mls__wide *wide, void *y, int64_t n,
                  const mls__cast_rules *rules)
 {
     static const narrow_fn loops[DTYPES] = {
-        [MLS_BOOL] = narrow_bool,  [MLS_INT2] = narrow_i2,     [MLS_INT4] = narrow_i4,
-        [MLS_INT8] = narrow_i8,    [MLS_INT16] = narrow_i16,   [MLS_INT32] = narrow_i32,
-        [MLS_INT64] = narrow_i64,  [MLS_UINT2] = narrow_u2,    [MLS_UINT4] = narrow_u4,
-        [MLS_UINT8] = narrow_u8,   [MLS_UINT16] = narrow_u16,  [MLS_UINT32] = narrow_u32,
-        [MLS_UINT64] = narrow_u64, [MLS_FLOAT32] = narrow_f32, [MLS_FLOAT64] = narrow_f64,
+        [MLS_BOOL] = narrow_bool,        [MLS_INT2] = narrow_i2,     [MLS_INT4] = narrow_i4,
+        [MLS_INT8] = narrow_i8,          [MLS_INT16] = narrow_i16,   [MLS_INT32] = narrow_i32,
+        [MLS_INT64] = narrow_i64,        [MLS_UINT2] = narrow_u2,    [MLS_UINT4] = narrow_u4,
+        [MLS_UINT8] = narrow_u8,         [MLS_UINT16] = narrow_u16,  [MLS_UINT32] = narrow_u32,
+        [MLS_UINT64] = narrow_u64,       [MLS_FLOAT32] = narrow_f32, [MLS_FLOAT64] = narrow_f64,
         [MLS_FLOAT8E8M0] = narrow_power,
     };
     if (loops[dtype])
@@ -200,15 +202,15 @@ void mls__narrow(int32_t dtype, mls__wide_kind kind, const mls__wide *wide, void
 /* --- pairs ----------------------------------------------------------------------------------- */
 
 /* From T to R: `number` is made of x. The same results as by way of the widest type. */
-#define DIRECT(name, T, R, number)                                                               \
-    static void direct_##name(void *y, const void *elements, int64_t n)                          \
-    {                                                                                            \
-        R *out = y;                                                                              \
-        const T *p = elements;                                                                   \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const T x = p[i];                                                                    \
-            out[i] = (R) (number);                                                               \
-        }                                                                                        \
+#define DIRECT(name, T, R, number)                                                                 \
+    static void direct_##name(void *y, const void *elements, int64_t n)                            \
+    {                                                                                              \
+        R *out = y;                                                                                \
+        const T *p = elements;                                                                     \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T x = p[i];                                                                      \
+            out[i] = (R) (number);                                                                 \
+        }                                                                                          \
     }
 
 DIRECT(bool_f32, uint8_t, float, x != 0)
@@ -233,13 +235,13 @@ mls__direct_cast mls__direct_cast_find(int32_t from, int32_t to)
         int32_t from, to;
         mls__direct_cast cast;
     } pairs[] = {
-        {MLS_BOOL, MLS_FLOAT32, direct_bool_f32},   {MLS_BOOL, MLS_INT64, direct_bool_i64},
-        {MLS_UINT8, MLS_FLOAT32, direct_u8_f32},    {MLS_INT32, MLS_FLOAT32, direct_i32_f32},
-        {MLS_INT32, MLS_INT64, direct_i32_i64},     {MLS_INT64, MLS_FLOAT32, direct_i64_f32},
-        {MLS_INT64, MLS_FLOAT64, direct_i64_f64},   {MLS_INT64, MLS_INT32, direct_i64_i32},
-        {MLS_INT64, MLS_BOOL, direct_i64_bool},     {MLS_FLOAT32, MLS_FLOAT64, direct_f32_f64},
-        {MLS_FLOAT32, MLS_INT32, direct_f32_i32},   {MLS_FLOAT32, MLS_INT64, direct_f32_i64},
-        {MLS_FLOAT32, MLS_BOOL, direct_f32_bool},   {MLS_FLOAT64, MLS_FLOAT32, direct_f64_f32},
+        {MLS_BOOL, MLS_FLOAT32, direct_bool_f32}, {MLS_BOOL, MLS_INT64, direct_bool_i64},
+        {MLS_UINT8, MLS_FLOAT32, direct_u8_f32},  {MLS_INT32, MLS_FLOAT32, direct_i32_f32},
+        {MLS_INT32, MLS_INT64, direct_i32_i64},   {MLS_INT64, MLS_FLOAT32, direct_i64_f32},
+        {MLS_INT64, MLS_FLOAT64, direct_i64_f64}, {MLS_INT64, MLS_INT32, direct_i64_i32},
+        {MLS_INT64, MLS_BOOL, direct_i64_bool},   {MLS_FLOAT32, MLS_FLOAT64, direct_f32_f64},
+        {MLS_FLOAT32, MLS_INT32, direct_f32_i32}, {MLS_FLOAT32, MLS_INT64, direct_f32_i64},
+        {MLS_FLOAT32, MLS_BOOL, direct_f32_bool}, {MLS_FLOAT64, MLS_FLOAT32, direct_f64_f32},
         {MLS_FLOAT64, MLS_INT64, direct_f64_i64},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)

@@ -218,8 +218,10 @@ static bool read_name(const char *text, double *ret_value)
         double value;
         bool is_signed;
     } names[] = {
-        {"inf", (double) INFINITY, true}, {"infinity", (double) INFINITY, true},
-        {"nan", (double) NAN, true},      {"true", 1.0, false},
+        {"inf", (double) INFINITY, true},
+        {"infinity", (double) INFINITY, true},
+        {"nan", (double) NAN, true},
+        {"true", 1.0, false},
         {"false", 0.0, false},
     };
     const char *name = skip_sign(text);

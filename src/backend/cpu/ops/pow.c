@@ -91,8 +91,7 @@ static void to_doubles(int32_t dtype, mls__wide *wide, const void *x, int64_t n)
         wide->f[i] = kind == MLS__WIDE_INT ? (double) wide->i[i] : (double) wide->u[i];
 }
 
-static mls_status run_doubles(const pow_kernel *k, void *y, const void *a, const void *b,
-                              int64_t n)
+static mls_status run_doubles(const pow_kernel *k, void *y, const void *a, const void *b, int64_t n)
 {
     mls__wide p, q, result;
     const int64_t *steps = k->plan.steps;

@@ -12,7 +12,7 @@
 typedef struct split {
     mls__cpu_range_fn fn;
     void *arg;
-    int64_t count, size; /* elements in all, and in a range */
+    int64_t count, size;    /* elements in all, and in a range */
     _Atomic int64_t failed; /* the lowest range that failed */
     _Atomic int status;
 } split;

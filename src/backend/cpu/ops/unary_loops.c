@@ -9,27 +9,27 @@
 #define DTYPES (MLS_INT2 + 1)
 
 /* `expression` of x and the parameters a and b. */
-#define LOOP(name, T, expression)                                                                \
-    static void name(void *y, const void *elements, int64_t n, const float *params)              \
-    {                                                                                            \
-        T *out = y;                                                                              \
-        const T *p = elements;                                                                   \
-        (void) params;                                                                           \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const T x = p[i];                                                                    \
-            out[i] = (T) (expression);                                                           \
-        }                                                                                        \
+#define LOOP(name, T, expression)                                                                  \
+    static void name(void *y, const void *elements, int64_t n, const float *params)                \
+    {                                                                                              \
+        T *out = y;                                                                                \
+        const T *p = elements;                                                                     \
+        (void) params;                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const T x = p[i];                                                                      \
+            out[i] = (T) (expression);                                                             \
+        }                                                                                          \
     }
 
 /* The negative of the least number is itself: in the unsigned type W it wraps around. */
-#define SIGNED_LOOPS(s, T, W)                                                                    \
-    LOOP(neg_##s, T, (W) 0 - (W) x)                                                              \
-    LOOP(abs_##s, T, x < 0 ? (T) ((W) 0 - (W) x) : x)                                            \
-    LOOP(sign_##s, T, (x > 0) - (x < 0))                                                         \
+#define SIGNED_LOOPS(s, T, W)                                                                      \
+    LOOP(neg_##s, T, (W) 0 - (W) x)                                                                \
+    LOOP(abs_##s, T, x < 0 ? (T) ((W) 0 - (W) x) : x)                                              \
+    LOOP(sign_##s, T, (x > 0) - (x < 0))                                                           \
     LOOP(relu_##s, T, x > 0 ? x : 0)
 
-#define UNSIGNED_LOOPS(s, T)                                                                     \
-    LOOP(abs_##s, T, x)                                                                          \
+#define UNSIGNED_LOOPS(s, T)                                                                       \
+    LOOP(abs_##s, T, x)                                                                            \
     LOOP(sign_##s, T, x > 0)
 
 SIGNED_LOOPS(i8, int8_t, uint32_t)
@@ -44,17 +44,17 @@ UNSIGNED_LOOPS(u64, uint64_t)
 LOOP(not_bool, uint8_t, !x)
 
 /* `expression` of x and the parameters a and b in float64. */
-#define DOUBLE_LOOP(name, expression)                                                            \
-    static void name(void *y, const void *elements, int64_t n, const float *params)              \
-    {                                                                                            \
-        double *out = y;                                                                         \
-        const double *p = elements;                                                              \
-        const double a = (double) params[0], b = (double) params[1];                             \
-        (void) a, (void) b;                                                                      \
-        for (int64_t i = 0; i < n; i++) {                                                        \
-            const double x = p[i];                                                               \
-            out[i] = (expression);                                                               \
-        }                                                                                        \
+#define DOUBLE_LOOP(name, expression)                                                              \
+    static void name(void *y, const void *elements, int64_t n, const float *params)                \
+    {                                                                                              \
+        double *out = y;                                                                           \
+        const double *p = elements;                                                                \
+        const double a = (double) params[0], b = (double) params[1];                               \
+        (void) a, (void) b;                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const double x = p[i];                                                                 \
+            out[i] = (expression);                                                                 \
+        }                                                                                          \
     }
 
 static inline double sign_of(double x)
@@ -93,6 +93,11 @@ static inline double celu(double x, double a)
 static inline double softplus(double x)
 {
     return (x < 0 ? 0 : x) + mls__f64_log1p(mls__f64_exp(-fabs(x)));
+}
+
+static inline double swish(double x, double a)
+{
+    return gated(x, mls__f64_sigmoid(a * x));
 }
 
 /* With n = e^x (e^x + 2), tanh(log(1 + e^x)) is n / (n + 2); above 40 it has long been 1. */
@@ -136,19 +141,18 @@ DOUBLE_LOOP(tanh_f64, mls__f64_tanh(x))
 DOUBLE_LOOP(sigmoid_f64, mls__f64_sigmoid(x))
 DOUBLE_LOOP(erf_f64, mls__f64_erf(x))
 DOUBLE_LOOP(elu_f64, elu(x, a))
-DOUBLE_LOOP(selu_f64, b * elu(x, a))
+DOUBLE_LOOP(selu_f64, elu(x, a) * b)
 DOUBLE_LOOP(celu_f64, celu(x, a))
 DOUBLE_LOOP(softplus_f64, softplus(x))
-DOUBLE_LOOP(swish_f64, gated(x, mls__f64_sigmoid(a * x)))
+DOUBLE_LOOP(swish_f64, swish(x, a))
 DOUBLE_LOOP(mish_f64, mish(x))
 DOUBLE_LOOP(gelu_f64, gelu(x))
 DOUBLE_LOOP(gelu_tanh_f64, gelu_tanh(x))
 
-#define SIGNED_ROW(op)                                                                           \
+#define SIGNED_ROW(op)                                                                             \
     [MLS_INT8] = op##_i8, [MLS_INT16] = op##_i16, [MLS_INT32] = op##_i32, [MLS_INT64] = op##_i64
-#define UNSIGNED_ROW(op)                                                                         \
-    [MLS_UINT8] = op##_u8, [MLS_UINT16] = op##_u16, [MLS_UINT32] = op##_u32,                     \
-    [MLS_UINT64] = op##_u64
+#define UNSIGNED_ROW(op)                                                                           \
+    [MLS_UINT8] = op##_u8, [MLS_UINT16] = op##_u16, [MLS_UINT32] = op##_u32, [MLS_UINT64] = op##_u64
 
 static const mls__loop1 loops[MLS__UNARY_COUNT][DTYPES] = {
     [MLS__UNARY_NEG] = {SIGNED_ROW(neg), [MLS_FLOAT64] = neg_f64},

@@ -176,8 +176,7 @@ static mls_status variadic_create(const mls__cpu *cpu, const mls_op *op, mls_ker
     if (op->input_count == 2 && !is_mean)
         return mls__cpu_binary_create(cpu, op, ret_kernel);
     const size_t size = sizeof *k + op->input_count * sizeof k->plans[0];
-    const mls_status status =
-        mls__cpu_kernel_create(cpu, op, size, "variadic", variadic_run, &k);
+    const mls_status status = mls__cpu_kernel_create(cpu, op, size, "variadic", variadic_run, &k);
     if (status)
         return status;
     k->dtype = op->inputs[0].dtype;

@@ -21,14 +21,14 @@ typedef struct where_kernel {
     mls__broadcast plan;
 } where_kernel;
 
-#define SELECT_LOOP(name, T)                                                                     \
-    static void name(void *y, const uint8_t *condition, const void *a, const void *b,            \
-                     const int64_t steps[3], int64_t n)                                          \
-    {                                                                                            \
-        T *out = y;                                                                              \
-        const T *p = a, *q = b;                                                                  \
-        for (int64_t i = 0; i < n; i++)                                                          \
-            out[i] = condition[i * steps[0]] ? p[i * steps[1]] : q[i * steps[2]];                \
+#define SELECT_LOOP(name, T)                                                                       \
+    static void name(void *y, const uint8_t *condition, const void *a, const void *b,              \
+                     const int64_t steps[3], int64_t n)                                            \
+    {                                                                                              \
+        T *out = y;                                                                                \
+        const T *p = a, *q = b;                                                                    \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            out[i] = condition[i * steps[0]] ? p[i * steps[1]] : q[i * steps[2]];                  \
     }
 
 SELECT_LOOP(select_8, uint8_t)
