@@ -8,11 +8,16 @@
 
 enum { RUN = 16 };
 
+int64_t mls__pack_columns(int64_t n)
+{
+    return n > INT64_MAX - MLS__GEMM_PANEL ? INT64_MAX : mls__gemm_panels(n) * MLS__GEMM_PANEL;
+}
+
 bool mls__pack_size(int64_t k, int64_t n, size_t *ret_bytes)
 {
-    const int64_t columns = mls__gemm_is_narrow(n, k) ? n : mls__gemm_panels(n) * MLS__GEMM_PANEL;
+    const int64_t columns = mls__gemm_is_narrow(n, k) ? n : mls__pack_columns(n);
     size_t count;
-    return mls__mul_size((size_t)columns, (size_t)k, &count) &&
+    return mls__mul_size((size_t) columns, (size_t) k, &count) &&
            mls__mul_size(count, sizeof(float), ret_bytes);
 }
 
@@ -25,7 +30,7 @@ static void read_run(const mls__pack_source *source, int64_t index, int64_t coun
     else if (source->dtype == MLS_BFLOAT16)
         source->elementwise->bf16_to_f32(ret_run, halves + index, count);
     else
-        memcpy(ret_run, (const float *)source->data + index, (size_t)count * sizeof *ret_run);
+        memcpy(ret_run, (const float *) source->data + index, (size_t) count * sizeof *ret_run);
 }
 
 /* `count` rows of B from k on, which are columns of the data. */
@@ -49,7 +54,7 @@ static void pack_panel(const mls__pack_source *source, int64_t column, int64_t c
         const int64_t rows = source->k - k < step ? source->k - k : step;
         float *packed = ret_panel + k * MLS__GEMM_PANEL;
         if (columns < MLS__GEMM_PANEL)
-            memset(packed, 0, (size_t)rows * MLS__GEMM_PANEL * sizeof *packed);
+            memset(packed, 0, (size_t) rows * MLS__GEMM_PANEL * sizeof *packed);
         if (source->is_transposed)
             turn_rows(source, k, rows, column, columns, packed);
         else

@@ -22,6 +22,9 @@ typedef struct mls__pack_source {
     int64_t k, n;
 } mls__pack_source;
 
+/* The columns of the panels that hold n; INT64_MAX where that is too many to count. */
+int64_t mls__pack_columns(int64_t n);
+
 /* What n columns of k take when packed; false when it does not fit a size. */
 bool mls__pack_size(int64_t k, int64_t n, size_t *ret_bytes);
 

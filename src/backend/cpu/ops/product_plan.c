@@ -59,7 +59,7 @@ static int64_t packed_columns(const mls__product *p)
     const mls__product_shape *s = &p->shape;
     if (!p->is_half && !p->is_b_turned && s->m <= DIRECT_ROWS)
         return MLS__GEMM_PANEL;
-    return mls__gemm_panels(s->n) * MLS__GEMM_PANEL;
+    return mls__pack_columns(s->n);
 }
 
 mls_status mls__product_plan(mls__product *p, const mls_op *op)
