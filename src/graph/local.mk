@@ -23,3 +23,6 @@ libmls_core_la_SOURCES += %D%/schema/product.c
 libmls_core_la_SOURCES += \
 	%D%/schema/ml.c %D%/schema/ml.h \
 	%D%/schema/ml_trees.c
+
+# Reductions.
+libmls_core_la_SOURCES += %D%/schema/reduction.c

@@ -2,3 +2,5 @@
 libmls_core_la_SOURCES += \
 	%D%/op.c %D%/op.h \
 	%D%/movement.c %D%/movement.h
+
+libmls_core_la_SOURCES += %D%/reduction.c %D%/reduction.h

@@ -28,6 +28,11 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_where,
     mls__cpu_ops_product,
     mls__cpu_ops_ml_trees,
+    mls__cpu_ops_reduction,
+    mls__cpu_ops_position,
+    mls__cpu_ops_top_k,
+    mls__cpu_ops_cumsum,
+    mls__cpu_ops_softmax,
     NULL,
 };
 

@@ -49,6 +49,16 @@ libmls_core_la_SOURCES += \
 	%D%/ops/ml_tree_scan.c %D%/ops/ml_tree_scan.h \
 	%D%/ops/ml_trees.c %D%/ops/ml_trees.h
 
+# Reductions, and what else goes along an axis.
+libmls_core_la_SOURCES += \
+	%D%/ops/cumsum.c \
+	%D%/ops/order_key.c %D%/ops/order_key.h \
+	%D%/ops/position.c \
+	%D%/ops/reduce.c %D%/ops/reduce.h %D%/ops/reduce_finish.c \
+	%D%/ops/reduce_plain.c %D%/ops/reduce_plain.h \
+	%D%/ops/softmax.c \
+	%D%/ops/top_k.c
+
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.

@@ -11,5 +11,6 @@ extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
 extern const mls__op_schema mls__schemas_product[];
 extern const mls__op_schema mls__schemas_ml_trees[];
+extern const mls__op_schema mls__schemas_reduction[];
 
 #endif

@@ -17,6 +17,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_generate,
     mls__schemas_product,
     mls__schemas_ml_trees,
+    mls__schemas_reduction,
     NULL,
 };
 

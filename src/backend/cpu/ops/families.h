@@ -21,5 +21,10 @@ extern const mls__cpu_op mls__cpu_ops_variadic[];
 extern const mls__cpu_op mls__cpu_ops_where[];
 extern const mls__cpu_op mls__cpu_ops_product[];
 extern const mls__cpu_op mls__cpu_ops_ml_trees[];
+extern const mls__cpu_op mls__cpu_ops_reduction[];
+extern const mls__cpu_op mls__cpu_ops_position[];
+extern const mls__cpu_op mls__cpu_ops_top_k[];
+extern const mls__cpu_op mls__cpu_ops_cumsum[];
+extern const mls__cpu_op mls__cpu_ops_softmax[];
 
 #endif
