@@ -151,7 +151,7 @@ static bool pad_of(int64_t dim, int64_t begin, int64_t end, mls__pad *ret_pad)
     if (!mls__add_i64(dim, begin, &pad.dim) || !mls__add_i64(pad.dim, end, &pad.dim) || pad.dim < 0)
         return false;
     const int64_t from = begin >= 0 ? 0 : begin < -dim ? dim : -begin;
-    const int64_t to = end >= 0 ? dim : end < -dim ? 0 : dim + end;
+    const int64_t to = end >= 0 ? dim : dim + end;
     pad.source = from;
     pad.kept = to > from ? to - from : 0;
     pad.before = !pad.kept ? pad.dim : begin > 0 ? begin : 0;

@@ -256,6 +256,26 @@ START_TEST(range_of_integers)
 }
 END_TEST
 
+START_TEST(range_of_many_integers)
+{
+    enum { COUNT = 1000 };
+    int64_t wide[COUNT];
+    int16_t narrow[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        wide[i] = -7 + (INT64_C(1) << 40) * i;
+        narrow[i] = (int16_t) (30000 - 60 * i);
+    }
+    op_test *t = range_test(MLS_INT64, &wide[0], &wide[COUNT - 1], (int64_t[]){INT64_C(1) << 40});
+    ck_assert_ok(op_test_run(t));
+    op_test_expect(t, 0, MLS_INT64, OP_DIMS(COUNT - 1), wide);
+    op_test_free(t);
+    t = range_test(MLS_INT16, &narrow[0], (int16_t[]){-29999}, (int16_t[]){-60});
+    ck_assert_ok(op_test_run(t));
+    op_test_expect(t, 0, MLS_INT16, OP_DIMS(COUNT), narrow);
+    op_test_free(t);
+}
+END_TEST
+
 static void expect_no_elements(op_test *t, mls_dtype dtype)
 {
     ck_assert_ok(op_test_run(t));
@@ -429,6 +449,7 @@ int main(void)
     tcase_add_loop_test(tests, constant_of_shape_refuses_what_does_not_fit, 0, 4);
     tcase_add_test(tests, constant_of_shape_checks_its_input_and_value);
     tcase_add_test(tests, range_of_integers);
+    tcase_add_test(tests, range_of_many_integers);
     tcase_add_test(tests, range_may_be_empty);
     tcase_add_loop_test(tests, range_of_floats, 0, ROWS(float_ranges));
     tcase_add_test(tests, range_rounds_each_element_once);

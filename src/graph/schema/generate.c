@@ -63,7 +63,7 @@ static mls_status infer_constant(const mls_op *op, mls_arg *ret_outputs)
         return mls__op_error(op, MLS_EINVAL, "there is no attribute value");
     const mls_attr *attr = mls__op_attr(op, form->name);
     if (form->type == MLS_ATTR_TENSOR)
-        return mls__infer_set(op, &ret_outputs[0], mls_tensor_dtype(attr->tensor),
+        return mls__infer_set(op, &ret_outputs[0], (int32_t) mls_tensor_dtype(attr->tensor),
                               mls_tensor_rank(attr->tensor), mls_tensor_dims(attr->tensor));
     const int64_t count = (int64_t) attr->count;
     return mls__infer_set(op, &ret_outputs[0], form->dtype, form->rank, &count);

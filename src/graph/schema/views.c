@@ -62,7 +62,10 @@ static mls_status shape_error(const mls_op *op, const target *t)
                          mls__shape_text((int) t->rank, t->dims, to));
 }
 
-/* Copied dims stand on both sides: leaving them out lets an empty batch decide the rest. */
+/*
+ * Copied dims stand on both sides: leaving them out lets an empty batch decide the rest.
+ * No other 0 goes with -1, so `asked` is at least 1.
+ */
 static bool derive_dim(const mls_arg *data, target *t)
 {
     int64_t from[MLS_MAX_RANK], to[MLS_MAX_RANK];
@@ -75,7 +78,7 @@ static bool derive_dim(const mls_arg *data, target *t)
         if (!t->is_copied[i] && i != t->derived)
             to[to_rank++] = t->dims[i];
     if (!mls__shape_count(from_rank, from, &have) || !mls__shape_count(to_rank, to, &asked) ||
-        asked == 0 || have % asked)
+        have % asked)
         return false;
     t->dims[t->derived] = have / asked;
     return true;
