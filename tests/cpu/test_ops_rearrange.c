@@ -84,11 +84,23 @@ END_TEST
 /* Around the edges of tiles, for each element size. */
 START_TEST(transposes_matrices)
 {
-    static const int64_t sizes[] = {1, 2, 3, 7, 8, 15, 16, 17, 33, 50};
+    static const int64_t sizes[] = {1, 3, 7, 16, 17, 33, 64, 65, 130};
     const size_t count = sizeof sizes / sizeof sizes[0];
     const mls_dtype dtype = sized_dtypes[(size_t) _i / count];
     for (size_t k = 0; k < count; k++)
         check_transpose(dtype, 2, (int64_t[]){sizes[(size_t) _i % count], sizes[k]}, NULL);
+}
+END_TEST
+
+/* Rows whose distance is a large power of two have a way of their own. */
+START_TEST(transposes_matrices_of_crowded_rows)
+{
+    check_transpose(MLS_UINT8, 2, (int64_t[]){70, 1024}, NULL);
+    check_transpose(MLS_FLOAT16, 2, (int64_t[]){35, 1024}, NULL);
+    check_transpose(MLS_FLOAT32, 2, (int64_t[]){20, 1024}, NULL);
+    check_transpose(MLS_FLOAT32, 3, (int64_t[]){20, 32, 32}, (int[]){1, 0, 2});
+    check_transpose(MLS_FLOAT32, 3, (int64_t[]){20, 64, 16}, (int[]){2, 1, 0});
+    check_transpose(MLS_FLOAT32, 3, (int64_t[]){20, 128, 8}, (int[]){2, 1, 0});
 }
 END_TEST
 
@@ -216,6 +228,21 @@ static int64_t random_bound(random_state *random, int64_t dim)
     return random_in(random, -dim - 2, dim + 2);
 }
 
+/* Any bounds, but mostly such that something is between them. */
+static void random_bounds(random_state *random, int64_t dim, int64_t step, int64_t *ret_start,
+                          int64_t *ret_end)
+{
+    if (dim == 0 || random_in(random, 0, 9) == 0) {
+        *ret_start = random_bound(random, dim);
+        *ret_end = random_bound(random, dim);
+        return;
+    }
+    const int64_t low = random_in(random, 0, dim - 1), high = random_in(random, low, dim - 1);
+    const int64_t start = step > 0 ? low : high, end = step > 0 ? high + 1 : low - 1;
+    *ret_start = random_in(random, 0, 1) ? start : start - dim;
+    *ret_end = end < 0 ? INT64_MIN + dim : end;
+}
+
 static int64_t random_step(random_state *random)
 {
     const int64_t steps[] = {1, 1, 1, -1, -1, 2, 3, -2, -3, INT64_MAX, INT64_MIN, INT32_MIN};
@@ -236,9 +263,8 @@ START_TEST(slices_random_shapes)
     for (size_t i = 0; i < c.count; i++) {
         const int axis = c.has_axes ? axes[i] : (int) i;
         c.axes[i] = random_in(&random, 0, 1) ? axis : axis - rank;
-        c.start[i] = random_bound(&random, dims[axis]);
-        c.end[i] = random_bound(&random, dims[axis]);
-        c.step[i] = random_step(&random);
+        c.step[i] = c.has_steps ? random_step(&random) : 1;
+        random_bounds(&random, dims[axis], c.step[i], &c.start[i], &c.end[i]);
     }
     check_slice(random_dtype(&random), rank, dims, &c);
 }
@@ -252,6 +278,15 @@ START_TEST(slices_every_way_of_a_line)
             if (_i)
                 check_slice(MLS_INT16, 1, (int64_t[]){3}, &c);
         }
+}
+END_TEST
+
+START_TEST(slices_nothing_from_nothing)
+{
+    for (int64_t bound = -2; bound <= 2; bound++) {
+        const slice_case c = {{bound}, {-bound}, {_i ? 1 : -1}, {0}, 1, true, true};
+        check_slice(MLS_INT16, 2, (int64_t[]){0, 3}, &c);
+    }
 }
 END_TEST
 
@@ -491,13 +526,15 @@ int main(void)
     Suite *suite = suite_create("cpu/ops_rearrange");
     TCase *tests = tcase_create("rearrange");
     tcase_add_loop_test(tests, transposes_random_shapes, 0, CASES);
-    tcase_add_loop_test(tests, transposes_matrices, 0, 50);
+    tcase_add_loop_test(tests, transposes_matrices, 0, 45);
+    tcase_add_test(tests, transposes_matrices_of_crowded_rows);
     tcase_add_test(tests, transposes_the_layouts_of_images);
     tcase_add_test(tests, transposes_with_threads);
     tcase_add_test(tests, transpose_follows_smaller_dims);
     tcase_add_loop_test(tests, transpose_refuses_what_is_no_permutation, 0, 5);
     tcase_add_loop_test(tests, slices_random_shapes, 0, 2 * CASES);
     tcase_add_loop_test(tests, slices_every_way_of_a_line, -3, 4);
+    tcase_add_loop_test(tests, slices_nothing_from_nothing, 0, 2);
     tcase_add_test(tests, slices_with_threads);
     tcase_add_test(tests, slice_follows_new_contents);
     tcase_add_test(tests, slice_takes_int32);

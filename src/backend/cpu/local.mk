@@ -28,6 +28,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/join.c \
 	%D%/ops/pad.c \
 	%D%/ops/rearrange.c \
+	%D%/ops/tile.c %D%/ops/tile.h \
 	%D%/ops/views.c
 
 # Matrix products.

@@ -16,8 +16,8 @@
 #define FEW        16
 #define FILL_BYTES 8192
 
-/* A tile is TILE by TILE elements, so that a line of it is at least a vector. */
-#define TILE 16
+/* Loops are cut for threads at multiples of this: a cache line of the smallest elements. */
+#define GRAIN 64
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -29,14 +29,14 @@ void mls__copy_begin(mls__copy *copy, size_t element_size)
 void mls__copy_loop(mls__copy *copy, int64_t count, int64_t target_stride, int64_t source_stride)
 {
     const int64_t size = copy->block;
-    mls__copy_nest *last = copy->rank ? &copy->loops[copy->rank - 1] : NULL;
+    mls__copy_dim *last = copy->rank ? &copy->loops[copy->rank - 1] : NULL;
     if (count == 0)
         copy->is_empty = true;
     if (count <= 1 || copy->is_empty)
         return;
-    const mls__copy_nest loop = {count, target_stride * size, source_stride * size};
+    const mls__copy_dim loop = {count, target_stride * size, source_stride * size};
     if (last && last->target == count * loop.target && last->source == count * loop.source)
-        *last = (mls__copy_nest){last->count * count, loop.target, loop.source};
+        *last = (mls__copy_dim){last->count * count, loop.target, loop.source};
     else
         copy->loops[copy->rank++] = loop;
 }
@@ -90,9 +90,9 @@ static void inner_fill(const mls__copy *copy, char *target, const char *source)
 /* The last two loops, or the only one, block by block. */
 INLINE void lines(const mls__copy *copy, char *target, const char *source, size_t block)
 {
-    const mls__copy_nest *line = &copy->loops[copy->rank - 1];
-    const mls__copy_nest single = {1, 0, 0};
-    const mls__copy_nest *plane = copy->rank > 1 ? line - 1 : &single;
+    const mls__copy_dim *line = &copy->loops[copy->rank - 1];
+    const mls__copy_dim single = {1, 0, 0};
+    const mls__copy_dim *plane = copy->rank > 1 ? line - 1 : &single;
     for (int64_t j = 0; j < plane->count; j++) {
         char *to = target + j * plane->target;
         const char *from = source + j * plane->source;
@@ -101,69 +101,43 @@ INLINE void lines(const mls__copy *copy, char *target, const char *source, size_
     }
 }
 
-/*
- * One tile, rows of the source to columns of the target. It goes through a buffer so that
- * every cache line of either side is touched once, whatever its stride.
- */
-INLINE void tile(char *target, int64_t target_stride, const char *source, int64_t source_stride,
-                 int64_t rows, int64_t columns, size_t block)
-{
-    char buffer[TILE * TILE * 16];
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(buffer + (size_t) i * TILE * block, source + i * source_stride,
-               (size_t) columns * block);
-    for (int64_t j = 0; j < columns; j++)
-        for (int64_t i = 0; i < rows; i++)
-            memcpy(target + j * target_stride + i * (int64_t) block,
-                   buffer + ((size_t) i * TILE + (size_t) j) * block, block);
-}
-
 /* The last loop is contiguous in the target, the one before it in the source. */
-INLINE void tiles(const mls__copy *copy, char *target, const char *source, size_t block)
+static void inner_tiles(const mls__copy *copy, char *target, const char *source)
 {
-    const mls__copy_nest *row = &copy->loops[copy->rank - 1], *column = row - 1;
-    for (int64_t i = 0; i < row->count; i += TILE) {
-        const int64_t rows = row->count - i < TILE ? row->count - i : TILE;
-        for (int64_t j = 0; j < column->count; j += TILE) {
-            const int64_t columns = column->count - j < TILE ? column->count - j : TILE;
-            char *to = target + j * column->target + i * row->target;
-            const char *from = source + j * column->source + i * row->source;
-            if (rows == TILE && columns == TILE)
-                tile(to, column->target, from, row->source, TILE, TILE, block);
-            else
-                tile(to, column->target, from, row->source, rows, columns, block);
-        }
-    }
+    const mls__copy_dim *row = &copy->loops[copy->rank - 1], *column = row - 1;
+    copy->tile(target, column->target, source, row->source, row->count, column->count);
 }
 
 typedef void (*inner_fn)(const mls__copy *copy, char *target, const char *source);
 
-#define INNER(size)                                                                                \
+#define LINES(size)                                                                                \
     static void lines_##size(const mls__copy *copy, char *target, const char *source)              \
     {                                                                                              \
         lines(copy, target, source, size);                                                         \
-    }                                                                                              \
-    static void tiles_##size(const mls__copy *copy, char *target, const char *source)              \
-    {                                                                                              \
-        tiles(copy, target, source, size);                                                         \
     }
-INNER(1)
-INNER(2)
-INNER(4)
-INNER(8)
-INNER(16)
+LINES(1)
+LINES(2)
+LINES(3)
+LINES(4)
+LINES(6)
+LINES(8)
+LINES(12)
+LINES(16)
+LINES(24)
+LINES(32)
 
 static void lines_any(const mls__copy *copy, char *target, const char *source)
 {
     lines(copy, target, source, (size_t) copy->block);
 }
 
+/* The last fits every block. */
 static const struct {
     int64_t block;
-    inner_fn lines, tiles;
-} inners[] = {
-    {1, lines_1, tiles_1}, {2, lines_2, tiles_2},    {4, lines_4, tiles_4},
-    {8, lines_8, tiles_8}, {16, lines_16, tiles_16},
+    inner_fn lines;
+} line_table[] = {
+    {1, lines_1},   {2, lines_2},   {3, lines_3},   {4, lines_4},   {6, lines_6},   {8, lines_8},
+    {12, lines_12}, {16, lines_16}, {24, lines_24}, {32, lines_32}, {0, lines_any},
 };
 
 /* --- parts ------------------------------------------------------------------------------------ */
@@ -198,7 +172,7 @@ static bool is_transposed(const mls__copy *copy, int *ret_loop)
 /* Loops may run in any order: each element of the target is written once. */
 static void move_before_last(mls__copy *copy, int from)
 {
-    const mls__copy_nest loop = copy->loops[from];
+    const mls__copy_dim loop = copy->loops[from];
     const int to = copy->rank - 2;
     memmove(&copy->loops[from], &copy->loops[from + 1], (size_t) (to - from) * sizeof loop);
     copy->loops[to] = loop;
@@ -210,23 +184,25 @@ static void choose_inner(mls__copy *copy)
         copy->inner = inner_block;
         return;
     }
-    const mls__copy_nest *last = &copy->loops[copy->rank - 1];
+    const mls__copy_dim *last = &copy->loops[copy->rank - 1];
     const bool is_dense = last->target == copy->block;
     if (is_dense && last->source == 0) {
         copy->inner = inner_fill;
         copy->outer = copy->rank - 1;
         return;
     }
-    copy->inner = lines_any;
     copy->outer = copy->rank > 2 ? copy->rank - 2 : 0;
     int loop;
-    const bool tiled = is_dense && is_transposed(copy, &loop);
-    for (size_t i = 0; i < sizeof inners / sizeof inners[0]; i++)
-        if (inners[i].block == copy->block) {
-            if (tiled)
-                move_before_last(copy, loop);
-            copy->inner = tiled ? inners[i].tiles : inners[i].lines;
-        }
+    copy->tile = mls__tile_find(copy->block);
+    if (copy->tile && is_dense && is_transposed(copy, &loop)) {
+        move_before_last(copy, loop);
+        copy->inner = inner_tiles;
+        return;
+    }
+    size_t i = 0;
+    while (line_table[i].block && line_table[i].block != copy->block)
+        i++;
+    copy->inner = line_table[i].lines;
 }
 
 static void choose_cut(mls__copy *copy, int64_t parts)
@@ -254,7 +230,7 @@ void mls__copy_end(mls__copy *copy, uint32_t threads)
     int64_t bytes = copy->block;
     for (int i = 0; i < copy->rank; i++)
         bytes *= copy->loops[i].count;
-    const mls__copy_nest *last = copy->rank ? &copy->loops[copy->rank - 1] : NULL;
+    const mls__copy_dim *last = copy->rank ? &copy->loops[copy->rank - 1] : NULL;
     if (last && last->target == copy->block && last->source == copy->block) {
         copy->block *= last->count;
         copy->rank--;
@@ -278,7 +254,7 @@ static void run_loops(const mls__copy *copy, int depth, char *target, const char
         copy->inner(copy, target, source);
         return;
     }
-    const mls__copy_nest *loop = &copy->loops[depth];
+    const mls__copy_dim *loop = &copy->loops[depth];
     for (int64_t i = 0; i < loop->count; i++)
         run_loops(copy, depth + 1, target + i * loop->target, source + i * loop->source);
 }
@@ -294,11 +270,10 @@ static void run_part(void *arg, size_t index)
     const part_call *call = arg;
     mls__copy part = *call->copy;
     const bool is_block = part.cut == part.rank;
-    mls__copy_nest *loop = &part.loops[part.cut];
-    const mls__copy_nest cut = is_block ? (mls__copy_nest){part.block, 1, 1} : *loop;
-    const int64_t grain = is_block ? 64 : TILE;
-    const int64_t begin = mls__part_begin(cut.count, grain, (int64_t) index, part.parts);
-    const int64_t end = mls__part_begin(cut.count, grain, (int64_t) index + 1, part.parts);
+    mls__copy_dim *loop = &part.loops[part.cut];
+    const mls__copy_dim cut = is_block ? (mls__copy_dim){part.block, 1, 1} : *loop;
+    const int64_t begin = mls__part_begin(cut.count, GRAIN, (int64_t) index, part.parts);
+    const int64_t end = mls__part_begin(cut.count, GRAIN, (int64_t) index + 1, part.parts);
     if (is_block)
         part.block = end - begin;
     else

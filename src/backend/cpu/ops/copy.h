@@ -17,6 +17,8 @@
 #ifndef MLS_BACKEND_CPU_OPS_COPY_H
 #define MLS_BACKEND_CPU_OPS_COPY_H
 
+#include "backend/cpu/ops/tile.h"
+
 #include <mlscale/ext/backend.h>
 
 #include <stdbool.h>
@@ -25,19 +27,20 @@
 #define MLS__COPY_LOOPS (2 * MLS_MAX_RANK)
 
 /* Strides in bytes; that of the source may be 0 (repeat) or negative. */
-typedef struct mls__copy_nest {
+typedef struct mls__copy_dim {
     int64_t count, target, source;
-} mls__copy_nest;
+} mls__copy_dim;
 
 typedef struct mls__copy {
     void (*inner)(const struct mls__copy *copy, char *target, const char *source);
+    mls__tile_fn tile;
     int rank;      /* loops */
     int outer;     /* those of them that are outside of inner() */
     int parts;     /* that the copy is cut into for threads */
     int cut;       /* the loop that is cut; `rank` is the block */
     bool is_empty; /* there is nothing to copy */
     int64_t block; /* bytes */
-    mls__copy_nest loops[MLS__COPY_LOOPS];
+    mls__copy_dim loops[MLS__COPY_LOOPS];
 } mls__copy;
 
 void mls__copy_begin(mls__copy *copy, size_t element_size);
