@@ -29,8 +29,9 @@ typedef struct mls_model_options {
     uint64_t flags; /* MLS_MODEL_* */
     /*
      * Where files of external weights are looked for: relative names inside this
-     * directory only. NULL means the directory of the model's file; a model from
-     * memory then may not have external weights.
+     * directory only, no symbolic links. NULL means the directory of the model's file;
+     * a model from memory then may not have external weights. The files are mapped,
+     * not copied: they must stay as they are while the model lives.
      */
     const char *external_data_dir;
 } mls_model_options;
@@ -40,7 +41,7 @@ typedef struct mls_model_options {
 /*
  * Loads an ONNX model from a file or from `size` bytes of memory (not needed
  * after the call). `options` may be NULL.
- * Errors: MLS_ENOTFOUND and MLS_EIO (file), MLS_EFORMAT (not ONNX, or broken: the
+ * Errors: MLS_EINVAL, MLS_ENOTFOUND and MLS_EIO (file), MLS_EFORMAT (not ONNX, or broken: the
  * message names the node or tensor), MLS_EUNSUPPORTED (op, dtype, opset, domain:
  * the message names the first node and counts the rest), MLS_ELIMIT, MLS_ENOMEM.
  */

@@ -229,11 +229,11 @@ mls_status mls_model_load_memory(mls_context *context, const void *data, size_t 
                                  const mls_model_options *given, mls_model **ret_model)
 {
     mls_model_options options;
+    if (!context || !ret_model || (!data && size))
+        return mls__error(MLS_EINVAL, "mls_model_load_memory: an argument is NULL");
     const mls_status status = read_options(given, &options);
     if (status)
         return status;
-    if (!data && size)
-        return mls__error(MLS_EINVAL, "data is NULL, size is %zu", size);
     return load_bytes(context, data, size, &options, ret_model);
 }
 
@@ -262,6 +262,8 @@ mls_status mls_model_load(mls_context *context, const char *path, const mls_mode
                           mls_model **ret_model)
 {
     mls_model_options options;
+    if (!context || !path || !ret_model)
+        return mls__error(MLS_EINVAL, "mls_model_load: an argument is NULL");
     mls_status status = read_options(given, &options);
     if (status)
         return status;

@@ -3,8 +3,8 @@
 # build configured with --enable-fuzzing, a sanitizer and clang (./dev fuzz does it all).
 mls_fuzz_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 mls_fuzz_samples = \
-	%D%/../support/onnx_build.c %D%/../support/onnx_build.h \
-	%D%/../support/onnx_samples.c %D%/../support/onnx_samples.h
+	tests/support/onnx_build.c tests/support/onnx_build.h \
+	tests/support/onnx_samples.c tests/support/onnx_samples.h
 
 check_PROGRAMS += %D%/make_corpus %D%/replay_onnx
 dist_check_SCRIPTS += %D%/check_fuzz.sh

@@ -349,6 +349,8 @@ START_TEST(what_is_no_model_fails)
                     "not an ONNX model");
     ck_assert_fails(mls_model_load_memory(context, "hello", 5, NULL, &model), MLS_EFORMAT, "byte");
     ck_assert_fails(mls_model_load_memory(context, NULL, 5, NULL, &model), MLS_EINVAL, "NULL");
+    ck_assert_fails(mls_model_load_memory(NULL, "", 0, NULL, &model), MLS_EINVAL, "NULL");
+    ck_assert_fails(mls_model_load(context, NULL, NULL, &model), MLS_EINVAL, "NULL");
     ck_assert_fails(mls_model_load(context, "/no/such/file.onnx", NULL, &model), MLS_ENOTFOUND,
                     "/no/such/file.onnx");
     ck_assert_fails(mls_model_load(context, "/tmp", NULL, &model), MLS_EINVAL, "regular");

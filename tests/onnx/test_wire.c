@@ -5,8 +5,21 @@
 #include "onnx/proto.h"
 #include "onnx/wire.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+
+/* Sanitizers make frames larger. */
+#if defined(__SANITIZE_ADDRESS__)
+#define STACK_BYTES (1 << 20)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define STACK_BYTES (1 << 20)
+#endif
+#endif
+#ifndef STACK_BYTES
+#define STACK_BYTES (128 << 10)
+#endif
 
 static const uint8_t *text(const char *bytes)
 {
@@ -139,22 +152,60 @@ static uint8_t *wrap(uint8_t *at, const uint8_t *end, unsigned number)
     return memcpy(at - size, header, size);
 }
 
-START_TEST(nesting_is_bounded)
+static uint8_t nested[200000]; /* filled from the end */
+
+/* A model whose graph has a node that has a subgraph that has a node, and so on. */
+static const uint8_t *nest(unsigned subgraphs, size_t *ret_size)
 {
     static const unsigned numbers[] = {6, 5, 1}; /* g in attribute in node, from inside out */
-    static uint8_t buffer[200000];
-    const uint8_t *end = buffer + sizeof buffer;
+    static const uint8_t versions[] = {0x08, 8, 0x42, 2, 0x10, 13}; /* of the format, of ai.onnx */
+    uint8_t *at = nested + sizeof nested - sizeof versions;
+    const uint8_t *end = memcpy(at, versions, sizeof versions);
+    for (unsigned i = 0; i < 3 * subgraphs; i++)
+        at = wrap(at, end, numbers[i % 3]);
+    at = wrap(at, end, 7); /* graph */
+    *ret_size = (size_t) (nested + sizeof nested - at);
+    return at;
+}
+
+START_TEST(nesting_is_bounded)
+{
     for (unsigned subgraphs = 0; subgraphs < 8000; subgraphs = subgraphs * 3 / 2 + 1) {
-        uint8_t *at = buffer + sizeof buffer;
-        for (unsigned i = 0; i < 3 * subgraphs; i++)
-            at = wrap(at, end, numbers[i % 3]);
-        at = wrap(at, end, 7); /* graph */
+        size_t size;
+        const uint8_t *bytes = nest(subgraphs, &size);
         const unsigned depth = 2 + 3 * subgraphs;
         const mls_status expected = depth > MLS__WIRE_MAX_DEPTH ? MLS_ELIMIT : MLS_OK;
-        ck_assert_int_eq(check(at, (size_t) (end - at)), expected);
+        ck_assert_int_eq(check(bytes, size), expected);
         if (expected == MLS_ELIMIT)
             ck_assert_ptr_nonnull(strstr(mls_error_message(), "nest deeper than 64"));
     }
+}
+END_TEST
+
+static void *load_deepest(void *arg)
+{
+    mls_model *model;
+    size_t size;
+    const uint8_t *bytes = nest((MLS__WIRE_MAX_DEPTH - 2) / 3, &size);
+    /* Unpacked and counted; then it is refused for what its nodes lack. */
+    ck_assert_fails(mls_model_load_memory(arg, bytes, size, NULL, &model), MLS_EFORMAT,
+                    "no op_type");
+    return NULL;
+}
+
+/* As much nesting as is allowed fits the stack of a thread of musl, which is a small one. */
+START_TEST(nesting_fits_a_small_stack)
+{
+    mls_context *context;
+    pthread_attr_t attr;
+    pthread_t thread;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    ck_assert_int_eq(pthread_attr_init(&attr), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attr, STACK_BYTES), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attr, load_deepest, context), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attr);
+    mls_context_free(context);
 }
 END_TEST
 
@@ -169,6 +220,7 @@ int main(void)
     tcase_add_test(tests, text_must_be_utf8);
     tcase_add_test(tests, single_messages_come_once);
     tcase_add_test(tests, nesting_is_bounded);
+    tcase_add_test(tests, nesting_fits_a_small_stack);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }
