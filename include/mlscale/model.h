@@ -4,7 +4,8 @@
  *
  * Any number of threads and sessions share one model; weights in the layouts
  * that the kernels want are made once and shared too. Reads ONNX files (IR
- * version 3 to 13; opsets 7 to 27 of ai.onnx, 1 to 5 of ai.onnx.ml).
+ * version 3 to 13; opsets 7 to 27 of ai.onnx, and of older ones the ops that kept their
+ * form; 1 to 5 of ai.onnx.ml).
  */
 #ifndef MLSCALE_MODEL_H
 #define MLSCALE_MODEL_H

@@ -18,7 +18,7 @@ static const struct domain {
     const char *text; /* for people */
     int64_t min, max; /* opsets whose ops we know */
 } domains[] = {
-    {"", "ai.onnx", 7, 27},
+    {"", "ai.onnx", 1, 27}, /* below 7 some ops only: translate/early.c */
     {"ai.onnx.ml", "ai.onnx.ml", 1, 5},
 };
 

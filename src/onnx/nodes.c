@@ -117,6 +117,7 @@ static mls_status begin_node(mls__onnx_reader *reader, const mls__node_proto *pr
         .type = mls__arena_string(arena, mls__proto_text(proto->op_type)),
         .attrs = mls__arena_array(arena, proto->n_attribute + MLS__ONNX_SPARE, sizeof(mls_attr)),
         .inputs = mls__arena_array(arena, proto->n_input + MLS__ONNX_SPARE, sizeof(uint32_t)),
+        .output_count = proto->n_output,
     };
     if (!node.domain || !node.type || !node.attrs || !node.inputs)
         return mls__error(MLS_ENOMEM, "out of memory while reading a node");
@@ -127,12 +128,12 @@ static mls_status begin_node(mls__onnx_reader *reader, const mls__node_proto *pr
 }
 
 /* Optional outputs at the end that are left out; of a list of outputs each has its place. */
-static size_t used_outputs(const mls__node_proto *proto, const mls__op_schema *schema)
+static size_t used_outputs(const mls__onnx_node *node, const mls__op_schema *schema)
 {
-    size_t count = proto->n_output;
+    size_t count = node->output_count;
     if (schema && schema->max_outputs == MLS__VARIADIC)
         return count;
-    while (count && !proto->output[count - 1][0])
+    while (count && !node->proto->output[count - 1][0])
         count--;
     return count;
 }
@@ -166,7 +167,7 @@ static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *
 static mls_status add_node(mls__onnx_node *node, const char *unsupported)
 {
     const mls__node_proto *proto = node->proto;
-    const size_t output_count = used_outputs(proto, mls__op_schema_find(node->domain, node->type));
+    const size_t output_count = used_outputs(node, mls__op_schema_find(node->domain, node->type));
     mls__node *added;
     mls_status status = mls__graph_add_node(node->reader->graph, node->domain, node->type,
                                             node->input_count, output_count, &added);

@@ -31,6 +31,7 @@ typedef enum mls__origin {
 /* What the reader knows of a value beside mls__value. */
 typedef struct mls__value_note {
     mls__origin origin;
+    bool is_used;            /* by a node of the graph, or as an output of it */
     const char *unsupported; /* why no node that touches it can be run, or NULL */
 } mls__value_note;
 

@@ -286,6 +286,23 @@ static mls_status declare_known(mls__onnx_reader *reader, mls__value_proto *cons
     return status;
 }
 
+static void mark_used(const mls__onnx_reader *reader, const char *name)
+{
+    size_t value;
+    if (mls__map_get(&reader->values, name, strlen(name), &value))
+        mls__onnx_note(reader, (uint32_t) value)->is_used = true;
+}
+
+static void note_uses(const mls__onnx_reader *reader)
+{
+    const mls__graph_proto *graph = reader->proto->graph;
+    for (size_t i = 0; i < graph->n_node; i++)
+        for (size_t k = 0; k < graph->node[i]->n_input; k++)
+            mark_used(reader, graph->node[i]->input[k]);
+    for (size_t i = 0; i < graph->n_output; i++)
+        mark_used(reader, mls__proto_text(graph->output[i]->name));
+}
+
 mls_status mls__onnx_read_values(mls__onnx_reader *reader)
 {
     const mls__graph_proto *graph = reader->proto->graph;
@@ -294,6 +311,8 @@ mls_status mls__onnx_read_values(mls__onnx_reader *reader)
         status = read_input(reader, graph->input[i]);
     for (size_t i = 0; !status && i < graph->n_node; i++)
         status = claim_outputs(reader, graph->node[i]);
+    if (!status)
+        note_uses(reader);
     if (!status)
         status = declare_known(reader, graph->output, graph->n_output);
     if (!status)

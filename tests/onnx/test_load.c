@@ -203,8 +203,10 @@ END_TEST
 START_TEST(opsets_out_of_range_are_named)
 {
     build_foo();
+    onnx_build_model(b)->opset_import[0]->version = 0;
+    check_unsupported("Foo", "foo", "opset 0 of ai.onnx is not supported; 1 to 27 are");
     onnx_build_model(b)->opset_import[0]->version = 6;
-    check_unsupported("Foo", "foo", "opset 6 of ai.onnx is not supported; 7 to 27 are");
+    check_unsupported("Foo", "foo", "op Foo of opset 6 is not supported; below opset 7");
     onnx_build_model(b)->opset_import[0]->version = 28;
     check_unsupported("Foo", "foo", "opset 28 of ai.onnx is not supported");
 }

@@ -214,16 +214,55 @@ START_TEST(bounds_and_fills_stay_attributes)
 }
 END_TEST
 
-START_TEST(mask_of_old_dropout_is_refused)
+static bool is_refused(const mls__node *node, const char *reason)
 {
-    begin(9, "Dropout", "x", "y -");
-    load();
-    ck_assert_ptr_null(strstr(mls__graph_node(&model->graph, 0)->unsupported
-                                  ? mls__graph_node(&model->graph, 0)->unsupported
-                                  : "",
-                              "mask"));
+    return node->unsupported && strstr(node->unsupported, reason);
+}
+
+START_TEST(mask_of_old_dropout_must_not_be_used)
+{
     begin(9, "Dropout", "x", "y mask");
-    ck_assert_ptr_nonnull(strstr(load()->unsupported, "mask"));
+    ck_assert(!is_refused(load(), "mask"));
+    ck_assert_uint_eq(load()->output_count, 1);
+    begin(9, "Dropout", "x", "y mask");
+    onnx_build_output(b, "mask", MLS_FLOAT32, NULL);
+    ck_assert(is_refused(load(), "mask"));
+    begin(10, "Dropout", "x", "y mask");
+    ck_assert_uint_eq(load()->output_count, 2);
+}
+END_TEST
+
+START_TEST(early_opsets_have_the_ops_that_stayed)
+{
+    static const struct {
+        const char *op, *inputs;
+        int64_t since;
+    } ops[] = {
+        {"Identity", "x", 1}, {"Relu", "x", 1},   {"Cast", "x", 6},   {"Reshape", "x c", 5},
+        {"Selu", "x", 6},     {"Tile", "x c", 6}, {"Concat", "x", 4}, {"PRelu", "x c", 7},
+    };
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        begin(ops[i].since, ops[i].op, ops[i].inputs, "y");
+        ck_assert(!is_refused(load(), "below opset 7"));
+        if (ops[i].since == 1)
+            continue;
+        begin(ops[i].since - 1, ops[i].op, ops[i].inputs, "y");
+        ck_assert(is_refused(load(), "below opset 7"));
+    }
+}
+END_TEST
+
+START_TEST(early_broadcasts_match_at_the_end_only)
+{
+    onnx_node_int(begin(6, "Add", "x c", "y"), "broadcast", 1);
+    ck_assert_ptr_null(load()->unsupported);
+    ck_assert_uint_eq(load()->attr_count, 0);
+    onnx_node *add = begin(6, "Add", "x c", "y");
+    onnx_node_int(add, "broadcast", 1);
+    onnx_node_int(add, "axis", 0);
+    ck_assert(is_refused(load(), "attribute 'axis' below opset 7"));
+    onnx_node_int(begin(7, "Add", "x c", "y"), "axis", 0);
+    ck_assert(is_refused(load(), "has no meaning since opset 7"));
 }
 END_TEST
 
@@ -360,7 +399,9 @@ int main(void)
     tcase_add_test(tests, split_counts_its_outputs);
     tcase_add_test(tests, softmax_flattens_before_13);
     tcase_add_test(tests, bounds_and_fills_stay_attributes);
-    tcase_add_test(tests, mask_of_old_dropout_is_refused);
+    tcase_add_test(tests, mask_of_old_dropout_must_not_be_used);
+    tcase_add_test(tests, early_opsets_have_the_ops_that_stayed);
+    tcase_add_test(tests, early_broadcasts_match_at_the_end_only);
     tcase_add_test(tests, constant_nodes_become_constants);
     tcase_add_test(tests, sparse_constant_becomes_dense);
     tcase_add_test(tests, constants_that_are_none);

@@ -17,12 +17,13 @@ static mls_status flatten_at_axis(mls__onnx_node *node, const mls__onnx_rule *ru
     return MLS_OK;
 }
 
-/* The mask had the type of the data; since then it is bool. */
-static mls_status refuse_mask(mls__onnx_node *node, const mls__onnx_rule *rule)
+/* The mask had the type of the data; since then it is bool. Mostly it is only named. */
+static mls_status drop_mask(mls__onnx_node *node, const mls__onnx_rule *rule)
 {
     (void) rule;
-    if (node->proto->n_output > 1 && node->proto->output[1][0])
+    if (mls__onnx_is_output_used(node, 1))
         return mls__error(MLS_EUNSUPPORTED, "the mask of Dropout below opset 10 is not supported");
+    node->output_count = node->output_count ? 1 : 0;
     return MLS_OK;
 }
 
@@ -33,7 +34,7 @@ const mls__onnx_rule mls__onnx_rules_nn[] = {
     /* Bounds have the type of the data, which is not known before types are inferred. */
     {"", "Clip", 11, mls__onnx_keep_attr, "min", 1},
     {"", "Clip", 11, mls__onnx_keep_attr, "max", 2},
-    {"", "Dropout", 10, refuse_mask, NULL, 0},
+    {"", "Dropout", 10, drop_mask, NULL, 0},
     {"", "Dropout", 12, mls__onnx_keep_attr, "ratio", 1}, /* inference has no use for it */
     {.type = NULL},
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 static const mls__onnx_rule *const families[] = {
+    mls__onnx_rules_early,
     mls__onnx_rules_movement,
     mls__onnx_rules_nn,
     mls__onnx_rules_reduce,
@@ -39,6 +40,16 @@ void mls__onnx_set_int(mls__onnx_node *node, const char *name, int64_t value)
 bool mls__onnx_has_input(const mls__onnx_node *node, size_t index)
 {
     return index < node->input_count && node->inputs[index] != MLS__NO_VALUE;
+}
+
+bool mls__onnx_is_output_used(const mls__onnx_node *node, size_t index)
+{
+    const mls__node_proto *proto = node->proto;
+    size_t value;
+    return index < proto->n_output &&
+           mls__map_get(&node->reader->values, proto->output[index], strlen(proto->output[index]),
+                        &value) &&
+           mls__onnx_note(node->reader, (uint32_t) value)->is_used;
 }
 
 static mls_status create_ints(mls__onnx_node *node, const mls_attr *attr, mls_tensor **ret_tensor)
@@ -92,6 +103,22 @@ mls_status mls__onnx_keep_attr(mls__onnx_node *node, const mls__onnx_rule *rule)
     return MLS_OK;
 }
 
+mls_status mls__onnx_drop_attr(mls__onnx_node *node, const mls__onnx_rule *rule)
+{
+    mls_attr *attr = mls__onnx_attr(node, rule->attr);
+    if (attr)
+        remove_attr(node, attr);
+    return MLS_OK;
+}
+
+mls_status mls__onnx_refuse_attr(mls__onnx_node *node, const mls__onnx_rule *rule)
+{
+    if (!mls__onnx_attr(node, rule->attr))
+        return MLS_OK;
+    return mls__error(MLS_EUNSUPPORTED, "attribute '%s' below opset %" PRId64 " is not supported",
+                      rule->attr, rule->below);
+}
+
 static mls_status apply(mls__onnx_node *node, const mls__onnx_rule *rule)
 {
     if (strcmp(rule->type, node->type) != 0 || strcmp(rule->domain, node->domain) != 0)
@@ -108,7 +135,7 @@ static mls_status apply(mls__onnx_node *node, const mls__onnx_rule *rule)
 
 mls_status mls__onnx_translate(mls__onnx_node *node)
 {
-    mls_status status = MLS_OK;
+    mls_status status = mls__onnx_check_early(node);
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
         for (const mls__onnx_rule *rule = families[f]; !status && rule->type; rule++)
             status = apply(node, rule);

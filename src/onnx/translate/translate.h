@@ -23,6 +23,7 @@ typedef struct mls__onnx_node {
     size_t attr_count;
     uint32_t *inputs;
     size_t input_count;
+    size_t output_count; /* how many of the file's are kept */
 } mls__onnx_node;
 
 typedef struct mls__onnx_rule mls__onnx_rule;
@@ -39,6 +40,7 @@ struct mls__onnx_rule {
 };
 
 /* A family's rules; ended by a row whose type is NULL. */
+extern const mls__onnx_rule mls__onnx_rules_early[];
 extern const mls__onnx_rule mls__onnx_rules_movement[];
 extern const mls__onnx_rule mls__onnx_rules_nn[];
 extern const mls__onnx_rule mls__onnx_rules_reduce[];
@@ -55,8 +57,20 @@ mls_status mls__onnx_read_constant(const mls__onnx_node *node);
 /* For rules: the attribute (an int or ints) becomes a constant int64 input of one dimension. */
 mls_status mls__onnx_attr_to_input(mls__onnx_node *node, const mls__onnx_rule *rule);
 
+/*
+ * Whether the op has, in an opset of ai.onnx below 7, a form that the rules bring into
+ * the newest one. Errors: MLS_EUNSUPPORTED.
+ */
+mls_status mls__onnx_check_early(const mls__onnx_node *node);
+
 /* For rules: the attribute stays; kernels read it where the input is left out. */
 mls_status mls__onnx_keep_attr(mls__onnx_node *node, const mls__onnx_rule *rule);
+
+/* For rules: the attribute goes; it meant nothing. */
+mls_status mls__onnx_drop_attr(mls__onnx_node *node, const mls__onnx_rule *rule);
+
+/* For rules: a node that has the attribute is not supported. */
+mls_status mls__onnx_refuse_attr(mls__onnx_node *node, const mls__onnx_rule *rule);
 
 /* NULL when the node does not have it. */
 mls_attr *mls__onnx_attr(const mls__onnx_node *node, const char *name);
@@ -65,5 +79,8 @@ mls_attr *mls__onnx_attr(const mls__onnx_node *node, const char *name);
 void mls__onnx_set_int(mls__onnx_node *node, const char *name, int64_t value);
 
 bool mls__onnx_has_input(const mls__onnx_node *node, size_t index);
+
+/* Whether the output has a name that anything in the graph reads. */
+bool mls__onnx_is_output_used(const mls__onnx_node *node, size_t index);
 
 #endif
