@@ -185,18 +185,19 @@ END_TEST
 
 START_TEST(strings_are_copied)
 {
+    static uint8_t binary[] = {'x', 0, 'y'};
     mls__tensor_proto *proto = onnx_build_tensor(b, "t", MLS_STRING, "3", NULL, 0);
     proto->n_string_data = 3;
-    proto->string_data = (ProtobufCBinaryData[]){{2, (uint8_t *) onnx_build_text(b, "ab")},
-                                                 {0, NULL},
-                                                 {3, (uint8_t *) onnx_build_text(b, "x\0y")}};
+    proto->string_data =
+        (ProtobufCBinaryData[]){{2, (uint8_t *) onnx_build_text(b, "ab")}, {0, NULL}, {3, binary}};
     mls_tensor *tensor;
     ck_assert_ok(read_tensor(proto, &tensor));
     const mls_string *strings = mls_tensor_data(tensor);
     ck_assert_uint_eq(strings[0].size, 2);
     ck_assert_mem_eq(strings[0].data, "ab", 2);
     ck_assert_uint_eq(strings[1].size, 0);
-    ck_assert_uint_eq(strings[2].size, 3);
+    ck_assert_uint_eq(strings[2].size, sizeof binary);
+    ck_assert_mem_eq(strings[2].data, binary, sizeof binary);
     mls_tensor_free(tensor);
     proto->n_string_data = 2;
     ck_assert_fails(read_tensor(proto, &tensor), MLS_EFORMAT, "string_data has 2 entries");
