@@ -21,7 +21,7 @@ EXTRA_DIST += %D%/corpus
 
 if MLS_FUZZING
 noinst_PROGRAMS += %D%/fuzz_onnx
-%C%_fuzz_onnx_SOURCES = %D%/fuzz_onnx.c %D%/fuzz.h
+%C%_fuzz_onnx_SOURCES = %D%/fuzz_onnx.c %D%/mutate_onnx.c %D%/fuzz.h
 %C%_fuzz_onnx_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_fuzz_onnx_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_onnx_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
