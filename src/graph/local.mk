@@ -22,6 +22,8 @@ libmls_core_la_SOURCES += %D%/schema/product.c
 # Ops of ai.onnx.ml.
 libmls_core_la_SOURCES += \
 	%D%/schema/ml.c %D%/schema/ml.h \
+	%D%/schema/ml_features.c \
+	%D%/schema/ml_linear.c \
 	%D%/schema/ml_trees.c
 
 # Reductions.

@@ -143,3 +143,19 @@ TESTS += %D%/test_ops_reduction %D%/test_ops_axis
 %C%_test_ops_reduction_LDADD = $(MLS_OP_TEST_LIBS)
 %C%_test_ops_axis_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_axis_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_ml_references
+TESTS += %D%/test_ops_ml_references
+%C%_test_ops_ml_references_SOURCES = %D%/test_ops_ml_references.c \
+	%D%/ml_references_features.h %D%/ml_references_linear.h %D%/ml_references_svm.h \
+	%D%/ml_references_trees.h
+%C%_test_ops_ml_references_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_ml_references_LDADD = $(MLS_OP_TEST_LIBS)
+EXTRA_DIST += %D%/make_ml_references.py
+
+check_PROGRAMS += %D%/test_ops_ml_features %D%/test_ops_ml_linear
+TESTS += %D%/test_ops_ml_features %D%/test_ops_ml_linear
+%C%_test_ops_ml_features_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_ml_features_LDADD = $(MLS_OP_TEST_LIBS)
+%C%_test_ops_ml_linear_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_ml_linear_LDADD = $(MLS_OP_TEST_LIBS)

@@ -40,7 +40,16 @@ libmls_core_la_SOURCES += \
 # Ops of ai.onnx.ml.
 libmls_core_la_SOURCES += \
 	%D%/ops/ml_numbers.c %D%/ops/ml_numbers.h \
+	%D%/ops/ml_columns.c \
+	%D%/ops/ml_encoders.c \
+	%D%/ops/ml_features.c \
+	%D%/ops/ml_linear.c \
+	%D%/ops/ml_lookup.c %D%/ops/ml_lookup.h \
+	%D%/ops/ml_product.c %D%/ops/ml_product.h \
+	%D%/ops/ml_rows.c %D%/ops/ml_rows.h \
 	%D%/ops/ml_scores.c %D%/ops/ml_scores.h \
+	%D%/ops/ml_svm.c %D%/ops/ml_svm.h \
+	%D%/ops/ml_svm_classify.c \
 	%D%/ops/ml_tree_finish.c %D%/ops/ml_tree_finish.h \
 	%D%/ops/ml_tree_index.c %D%/ops/ml_tree_index.h \
 	%D%/ops/ml_tree_lower.c \
@@ -72,6 +81,7 @@ mls_kernel_sources = \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \
 	%D%/kernels/scores.c %D%/kernels/scores.h \
+	%D%/kernels/svm.c %D%/kernels/svm.h \
 	%D%/kernels/table.c \
 	%D%/kernels/tree.c %D%/kernels/tree.h %D%/kernels/tree_aggregate.h \
 	%D%/kernels/tree_scan.c \

@@ -10,6 +10,8 @@ extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
 extern const mls__op_schema mls__schemas_product[];
+extern const mls__op_schema mls__schemas_ml_features[];
+extern const mls__op_schema mls__schemas_ml_linear[];
 extern const mls__op_schema mls__schemas_ml_trees[];
 extern const mls__op_schema mls__schemas_reduction[];
 

@@ -16,6 +16,8 @@ static const mls__op_schema *const families[] = {
     mls__schemas_movement,
     mls__schemas_generate,
     mls__schemas_product,
+    mls__schemas_ml_features,
+    mls__schemas_ml_linear,
     mls__schemas_ml_trees,
     mls__schemas_reduction,
     NULL,

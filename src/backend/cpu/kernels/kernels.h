@@ -11,6 +11,7 @@
 #include "backend/cpu/kernels/reduce.h"
 #include "backend/cpu/kernels/scores.h"
 #include "backend/cpu/kernels/softmax.h"
+#include "backend/cpu/kernels/svm.h"
 #include "backend/cpu/kernels/tree.h"
 
 typedef struct mls__cpu_kernels {
@@ -20,6 +21,7 @@ typedef struct mls__cpu_kernels {
     const mls__reduce_kernels *reduce;
     const mls__softmax_kernels *softmax;
     const mls__score_kernels *scores;
+    const mls__svm_kernels *svm;
     const mls__tree_kernels *tree;
 } mls__cpu_kernels;
 

@@ -49,19 +49,21 @@ static void softmax_zero(float *y, int64_t rows, int64_t columns)
 }
 
 /*
- * sqrt(2) erfinv(2 y - 1) after Winitzki, with a = 0.147. Near 1/2 its two terms cancel, so the
- * order of the operations is part of what it gives.
+ * sqrt(2) erfinv(2 y - 1) after Winitzki, with a = 0.147: the root of sqrt(v^2 - w) - v, which is
+ * -w / (sqrt(v^2 - w) + v) where that does not cancel.
  */
 MLS_SIMD_FN mls_vf quantile(mls_vf y)
 {
     const float pi_a = 3.14159274f * 0.147f, inverse_a = 1.0f / 0.147f;
-    const mls_vf one = vf_set1(1.0f);
+    const mls_vf one = vf_set1(1.0f), zero = vf_zero();
     const mls_vf x = vf_sub(vf_add(y, y), one);
     const mls_vf log = vf_log(vf_mul(vf_sub(one, x), vf_add(one, x)));
     const mls_vf v = vf_add(vf_set1(2.0f / pi_a), vf_mul(vf_set1(0.5f), log));
-    const mls_vf square = vf_sub(vf_mul(v, v), vf_mul(vf_set1(inverse_a), log));
-    const mls_vf root = vf_sqrt(vf_sub(vf_sqrt(square), v));
-    return vf_mul(vf_set1(1.41421356f), vf_select(vf_lt(x, vf_zero()), vf_neg(root), root));
+    const mls_vf w = vf_mul(vf_set1(inverse_a), log);
+    const mls_vf r = vf_sqrt(vf_sub(vf_mul(v, v), w));
+    const mls_vf quotient = vf_div(vf_neg(w), vf_add(r, v));
+    const mls_vf root = vf_sqrt(vf_select(vf_gt(v, zero), quotient, vf_sub(r, v)));
+    return vf_mul(vf_set1(1.41421356f), vf_select(vf_lt(x, zero), vf_neg(root), root));
 }
 
 static void probit(float *y, int64_t n)

@@ -13,8 +13,9 @@ typedef struct mls__score_kernels {
     /* Softmax without the scores next to 0, which become y e^-max / sum: 0 stays 0. */
     void (*softmax_zero)(float *y, int64_t rows, int64_t columns);
     /*
-     * The quantile of the normal distribution, by the closed approximation that ONNX Runtime
-     * computes in float32 too (absolute error about 0.002): -inf at 0, inf at 1, NaN outside.
+     * The quantile of the normal distribution by the closed approximation that ONNX Runtime has
+     * (absolute error about 0.002): -inf at 0, inf at 1, NaN outside. Near 1/2, where ONNX
+     * Runtime loses digits, this keeps them.
      */
     void (*probit)(float *y, int64_t n);
 } mls__score_kernels;

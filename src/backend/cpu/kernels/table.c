@@ -9,6 +9,7 @@ extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 extern const mls__score_kernels MLS_ISA_NAME(scores);
+extern const mls__svm_kernels MLS_ISA_NAME(svm);
 extern const mls__tree_kernels MLS_ISA_NAME(tree);
 
 const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
@@ -18,5 +19,6 @@ const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .reduce = &MLS_ISA_NAME(reduce),
     .softmax = &MLS_ISA_NAME(softmax),
     .scores = &MLS_ISA_NAME(scores),
+    .svm = &MLS_ISA_NAME(svm),
     .tree = &MLS_ISA_NAME(tree),
 };

@@ -8,6 +8,7 @@
 
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/ops/families.h"
+#include "backend/cpu/ops/ml_rows.h"
 #include "backend/cpu/ops/ml_tree_finish.h"
 #include "base/error.h"
 
@@ -20,8 +21,8 @@ enum { LANES = MLS__TREE_LANES, ROWS = MLS__TREE_ROWS };
 /* Lanes of one block of rows stay in the second cache. */
 #define LANES_BYTES (256 * 1024)
 
-/* Trees times rows that are worth a thread. */
-#define GRAIN 8192
+/* Nanoseconds of a row in a tree, about. */
+#define TREE_COST 3.0
 
 /* Where the arrays of one thread's slice of the workspace are. */
 typedef struct slice_layout {
@@ -37,15 +38,14 @@ typedef struct tree_kernel {
     bool has_scores; /* a second output */
     int64_t block_rows; /* that are walked together */
     uint32_t tree_count;
-    uint32_t slice_count;
     slice_layout slice;
+    mls__row_tasks tasks;
 } tree_kernel;
 
 /* What a task of a run knows. */
 typedef struct tree_job {
     const tree_kernel *kernel;
-    const mls_kernel_call *call;
-    int64_t task_rows;
+    void *const *buffers;
 } tree_job;
 
 static void *at(char *slice, size_t offset)
@@ -178,10 +178,11 @@ static void scan_block(const tree_kernel *k, const void *x, int64_t row, int64_t
     widen_scores(k, rows, slice);
 }
 
-static void run_rows(const tree_job *job, int64_t row, int64_t end, char *slice)
+static void run_rows(void *arg, int64_t row, int64_t end, char *slice)
 {
+    const tree_job *job = arg;
     const tree_kernel *k = job->kernel;
-    void *const *buffers = job->call->buffers;
+    void *const *buffers = job->buffers;
     void *const outputs[2] = {buffers[1], k->has_scores ? buffers[2] : NULL};
     while (row < end) {
         const uint32_t scan_rows = k->forest->scan_rows;
@@ -206,32 +207,11 @@ static void run_rows(const tree_job *job, int64_t row, int64_t end, char *slice)
     }
 }
 
-static void run_task(void *arg, size_t index)
-{
-    const tree_job *job = arg;
-    const tree_kernel *k = job->kernel;
-    const int64_t first = (int64_t) index * job->task_rows;
-    const int64_t left = k->rows.count - first;
-    char *slice = (char *) job->call->workspace + index * k->slice.size;
-    run_rows(job, first, left < job->task_rows ? k->rows.count : first + job->task_rows, slice);
-}
-
 static mls_status tree_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const tree_kernel *k = (const tree_kernel *) base;
-    const int64_t rows = k->rows.count;
-    const int64_t grain = GRAIN / k->tree_count + 1;
-    int64_t tasks = rows / grain < k->slice_count ? rows / grain : k->slice_count;
-    tree_job job = {k, call, rows};
-    if (rows == 0)
-        return MLS_OK;
-    if (tasks <= 1) {
-        run_task(&job, 0);
-        return MLS_OK;
-    }
-    job.task_rows = ((rows + tasks - 1) / tasks + ROWS - 1) / ROWS * ROWS;
-    tasks = (rows + job.task_rows - 1) / job.task_rows;
-    call->parallel_for(call->executor, (size_t) tasks, run_task, &job);
+    tree_job job = {k, call->buffers};
+    mls__row_tasks_run(&k->tasks, call, k->rows.count, run_rows, &job);
     return MLS_OK;
 }
 
@@ -253,15 +233,6 @@ static mls_status tree_reshape(mls_kernel *base, const mls_op *op)
     return follow_dims((tree_kernel *) base, op);
 }
 
-/* Adds count * size bytes to the slice; false when that overflows. */
-static bool reserve(slice_layout *slice, size_t count, size_t size, size_t *ret_offset)
-{
-    size_t bytes, end;
-    *ret_offset = slice->size;
-    return mls__mul_size(count, size, &bytes) && mls__add_size(slice->size, bytes, &end) &&
-           mls__align_size(end, &slice->size);
-}
-
 static bool lay_out(tree_kernel *k)
 {
     const mls__forest *forest = k->forest;
@@ -271,30 +242,28 @@ static bool lay_out(tree_kernel *k)
     const size_t columns = (size_t) k->rows.columns, real = is_double ? 8 : 4;
     const size_t targets = rows * forest->target_count;
     slice_layout *slice = &k->slice;
-    slice->size = 0;
-    return reserve(slice, columns, is_double ? 12 : 4, &slice->features) &&
-           reserve(slice, rows * forest->key_count, real, &slice->keys) &&
-           reserve(slice, scans ? rows * forest->key_count : 0, 4, &slice->scan_keys) &&
-           reserve(slice, targets * LANES, real, &slice->lanes) &&
-           reserve(slice, targets, 1, &slice->seen) &&
-           reserve(slice, targets, 4, &slice->scores) &&
-           reserve(slice, targets, 8, &slice->totals);
+    size_t *size = &slice->size;
+    *size = 0;
+    return mls__slice_add(size, columns, is_double ? 12 : 4, &slice->features) &&
+           mls__slice_add(size, rows * forest->key_count, real, &slice->keys) &&
+           mls__slice_add(size, scans ? rows * forest->key_count : 0, 4, &slice->scan_keys) &&
+           mls__slice_add(size, targets * LANES, real, &slice->lanes) &&
+           mls__slice_add(size, targets, 1, &slice->seen) &&
+           mls__slice_add(size, targets, 4, &slice->scores) &&
+           mls__slice_add(size, targets, 8, &slice->totals);
 }
 
 static mls_status plan_memory(tree_kernel *k, const mls_op *op)
 {
     const size_t lane_bytes = (size_t) k->forest->target_count * LANES * sizeof(double);
     const int64_t fits = (int64_t) (LANES_BYTES / lane_bytes);
-    const int64_t blocks = k->rows.count / ROWS + 1;
     k->block_rows = fits < 1 ? 1 : fits < ROWS ? fits : ROWS;
     if (k->block_rows > k->rows.count)
         k->block_rows = k->rows.count ? k->rows.count : 1;
-    k->slice_count = op->threads < blocks ? op->threads : (uint32_t) blocks;
-    size_t bytes;
-    if (!lay_out(k) || !mls__mul_size(k->slice.size, k->slice_count, &bytes))
+    if (!lay_out(k))
         return mls__op_error(op, MLS_ELIMIT, "the rows' scratch memory is more than can be");
-    k->base.base.workspace_bytes = bytes;
-    return MLS_OK;
+    return mls__row_tasks_init(&k->tasks, &k->base, op, k->rows.count, TREE_COST * k->tree_count,
+                               k->slice.size);
 }
 
 static mls_status make_forest(const mls__cpu *cpu, const mls_op *op, tree_kernel *k)
