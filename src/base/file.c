@@ -129,6 +129,9 @@ mls_status mls__file_write(const char *path, const void *head, size_t head_size,
     FILE *file = fopen(path, "wbe");
     if (!file)
         return mls__error_os(errno, "cannot write '%.300s'", path);
+    /* Not to remove a device or pipe, such as /dev/stdout. */
+    struct stat info;
+    const bool is_removable = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode);
     bool good = write_part(file, head, head_size) && write_part(file, body, body_size);
     int failed = errno;
     if (fclose(file) != 0 && good) {
@@ -137,6 +140,7 @@ mls_status mls__file_write(const char *path, const void *head, size_t head_size,
     }
     if (good)
         return MLS_OK;
-    remove(path);
+    if (is_removable)
+        remove(path);
     return mls__error_os(failed, "cannot write '%.300s'", path);
 }

@@ -32,8 +32,8 @@ mls_status mls__file_map_open_inside(const char *directory, const char *name,
 void mls__file_map_close(mls__file_map *map);
 
 /*
- * Writes a file of two parts, either of which may be empty. What cannot be written
- * whole is removed. Errors: MLS_EIO.
+ * Writes a file of two parts, either of which may be empty. A regular file that
+ * cannot be written whole is removed. Errors: MLS_EIO.
  */
 mls_status mls__file_write(const char *path, const void *head, size_t head_size, const void *body,
                            size_t body_size);
