@@ -95,29 +95,32 @@ mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context)
     return mls_context_create(&options, ret_context);
 }
 
+/* Whether the `n`-th allocation was refused; without it, all is tested. */
+static int refuse_one(mls_test_heap *heap, size_t n,
+                      mls_status (*body)(mls_context *context, void *arg), void *arg)
+{
+    mls_context *context;
+    ck_assert_ok(mls_test_heap_context(heap, &context));
+    mls_test_heap_fail_at(heap, n);
+    const mls_status status = body(context, arg);
+    const int was_refused = mls_test_heap_calls(heap) >= n;
+    mls_test_heap_fail_at(heap, 0);
+    ck_assert_msg(status == (was_refused ? MLS_ENOMEM : MLS_OK),
+                  "allocation %zu refused: got %s (%s)", n, mls_status_name(status),
+                  mls_error_message());
+    mls_context_free(context);
+    ck_assert_msg(mls_test_heap_live(heap) == 0, "allocation %zu refused: leaks", n);
+    return was_refused;
+}
+
 void mls_test_each_allocation(mls_status (*body)(mls_context *context, void *arg), void *arg)
 {
     mls_test_heap *heap = mls_test_heap_create();
-    mls_context *context;
+    size_t n = 1;
     ck_assert_ptr_nonnull(heap);
-    ck_assert_ok(mls_test_heap_context(heap, &context));
-    const size_t before = mls_test_heap_live(heap);
-    for (size_t n = 1;; n++) {
-        mls_test_heap_fail_at(heap, n);
-        const mls_status status = body(context, arg);
-        const int was_refused = mls_test_heap_calls(heap) >= n;
-        mls_test_heap_fail_at(heap, 0);
-        ck_assert_msg(mls_test_heap_live(heap) == before, "allocation %zu refused: leaks", n);
-        ck_assert_msg(status == (was_refused ? MLS_ENOMEM : MLS_OK),
-                      "allocation %zu refused: got %s (%s)", n, mls_status_name(status),
-                      mls_error_message());
-        if (!was_refused) {
-            ck_assert_msg(n > 1, "nothing was allocated: there is nothing to test");
-            break;
-        }
-    }
-    mls_context_free(context);
-    ck_assert_uint_eq(mls_test_heap_live(heap), 0);
+    while (refuse_one(heap, n, body, arg))
+        n++;
+    ck_assert_msg(n > 1, "nothing was allocated: there is nothing to test");
     mls_test_heap_free(heap);
 }
 

@@ -44,10 +44,10 @@ mls_context_options mls_test_heap_options(mls_test_heap *heap);
 mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context);
 
 /*
- * Calls body(context, arg) again and again, with its first allocation refused, then
- * its second, and so on until it runs without one refused. Each time but the last it
- * must give MLS_ENOMEM, the last time MLS_OK, and it must leave no block behind: it
- * frees what it made.
+ * Calls body(context, arg) again and again, each time with a new context: with its
+ * first allocation refused, then its second, and so on until it runs without one
+ * refused. Each time but the last it must give MLS_ENOMEM, the last time MLS_OK. It
+ * frees what it made: no block may be left once the context is freed.
  */
 void mls_test_each_allocation(mls_status (*body)(mls_context *context, void *arg), void *arg);
 
