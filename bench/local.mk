@@ -36,8 +36,13 @@ if MLS_ONNXRUNTIME
 %C%_peers_LDADD += -lonnxruntime
 endif
 
+# The memory queue, through a worker.
+EXTRA_PROGRAMS += %D%/queue
+%C%_queue_SOURCES = %D%/queue.c
+%C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
 # All of them, one after the other; BENCH_ARGS go to the comparison.
-MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/peers$(EXEEXT)
+MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
 bench: $(MLS_BENCHES)
 	@for program in $(MLS_BENCHES); do \
 		echo; echo "== $$program"; \

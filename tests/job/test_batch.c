@@ -225,6 +225,37 @@ START_TEST(jobs_of_a_batch_are_decided_apart)
 }
 END_TEST
 
+/* Decides on a job, and then fails: that decision must not outlive the batch. */
+static mls_status decide_and_fail(void *slot, mls_job *const *jobs, size_t count)
+{
+    (void) slot;
+    calls++;
+    if (count == 1)
+        return MLS_OK;
+    ck_assert_ok(mls_job_fail(jobs[0], MLS_ERANGE, "void", MLS_FAIL_FINAL));
+    ck_assert_ok(mls_job_release(jobs[1]));
+    ck_assert_ok(mls_job_set_result(jobs[0], "void", 4));
+    return MLS_EIO;
+}
+
+START_TEST(decisions_of_a_failed_batch_are_void)
+{
+    mls_handler handler = batch_handler(10);
+    handler.run_batch = decide_and_fail;
+    uint64_t ids[4];
+    for (uint32_t i = 0; i < 4; i++)
+        ids[i] = submit_number(i, NULL);
+    run_all(&handler);
+    ck_assert_uint_eq(calls, 7);
+    for (uint32_t i = 0; i < 4; i++) {
+        const mls_job_info info = fixture_look(queue, ids[i]);
+        ck_assert_int_eq(info.state, MLS_JOB_SUCCEEDED);
+        ck_assert_uint_eq(info.epoch, 1);
+        ck_assert_uint_eq(info.result_bytes, 0);
+    }
+}
+END_TEST
+
 /* The first job waits until the batch is full, however long the others take to come. */
 START_TEST(a_batch_waits_to_be_filled)
 {
@@ -326,6 +357,7 @@ int main(void)
     tcase_add_test(tests, bad_rows_fail_alone);
     tcase_add_test(tests, prepare_and_cleanup_run_for_each);
     tcase_add_test(tests, jobs_of_a_batch_are_decided_apart);
+    tcase_add_test(tests, decisions_of_a_failed_batch_are_void);
     tcase_add_test(tests, a_batch_waits_to_be_filled);
     tcase_add_test(tests, a_batch_does_not_wait_forever);
     tcase_add_test(tests, stopping_gives_an_unfilled_batch_back);

@@ -2,6 +2,7 @@
 /* What is particular to the memory driver: its bounds, its timers, and running out of memory. */
 #include "job/fixture.h"
 
+#include "job/queue.h"
 #include "queue/memory/memory.h"
 
 #include <pthread.h>
@@ -162,6 +163,41 @@ START_TEST(later_types_are_matched)
     fixture_claim_none(other);
     fixture_complete(claimer, id, NULL);
     mls_claimer_close(other);
+    close_queue();
+}
+END_TEST
+
+static void *claim_and_complete(void *arg)
+{
+    mls_job *job = fixture_claim(arg);
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    return NULL;
+}
+
+static void await_sleepers(unsigned count)
+{
+    mls__mem_store *store = queue->self;
+    while (atomic_load(&store->sleepers) < count)
+        ;
+}
+
+/* Both claims sleep when jobs come that are due later, and nobody else looks at the clock. */
+START_TEST(sleepers_are_up_when_a_job_is_due)
+{
+    pthread_t threads[2];
+    open_queue("memory:");
+    for (size_t i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, claim_and_complete, claimer);
+    await_sleepers(2);
+    mls_job_options options = fixture_options("t", NULL);
+    options.delay_ms = 40;
+    fixture_submit(queue, &options);
+    await_sleepers(2);
+    options.delay_ms = 20;
+    fixture_submit(queue, &options);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
     close_queue();
 }
 END_TEST
@@ -374,6 +410,7 @@ int main(void)
     tcase_add_test(tests, ids_are_never_used_again);
     tcase_add_test(tests, types_are_bounded);
     tcase_add_test(tests, later_types_are_matched);
+    tcase_add_test(tests, sleepers_are_up_when_a_job_is_due);
     tcase_add_test(tests, heaps_give_the_earliest);
     tcase_add_test(tests, each_allocation_may_fail);
     tcase_add_test(tests, a_worker_may_find_no_memory);

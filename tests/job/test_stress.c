@@ -7,6 +7,7 @@
 #include "job/fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -251,6 +252,40 @@ START_TEST(through_cancellations)
 }
 END_TEST
 
+static atomic_uint handled;
+
+static mls_status count_up(void *slot, mls_job *job)
+{
+    (void) slot;
+    (void) job;
+    atomic_fetch_add(&handled, 1);
+    return MLS_OK;
+}
+
+/* One job at a time, and nobody touches the queue until it ran: a lost wake-up hangs. */
+START_TEST(no_wake_up_is_lost)
+{
+    enum { ROUNDS = 10000 };
+    mls_worker *worker;
+    mls_handler handler = MLS_HANDLER_INIT;
+    handler.type = "t";
+    handler.run = count_up;
+    queue = fixture_queue("memory:");
+    ck_assert_ok(mls_worker_create(queue, NULL, &worker));
+    ck_assert_ok(mls_worker_add_handler(worker, &handler));
+    ck_assert_ok(mls_worker_start(worker));
+    mls_job_options options = fixture_options("t", NULL);
+    options.retention_ms = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        fixture_submit(queue, &options);
+        while (atomic_load(&handled) == i)
+            sched_yield();
+    }
+    mls_worker_free(worker);
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* Each key's job is made by exactly one of the threads that submit it. */
 static void *submit_keys(void *arg)
 {
@@ -289,6 +324,7 @@ int main(void)
     tcase_add_test(tests, results_are_those_of_their_jobs);
     tcase_add_test(tests, through_workers_that_stop);
     tcase_add_test(tests, through_cancellations);
+    tcase_add_test(tests, no_wake_up_is_lost);
     tcase_add_test(tests, keys_are_taken_once);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

@@ -196,6 +196,7 @@ struct mls__mem_store {
 typedef struct mls__mem_visit {
     mls__mem_store *store;
     uint64_t now_ns;
+    int64_t wall_ms;     /* the wall clock's time of now_ns, 0 until somebody asks */
     mls__mem_job *dying; /* records to free after leaving */
     mls_queue_bytes trash[MLS__MEM_TRASH];
     size_t trash_count;

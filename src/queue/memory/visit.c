@@ -41,6 +41,7 @@ static void take_in(mls__mem_visit *visit)
 static void bring_up_to_date(mls__mem_visit *visit)
 {
     visit->now_ns = mls__clock_monotonic_ns();
+    visit->wall_ms = 0;
     take_in(visit);
     mls__mem_tick(visit);
 }
