@@ -88,6 +88,7 @@ mls_status mls__mem_grow(mls__mem_store *store)
         return mls__error_nomem(count * sizeof *chunk);
     for (uint32_t i = 0; i < count; i++) {
         chunk[i].index = store->created + i;
+        chunk[i].hold.job = &chunk[i];
         chunk[i].next = i + 1 < count ? &chunk[i + 1] : NULL;
         /* The first of a record's ids; zero is none. */
         chunk[i].new_id = chunk[i].index;

@@ -119,7 +119,8 @@ void mls__mem_show(mls__mem_visit *visit, mls__mem_job *job, mls__mem_hold *hold
     show_policy(job, info);
     show_times(visit, job, info);
     show_outcome(job, info);
-    hold->job = job;
+    if (hold->is_view) /* a record's own never changes: a lost claim may be reading it */
+        hold->job = job;
     ret_job->hold = hold;
     job->pins++;
 }
