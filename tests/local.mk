@@ -10,6 +10,7 @@ AM_TESTS_ENVIRONMENT = \
 	srcdir='$(srcdir)'; export srcdir; \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	MLS_TEST_SANITIZE_FLAGS='$(MLS_SANITIZE_FLAGS)'; export MLS_TEST_SANITIZE_FLAGS; \
 	CC='$(CC)'; export CC; CXX='$(CXX)'; export CXX;
 
 # The rules of the repository.
