@@ -15,13 +15,13 @@ enum { FOREST_NODES = 90000, FOREST_TARGETS = 40 };
 
 typedef struct forest_options {
     int trees, depth, features, targets;
-    int modes;              /* how many of BRANCH_LEQ, LT, GTE, GT, EQ, NEQ; from `first_mode` */
+    int modes; /* how many of BRANCH_LEQ, LT, GTE, GT, EQ, NEQ; from `first_mode` */
     int first_mode;
-    double leaf_chance;     /* that a node is a leaf before it must be */
-    bool has_missing;       /* nodes_missing_value_tracks_true */
-    bool has_many_weights;  /* several, or none, at a leaf; else one, of a target a tree */
-    bool has_odd_ids;       /* trees and nodes are not numbered 0, 1, 2, ... */
-    bool is_double;         /* thresholds and weights are float64 tensors */
+    double leaf_chance;    /* that a node is a leaf before it must be */
+    bool has_missing;      /* nodes_missing_value_tracks_true */
+    bool has_many_weights; /* several, or none, at a leaf; else one, of a target a tree */
+    bool has_odd_ids;      /* trees and nodes are not numbered 0, 1, 2, ... */
+    bool is_double;        /* thresholds and weights are float64 tensors */
 } forest_options;
 
 typedef struct forest {
@@ -53,7 +53,7 @@ void forest_features(const forest *forest, uint64_t seed, int64_t rows, double *
  * In float32, or float64 for a double forest. `aggregate` is SUM, MIN or MAX; ret_seen tells
  * whether a leaf had a weight for the target.
  */
-void forest_totals(const forest *forest, const double *x, const char *aggregate,
-                   double *ret_totals, bool *ret_seen);
+void forest_totals(const forest *forest, const double *x, const char *aggregate, double *ret_totals,
+                   bool *ret_seen);
 
 #endif

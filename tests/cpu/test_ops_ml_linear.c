@@ -245,8 +245,13 @@ typedef struct classifier {
     int64_t class_vectors[2];
 } classifier;
 
-static const classifier good = {.coefficients = 3, .vectors = 6, .rho = 1, .labels = 2,
-                                .params = 3, .per_class = 2, .class_vectors = {1, 2}};
+static const classifier good = {.coefficients = 3,
+                                .vectors = 6,
+                                .rho = 1,
+                                .labels = 2,
+                                .params = 3,
+                                .per_class = 2,
+                                .class_vectors = {1, 2}};
 
 static void check_classifier(const classifier *c, const char *words)
 {
@@ -270,11 +275,11 @@ static void check_classifier(const classifier *c, const char *words)
     op_test_free(test);
 }
 
-#define CLASSIFIER(words, ...)                                                                   \
-    do {                                                                                         \
-        classifier c_ = good;                                                                    \
-        __VA_ARGS__;                                                                             \
-        check_classifier(&c_, words);                                                            \
+#define CLASSIFIER(words, ...)                                                                     \
+    do {                                                                                           \
+        classifier c_ = good;                                                                      \
+        __VA_ARGS__;                                                                               \
+        check_classifier(&c_, words);                                                              \
     } while (0)
 
 START_TEST(svm_errors)
@@ -290,8 +295,7 @@ START_TEST(svm_errors)
     CLASSIFIER("vectors_per_class has 1 values for 2 classes", c_.per_class = 1);
     CLASSIFIER("kernel_params has 2 values", c_.params = 2);
     CLASSIFIER("vectors_per_class[1] is -1", c_.class_vectors[1] = -1);
-    CLASSIFIER("vectors_per_class[1] is 9223372036854775807",
-               c_.class_vectors[1] = INT64_MAX);
+    CLASSIFIER("vectors_per_class[1] is 9223372036854775807", c_.class_vectors[1] = INT64_MAX);
     CLASSIFIER("coefficients has 3 values, expected 2 rows of 2", c_.per_class = 0);
     op_test *test = linear_test("SVMRegressor", 2, 0);
     op_test_int(test, "n_supports", -1);

@@ -35,9 +35,19 @@ static const forest_options forests[] = {
     {.trees = 19, .depth = 4, .features = 6, .targets = 1, .modes = 1, .has_odd_ids = true},
     {.trees = 2, .depth = 13, .features = 6, .targets = 1, .modes = 1, .leaf_chance = 0.01},
     {.trees = 5, .depth = 13, .features = 6, .targets = 1, .modes = 1},
-    {.trees = 35, .depth = 5, .features = 6, .targets = 1, .modes = 6, .has_missing = true,
+    {.trees = 35,
+     .depth = 5,
+     .features = 6,
+     .targets = 1,
+     .modes = 6,
+     .has_missing = true,
      .is_double = true},
-    {.trees = 17, .depth = 4, .features = 6, .targets = 3, .modes = 6, .has_many_weights = true,
+    {.trees = 17,
+     .depth = 4,
+     .features = 6,
+     .targets = 3,
+     .modes = 6,
+     .has_many_weights = true,
      .is_double = true},
 };
 
@@ -284,10 +294,17 @@ typedef struct stump {
     size_t base;
 } stump;
 
-static const stump good_stump = {
-    .tree = {0, 0, 0}, .node = {0, 1, 2}, .on_true = {1, 0, 0}, .on_false = {2, 0, 0},
-    .mode = {"BRANCH_LEQ", "LEAF", "LEAF"}, .values = 3, .weight_node = {1, 2}, .weights = 2,
-    .targets = 1, .aggregate = "SUM", .transform = "NONE"};
+static const stump good_stump = {.tree = {0, 0, 0},
+                                 .node = {0, 1, 2},
+                                 .on_true = {1, 0, 0},
+                                 .on_false = {2, 0, 0},
+                                 .mode = {"BRANCH_LEQ", "LEAF", "LEAF"},
+                                 .values = 3,
+                                 .weight_node = {1, 2},
+                                 .weights = 2,
+                                 .targets = 1,
+                                 .aggregate = "SUM",
+                                 .transform = "NONE"};
 
 static op_test *create_stump(const stump *s)
 {
@@ -320,11 +337,11 @@ static void check_stump(const stump *s, const char *words)
     op_test_free(test);
 }
 
-#define STUMP(words, ...)                                                                        \
-    do {                                                                                         \
-        stump s_ = good_stump;                                                                   \
-        __VA_ARGS__;                                                                             \
-        check_stump(&s_, words);                                                                 \
+#define STUMP(words, ...)                                                                          \
+    do {                                                                                           \
+        stump s_ = good_stump;                                                                     \
+        __VA_ARGS__;                                                                               \
+        check_stump(&s_, words);                                                                   \
     } while (0)
 
 START_TEST(hostile)
@@ -439,10 +456,16 @@ typedef struct ensemble {
     mls_dtype modes_dtype;
 } ensemble;
 
-static const ensemble good_ensemble = {
-    .roots = {0, 1}, .on_false = {1, 1}, .true_leaf = {1, 1}, .false_leaf = {1, 1},
-    .splits = 2, .leaves = 2, .members = 1, .targets = 1, .aggregate = 1,
-    .modes_dtype = MLS_UINT8};
+static const ensemble good_ensemble = {.roots = {0, 1},
+                                       .on_false = {1, 1},
+                                       .true_leaf = {1, 1},
+                                       .false_leaf = {1, 1},
+                                       .splits = 2,
+                                       .leaves = 2,
+                                       .members = 1,
+                                       .targets = 1,
+                                       .aggregate = 1,
+                                       .modes_dtype = MLS_UINT8};
 
 static void check_ensemble_fails(const ensemble *e, const char *words)
 {
@@ -469,11 +492,11 @@ static void check_ensemble_fails(const ensemble *e, const char *words)
     op_test_free(test);
 }
 
-#define ENSEMBLE(words, ...)                                                                     \
-    do {                                                                                         \
-        ensemble e_ = good_ensemble;                                                             \
-        __VA_ARGS__;                                                                             \
-        check_ensemble_fails(&e_, words);                                                        \
+#define ENSEMBLE(words, ...)                                                                       \
+    do {                                                                                           \
+        ensemble e_ = good_ensemble;                                                               \
+        __VA_ARGS__;                                                                               \
+        check_ensemble_fails(&e_, words);                                                          \
     } while (0)
 
 START_TEST(hostile_ensembles)

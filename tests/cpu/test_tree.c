@@ -39,8 +39,8 @@ static const mls_weight_cache_ops cache_ops = {sizeof(mls_weight_cache_ops), get
 
 static void add_ints(forest_op *f, const char *name, int count, const int64_t *values)
 {
-    f->attrs[f->op.attr_count++] = (mls_attr){
-        .name = name, .type = MLS_ATTR_INTS, .count = (size_t) count, .ints = values};
+    f->attrs[f->op.attr_count++] =
+        (mls_attr){.name = name, .type = MLS_ATTR_INTS, .count = (size_t) count, .ints = values};
 }
 
 static void add_floats(forest_op *f, const char *name, int count, const float *values)
@@ -56,10 +56,16 @@ static void describe(forest_op *op, const forest *f)
     ck_assert_ptr_nonnull(op->modes);
     for (int i = 0; i < f->nodes; i++)
         op->modes[i] = (mls_string){f->mode[i], strlen(f->mode[i])};
-    op->op = (mls_op){.size = sizeof(mls_op), .domain = "ai.onnx.ml", .node = "tested",
-                     .type = "TreeEnsembleRegressor", .node_id = 1, .input_count = 1,
-                     .attrs = op->attrs, .inputs = &op->input, .weights = (mls_weight_cache *) op,
-                     .weights_ops = &cache_ops};
+    op->op = (mls_op){.size = sizeof(mls_op),
+                      .domain = "ai.onnx.ml",
+                      .node = "tested",
+                      .type = "TreeEnsembleRegressor",
+                      .node_id = 1,
+                      .input_count = 1,
+                      .attrs = op->attrs,
+                      .inputs = &op->input,
+                      .weights = (mls_weight_cache *) op,
+                      .weights_ops = &cache_ops};
     add_ints(op, "nodes_treeids", f->nodes, f->tree);
     add_ints(op, "nodes_nodeids", f->nodes, f->node);
     add_ints(op, "nodes_featureids", f->nodes, f->feature);
@@ -71,9 +77,10 @@ static void describe(forest_op *op, const forest *f)
     add_ints(op, "target_ids", f->weights, f->weight_target);
     add_floats(op, "nodes_values", f->nodes, f->value);
     add_floats(op, "target_weights", f->weights, f->weight);
-    op->attrs[op->op.attr_count++] = (mls_attr){.name = "nodes_modes", .type = MLS_ATTR_STRINGS,
-                                              .count = (size_t) f->nodes,
-                                              .strings = op->modes};
+    op->attrs[op->op.attr_count++] = (mls_attr){.name = "nodes_modes",
+                                                .type = MLS_ATTR_STRINGS,
+                                                .count = (size_t) f->nodes,
+                                                .strings = op->modes};
     op->attrs[op->op.attr_count++] =
         (mls_attr){.name = "n_targets", .type = MLS_ATTR_INT, .i = f->options.targets};
 }
@@ -124,8 +131,7 @@ static void run_block(const mls__tree_kernels *kernels, const mls__forest *packe
     free(lanes);
 }
 
-static void check_block(const forest *f, const mls__forest *packed, const block *b,
-                        const double *x)
+static void check_block(const forest *f, const mls__forest *packed, const block *b, const double *x)
 {
     const int targets = f->options.targets;
     for (int64_t r = 0; r < b->rows; r++) {
@@ -141,8 +147,8 @@ static void check_block(const forest *f, const mls__forest *packed, const block 
     }
 }
 
-static void check_rows(const forest *f, const mls__forest *packed,
-                       const mls__tree_kernels *kernels, int64_t rows)
+static void check_rows(const forest *f, const mls__forest *packed, const mls__tree_kernels *kernels,
+                       int64_t rows)
 {
     const size_t values = (size_t) (rows * f->options.features);
     const size_t scores = (size_t) ROWS * packed->target_count;

@@ -7,8 +7,8 @@
 
 /* Sets of dtypes: bit (1 << mls_dtype). */
 #define MLS__ML_BIT(dtype) (UINT32_C(1) << (dtype))
-#define MLS__ML_NUMBERS                                                                          \
-    (MLS__ML_BIT(MLS_FLOAT32) | MLS__ML_BIT(MLS_FLOAT64) | MLS__ML_BIT(MLS_INT64) |              \
+#define MLS__ML_NUMBERS                                                                            \
+    (MLS__ML_BIT(MLS_FLOAT32) | MLS__ML_BIT(MLS_FLOAT64) | MLS__ML_BIT(MLS_INT64) |                \
      MLS__ML_BIT(MLS_INT32))
 
 /* MLS_EDTYPE unless input `index` is of the set, which `words` describes. */

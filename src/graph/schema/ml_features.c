@@ -106,13 +106,13 @@ static mls_status infer_extractor(const mls_op *op, mls_arg *ret_outputs)
 {
     const mls_arg *x = &op->inputs[0];
     int64_t dims[MLS_MAX_RANK];
-    mls_status status = mls__ml_check_dtype(
-        op, 0, MLS__ML_NUMBERS | MLS__ML_BIT(MLS_STRING),
-        "float32, float64, int64, int32 or string");
+    mls_status status = mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS | MLS__ML_BIT(MLS_STRING),
+                                            "float32, float64, int64, int32 or string");
     if (!status)
         status = mls__ml_check_dtype(op, 1, MLS__ML_BIT(MLS_INT64), "int64");
     if (!status && x->rank == 0)
-        status = mls__op_error(op, MLS_ESHAPE, "input 0 is a scalar, expected 1 or more dimensions");
+        status =
+            mls__op_error(op, MLS_ESHAPE, "input 0 is a scalar, expected 1 or more dimensions");
     if (status)
         return status;
     memcpy(dims, x->dims, sizeof dims);
@@ -129,15 +129,17 @@ static mls_status check_part(const mls_op *op, size_t index, int64_t rows)
     const mls_arg *x = &op->inputs[index];
     mls_status status = check_numbers(op, index);
     if (!status && x->dtype != op->inputs[0].dtype)
-        status = mls__op_error(op, MLS_EDTYPE, "input %zu is %s and input 0 is %s; they must be "
-                               "equal", index, mls_dtype_name((mls_dtype) x->dtype),
+        status = mls__op_error(op, MLS_EDTYPE,
+                               "input %zu is %s and input 0 is %s; they must be "
+                               "equal",
+                               index, mls_dtype_name((mls_dtype) x->dtype),
                                mls_dtype_name((mls_dtype) op->inputs[0].dtype));
     if (!status && x->rank == 0)
         status = mls__op_error(op, MLS_ESHAPE, "input %zu is a scalar", index);
     if (!status && (x->rank == 1 ? 1 : x->dims[0]) != rows)
-        status = mls__op_error(op, MLS_ESHAPE,
-                               "input %zu has %" PRId64 " rows, input 0 has %" PRId64, index,
-                               x->rank == 1 ? 1 : x->dims[0], rows);
+        status =
+            mls__op_error(op, MLS_ESHAPE, "input %zu has %" PRId64 " rows, input 0 has %" PRId64,
+                          index, x->rank == 1 ? 1 : x->dims[0], rows);
     return status;
 }
 
@@ -148,8 +150,8 @@ static mls_status infer_vectorizer(const mls_op *op, mls_arg *ret_outputs)
     size_t count;
     const int64_t *widths = mls__op_ints(op, "inputdimensions", &count);
     if (count && count != op->input_count)
-        return mls__op_error(op, MLS_EINVAL, "inputdimensions has %zu values for %zu inputs",
-                             count, op->input_count);
+        return mls__op_error(op, MLS_EINVAL, "inputdimensions has %zu values for %zu inputs", count,
+                             op->input_count);
     for (size_t i = 0; i < op->input_count; i++) {
         const mls_arg *x = &op->inputs[i];
         const mls_status status = check_part(op, i, dims[0]);
@@ -187,14 +189,15 @@ static mls_status infer_one_hot(const mls_op *op, mls_arg *ret_outputs)
     size_t ints, strings;
     (void) mls__op_ints(op, "cats_int64s", &ints);
     (void) mls__op_strings(op, "cats_strings", &strings);
-    const mls_status status =
-        mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS | MLS__ML_BIT(MLS_STRING),
-                            "string, int64, int32, float32 or float64");
+    const mls_status status = mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS | MLS__ML_BIT(MLS_STRING),
+                                                  "string, int64, int32, float32 or float64");
     if (status)
         return status;
     if (!ints == !strings)
-        return mls__op_error(op, MLS_EINVAL, "%s of cats_int64s and cats_strings given; one must "
-                             "be", ints ? "both" : "none");
+        return mls__op_error(op, MLS_EINVAL,
+                             "%s of cats_int64s and cats_strings given; one must "
+                             "be",
+                             ints ? "both" : "none");
     if ((strings > 0) != (x->dtype == MLS_STRING))
         return mls__op_error(op, MLS_EDTYPE, "input 0 is %s, the categories are %s",
                              mls_dtype_name((mls_dtype) x->dtype), strings ? "strings" : "int64");

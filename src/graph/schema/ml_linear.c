@@ -22,8 +22,8 @@ static size_t float_count(const mls_op *op, const char *name)
 
 static mls_status check_input(const mls_op *op, int64_t *ret_rows, int64_t *ret_columns)
 {
-    const mls_status status = mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS,
-                                                  "float32, float64, int64 or int32");
+    const mls_status status =
+        mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS, "float32, float64, int64 or int32");
     if (status)
         return status;
     if (op->inputs[0].rank > 0 && op->inputs[0].dims[op->inputs[0].rank - 1] == 0)
@@ -38,9 +38,8 @@ static mls_status check_matrix(const mls_op *op, const char *name, int64_t rows,
     int64_t expected;
     if (mls__mul_i64(rows, columns, &expected) && expected > 0 && (uint64_t) expected == count)
         return MLS_OK;
-    return mls__op_error(op, MLS_EINVAL,
-                         "%s has %zu values, expected %" PRId64 " rows of %" PRId64, name, count,
-                         rows, columns);
+    return mls__op_error(op, MLS_EINVAL, "%s has %zu values, expected %" PRId64 " rows of %" PRId64,
+                         name, count, rows, columns);
 }
 
 /*
@@ -88,8 +87,8 @@ static mls_status infer_linear_classifier(const mls_op *op, mls_arg *ret_outputs
     if (status)
         return status;
     const size_t intercepts = float_count(op, "intercepts");
-    const int64_t scores = intercepts ? (int64_t) intercepts
-                                      : (int64_t) float_count(op, "coefficients") / columns;
+    const int64_t scores =
+        intercepts ? (int64_t) intercepts : (int64_t) float_count(op, "coefficients") / columns;
     status = check_coefficients(op, scores > 0 ? scores : classes, columns);
     if (!status && classes != scores && !(scores == 1 && classes == 2))
         status = mls__op_error(op, MLS_EINVAL,
@@ -115,8 +114,8 @@ static mls_status infer_svm_regressor(const mls_op *op, mls_arg *ret_outputs)
     const int64_t vectors = mls__op_int(op, "n_supports", 0);
     mls_status status = check_input(op, &dims[0], &columns);
     if (!status && vectors < 0)
-        status = mls__op_error(op, MLS_EINVAL, "n_supports is %" PRId64 ", expected 0 or more",
-                               vectors);
+        status =
+            mls__op_error(op, MLS_EINVAL, "n_supports is %" PRId64 ", expected 0 or more", vectors);
     if (!status)
         status = check_matrix(op, "coefficients", 1, vectors ? vectors : columns);
     if (!status && vectors)
@@ -155,13 +154,12 @@ static mls_status check_pairs(const mls_op *op, int64_t pairs)
     return status;
 }
 
-static mls_status check_vectors(const mls_op *op, int64_t classes, int64_t vectors,
-                                int64_t columns)
+static mls_status check_vectors(const mls_op *op, int64_t classes, int64_t vectors, int64_t columns)
 {
     mls_status status = MLS_OK;
     if (classes < 2)
-        return mls__op_error(op, MLS_EINVAL, "support vectors for %" PRId64
-                             " class; expected 2 or more", classes);
+        return mls__op_error(op, MLS_EINVAL,
+                             "support vectors for %" PRId64 " class; expected 2 or more", classes);
     status = check_matrix(op, "support_vectors", vectors, columns);
     if (!status)
         status = check_matrix(op, "coefficients", classes - 1, vectors);
@@ -175,8 +173,8 @@ static mls_status infer_svm_classifier(const mls_op *op, mls_arg *ret_outputs)
     if (!status)
         status = mls__ml_class_count(op, "classlabels_ints", &classes);
     if (!status && classes > MAX_CLASSES)
-        status = mls__op_error(op, MLS_ELIMIT, "%" PRId64 " classes; at most %d", classes,
-                               MAX_CLASSES);
+        status =
+            mls__op_error(op, MLS_ELIMIT, "%" PRId64 " classes; at most %d", classes, MAX_CLASSES);
     if (!status)
         status = count_vectors(op, classes, &vectors);
     if (status)

@@ -25,8 +25,8 @@ static mls_status infer_targets(const mls_op *op, int32_t dtype, mls_arg *ret_ou
 
 static mls_status infer_regressor(const mls_op *op, mls_arg *ret_outputs)
 {
-    const mls_status status = mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS,
-                                                  "float32, float64, int64 or int32");
+    const mls_status status =
+        mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS, "float32, float64, int64 or int32");
     return status ? status : infer_targets(op, MLS_FLOAT32, ret_outputs);
 }
 
@@ -34,16 +34,15 @@ static mls_status infer_ensemble(const mls_op *op, mls_arg *ret_outputs)
 {
     const uint32_t floats =
         MLS__ML_BIT(MLS_FLOAT32) | MLS__ML_BIT(MLS_FLOAT64) | MLS__ML_BIT(MLS_FLOAT16);
-    const mls_status status =
-        mls__ml_check_dtype(op, 0, floats, "float32, float64 or float16");
+    const mls_status status = mls__ml_check_dtype(op, 0, floats, "float32, float64 or float16");
     return status ? status : infer_targets(op, op->inputs[0].dtype, ret_outputs);
 }
 
 static mls_status infer_classifier(const mls_op *op, mls_arg *ret_outputs)
 {
     int64_t rows, columns, classes;
-    mls_status status = mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS,
-                                            "float32, float64, int64 or int32");
+    mls_status status =
+        mls__ml_check_dtype(op, 0, MLS__ML_NUMBERS, "float32, float64, int64 or int32");
     if (!status)
         status = mls__ml_rows(op, &rows, &columns);
     if (!status)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiled once an instruction set: keys, walking and scores of tree.h; scanning is in tree_scan.c. */
+/* Compiled once an instruction set: keys, walking and scores of tree.h; scanning is in tree_scan.c.
+ */
 #include "backend/cpu/kernels/tree.h"
 
 #include "backend/cpu/kernels/tree_aggregate.h"
@@ -53,20 +54,20 @@ static void double_keys(const mls__forest *forest, const double *x, uint64_t *ou
 
 /* --- walking --------------------------------------------------------------------------------- */
 
-MLS_SIMD_FN size_t step_compact(const mls__tree_node *nodes, const uint32_t *key, size_t slot)
+static inline size_t step_compact(const mls__tree_node *nodes, const uint32_t *key, size_t slot)
 {
     const mls__tree_node *node = &nodes[slot];
     return node->child + (size_t) (node->limit < key[node->key]);
 }
 
-MLS_SIMD_FN size_t step_wide(const mls__tree_wide_node *nodes, const uint32_t *key, size_t slot)
+static inline size_t step_wide(const mls__tree_wide_node *nodes, const uint32_t *key, size_t slot)
 {
     const mls__tree_wide_node *node = &nodes[slot];
     return node->child + (size_t) (node->width < key[node->key] - node->low);
 }
 
-MLS_SIMD_FN size_t step_double(const mls__tree_double_node *nodes, const uint64_t *key,
-                               size_t slot)
+static inline size_t step_double(const mls__tree_double_node *nodes, const uint64_t *key,
+                                 size_t slot)
 {
     const mls__tree_double_node *node = &nodes[slot];
     return node->child + (size_t) (node->width < key[node->key] - node->low);
@@ -103,8 +104,8 @@ WALK_HALF(compact, mls__tree_node, uint32_t, limit)
 WALK_HALF(wide, mls__tree_wide_node, uint32_t, width)
 WALK_HALF(double, mls__tree_double_node, uint64_t, width)
 
-static void walk_group(const mls__forest *forest, const mls__tree_group *group,
-                       const uint32_t *key, uint32_t *payload)
+static void walk_group(const mls__forest *forest, const mls__tree_group *group, const uint32_t *key,
+                       uint32_t *payload)
 {
     if (forest->form == MLS__TREE_COMPACT) {
         const mls__tree_node *nodes = (const mls__tree_node *) forest->nodes + group->first;
@@ -185,8 +186,8 @@ static void take_double_leaves(const mls__forest *forest, double *lanes, uint8_t
         }
 }
 
-static void walk_double(const mls__forest *forest, int64_t rows, const uint64_t *key,
-                        double *lanes, uint8_t *seen)
+static void walk_double(const mls__forest *forest, int64_t rows, const uint64_t *key, double *lanes,
+                        uint8_t *seen)
 {
     for (uint32_t g = 0; g < forest->group_count; g++) {
         const mls__tree_group *group = &forest->groups[g];
@@ -231,16 +232,26 @@ static void double_scores(const mls__forest *forest, int64_t rows, const double 
     }
 }
 
-#ifdef MLS_SIMD_AVX512
-#define COSTS {.step = 6.0f, .group = 40.0f, .test = 8.0f, .block = 60.0f, .key = 150.0f, .scan_targets = 64}
+/*
+ * What scanning costs, measured with bench/trees. Without vector instructions it never pays; NEON
+ * is yet to be measured, and counts its instructions.
+ */
+#if defined(MLS_SIMD_AVX512)
+enum { TEST_COST = 7, BLOCK_COST = 75 };
 #elif defined(MLS_SIMD_AVX2)
-#define COSTS {.step = 6.0f, .group = 40.0f, .test = 16.0f, .block = 200.0f, .key = 150.0f, .scan_targets = 64}
+enum { TEST_COST = 10, BLOCK_COST = 120 };
+#elif defined(MLS_SIMD_NEON)
+enum { TEST_COST = 20, BLOCK_COST = 400 };
 #else
-#define COSTS {.step = 6.0f, .group = 40.0f, .test = 100.0f, .block = 600.0f, .key = 150.0f, .scan_targets = 64}
+enum { TEST_COST = 250, BLOCK_COST = 2000 };
 #endif
 
 const mls__tree_kernels MLS_ISA_NAME(tree) = {
-    .costs = COSTS,
+    .costs = {.step = 5.0f,
+              .group = 50.0f,
+              .test = (float) TEST_COST,
+              .block = (float) BLOCK_COST,
+              .key = 100.0f},
     .keys = keys,
     .double_keys = double_keys,
     .walk = walk,

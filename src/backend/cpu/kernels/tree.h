@@ -29,10 +29,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MLS__TREE_LANES 16
-#define MLS__TREE_EXITS 32 /* of a block */
+#define MLS__TREE_LANES  16
+#define MLS__TREE_EXITS  32 /* of a block */
 #define MLS__TREE_BLOCKS 32 /* of a tree */
-#define MLS__TREE_ROWS 32  /* scanned together */
+#define MLS__TREE_ROWS   32 /* scanned together */
 
 /* Leads to slot `child` of its group if its key <= limit, else to child + 1. */
 typedef struct mls__tree_node {
@@ -119,7 +119,6 @@ typedef struct mls__forest {
 typedef struct mls__tree_costs {
     float step, group;      /* a step of one tree; the rest of walking 16 */
     float test, block, key; /* of a scan of 32 rows */
-    uint32_t scan_targets;  /* with more than these, lanes for 32 rows leave the cache */
 } mls__tree_costs;
 
 /*
@@ -146,14 +145,11 @@ typedef struct mls__tree_kernels {
     void (*scan_keys)(const mls__forest *forest, int64_t rows, const uint32_t *keys,
                       int32_t *scan_keys);
     /* As walk, for 32 rows at once: lanes is [target][lane][row], seen [target][row]. */
-    void (*scan)(const mls__forest *forest, const int32_t *scan_keys, float *lanes,
-                 uint8_t *seen);
+    void (*scan)(const mls__forest *forest, const int32_t *scan_keys, float *lanes, uint8_t *seen);
 
     /* scores[row][target] of what walk left, or of the first rows of what scan left. */
-    void (*walk_scores)(const mls__forest *forest, int64_t rows, const float *lanes,
-                        float *scores);
-    void (*scan_scores)(const mls__forest *forest, int64_t rows, const float *lanes,
-                        float *scores);
+    void (*walk_scores)(const mls__forest *forest, int64_t rows, const float *lanes, float *scores);
+    void (*scan_scores)(const mls__forest *forest, int64_t rows, const float *lanes, float *scores);
     void (*double_scores)(const mls__forest *forest, int64_t rows, const double *lanes,
                           double *scores);
 } mls__tree_kernels;

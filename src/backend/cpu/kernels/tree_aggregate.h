@@ -16,7 +16,7 @@ void MLS_ISA_NAME(tree_scan)(const mls__forest *forest, const int32_t *scan_keys
 void MLS_ISA_NAME(tree_scan_scores)(const mls__forest *forest, int64_t rows, const float *lanes,
                                     float *scores);
 
-MLS_SIMD_FN float weight_of(uint32_t payload)
+static inline float weight_of(uint32_t payload)
 {
     float weight;
     memcpy(&weight, &payload, sizeof weight);
@@ -31,7 +31,7 @@ MLS_SIMD_FN mls_vf aggregate_vector(mls__tree_aggregate aggregate, mls_vf sum, m
     return aggregate == MLS__TREE_MIN ? vf_min(weight, sum) : vf_max(weight, sum);
 }
 
-MLS_SIMD_FN float aggregate_float(mls__tree_aggregate aggregate, float sum, float weight)
+static inline float aggregate_float(mls__tree_aggregate aggregate, float sum, float weight)
 {
     if (aggregate == MLS__TREE_SUM)
         return sum + weight;
@@ -41,8 +41,8 @@ MLS_SIMD_FN float aggregate_float(mls__tree_aggregate aggregate, float sum, floa
 }
 
 /* All weights of a leaf; a target's lane is `lane_stride` lanes away from the next target's. */
-MLS_SIMD_FN void take_leaf(const mls__forest *forest, uint32_t leaf, float *lane,
-                           size_t lane_stride, uint8_t *seen, size_t seen_stride)
+static inline void take_leaf(const mls__forest *forest, uint32_t leaf, float *lane,
+                             size_t lane_stride, uint8_t *seen, size_t seen_stride)
 {
     const float *weights = forest->weights;
     const uint32_t end = forest->leaf_first[leaf + 1];

@@ -14,11 +14,11 @@ typedef struct extractor {
     int64_t rows, columns, count;
 } extractor;
 
-#define EXTRACT(name, type)                                                                      \
-    static void extract_##name(const void *x, const int64_t *index, int64_t count, void *y)      \
-    {                                                                                            \
-        for (int64_t i = 0; i < count; i++)                                                      \
-            ((type *) y)[i] = ((const type *) x)[index[i]];                                      \
+#define EXTRACT(name, type)                                                                        \
+    static void extract_##name(const void *x, const int64_t *index, int64_t count, void *y)        \
+    {                                                                                              \
+        for (int64_t i = 0; i < count; i++)                                                        \
+            ((type *) y)[i] = ((const type *) x)[index[i]];                                        \
     }
 
 EXTRACT(4, uint32_t)

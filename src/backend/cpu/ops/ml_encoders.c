@@ -17,10 +17,10 @@
 typedef struct label_encoder {
     mls__cpu_kernel base;
     mls__lookup lookup;
-    bool has_lookup;      /* else (opset 1) a key is a position itself */
-    const void *values;   /* of each position; NULL (opset 1): the position */
+    bool has_lookup;    /* else (opset 1) a key is a position itself */
+    const void *values; /* of each position; NULL (opset 1): the position */
     size_t key_size, value_size;
-    mls_string unknown;   /* the value of keys that are not there, in its first bytes */
+    mls_string unknown; /* the value of keys that are not there, in its first bytes */
     int64_t count;
     uint32_t threads;
 } label_encoder;
@@ -37,7 +37,7 @@ static size_t find_position(const label_encoder *e, const void *key)
         return mls__lookup_find(&e->lookup, key);
     const int64_t position = *(const int64_t *) key;
     return position >= 0 && (uint64_t) position < e->lookup.count ? (size_t) position
-                                                                   : MLS__LOOKUP_NONE;
+                                                                  : MLS__LOOKUP_NONE;
 }
 
 static mls_status encode_range(void *arg, int64_t begin, int64_t end)
@@ -174,8 +174,8 @@ static size_t find_category(const one_hot *k, const void *x, int64_t i)
     if (k->dtype == MLS_INT32) {
         number = ((const int32_t *) x)[i];
     } else {
-        const double real = k->dtype == MLS_FLOAT64 ? ((const double *) x)[i]
-                                                    : (double) ((const float *) x)[i];
+        const double real =
+            k->dtype == MLS_FLOAT64 ? ((const double *) x)[i] : (double) ((const float *) x)[i];
         if (!(fabs(real) < 0x1p63))
             return MLS__LOOKUP_NONE;
         number = (int64_t) real;

@@ -39,17 +39,17 @@ struct feature_kernel {
 /* --- Scaler ---------------------------------------------------------------------------------- */
 
 /* (x - offset) * scale: integers as float32, float64 in its own precision. */
-#define SCALE(name, type, real)                                                                  \
-    static void scale_##name(const feature_kernel *k, const void *x, void *y, int64_t begin,     \
-                             int64_t end)                                                        \
-    {                                                                                            \
-        for (int64_t r = begin; r < end; r++)                                                    \
-            for (int64_t j = 0; j < k->columns; j++) {                                           \
-                const real value = (real) ((const type *) x)[r * k->columns + j];                \
-                const real centred = value - (real) k->floats[0][j * k->steps[0]];               \
-                ((float *) y)[r * k->columns + j] =                                              \
-                    (float) (centred * (real) k->floats[1][j * k->steps[1]]);                    \
-            }                                                                                    \
+#define SCALE(name, type, real)                                                                    \
+    static void scale_##name(const feature_kernel *k, const void *x, void *y, int64_t begin,       \
+                             int64_t end)                                                          \
+    {                                                                                              \
+        for (int64_t r = begin; r < end; r++)                                                      \
+            for (int64_t j = 0; j < k->columns; j++) {                                             \
+                const real value = (real) ((const type *) x)[r * k->columns + j];                  \
+                const real centred = value - (real) k->floats[0][j * k->steps[0]];                 \
+                ((float *) y)[r * k->columns + j] =                                                \
+                    (float) (centred * (real) k->floats[1][j * k->steps[1]]);                      \
+            }                                                                                      \
     }
 
 SCALE(float32, float, float)
@@ -110,9 +110,8 @@ static mls_status prepare_normalizer(feature_kernel *k, const mls_op *op)
     static const struct {
         const char *name;
         mls__reduce_op op;
-    } norms[] = {{"MAX", MLS__REDUCE_MAX},
-                 {"L1", MLS__REDUCE_SUM_ABS},
-                 {"L2", MLS__REDUCE_SUM_SQUARE}};
+    } norms[] = {
+        {"MAX", MLS__REDUCE_MAX}, {"L1", MLS__REDUCE_SUM_ABS}, {"L2", MLS__REDUCE_SUM_SQUARE}};
     k->run = normalize;
     for (size_t i = 0; i < sizeof norms / sizeof norms[0]; i++)
         if (mls__op_string_is(op, "norm", norms[i].name, "MAX")) {
@@ -125,16 +124,16 @@ static mls_status prepare_normalizer(feature_kernel *k, const mls_op *op)
 
 /* --- Imputer --------------------------------------------------------------------------------- */
 
-#define IMPUTE(name, type, is_replaced, values)                                                  \
-    static void impute_##name(const feature_kernel *k, const void *x, void *y, int64_t begin,    \
-                              int64_t end)                                                       \
-    {                                                                                            \
-        for (int64_t r = begin; r < end; r++)                                                    \
-            for (int64_t j = 0; j < k->columns; j++) {                                           \
-                const type value = ((const type *) x)[r * k->columns + j];                       \
-                ((type *) y)[r * k->columns + j] =                                               \
-                    (is_replaced) ? (type) (values)[j * k->steps[0]] : value;                    \
-            }                                                                                    \
+#define IMPUTE(name, type, is_replaced, values)                                                    \
+    static void impute_##name(const feature_kernel *k, const void *x, void *y, int64_t begin,      \
+                              int64_t end)                                                         \
+    {                                                                                              \
+        for (int64_t r = begin; r < end; r++)                                                      \
+            for (int64_t j = 0; j < k->columns; j++) {                                             \
+                const type value = ((const type *) x)[r * k->columns + j];                         \
+                ((type *) y)[r * k->columns + j] =                                                 \
+                    (is_replaced) ? (type) (values)[j * k->steps[0]] : value;                      \
+            }                                                                                      \
     }
 
 IMPUTE(float32, float, value == k->number || (isnan(value) && isnan(k->number)), k->floats[0])
@@ -161,20 +160,20 @@ static mls_status prepare_imputer(feature_kernel *k, const mls_op *op)
 
 /* --- Binarizer ------------------------------------------------------------------------------- */
 
-#define BINARIZE(name, type, is_above)                                                           \
-    static void binarize_##name(const feature_kernel *k, const void *x, void *y, int64_t begin,  \
-                                int64_t end)                                                     \
-    {                                                                                            \
-        for (int64_t i = begin * k->columns; i < end * k->columns; i++) {                        \
-            const type value = ((const type *) x)[i];                                            \
-            ((type *) y)[i] = (type) (is_above);                                                 \
-        }                                                                                        \
+#define BINARIZE(name, type, is_above)                                                             \
+    static void binarize_##name(const feature_kernel *k, const void *x, void *y, int64_t begin,    \
+                                int64_t end)                                                       \
+    {                                                                                              \
+        for (int64_t i = begin * k->columns; i < end * k->columns; i++) {                          \
+            const type value = ((const type *) x)[i];                                              \
+            ((type *) y)[i] = (type) (is_above);                                                   \
+        }                                                                                          \
     }
 
 BINARIZE(float32, float, value > k->number)
 BINARIZE(float64, double, value > (double) k->number)
-BINARIZE(int32, int32_t, k->has_integer && value >= k->integer)
-BINARIZE(int64, int64_t, k->has_integer && value >= k->integer)
+BINARIZE(int32, int32_t, k->has_integer &&value >= k->integer)
+BINARIZE(int64, int64_t, k->has_integer &&value >= k->integer)
 
 /* The least int64 above the threshold; false when there is none. */
 static bool integer_above(float threshold, int64_t *ret_integer)
@@ -246,8 +245,7 @@ static mls_status feature_create(const mls__cpu *cpu, const mls_op *op, mls_kern
     size_t row = 0;
     while (strcmp(feature_rows[row].type, op->type) != 0)
         row++;
-    mls_status status =
-        mls__cpu_kernel_create(cpu, op, sizeof *k, "features", feature_run, &k);
+    mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *k, "features", feature_run, &k);
     if (status)
         return status;
     k->base.base.reshape = feature_reshape;

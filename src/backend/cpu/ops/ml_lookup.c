@@ -95,8 +95,8 @@ static void fill(void *block, void *arg)
     }
 }
 
-mls_status mls__lookup_init(mls__lookup *lookup, const mls_op *op, int32_t dtype,
-                            const void *keys, size_t count)
+mls_status mls__lookup_init(mls__lookup *lookup, const mls_op *op, int32_t dtype, const void *keys,
+                            size_t count)
 {
     struct {
         char what[8];

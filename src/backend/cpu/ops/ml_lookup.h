@@ -20,8 +20,8 @@ typedef struct mls__lookup {
  * `keys` live as long as the model. Of equal keys the last one counts; all NaN are equal, as
  * are zeros of both signs. Errors: MLS_ENOMEM, MLS_ELIMIT.
  */
-mls_status mls__lookup_init(mls__lookup *lookup, const mls_op *op, int32_t dtype,
-                            const void *keys, size_t count);
+mls_status mls__lookup_init(mls__lookup *lookup, const mls_op *op, int32_t dtype, const void *keys,
+                            size_t count);
 
 /* The position of an element of the keys' dtype, or MLS__LOOKUP_NONE. */
 size_t mls__lookup_find(const mls__lookup *lookup, const void *element);

@@ -20,8 +20,7 @@ typedef struct mls__numbers {
 mls_status mls__numbers_read(const mls_op *op, const char *name, mls__numbers *ret_numbers);
 
 /* The attribute `name`, a tensor. */
-mls_status mls__numbers_read_tensor(const mls_op *op, const char *name,
-                                    mls__numbers *ret_numbers);
+mls_status mls__numbers_read_tensor(const mls_op *op, const char *name, mls__numbers *ret_numbers);
 
 double mls__numbers_at(const mls__numbers *numbers, size_t index);
 

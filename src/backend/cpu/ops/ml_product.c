@@ -29,8 +29,7 @@ static mls_status pack(mls__ml_product *product, const mls__cpu *cpu, const mls_
     size_t bytes;
     if (!mls__pack_size(gemm->k, gemm->n, &bytes))
         return mls__op_error(op, MLS_ESHAPE, "the coefficients are more than memory can hold");
-    product->gemm.b =
-        op->weights_ops->get(op->weights, &key, sizeof key, bytes, fill, &source);
+    product->gemm.b = op->weights_ops->get(op->weights, &key, sizeof key, bytes, fill, &source);
     return product->gemm.b ? MLS_OK : mls__error_nomem(bytes);
 }
 
@@ -38,8 +37,15 @@ mls_status mls__ml_product_init(mls__ml_product *product, const mls__cpu *cpu, c
                                 uint32_t part, const float *matrix, int64_t n, int64_t k)
 {
     *product = (mls__ml_product){
-        .gemm = {.n = n, .k = k, .a_row = k, .a_step = 1, .b = matrix, .c_step = 1, .alpha = 1.0f,
-                 .beta = 1.0f, .y_row = n},
+        .gemm = {.n = n,
+                 .k = k,
+                 .a_row = k,
+                 .a_step = 1,
+                 .b = matrix,
+                 .c_step = 1,
+                 .alpha = 1.0f,
+                 .beta = 1.0f,
+                 .y_row = n},
         .is_narrow = mls__gemm_is_narrow(n, k),
     };
     return product->is_narrow ? MLS_OK : pack(product, cpu, op, part, matrix);

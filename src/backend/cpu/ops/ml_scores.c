@@ -9,10 +9,8 @@
 #include <string.h>
 
 static const char *const transform_names[] = {
-    [MLS__TRANSFORM_NONE] = "NONE",
-    [MLS__TRANSFORM_SOFTMAX] = "SOFTMAX",
-    [MLS__TRANSFORM_LOGISTIC] = "LOGISTIC",
-    [MLS__TRANSFORM_SOFTMAX_ZERO] = "SOFTMAX_ZERO",
+    [MLS__TRANSFORM_NONE] = "NONE",         [MLS__TRANSFORM_SOFTMAX] = "SOFTMAX",
+    [MLS__TRANSFORM_LOGISTIC] = "LOGISTIC", [MLS__TRANSFORM_SOFTMAX_ZERO] = "SOFTMAX_ZERO",
     [MLS__TRANSFORM_PROBIT] = "PROBIT",
 };
 
@@ -38,8 +36,8 @@ mls_status mls__transform_read(const mls_op *op, mls__transform *ret_transform)
                          "PROBIT");
 }
 
-void mls__transform_rows(const mls__cpu *cpu, mls__transform transform, float *scores,
-                         int64_t rows, int64_t columns)
+void mls__transform_rows(const mls__cpu *cpu, mls__transform transform, float *scores, int64_t rows,
+                         int64_t columns)
 {
     const mls__score_kernels *kernels = cpu->kernels->scores;
     if (transform == MLS__TRANSFORM_SOFTMAX)

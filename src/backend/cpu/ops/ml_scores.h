@@ -20,8 +20,8 @@ typedef enum mls__transform {
 mls_status mls__transform_read(const mls_op *op, mls__transform *ret_transform);
 
 /* In place, each row on its own. */
-void mls__transform_rows(const mls__cpu *cpu, mls__transform transform, float *scores,
-                         int64_t rows, int64_t columns);
+void mls__transform_rows(const mls__cpu *cpu, mls__transform transform, float *scores, int64_t rows,
+                         int64_t columns);
 
 /*
  * The two columns of a binary classifier that has one score, that of the second class:

@@ -64,8 +64,7 @@ static void run_rows(void *arg, int64_t first, int64_t end, char *slice)
 {
     const svm_job *job = arg;
     const mls__svm *svm = job->svm;
-    const size_t row_bytes =
-        (size_t) svm->rows.columns * mls_dtype_size((mls_dtype) svm->dtype);
+    const size_t row_bytes = (size_t) svm->rows.columns * mls_dtype_size((mls_dtype) svm->dtype);
     float *values = (float *) (slice + svm->values_offset);
     for (int64_t row = first; row < end; row += ROWS) {
         const int64_t rows = end - row < ROWS ? end - row : ROWS;
@@ -78,16 +77,16 @@ static void run_rows(void *arg, int64_t first, int64_t end, char *slice)
         if (!svm->is_classifier)
             regress(svm, values, rows, (float *) job->outputs[0] + row);
         for (int64_t r = 0; svm->is_classifier && r < rows; r++)
-            mls__svm_classify(svm, values + r * svm->vector_count, row + r, slice,
-                              job->outputs[0], job->outputs[1]);
+            mls__svm_classify(svm, values + r * svm->vector_count, row + r, slice, job->outputs[0],
+                              job->outputs[1]);
     }
 }
 
 static mls_status svm_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const mls__svm *svm = (const mls__svm *) base;
-    svm_job job = {svm, call->buffers[0],
-                   {call->buffers[1], svm->has_scores ? call->buffers[2] : NULL}};
+    svm_job job = {
+        svm, call->buffers[0], {call->buffers[1], svm->has_scores ? call->buffers[2] : NULL}};
     mls__row_tasks_run(&svm->tasks, call, svm->rows.count, run_rows, &job);
     return MLS_OK;
 }
@@ -114,8 +113,7 @@ static mls_status read_type(mls__svm *svm, const mls_op *op)
             svm->type = svm->has_vectors ? (mls__svm_type) i : MLS__SVM_LINEAR;
             return MLS_OK;
         }
-    return mls__op_error(op, MLS_EINVAL,
-                         "kernel_type is none of LINEAR, POLY, RBF and SIGMOID");
+    return mls__op_error(op, MLS_EINVAL, "kernel_type is none of LINEAR, POLY, RBF and SIGMOID");
 }
 
 static bool is_probability(const float *coefficients, size_t count)
@@ -180,8 +178,7 @@ static mls_status pack_panels(mls__svm *svm, const mls_op *op, const float *vect
     size_t bytes;
     if (!mls__mul_size(width * sizeof(float), (size_t) source.k, &bytes))
         return mls__op_error(op, MLS_ESHAPE, "the support vectors are more than memory can hold");
-    svm->panels =
-        op->weights_ops->get(op->weights, &key, sizeof key, bytes, fill_panels, &source);
+    svm->panels = op->weights_ops->get(op->weights, &key, sizeof key, bytes, fill_panels, &source);
     return svm->panels ? MLS_OK : mls__error_nomem(bytes);
 }
 

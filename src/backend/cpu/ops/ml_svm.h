@@ -7,7 +7,12 @@
 #include "backend/cpu/ops/ml_rows.h"
 #include "backend/cpu/ops/ml_scores.h"
 
-typedef enum mls__svm_type { MLS__SVM_LINEAR, MLS__SVM_POLY, MLS__SVM_RBF, MLS__SVM_SIGMOID } mls__svm_type;
+typedef enum mls__svm_type {
+    MLS__SVM_LINEAR,
+    MLS__SVM_POLY,
+    MLS__SVM_RBF,
+    MLS__SVM_SIGMOID
+} mls__svm_type;
 
 typedef struct mls__svm {
     mls__cpu_kernel base;
@@ -19,9 +24,9 @@ typedef struct mls__svm {
      */
     bool has_vectors;
     int64_t vector_count;
-    mls__ml_product product;  /* all but RBF */
-    const float *panels;      /* RBF */
-    mls__ml_product combine;  /* of a regressor: with the coefficients of the vectors */
+    mls__ml_product product; /* all but RBF */
+    const float *panels;     /* RBF */
+    mls__ml_product combine; /* of a regressor: with the coefficients of the vectors */
     bool is_classifier, is_one_class, has_scores;
     mls__transform transform;
     mls__rows rows;
@@ -29,7 +34,7 @@ typedef struct mls__svm {
 
     /* Of a classifier. */
     mls__labels labels;
-    const float *coefficients; /* [class - 1][vector] */
+    const float *coefficients;          /* [class - 1][vector] */
     const float *rho, *prob_a, *prob_b; /* of each pair of classes; prob_* may be NULL */
     const int64_t *class_vectors;       /* how many of each class */
     int64_t score_columns;

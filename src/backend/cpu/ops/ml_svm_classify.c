@@ -41,9 +41,9 @@ static void vote(const mls__svm *svm, const float *values, double *pairs, int64_
         for (int64_t j = i + 1; j < classes; j++, pair++) {
             const float *of_i = svm->coefficients + (j - 1) * vectors + first_of_i;
             const float *of_j = svm->coefficients + i * vectors + first_of_j;
-            const double score =
-                dot(of_i, values + first_of_i, svm->class_vectors[i]) +
-                dot(of_j, values + first_of_j, svm->class_vectors[j]) + (double) svm->rho[pair];
+            const double score = dot(of_i, values + first_of_i, svm->class_vectors[i]) +
+                                 dot(of_j, values + first_of_j, svm->class_vectors[j]) +
+                                 (double) svm->rho[pair];
             pairs[pair] = score;
             votes[score > 0.0 ? i : j]++;
             first_of_j += svm->class_vectors[j];
@@ -166,8 +166,8 @@ static void write_scores(const mls__svm *svm, const double *pairs, char *slice, 
         couple(q, n, qp, out);
         mls__transform_rows(svm->base.cpu, svm->transform, out, 1, (int64_t) n);
     } else if (n == 2) {
-        mls__transform_pair(svm->base.cpu, svm->transform,
-                            svm->transform != MLS__TRANSFORM_NONE, (float) pairs[0], out);
+        mls__transform_pair(svm->base.cpu, svm->transform, svm->transform != MLS__TRANSFORM_NONE,
+                            (float) pairs[0], out);
     } else {
         for (int64_t i = 0; i < svm->score_columns; i++)
             out[i] = (float) pairs[i];

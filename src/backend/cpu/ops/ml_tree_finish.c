@@ -198,8 +198,7 @@ static void finish_classes(const mls__tree_finish *f, const mls__tree_totals *t,
         else
             classify_many(f, t, r, outputs[0], at, scores);
         if (outputs[1])
-            memcpy((float *) outputs[1] + (size_t) at * classes, scores,
-                   classes * sizeof *scores);
+            memcpy((float *) outputs[1] + (size_t) at * classes, scores, classes * sizeof *scores);
     }
 }
 

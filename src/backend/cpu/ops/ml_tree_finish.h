@@ -26,10 +26,10 @@ typedef struct mls__tree_finish {
     uint32_t target_count; /* of the forest */
     double divisor;        /* the trees, for an average; else 1 */
     mls__numbers base;
-    int32_t dtype;         /* of a regressor's output */
+    int32_t dtype; /* of a regressor's output */
     mls__labels labels;
-    int only_class;        /* of two that has weights; -1: both */
-    bool is_probability;   /* no weight is negative */
+    int only_class;      /* of two that has weights; -1: both */
+    bool is_probability; /* no weight is negative */
 } mls__tree_finish;
 
 mls_status mls__tree_finish_init(mls__tree_finish *finish, const mls__cpu *cpu, const mls_op *op,

@@ -12,8 +12,7 @@ static bool number_dense(mls__tree_index *index)
         if (i == 0 || index->tree_ids[i] != index->tree_ids[i - 1])
             index->first[index->tree_count++] = i;
         const uint32_t tree = index->tree_count - 1;
-        if (index->tree_ids[i] != tree ||
-            index->node_ids[i] != (int64_t) i - index->first[tree])
+        if (index->tree_ids[i] != tree || index->node_ids[i] != (int64_t) i - index->first[tree])
             return false;
     }
     index->first[index->tree_count] = index->node_count;

@@ -226,9 +226,9 @@ static mls_status lower_leaf(lowering *low, uint32_t at, const mls__source_node 
 static mls_status lower_node(lowering *low, uint32_t at)
 {
     static mls_status (*const lower[])(lowering *, uint32_t, const mls__source_node *) = {
-        [MLS__TREE_LEQ] = lower_order,    [MLS__TREE_LT] = lower_order,
-        [MLS__TREE_GTE] = lower_order,    [MLS__TREE_GT] = lower_order,
-        [MLS__TREE_EQ] = lower_equal,     [MLS__TREE_NEQ] = lower_not_equal,
+        [MLS__TREE_LEQ] = lower_order,     [MLS__TREE_LT] = lower_order,
+        [MLS__TREE_GTE] = lower_order,     [MLS__TREE_GT] = lower_order,
+        [MLS__TREE_EQ] = lower_equal,      [MLS__TREE_NEQ] = lower_not_equal,
         [MLS__TREE_MEMBER] = lower_member, [MLS__TREE_LEAF] = lower_leaf,
     };
     const mls__source_node *node = &low->source->nodes[at];
@@ -279,8 +279,7 @@ static mls_status enter(mls__tree_plan *plan, uint32_t tree, uint32_t node, bool
     if (source->nodes[node].tree == MLS__TREE_NONE)
         source->nodes[node].tree = tree;
     if (source->nodes[node].tree != tree)
-        return mls__tree_error(source, node,
-                               "is part of tree %" PRIu32 " and of tree %" PRIu32,
+        return mls__tree_error(source, node, "is part of tree %" PRIu32 " and of tree %" PRIu32,
                                source->nodes[node].tree, tree);
     return MLS_OK;
 }
@@ -420,8 +419,7 @@ mls_status mls__tree_lower(const mls__tree_source *source, mls__tree_plan *plan)
 {
     lowering low = {.source = source, .plan = plan};
     size_t node_count = 0;
-    *plan = (mls__tree_plan){
-        .source = source, .node_count = source->node_count, .key_count = 1};
+    *plan = (mls__tree_plan){.source = source, .node_count = source->node_count, .key_count = 1};
     mls__map_init(&low.map, source->allocator);
     mls_status status = count_nodes(source, plan, &node_count);
     if (!status)

@@ -14,8 +14,11 @@
 enum { LANES = MLS__TREE_LANES, FIRST_PAIR = LANES + 2 };
 
 /* Slots of a cache line in the compact form; wide ones take a line for two pairs. */
-#define LINE 8
+#define LINE        8
 #define MAX_COMPACT 65536
+
+/* With more of them, lanes for 32 rows leave the cache. */
+#define SCAN_TARGETS 64
 
 /* A part of the block. */
 typedef struct part {
@@ -90,8 +93,8 @@ static void place_unit(packing *p, uint32_t node, size_t *next)
         push_children(p, node);
         return;
     }
-    const size_t size = 2 + 2 * (size_t) is_open(p, children[0]) +
-                        2 * (size_t) is_open(p, children[1]);
+    const size_t size =
+        2 + 2 * (size_t) is_open(p, children[0]) + 2 * (size_t) is_open(p, children[1]);
     if (*next % LINE + size > LINE)
         *next = (*next + LINE - 1) / LINE * LINE;
     place(p, node, next);
@@ -287,7 +290,7 @@ static uint32_t scan_rows(const packing *p, const mls__tree_costs *costs)
 static mls_status make_scan(packing *p, const mls__cpu *cpu)
 {
     const mls__tree_costs *costs = &cpu->kernels->tree->costs;
-    if (p->forest.target_count > costs->scan_targets)
+    if (p->forest.target_count > SCAN_TARGETS)
         return MLS_OK;
     const mls_status status = mls__tree_scan_build(p->plan, p->forest.group_count, &p->scan);
     if (!status && p->scan.is_possible && p->forest.form == MLS__TREE_COMPACT)

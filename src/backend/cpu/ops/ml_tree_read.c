@@ -37,8 +37,7 @@ mls_status mls__tree_error(const mls__tree_source *source, uint32_t node, const 
                       source->node_ids[node]);
     else
         mls__error_at(MLS_EINVAL, "node %" PRIu32, node);
-    return mls__error_at(MLS_EINVAL, "node '%.200s' (%.64s)", source->op->node,
-                         source->op->type);
+    return mls__error_at(MLS_EINVAL, "node '%.200s' (%.64s)", source->op->node, source->op->type);
 }
 
 /* --- the arrays ------------------------------------------------------------------------------ */
@@ -76,10 +75,8 @@ static mls_status read_node_arrays(const mls_op *op, arrays *a)
         const char *name;
         const int64_t **values;
     } ints[] = {
-        {"nodes_treeids", &a->tree_ids},
-        {"nodes_nodeids", &a->node_ids},
-        {"nodes_featureids", &a->features},
-        {"nodes_truenodeids", &a->on_true},
+        {"nodes_treeids", &a->tree_ids},      {"nodes_nodeids", &a->node_ids},
+        {"nodes_featureids", &a->features},   {"nodes_truenodeids", &a->on_true},
         {"nodes_falsenodeids", &a->on_false},
     };
     size_t missing_count;
@@ -102,9 +99,9 @@ static mls_status read_node_arrays(const mls_op *op, arrays *a)
     const mls_status status = mls__numbers_read(op, "nodes_values", &a->values);
     if (status)
         return status;
-    return a->values.count == a->count ? MLS_OK
-                                       : length_error(op, "nodes_values", a->values.count,
-                                                      a->count, "nodes_modes");
+    return a->values.count == a->count
+               ? MLS_OK
+               : length_error(op, "nodes_values", a->values.count, a->count, "nodes_modes");
 }
 
 static mls_status read_weight_arrays(const mls_op *op, const char *prefix, arrays *a)
@@ -192,8 +189,8 @@ static mls_status read_nodes(mls__tree_source *source, const arrays *a,
 
 /* --- weights --------------------------------------------------------------------------------- */
 
-static mls_status find_leaf(mls__tree_source *source, const arrays *a,
-                            const mls__tree_index *index, size_t w, uint32_t *ret_leaf)
+static mls_status find_leaf(mls__tree_source *source, const arrays *a, const mls__tree_index *index,
+                            size_t w, uint32_t *ret_leaf)
 {
     const uint32_t leaf = mls__tree_index_node(index, a->weight_trees[w], a->weight_nodes[w]);
     if (leaf == MLS__TREE_NONE)
@@ -202,10 +199,9 @@ static mls_status find_leaf(mls__tree_source *source, const arrays *a,
                              ", which is not there",
                              w, a->weight_trees[w], a->weight_nodes[w]);
     if (a->weight_targets[w] < 0 || a->weight_targets[w] >= source->target_count)
-        return mls__tree_error(source, leaf,
-                               "a weight is for target or class %" PRId64 ", outside [0, %" PRIu32
-                               ")",
-                               a->weight_targets[w], source->target_count);
+        return mls__tree_error(
+            source, leaf, "a weight is for target or class %" PRId64 ", outside [0, %" PRIu32 ")",
+            a->weight_targets[w], source->target_count);
     *ret_leaf = leaf;
     return MLS_OK;
 }
@@ -280,8 +276,7 @@ static mls_status read_aggregate(const mls_op *op, mls__tree_aggregate *ret_aggr
             *ret_aggregate = rows[i].aggregate;
             return MLS_OK;
         }
-    return mls__op_error(op, MLS_EINVAL,
-                         "aggregate_function is none of SUM, AVERAGE, MIN and MAX");
+    return mls__op_error(op, MLS_EINVAL, "aggregate_function is none of SUM, AVERAGE, MIN and MAX");
 }
 
 /* The classes, or n_targets. */

@@ -76,8 +76,7 @@ static mls_status read_node_arrays(const mls_op *op, arrays *a)
     }
     mls_status status = mls__numbers_read_tensor(op, "nodes_splits", &a->splits);
     if (!status)
-        status =
-            expect_count(op, "nodes_splits", a->splits.count, a->count, "nodes_featureids");
+        status = expect_count(op, "nodes_splits", a->splits.count, a->count, "nodes_featureids");
     return status ? status : read_modes(op, a);
 }
 
@@ -86,22 +85,22 @@ static mls_status read_leaf_arrays(const mls_op *op, arrays *a)
     a->leaf_targets = mls__op_ints(op, "leaf_targetids", &a->leaf_count);
     if (a->leaf_count == 0 || a->leaf_count > UINT32_MAX / 8)
         return mls__op_error(op, MLS_EINVAL,
-                             "leaf_targetids has %zu values, expected 1 to %" PRIu32,
-                             a->leaf_count, UINT32_MAX / 8);
+                             "leaf_targetids has %zu values, expected 1 to %" PRIu32, a->leaf_count,
+                             UINT32_MAX / 8);
     mls_status status = mls__numbers_read_tensor(op, "leaf_weights", &a->leaf_weights);
     if (!status)
         status = mls__numbers_read_tensor(op, "membership_values", &a->members);
     if (!status && a->members.count > UINT32_MAX / 8)
-        status = mls__op_error(op, MLS_ELIMIT, "membership_values has more than %" PRIu32
-                               " values", UINT32_MAX / 8);
+        status = mls__op_error(op, MLS_ELIMIT, "membership_values has more than %" PRIu32 " values",
+                               UINT32_MAX / 8);
     if (!status)
         status = expect_count(op, "leaf_weights", a->leaf_weights.count, a->leaf_count,
                               "leaf_targetids");
     a->roots = mls__op_ints(op, "tree_roots", &a->root_count);
     if (!status && (a->root_count == 0 || a->root_count > a->count))
-        status = mls__op_error(op, MLS_EINVAL,
-                               "tree_roots has %zu values, expected 1 to the %zu nodes",
-                               a->root_count, a->count);
+        status =
+            mls__op_error(op, MLS_EINVAL, "tree_roots has %zu values, expected 1 to the %zu nodes",
+                          a->root_count, a->count);
     return status;
 }
 
@@ -139,8 +138,7 @@ static mls_status read_members(mls__tree_source *source, const arrays *a, uint32
     return MLS_OK;
 }
 
-static mls_status read_node(mls__tree_source *source, const arrays *a, uint32_t i,
-                            size_t *position)
+static mls_status read_node(mls__tree_source *source, const arrays *a, uint32_t i, size_t *position)
 {
     mls__source_node *node = &source->nodes[i];
     if (a->modes[i] > MLS__TREE_MEMBER)
@@ -168,10 +166,10 @@ static mls_status read_leaves(mls__tree_source *source, const arrays *a)
         const int64_t target = a->leaf_targets[i];
         if (target < 0 || target >= source->target_count)
             return mls__op_error(source->op, MLS_EINVAL,
-                                 "leaf %zu is for target %" PRId64 ", outside [0, %" PRIu32 ")",
-                                 i, target, source->target_count);
-        source->weights[i] = (mls__source_weight){(uint32_t) target,
-                                                  mls__numbers_at(&a->leaf_weights, i)};
+                                 "leaf %zu is for target %" PRId64 ", outside [0, %" PRIu32 ")", i,
+                                 target, source->target_count);
+        source->weights[i] =
+            (mls__source_weight){(uint32_t) target, mls__numbers_at(&a->leaf_weights, i)};
         source->nodes[a->count + i] = (mls__source_node){
             .mode = MLS__TREE_LEAF, .tree = MLS__TREE_NONE, .first = (uint32_t) i, .count = 1};
     }

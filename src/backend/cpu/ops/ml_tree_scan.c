@@ -35,8 +35,8 @@ static uint32_t count_leaves(builder *b, uint32_t node)
     if (node_at(b, node)->height == 0)
         return 1;
     if (!b->leaves[node]) {
-        const uint32_t sum = count_leaves(b, child_of(b, node, 0)) +
-                             count_leaves(b, child_of(b, node, 1));
+        const uint32_t sum =
+            count_leaves(b, child_of(b, node, 0)) + count_leaves(b, child_of(b, node, 1));
         b->leaves[node] = sum <= MAX_EXITS ? sum : MAX_EXITS + 1;
     }
     return b->leaves[node];

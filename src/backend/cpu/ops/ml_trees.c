@@ -35,7 +35,7 @@ typedef struct tree_kernel {
     mls__tree_finish finish;
     mls__rows rows;
     int32_t dtype;
-    bool has_scores; /* a second output */
+    bool has_scores;    /* a second output */
     int64_t block_rows; /* that are walked together */
     uint32_t tree_count;
     slice_layout slice;
@@ -222,8 +222,7 @@ static mls_status follow_dims(tree_kernel *k, const mls_op *op)
     k->rows = mls__rows_of(&op->inputs[0]);
     if (k->forest->feature_count > k->rows.columns)
         return mls__op_error(op, MLS_ESHAPE,
-                             "the trees test feature %" PRIu32 ", input 0 has %" PRId64
-                             " columns",
+                             "the trees test feature %" PRIu32 ", input 0 has %" PRId64 " columns",
                              k->forest->feature_count - 1, k->rows.columns);
     return MLS_OK;
 }

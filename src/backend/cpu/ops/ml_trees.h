@@ -34,9 +34,9 @@ typedef enum mls__tree_mode {
 
 /* A node as the model has it; the children are indices of nodes. */
 typedef struct mls__source_node {
-    uint8_t mode;        /* mls__tree_mode */
+    uint8_t mode; /* mls__tree_mode */
     bool missing_is_true;
-    uint32_t tree;       /* MLS__TREE_NONE until a tree reaches it (v5) */
+    uint32_t tree; /* MLS__TREE_NONE until a tree reaches it (v5) */
     uint32_t feature;
     uint32_t on_true, on_false;
     uint32_t first, count; /* of a leaf's weights, or of MEMBER's members */
@@ -58,8 +58,8 @@ typedef struct mls__tree_source {
     double *members;
     uint32_t weight_count, member_count;
     mls__tree_aggregate aggregate;
-    bool is_double;            /* thresholds or features are float64 */
-    int only_class;            /* of two classes, the one that has weights, as target 0; or -1 */
+    bool is_double; /* thresholds or features are float64 */
+    int only_class; /* of two classes, the one that has weights, as target 0; or -1 */
     const int64_t *tree_ids, *node_ids; /* of nodes, for messages; NULL: their index */
 } mls__tree_source;
 

@@ -525,10 +525,24 @@ MLS_SIMD_FN mls_vi vi_gather_pair(const void *base, mls_vi index)
         {_mm256_i32gather_epi32(base, index.h[0], 8), _mm256_i32gather_epi32(base, index.h[1], 8)}};
 }
 
+/* Four tables of eight: bits 3 and 4 of the index, moved to the sign, choose among them. */
+MLS_SIMD_FN __m256i lookup32_half(const __m256i *table, __m256i index)
+{
+    const __m256 bit3 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+    const __m256 bit4 = _mm256_castsi256_ps(_mm256_slli_epi32(index, 27));
+    __m256 found[4];
+    for (int i = 0; i < 4; i++)
+        found[i] =
+            _mm256_castsi256_ps(_mm256_permutevar8x32_epi32(_mm256_loadu_si256(table + i), index));
+    const __m256 low = _mm256_blendv_ps(found[0], found[1], bit3);
+    const __m256 high = _mm256_blendv_ps(found[2], found[3], bit3);
+    return _mm256_castps_si256(_mm256_blendv_ps(low, high, bit4));
+}
+
 MLS_SIMD_FN mls_vi vi_lookup32(const int32_t *table, mls_vi index)
 {
-    return (mls_vi){{_mm256_i32gather_epi32(table, index.h[0], 4),
-                     _mm256_i32gather_epi32(table, index.h[1], 4)}};
+    const __m256i *tables = (const __m256i *) (const void *) table;
+    return (mls_vi){{lookup32_half(tables, index.h[0]), lookup32_half(tables, index.h[1])}};
 }
 
 MLS_SIMD_FN mls_vi vi_clear(mls_vm m, mls_vi a, mls_vi b)
