@@ -104,9 +104,11 @@
 
 /*
  * In front of a loop whose bounds the compiler knows once its function is inlined: unrolled whole,
- * so that arrays of vectors become registers.
+ * so that arrays of vectors become registers. Plain C has no such registers to fill.
  */
-#if defined(__clang__)
+#if defined(MLS_SIMD_PORTABLE)
+#define MLS_UNROLL
+#elif defined(__clang__)
 #define MLS_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define MLS_UNROLL _Pragma("GCC unroll 16")
