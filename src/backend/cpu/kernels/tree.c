@@ -19,7 +19,8 @@ MLS_SIMD_FN mls_vi float_keys(mls_vf x, mls_vi source)
 {
     const mls_vi bits = vf_as_int(vf_add(x, vf_zero()));
     const mls_vi flip = vi_or(vi_sar(bits, 31), vi_set1(INT32_MIN));
-    const mls_vi nan_key = vi_sub(vi_and(source, vi_set1(1)), vi_set1(1));
+    /* 0 where the lowest bit is set, else all ones; clang 14 fails over (source & 1) - 1. */
+    const mls_vi nan_key = vi_sar(vi_xor(vi_shl(source, 31), vi_set1(INT32_MIN)), 31);
     return vi_select(vf_isnan(x), nan_key, vi_xor(bits, flip));
 }
 

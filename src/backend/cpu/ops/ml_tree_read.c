@@ -321,7 +321,7 @@ mls_status mls__tree_read(const mls__cpu *cpu, const mls_op *op, mls__tree_sourc
 {
     const bool is_classifier = strcmp(op->type, "TreeEnsembleClassifier") == 0;
     arrays a = {0};
-    mls__tree_index index = {NULL};
+    mls__tree_index index = {0};
     *source = (mls__tree_source){.op = op, .allocator = cpu->allocator, .only_class = -1};
     mls_status status = read_target_count(op, is_classifier, &source->target_count);
     if (!status && !is_classifier)

@@ -269,7 +269,7 @@ static mls_status make_forest(const mls__cpu *cpu, const mls_op *op, tree_kernel
 {
     const bool is_v5 = strcmp(op->type, "TreeEnsemble") == 0;
     mls__tree_source source;
-    mls__tree_plan plan = {NULL};
+    mls__tree_plan plan = {0};
     mls_status status = (is_v5 ? mls__tree_read5 : mls__tree_read)(cpu, op, &source);
     if (!status)
         status = mls__tree_lower(&source, &plan);
