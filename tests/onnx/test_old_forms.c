@@ -175,6 +175,57 @@ static void split_sizes_new(onnx_build *b)
     onnx_build_output(b, "z", MLS_FLOAT32, NULL);
 }
 
+static void softmax_old(onnx_build *b)
+{
+    node(b, "Softmax", "x", "y");
+}
+
+static void softmax_new(onnx_build *b)
+{
+    onnx_build_ints(b, "rows", "2", (int64_t[]){2, 12});
+    onnx_build_ints(b, "back", "3", (int64_t[]){2, 3, 4});
+    onnx_build_node(b, "Reshape", "x rows", "r");
+    onnx_build_node(b, "Softmax", "r", "s");
+    node(b, "Reshape", "s back", "y");
+}
+
+static void reduce_old(onnx_build *b)
+{
+    onnx_node_ints(node(b, "ReduceMean", "x", "y"), "axes", 2, (int64_t[]){0, -1});
+}
+
+static void reduce_new(onnx_build *b)
+{
+    onnx_build_ints(b, "axes", "2", (int64_t[]){0, -1});
+    node(b, "ReduceMean", "x axes", "y");
+}
+
+static void topk_old(onnx_build *b)
+{
+    onnx_node_int(node(b, "TopK", "x", "y z"), "k", 2);
+    onnx_build_output(b, "z", MLS_INT64, NULL);
+}
+
+static void topk_new(onnx_build *b)
+{
+    onnx_build_ints(b, "k", "1", (int64_t[]){2});
+    node(b, "TopK", "x k", "y z");
+    onnx_build_output(b, "z", MLS_INT64, NULL);
+}
+
+/* Opset 6 says that the second shape matches the end of the first. */
+static void add_old(onnx_build *b)
+{
+    onnx_build_floats(b, "c", "4", (float[]){1, 2, 3, 4});
+    onnx_node_int(node(b, "Add", "x c", "y"), "broadcast", 1);
+}
+
+static void add_new(onnx_build *b)
+{
+    onnx_build_floats(b, "c", "4", (float[]){1, 2, 3, 4});
+    node(b, "Add", "x c", "y");
+}
+
 static const struct pair {
     const char *name;
     form before, after;
@@ -185,6 +236,10 @@ static const struct pair {
     {"Slice", {9, slice_old}, {13, slice_new}},
     {"Squeeze and Unsqueeze", {12, unsqueeze_old}, {13, unsqueeze_new}},
     {"Split", {17, split_old}, {18, split_new}},
+    {"Softmax", {12, softmax_old}, {13, softmax_new}},
+    {"ReduceMean", {17, reduce_old}, {18, reduce_new}},
+    {"TopK", {9, topk_old}, {11, topk_new}},
+    {"Add", {6, add_old}, {7, add_new}},
     {"Split by sizes", {12, split_sizes_old}, {13, split_sizes_new}},
 };
 
