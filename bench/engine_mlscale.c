@@ -35,8 +35,8 @@ static void *ours_open(const void *model, size_t model_bytes, const int64_t *dim
     if (mls_context_create(NULL, &o->context) ||
         mls_model_load_memory(o->context, model, model_bytes, NULL, &o->model) ||
         mls_session_create(o->model, &options, &o->session) ||
-        mls_tensor_wrap(o->context, MLS_FLOAT32, rank, dims, NULL, (void *) (uintptr_t) input,
-                        NULL, NULL, &o->input) ||
+        mls_tensor_wrap(o->context, MLS_FLOAT32, rank, dims, NULL, (void *) (uintptr_t) input, NULL,
+                        NULL, &o->input) ||
         mls_session_bind_input(o->session, 0, o->input) || mls_session_plan(o->session)) {
         fprintf(stderr, "mlscale: %s\n", mls_error_message());
         ours_close(o);

@@ -19,12 +19,12 @@ double MLS_ISA_NAME(fma_peak)(int64_t count)
     volatile float seed = 1e-9f;
     float start[MLS_LANES];
     for (int i = 0; i < MLS_LANES; i++)
-        start[i] = seed * (float)(i + 1);
+        start[i] = seed * (float) (i + 1);
     const mls_vf a = vf_sub(vf_set1(1.0f), vf_load(start)), b = vf_load(start);
     mls_vf sums[SUMS];
     MLS_UNROLL
     for (int i = 0; i < SUMS; i++)
-        sums[i] = vf_mul(b, vf_set1((float)i));
+        sums[i] = vf_mul(b, vf_set1((float) i));
     for (int64_t n = 0; n < count; n++) {
         MLS_UNROLL
         for (int i = 0; i < SUMS; i++)
@@ -35,6 +35,6 @@ double MLS_ISA_NAME(fma_peak)(int64_t count)
     for (int i = 1; i < SUMS; i++)
         sum = vf_add(sum, sums[i]);
     volatile float used = vf_hsum(sum);
-    (void)used;
-    return 2.0 * SUMS * MLS_LANES * (double)count;
+    (void) used;
+    return 2.0 * SUMS * MLS_LANES * (double) count;
 }

@@ -53,12 +53,12 @@ static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
 }
 
 static float *random_floats(int64_t count)
 {
-    float *p = aligned_alloc(64, ((size_t)count * sizeof *p + 63) / 64 * 64);
+    float *p = aligned_alloc(64, ((size_t) count * sizeof *p + 63) / 64 * 64);
     if (!p) {
         fputs("no memory\n", stderr);
         exit(1);
@@ -66,7 +66,7 @@ static float *random_floats(int64_t count)
     uint32_t state = 1;
     for (int64_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
-        p[i] = (float)(state >> 8) * 0x1p-24f - 0.5f;
+        p[i] = (float) (state >> 8) * 0x1p-24f - 0.5f;
     }
     return p;
 }
@@ -89,8 +89,8 @@ static double run_product(const mls__gemm_kernels *kernels, const mls__gemm *g, 
 {
     const int64_t panels = mls__gemm_panels(g->n);
     const bool is_narrow = mls__gemm_is_narrow(g->n, g->k);
-    const double guess = 2.0 * (double)(m * g->n * g->k) / 100e9 + 20e-9;
-    const int calls = 1 + (int)(ROUND_SECONDS / guess);
+    const double guess = 2.0 * (double) (m * g->n * g->k) / 100e9 + 20e-9;
+    const int calls = 1 + (int) (ROUND_SECONDS / guess);
     const double start = now();
     for (int i = 0; i < calls; i++) {
         if (is_narrow)
@@ -127,7 +127,7 @@ static void bench_shape(const mls__cpu_kernels *kernels, int64_t m, int64_t n, i
         peak = limit > peak ? limit : peak;
         best = seconds < best ? seconds : best;
     }
-    const double rate = 2e-9 * (double)(m * n * k) / best;
+    const double rate = 2e-9 * (double) (m * n * k) / best;
     printf("%5" PRId64 " %5" PRId64 " %5" PRId64 "%13.3f%11.1f%11.1f%8.1f\n", m, n, k, best * 1e6,
            rate, peak, 100 * rate / peak);
     free(a), free(b), free(bias), free(y), free(packed);

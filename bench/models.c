@@ -116,9 +116,13 @@ onnx_build *model_trees(int trees, int depth, int features)
     const size_t nodes = (size_t) trees * ((2u << depth) - 1);
     const size_t leaves = (size_t) trees * (1u << depth);
     forest f = {
-        .tree = int_array(b, nodes), .node = int_array(b, nodes), .feature = int_array(b, nodes),
-        .yes = int_array(b, nodes), .no = int_array(b, nodes),
-        .leaf_tree = int_array(b, leaves), .leaf_node = int_array(b, leaves),
+        .tree = int_array(b, nodes),
+        .node = int_array(b, nodes),
+        .feature = int_array(b, nodes),
+        .yes = int_array(b, nodes),
+        .no = int_array(b, nodes),
+        .leaf_tree = int_array(b, leaves),
+        .leaf_node = int_array(b, leaves),
         .leaf_target = int_array(b, leaves),
         .threshold = onnx_build_alloc(b, nodes * sizeof(float)),
         .weight = onnx_build_alloc(b, leaves * sizeof(float)),

@@ -184,8 +184,8 @@ int main(int argc, char **argv)
     printf("1 thread; us a run, the median of %d rounds\n\n", rounds);
     printf("| %-30s | %9s | %9s | %6s | %8s | %-6s |\n", "model", "mlscale",
            engine_count == 2 ? "ONNX RT" : "no peer", "ratio", "target", "");
-    printf("|%s|%s|%s|%s|%s|%s|\n", "--------------------------------", "----------:",
-           "----------:", "-------:", "---------:", "--------");
+    printf("|%s|%s|%s|%s|%s|%s|\n", "--------------------------------",
+           "----------:", "----------:", "-------:", "---------:", "--------");
     bool is_good = true;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         is_good = measure(&rows[i], engines, engine_count, rounds, seconds) && is_good;

@@ -12,11 +12,10 @@ int main(int argc, char **argv)
     mls_context *context = NULL;
     mls_model *model = NULL;
     mls_session *session = NULL;
-    const int failed = mls_context_create(NULL, &context) ||
-                       mls_model_load(context, path, NULL, &model) ||
-                       mls_session_create(model, NULL, &session) ||
-                       mls_session_bind_input_data(session, 0, row, sizeof row) ||
-                       mls_session_run(session);
+    const int failed =
+        mls_context_create(NULL, &context) || mls_model_load(context, path, NULL, &model) ||
+        mls_session_create(model, NULL, &session) ||
+        mls_session_bind_input_data(session, 0, row, sizeof row) || mls_session_run(session);
     if (failed)
         fprintf(stderr, "%s\n", mls_error_message());
     else

@@ -14,7 +14,8 @@
 #include <stdexcept>
 #include <vector>
 
-namespace {
+namespace
+{
 
 // Every failing call leaves a message; it becomes the exception's.
 void check(mls_status status)
@@ -24,9 +25,18 @@ void check(mls_status status)
 }
 
 struct Free {
-    void operator()(mls_context *context) const { mls_context_free(context); }
-    void operator()(mls_model *model) const { mls_model_free(model); }
-    void operator()(mls_session *session) const { mls_session_free(session); }
+    void operator()(mls_context *context) const
+    {
+        mls_context_free(context);
+    }
+    void operator()(mls_model *model) const
+    {
+        mls_model_free(model);
+    }
+    void operator()(mls_session *session) const
+    {
+        mls_session_free(session);
+    }
 };
 
 template <typename T> using Handle = std::unique_ptr<T, Free>;
@@ -74,10 +84,10 @@ std::vector<float> score(mls_session *session, const std::vector<float> &rows, s
 int main(int argc, char **argv)
 {
     // 21 and 22 March 1974 in examples/data/features.csv
-    const std::vector<float> rows = {
-        -0.8757f, -1.5159f, -0.8433f, -0.7864f, -1.5531f, 1.3212f, 0.6376f,  0.6163f,
-        3.3609f,  -2.3979f, -0.3563f, -0.4103f, -1.1974f, -0.7823f, -0.7675f, -1.5422f,
-        1.3212f,  -0.8083f, 0.2995f,  2.3119f,  -1.4861f, -0.3209f};
+    const std::vector<float> rows = {-0.8757f, -1.5159f, -0.8433f, -0.7864f, -1.5531f, 1.3212f,
+                                     0.6376f,  0.6163f,  3.3609f,  -2.3979f, -0.3563f, -0.4103f,
+                                     -1.1974f, -0.7823f, -0.7675f, -1.5422f, 1.3212f,  -0.8083f,
+                                     0.2995f,  2.3119f,  -1.4861f, -0.3209f};
     try {
         const auto context = make_context();
         const auto model =

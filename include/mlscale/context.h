@@ -78,7 +78,10 @@ typedef struct mls_context_options {
     const char *isa;
 } mls_context_options;
 
-#define MLS_CONTEXT_OPTIONS_INIT {sizeof(mls_context_options), 0, 0, 0, 0, 0, 0, 0, 0}
+#define MLS_CONTEXT_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(mls_context_options), 0, 0, 0, 0, 0, 0, 0, 0                                        \
+    }
 
 /*
  * A new context; `options` may be NULL. Free it with mls_context_free().

@@ -26,7 +26,7 @@ typedef struct mls_model mls_model;
 #define MLS_MODEL_ALLOW_UNSUPPORTED UINT64_C(1)
 
 typedef struct mls_model_options {
-    size_t size; /* sizeof(mls_model_options) */
+    size_t size;    /* sizeof(mls_model_options) */
     uint64_t flags; /* MLS_MODEL_* */
     /*
      * Where files of external weights are looked for: relative names inside this
@@ -37,7 +37,10 @@ typedef struct mls_model_options {
     const char *external_data_dir;
 } mls_model_options;
 
-#define MLS_MODEL_OPTIONS_INIT {sizeof(mls_model_options), 0, NULL}
+#define MLS_MODEL_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(mls_model_options), 0, NULL                                                         \
+    }
 
 /*
  * Loads an ONNX model from a file or from `size` bytes of memory (not needed
@@ -49,8 +52,7 @@ typedef struct mls_model_options {
 MLS_API mls_status mls_model_load(mls_context *context, const char *path,
                                   const mls_model_options *options, mls_model **ret_model);
 MLS_API mls_status mls_model_load_memory(mls_context *context, const void *data, size_t size,
-                                         const mls_model_options *options,
-                                         mls_model **ret_model);
+                                         const mls_model_options *options, mls_model **ret_model);
 
 /* Drops the caller's hold; sessions keep the model alive. NULL is fine. */
 MLS_API void mls_model_free(mls_model *model);
@@ -70,14 +72,18 @@ typedef struct mls_model_value {
     const char *const *dim_names;
 } mls_model_value;
 
-#define MLS_MODEL_VALUE_INIT {sizeof(mls_model_value), NULL, 0, 0, NULL, NULL}
+#define MLS_MODEL_VALUE_INIT                                                                       \
+    {                                                                                              \
+        sizeof(mls_model_value), NULL, 0, 0, NULL, NULL                                            \
+    }
 
 /* Inputs without those that the model itself gives a value (initializers). */
 MLS_API size_t mls_model_input_count(const mls_model *model);
 MLS_API size_t mls_model_output_count(const mls_model *model);
 
 /* Errors: MLS_EINVAL (index past the count; `size` of the struct). */
-MLS_API mls_status mls_model_input(const mls_model *model, size_t index, mls_model_value *ret_value);
+MLS_API mls_status mls_model_input(const mls_model *model, size_t index,
+                                   mls_model_value *ret_value);
 MLS_API mls_status mls_model_output(const mls_model *model, size_t index,
                                     mls_model_value *ret_value);
 
@@ -96,9 +102,8 @@ MLS_API mls_status mls_model_op(const mls_model *model, size_t index, const char
 
 /* Nodes whose op, version or dtype is not supported, each with the reason. */
 MLS_API size_t mls_model_unsupported_count(const mls_model *model);
-MLS_API mls_status mls_model_unsupported(const mls_model *model, size_t index,
-                                         const char **ret_op, const char **ret_node,
-                                         const char **ret_reason);
+MLS_API mls_status mls_model_unsupported(const mls_model *model, size_t index, const char **ret_op,
+                                         const char **ret_node, const char **ret_reason);
 
 /* The number of elements in all initializers and tensor constants. */
 MLS_API int64_t mls_model_parameter_count(const mls_model *model);

@@ -57,7 +57,10 @@ typedef struct mls_session_options {
     size_t dim_count;
 } mls_session_options;
 
-#define MLS_SESSION_OPTIONS_INIT {sizeof(mls_session_options), 0, 0, 0, NULL, NULL, 0}
+#define MLS_SESSION_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(mls_session_options), 0, 0, 0, NULL, NULL, 0                                        \
+    }
 
 /*
  * A session of `model`; `options` may be NULL.
@@ -109,9 +112,8 @@ MLS_API const void *mls_session_output_data(mls_session *session, size_t index);
  * change of a dim). Plans the session if that is still to do. Errors: MLS_EINVAL (index),
  * and those of mls_session_plan().
  */
-MLS_API mls_status mls_session_input_shape(mls_session *session, size_t index,
-                                           mls_dtype *ret_dtype, int *ret_rank,
-                                           const int64_t **ret_dims);
+MLS_API mls_status mls_session_input_shape(mls_session *session, size_t index, mls_dtype *ret_dtype,
+                                           int *ret_rank, const int64_t **ret_dims);
 MLS_API mls_status mls_session_output_shape(mls_session *session, size_t index,
                                             mls_dtype *ret_dtype, int *ret_rank,
                                             const int64_t **ret_dims);
@@ -130,8 +132,7 @@ MLS_API mls_status mls_session_bind_input(mls_session *session, size_t index,
  * have the output's present dims when the run starts.
  * Errors: as mls_session_bind_input().
  */
-MLS_API mls_status mls_session_bind_output(mls_session *session, size_t index,
-                                           mls_tensor *tensor);
+MLS_API mls_status mls_session_bind_output(mls_session *session, size_t index, mls_tensor *tensor);
 
 /*
  * Binds raw memory of exactly the present dims instead of a tensor; for callers
@@ -139,8 +140,8 @@ MLS_API mls_status mls_session_bind_output(mls_session *session, size_t index,
  * NULL data with size 0: the session's own buffer again.
  * Errors: MLS_EINVAL, MLS_ESHAPE (size), and those of mls_session_plan().
  */
-MLS_API mls_status mls_session_bind_input_data(mls_session *session, size_t index,
-                                               const void *data, size_t size_bytes);
+MLS_API mls_status mls_session_bind_input_data(mls_session *session, size_t index, const void *data,
+                                               size_t size_bytes);
 MLS_API mls_status mls_session_bind_output_data(mls_session *session, size_t index, void *data,
                                                 size_t size_bytes);
 
@@ -168,7 +169,10 @@ typedef struct mls_step_info {
     uint64_t time_ns;   /* ... how long in all */
 } mls_step_info;
 
-#define MLS_STEP_INFO_INIT {sizeof(mls_step_info), NULL, NULL, NULL, 0, 0}
+#define MLS_STEP_INFO_INIT                                                                         \
+    {                                                                                              \
+        sizeof(mls_step_info), NULL, NULL, NULL, 0, 0                                              \
+    }
 
 MLS_API size_t mls_session_step_count(const mls_session *session);
 /* Errors: MLS_EINVAL. */

@@ -25,28 +25,28 @@ extern "C" {
 
 typedef enum mls_status {
     MLS_OK = 0,
-    MLS_EINVAL = -1,        /* an argument or option is wrong */
-    MLS_ENOMEM = -2,        /* the allocator returned NULL */
-    MLS_EIO = -3,           /* the operating system reported an error */
-    MLS_EFORMAT = -4,       /* a file or payload is malformed */
-    MLS_EUNSUPPORTED = -5,  /* valid, but not provided here: op, dtype, opset, capability */
-    MLS_ESHAPE = -6,        /* shapes do not fit together */
-    MLS_EDTYPE = -7,        /* element types do not fit together */
-    MLS_ENOTFOUND = -8,     /* no such name, file or id */
-    MLS_EEXIST = -9,        /* the name, key or id is taken */
-    MLS_ESTATE = -10,       /* not allowed in the object's present state */
-    MLS_ELIMIT = -11,       /* past a planned, configured or built-in limit */
-    MLS_ERANGE = -12,       /* a value, such as an index in the data, is out of range */
-    MLS_EFULL = -13,        /* a bounded queue has no room */
-    MLS_EEMPTY = -14,       /* nothing to take */
-    MLS_ETIMEDOUT = -15,    /* the stated time passed */
-    MLS_EDEADLINE = -16,    /* a deadline passed before the work was done */
-    MLS_ECANCELLED = -17,   /* cancelled on request */
-    MLS_ESTALE = -18,       /* the claim was lost: a newer epoch exists */
-    MLS_EFORKED = -19,      /* used in a child of the process that created it */
-    MLS_EABI = -20,         /* a table or option struct of an incompatible build */
-    MLS_EHANDLER = -21,     /* a job's handler reported failure */
-    MLS_EINTERNAL = -22     /* a broken invariant of the library: please report it */
+    MLS_EINVAL = -1,       /* an argument or option is wrong */
+    MLS_ENOMEM = -2,       /* the allocator returned NULL */
+    MLS_EIO = -3,          /* the operating system reported an error */
+    MLS_EFORMAT = -4,      /* a file or payload is malformed */
+    MLS_EUNSUPPORTED = -5, /* valid, but not provided here: op, dtype, opset, capability */
+    MLS_ESHAPE = -6,       /* shapes do not fit together */
+    MLS_EDTYPE = -7,       /* element types do not fit together */
+    MLS_ENOTFOUND = -8,    /* no such name, file or id */
+    MLS_EEXIST = -9,       /* the name, key or id is taken */
+    MLS_ESTATE = -10,      /* not allowed in the object's present state */
+    MLS_ELIMIT = -11,      /* past a planned, configured or built-in limit */
+    MLS_ERANGE = -12,      /* a value, such as an index in the data, is out of range */
+    MLS_EFULL = -13,       /* a bounded queue has no room */
+    MLS_EEMPTY = -14,      /* nothing to take */
+    MLS_ETIMEDOUT = -15,   /* the stated time passed */
+    MLS_EDEADLINE = -16,   /* a deadline passed before the work was done */
+    MLS_ECANCELLED = -17,  /* cancelled on request */
+    MLS_ESTALE = -18,      /* the claim was lost: a newer epoch exists */
+    MLS_EFORKED = -19,     /* used in a child of the process that created it */
+    MLS_EABI = -20,        /* a table or option struct of an incompatible build */
+    MLS_EHANDLER = -21,    /* a job's handler reported failure */
+    MLS_EINTERNAL = -22    /* a broken invariant of the library: please report it */
 } mls_status;
 
 /*

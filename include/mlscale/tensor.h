@@ -131,8 +131,8 @@ MLS_API int mls_tensor_is_contiguous(const mls_tensor *tensor);
  * an empty view. To take all in reverse: start dim - 1, stop -1, step -1.
  * Errors: MLS_EINVAL (axis, step 0), MLS_ERANGE, MLS_ENOMEM.
  */
-MLS_API mls_status mls_tensor_slice(const mls_tensor *tensor, int axis, int64_t start,
-                                    int64_t stop, int64_t step, mls_tensor **ret_view);
+MLS_API mls_status mls_tensor_slice(const mls_tensor *tensor, int axis, int64_t start, int64_t stop,
+                                    int64_t step, mls_tensor **ret_view);
 
 /*
  * permute: dimension i of the view is dimension axes[i] of the tensor; `axes` has

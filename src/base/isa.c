@@ -67,8 +67,8 @@ static void list_supported(char *text, size_t size)
     text[0] = '\0';
     for (size_t i = 0; i < SET_COUNT && used < size; i++)
         if (is_supported(i))
-            used += (size_t) snprintf(text + used, size - used, "%s%s", used ? ", " : "",
-                                      sets[i].name);
+            used +=
+                (size_t) snprintf(text + used, size - used, "%s%s", used ? ", " : "", sets[i].name);
 }
 
 bool mls__isa_is_supported(const char *name)

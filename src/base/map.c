@@ -79,8 +79,7 @@ bool mls__map_get(const mls__map *map, const char *key, size_t key_size, size_t 
 {
     if (!map->count)
         return false;
-    const mls__map_slot *slot =
-        find(map, key, key_size, mls__hash_bytes(map->seed, key, key_size));
+    const mls__map_slot *slot = find(map, key, key_size, mls__hash_bytes(map->seed, key, key_size));
     if (!slot->key)
         return false;
     if (ret_value)

@@ -25,8 +25,8 @@ mls_status mls__options_read(const char *what, const void *options, size_t first
     const unsigned char *bytes = options;
     for (size_t i = known; i < size; i++)
         if (bytes[i])
-            return mls__error(MLS_EINVAL,
-                              "%s has a field at byte %zu that this version does not know", what, i);
+            return mls__error(
+                MLS_EINVAL, "%s has a field at byte %zu that this version does not know", what, i);
     memcpy(ret_options, options, size < known ? size : known);
     memcpy(ret_options, &known, sizeof known);
     return MLS_OK;

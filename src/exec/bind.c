@@ -19,8 +19,8 @@ typedef struct side {
 
 static side input_side(const mls_session *session)
 {
-    return (side){"input", session->plan.graph->inputs.count, session->inputs,
-                  session->plan.inputs, mls__graph_input};
+    return (side){"input", session->plan.graph->inputs.count, session->inputs, session->plan.inputs,
+                  mls__graph_input};
 }
 
 static side output_side(const mls_session *session)
@@ -67,14 +67,13 @@ mls_status mls_session_input_index(const mls_session *session, const char *name,
     return find_index(session, input_side(session), name, ret_index);
 }
 
-mls_status mls_session_output_index(const mls_session *session, const char *name,
-                                    size_t *ret_index)
+mls_status mls_session_output_index(const mls_session *session, const char *name, size_t *ret_index)
 {
     return find_index(session, output_side(session), name, ret_index);
 }
 
-static mls_status settled_port(mls_session *session, side (*get)(const mls_session *),
-                               size_t index, mls__port **ret_port)
+static mls_status settled_port(mls_session *session, side (*get)(const mls_session *), size_t index,
+                               mls__port **ret_port)
 {
     side s = get(session);
     mls_status status = check_index(&s, index);
@@ -176,8 +175,8 @@ static mls_status take_dims(mls_session *session, size_t index, const mls_tensor
     const mls__input_shape *shape = &session->dims.inputs[index];
     mls__binding *binding = &session->inputs[index];
     const bool known = mls__dims_shape(&session->dims, index, before);
-    const mls_status status = mls__dims_take(&session->dims, session->plan.graph, index,
-                                             tensor->rank, tensor->dims);
+    const mls_status status =
+        mls__dims_take(&session->dims, session->plan.graph, index, tensor->rank, tensor->dims);
     if (status)
         return status;
     if (shape->rank >= 0) {
@@ -276,8 +275,9 @@ static mls_status check_binding(const mls_session *session, const side *s, size_
                           s->noun, name, mls_dtype_name((mls_dtype) tensor->dtype),
                           mls_dtype_name((mls_dtype) arg->dtype));
     if (tensor && !mls__shape_equal(tensor->rank, tensor->dims, arg->rank, arg->dims))
-        return mls__error(MLS_ESHAPE, "%s '%.200s': the bound tensor is %s; at the present dims "
-                                      "it must be %s",
+        return mls__error(MLS_ESHAPE,
+                          "%s '%.200s': the bound tensor is %s; at the present dims "
+                          "it must be %s",
                           s->noun, name, mls__shape_text(tensor->rank, tensor->dims, have),
                           mls__shape_text(arg->rank, arg->dims, want));
     if (binding->size_bytes != mls__arg_bytes(arg))

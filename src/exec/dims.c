@@ -109,14 +109,15 @@ static mls_status check_shape(const mls__dims *dims, const mls__graph *graph, si
     if (input->rank < 0)
         return MLS_OK;
     if (rank != input->rank)
-        return mls__error(MLS_ESHAPE, "input '%.200s': %s has %d dimensions; the model wants %d: %s",
-                          name, mls__shape_text(rank, shape, text), rank, input->rank,
+        return mls__error(MLS_ESHAPE,
+                          "input '%.200s': %s has %d dimensions; the model wants %d: %s", name,
+                          mls__shape_text(rank, shape, text), rank, input->rank,
                           mls__shape_text(input->rank, input->fixed, wanted));
     for (int axis = 0; axis < rank; axis++)
         if (input->entry[axis] == MLS__DIM_FIXED && shape[axis] != input->fixed[axis])
             return mls__error(MLS_ESHAPE,
-                              "input '%.200s': dimension %d is %" PRId64 "; the model wants %" PRId64
-                              " (%s)",
+                              "input '%.200s': dimension %d is %" PRId64
+                              "; the model wants %" PRId64 " (%s)",
                               name, axis, shape[axis], input->fixed[axis],
                               mls__shape_text(rank, input->fixed, wanted));
     return MLS_OK;

@@ -22,14 +22,14 @@ typedef struct mls__dim {
 #define MLS__DIM_FIXED UINT32_MAX
 
 typedef struct mls__input_shape {
-    int32_t rank;           /* -1: the model does not say, a bound tensor does */
-    const int64_t *fixed;   /* rank entries; -1 where dynamic */
-    const uint32_t *entry;  /* rank entries: index into the table, or MLS__DIM_FIXED */
+    int32_t rank;          /* -1: the model does not say, a bound tensor does */
+    const int64_t *fixed;  /* rank entries; -1 where dynamic */
+    const uint32_t *entry; /* rank entries: index into the table, or MLS__DIM_FIXED */
 } mls__input_shape;
 
 typedef struct mls__dims {
     mls__arena arena;
-    mls__vec table; /* mls__dim */
+    mls__vec table;           /* mls__dim */
     mls__input_shape *inputs; /* one an input of the graph */
 } mls__dims;
 

@@ -205,8 +205,8 @@ static mls_status add_step(mls__plan *plan, const mls_op *op, const mls__op_sche
                         .alias_input = MLS__NO_VALUE};
     step->inputs = mls__arena_array(&plan->arena, op->input_count, sizeof *step->inputs);
     step->outputs = mls__arena_array(&plan->arena, op->output_count, sizeof *step->outputs);
-    step->buffers = mls__arena_array(&plan->arena, op->input_count + op->output_count,
-                                     sizeof *step->buffers);
+    step->buffers =
+        mls__arena_array(&plan->arena, op->input_count + op->output_count, sizeof *step->buffers);
     if (!step->inputs || !step->outputs || !step->buffers)
         return mls__error_nomem(sizeof *step);
     step->op.size = sizeof step->op;
@@ -274,8 +274,8 @@ static mls_status share_constant(mls__plan *plan, uint32_t value)
         char what[8];
         uint64_t id;
     } key = {"derived", id};
-    const void *shared = mls__weights_ops.get(&plan->model->weights, &key, sizeof key,
-                                              source.size, fill_copy, &source);
+    const void *shared = mls__weights_ops.get(&plan->model->weights, &key, sizeof key, source.size,
+                                              fill_copy, &source);
     if (!shared)
         return mls__error_nomem(source.size);
     slot->arg.weight_id = id;
@@ -353,8 +353,7 @@ static mls_status plan_node(mls__plan *plan, const mls__node *node)
         .output_count = node->output_count,
     };
     mls__step *step;
-    const mls_status status =
-        add_step(plan, &op, node->schema, node->inputs, node->outputs, &step);
+    const mls_status status = add_step(plan, &op, node->schema, node->inputs, node->outputs, &step);
     return status ? status : prepare_step(plan, step, false);
 }
 
@@ -375,8 +374,8 @@ static mls_status add_copy(mls__plan *plan, mls__port *port, uint32_t value)
         .output_count = 1,
     };
     mls__step *step;
-    const mls_status status = add_step(plan, &op, mls__op_schema_find("", "Identity"), &values[0],
-                                       &values[1], &step);
+    const mls_status status =
+        add_step(plan, &op, mls__op_schema_find("", "Identity"), &values[0], &values[1], &step);
     return status ? status : prepare_step(plan, step, true);
 }
 
@@ -403,8 +402,8 @@ mls_status mls__plan_infer(mls__plan *plan, const mls__plan_input *inputs)
     const size_t values = plan->graph->values.count, outputs = plan->graph->outputs.count;
     plan->slot_count = values;
     plan->slots = mls__arena_array(&plan->arena, values + outputs, sizeof *plan->slots);
-    plan->steps = mls__arena_array(&plan->arena, plan->graph->nodes.count + outputs,
-                                   sizeof *plan->steps);
+    plan->steps =
+        mls__arena_array(&plan->arena, plan->graph->nodes.count + outputs, sizeof *plan->steps);
     plan->inputs = mls__arena_array(&plan->arena, plan->graph->inputs.count, sizeof *plan->inputs);
     plan->outputs = mls__arena_array(&plan->arena, outputs, sizeof *plan->outputs);
     if (!plan->slots || !plan->steps || !plan->inputs || !plan->outputs)

@@ -109,8 +109,8 @@ static bool has_memory(const mls__plan *plan, uint32_t slot)
            (kind == MLS__SLOT_INPUT || kind == MLS__SLOT_COMPUTED);
 }
 
-static void add_item(layout *l, const mls__plan *plan, size_t bytes, size_t *offset,
-                     uint32_t first, uint32_t last, bool is_pinned)
+static void add_item(layout *l, const mls__plan *plan, size_t bytes, size_t *offset, uint32_t first,
+                     uint32_t last, bool is_pinned)
 {
     if (is_pinned || (plan->flags & MLS_SESSION_NO_REUSE)) {
         first = 0;

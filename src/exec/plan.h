@@ -25,14 +25,14 @@ typedef enum mls__slot_kind {
 typedef struct mls__slot {
     mls_arg arg; /* present dims; arg.data for CONSTANT, KNOWN and decisive inputs */
     uint8_t kind;
-    bool is_dynamic;   /* dims or known contents follow the dynamic dimensions */
-    bool is_decisive;  /* its contents decide a shape */
-    uint32_t root;     /* the value whose memory it shares; itself if its own */
-    void *data;        /* present address; NULL until placed */
+    bool is_dynamic;  /* dims or known contents follow the dynamic dimensions */
+    bool is_decisive; /* its contents decide a shape */
+    uint32_t root;    /* the value whose memory it shares; itself if its own */
+    void *data;       /* present address; NULL until placed */
     /* Of a root: bytes at the planned maximum, place in the block, steps that use it. */
     size_t capacity, offset;
     uint32_t first, last;
-    bool is_pinned;    /* keeps its place for the whole run */
+    bool is_pinned; /* keeps its place for the whole run */
 } mls__slot;
 
 typedef enum mls__step_mode {
@@ -66,10 +66,10 @@ typedef struct mls__run_step {
 
 /* An input or output of the graph. */
 typedef struct mls__port {
-    uint32_t slot;       /* the value, or the slot that it is copied into */
-    void ***fixups;      /* the entries of steps' buffers that hold its address */
+    uint32_t slot;  /* the value, or the slot that it is copied into */
+    void ***fixups; /* the entries of steps' buffers that hold its address */
     size_t fixup_count;
-    void *own;           /* in the plan's block; NULL when it has no elements */
+    void *own; /* in the plan's block; NULL when it has no elements */
     /* A decisive input: the contents that the plan was made with. */
     void *baked;
     size_t baked_bytes;
@@ -82,7 +82,7 @@ typedef struct mls__plan {
     uint64_t flags; /* MLS_SESSION_* */
     mls__executor_share share;
     mls__arena arena;
-    mls__slot *slots;     /* one a value, then one a copied output */
+    mls__slot *slots; /* one a value, then one a copied output */
     size_t slot_count;
     mls__step *steps;
     size_t step_count, step_capacity;

@@ -75,8 +75,7 @@ size_t mls_session_step_count(const mls_session *session)
     return session->is_planned ? session->plan.run_count : 0;
 }
 
-mls_status mls_session_step_info(const mls_session *session, size_t index,
-                                 mls_step_info *ret_info)
+mls_status mls_session_step_info(const mls_session *session, size_t index, mls_step_info *ret_info)
 {
     if (index >= mls_session_step_count(session))
         return mls__error(MLS_EINVAL, "step %zu: the plan has %zu", index,

@@ -11,8 +11,8 @@
 
 static mls_status read_options(const mls_session_options *given, mls_session_options *ret_options)
 {
-    const mls_status status = mls__options_read("mls_session_options", given, sizeof *given,
-                                                sizeof *given, ret_options);
+    const mls_status status =
+        mls__options_read("mls_session_options", given, sizeof *given, sizeof *given, ret_options);
     if (status)
         return status;
     if (ret_options->flags & ~KNOWN_FLAGS)
@@ -53,8 +53,7 @@ static mls_status choose_graph(mls_session *session, uint64_t flags)
     }
     session->plan.model = session->model;
     session->plan.flags = flags;
-    session->plan.graph =
-        flags & MLS_SESSION_NO_OPTIMIZE ? &model->graph : &model->optimized;
+    session->plan.graph = flags & MLS_SESSION_NO_OPTIMIZE ? &model->graph : &model->optimized;
     return MLS_OK;
 }
 
@@ -198,12 +197,12 @@ static mls_status describe_inputs(mls_session *session, bool at_maximum)
                                    is_input_dynamic(shape)};
         if (shape->rank < 0) {
             if (binding->rank < 0)
-                return mls__error(MLS_ESTATE,
-                                  "the model does not say the shape of input '%.200s': bind a "
-                                  "tensor to it first",
-                                  mls__graph_value(session->plan.graph,
-                                                   mls__graph_input(session->plan.graph, i))
-                                      ->name);
+                return mls__error(
+                    MLS_ESTATE,
+                    "the model does not say the shape of input '%.200s': bind a "
+                    "tensor to it first",
+                    mls__graph_value(session->plan.graph, mls__graph_input(session->plan.graph, i))
+                        ->name);
             input->rank = binding->rank;
             input->dims = binding->dims;
             continue;
@@ -348,8 +347,7 @@ mls_status mls_session_set_dim(mls_session *session, const char *name, int64_t v
     if (status)
         return status;
     if (value < 0)
-        return mls__error(MLS_EINVAL, "dimension '%.200s' cannot be %lld", name,
-                          (long long) value);
+        return mls__error(MLS_EINVAL, "dimension '%.200s' cannot be %lld", name, (long long) value);
     if (dim->value == value)
         return MLS_OK;
     dim->value = value;

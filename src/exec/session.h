@@ -11,9 +11,9 @@ typedef struct mls__binding {
     mls_tensor *tensor; /* a view of it, or NULL */
     void *data;         /* NULL: the session's own buffer */
     size_t size_bytes;
-    int32_t rank;       /* of an input whose rank the model does not say */
+    int32_t rank; /* of an input whose rank the model does not say */
     int64_t dims[MLS_MAX_RANK];
-    bool is_decisive;   /* an input whose contents decide a shape */
+    bool is_decisive; /* an input whose contents decide a shape */
 } mls__binding;
 
 struct mls_session {
@@ -24,8 +24,8 @@ struct mls_session {
     mls__plan_input *plan_inputs; /* scratch: one an input */
     int64_t (*plan_dims)[MLS_MAX_RANK];
     bool is_planned;
-    bool is_settled;  /* the plan follows the present dims */
-    bool is_checked;  /* and the bound memory fits them */
+    bool is_settled; /* the plan follows the present dims */
+    bool is_checked; /* and the bound memory fits them */
     bool has_decisive;
 };
 

@@ -38,7 +38,7 @@ typedef struct mls__node {
     const char *name;   /* "" when the model gives none */
     const char *domain; /* "" is ai.onnx */
     const char *type;
-    uint64_t id; /* not 0, unique within the model */
+    uint64_t id;                  /* not 0, unique within the model */
     const mls__op_schema *schema; /* NULL: not supported */
     const char *unsupported;      /* why schema is NULL, else NULL */
     const mls_attr *attrs;
@@ -53,11 +53,11 @@ typedef struct mls__node {
 typedef struct mls__graph {
     const mls__allocator *allocator;
     mls__arena arena;
-    mls__vec values;      /* mls__value */
-    mls__vec nodes;       /* mls__node, in an order in which they can run */
-    mls__vec inputs;      /* uint32_t: values the caller gives */
-    mls__vec outputs;     /* uint32_t: values the caller gets; a value may occur twice */
-    uint64_t *next_id;    /* the model's counter for weight and node ids */
+    mls__vec values;   /* mls__value */
+    mls__vec nodes;    /* mls__node, in an order in which they can run */
+    mls__vec inputs;   /* uint32_t: values the caller gives */
+    mls__vec outputs;  /* uint32_t: values the caller gets; a value may occur twice */
+    uint64_t *next_id; /* the model's counter for weight and node ids */
 } mls__graph;
 
 void mls__graph_init(mls__graph *graph, const mls__allocator *allocator, uint64_t *next_id);
@@ -92,8 +92,8 @@ mls_status mls__graph_add_input(mls__graph *graph, uint32_t value);
 mls_status mls__graph_add_output(mls__graph *graph, uint32_t value);
 
 /*
- * Drops dead nodes and brings the others into an order in which each comes after those it needs, keeping the
- * present order where it can. Errors: MLS_EFORMAT: a cycle (a node on it is named), a
+ * Drops dead nodes and brings the others into an order in which each comes after those it needs,
+ * keeping the present order where it can. Errors: MLS_EFORMAT: a cycle (a node on it is named), a
  * value that nothing gives, a value that is given twice. MLS_ENOMEM.
  */
 mls_status mls__graph_sort(mls__graph *graph);

@@ -29,16 +29,16 @@ typedef struct mls__metadata {
 
 struct mls_model {
     mls__refcount refs;
-    mls_context *context;    /* a reference */
-    uint64_t next_id;        /* last id given to a constant or node */
-    mls__graph graph;        /* as the file has it, in the newest form of each op */
-    mls__graph optimized;    /* after the passes; shares `graph`'s memory */
+    mls_context *context; /* a reference */
+    uint64_t next_id;     /* last id given to a constant or node */
+    mls__graph graph;     /* as the file has it, in the newest form of each op */
+    mls__graph optimized; /* after the passes; shares `graph`'s memory */
     bool has_optimized;
-    mls__vec tensors;        /* mls_tensor *: all constants, owned */
-    mls__vec opsets;         /* mls__opset */
-    mls__vec op_uses;        /* mls__op_uses, by name */
-    mls__vec metadata;       /* mls__metadata */
-    mls__vec unsupported;    /* size_t: indices of nodes of `graph` */
+    mls__vec tensors;     /* mls_tensor *: all constants, owned */
+    mls__vec opsets;      /* mls__opset */
+    mls__vec op_uses;     /* mls__op_uses, by name */
+    mls__vec metadata;    /* mls__metadata */
+    mls__vec unsupported; /* size_t: indices of nodes of `graph` */
     int64_t parameter_count;
     mls_weight_cache weights;
 };

@@ -70,8 +70,7 @@ size_t mls_model_op_count(const mls_model *model)
     return model->op_uses.count;
 }
 
-mls_status mls_model_op(const mls_model *model, size_t index, const char **ret_op,
-                        size_t *ret_uses)
+mls_status mls_model_op(const mls_model *model, size_t index, const char **ret_op, size_t *ret_uses)
 {
     const mls_status status = check_index("op", index, model->op_uses.count);
     if (status)

@@ -37,7 +37,8 @@ static mls_status note_producers(sorter *s)
             if (v == MLS__NO_VALUE)
                 continue;
             if (s->producer[v] != MLS__NO_VALUE || mls__graph_value(graph, v)->constant)
-                return mls__error(MLS_EFORMAT, "value '%.200s' is given twice, also by node '%.200s'",
+                return mls__error(MLS_EFORMAT,
+                                  "value '%.200s' is given twice, also by node '%.200s'",
                                   mls__graph_value(graph, v)->name, node_text(node));
             s->producer[v] = (uint32_t) i;
         }
@@ -50,7 +51,8 @@ static mls_status check_inputs_unproduced(const sorter *s)
     for (size_t i = 0; i < s->graph->inputs.count; i++) {
         const uint32_t v = mls__graph_input(s->graph, i);
         if (s->producer[v] != MLS__NO_VALUE)
-            return mls__error(MLS_EFORMAT, "input '%.200s' of the graph is also given by node '%.200s'",
+            return mls__error(MLS_EFORMAT,
+                              "input '%.200s' of the graph is also given by node '%.200s'",
                               mls__graph_value(s->graph, v)->name,
                               node_text(mls__graph_node(s->graph, s->producer[v])));
     }
@@ -71,8 +73,8 @@ static mls_status check_given(const sorter *s, const bool *given, uint32_t v, co
     if (s->producer[v] != MLS__NO_VALUE || value->constant || given[v])
         return MLS_OK;
     return mls__error(MLS_EFORMAT,
-                      "%.200s needs value '%.200s', which no node, input or initializer gives", reader,
-                      value->name);
+                      "%.200s needs value '%.200s', which no node, input or initializer gives",
+                      reader, value->name);
 }
 
 /* Every value that is read must come from somewhere. */
@@ -167,9 +169,9 @@ static mls_status cycle_error(const sorter *s)
 {
     for (size_t i = 0; i < s->graph->nodes.count; i++)
         if (s->waiting[i])
-            return mls__error(MLS_EFORMAT,
-                              "the graph has a cycle: node '%.200s' (%.64s) needs its own result",
-                              mls__graph_node(s->graph, i)->name, mls__graph_node(s->graph, i)->type);
+            return mls__error(
+                MLS_EFORMAT, "the graph has a cycle: node '%.200s' (%.64s) needs its own result",
+                mls__graph_node(s->graph, i)->name, mls__graph_node(s->graph, i)->type);
     return mls__error(MLS_EINTERNAL, "sorting lost a node");
 }
 

@@ -12,8 +12,7 @@ static mls_status read_bytes(mls_context *context, const mls__file_map *map,
 {
     mls__tensor_proto *proto;
     mls__external external;
-    mls_status status =
-        mls__proto_unpack_tensor(&context->allocator, map->data, map->size, &proto);
+    mls_status status = mls__proto_unpack_tensor(&context->allocator, map->data, map->size, &proto);
     if (status)
         return status;
     mls__external_init(&external, context, NULL);
@@ -65,8 +64,7 @@ static mls_status set_raw(mls__arena *arena, const mls_tensor *tensor, mls__tens
     return MLS_OK;
 }
 
-static mls_status set_strings(mls__arena *arena, const mls_tensor *tensor,
-                              mls__tensor_proto *proto)
+static mls_status set_strings(mls__arena *arena, const mls_tensor *tensor, mls__tensor_proto *proto)
 {
     const mls_string *strings = tensor->data;
     const size_t count = (size_t) tensor->count;

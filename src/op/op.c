@@ -129,9 +129,8 @@ mls_status mls__op_known_arg(const mls_op *op, size_t index, size_t capacity,
                              "most %zu in one",
                              index, count, arg->rank, capacity);
     if (!arg->data && count)
-        return mls__op_error(op, MLS_ESTATE,
-                             "input %zu decides a shape, and its contents are not known yet",
-                             index);
+        return mls__op_error(
+            op, MLS_ESTATE, "input %zu decides a shape, and its contents are not known yet", index);
     *ret_arg = arg;
     return MLS_OK;
 }

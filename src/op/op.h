@@ -24,8 +24,7 @@ float mls__op_float(const mls_op *op, const char *name, float fallback);
 /* {NULL, 0} when absent. */
 mls_string mls__op_string(const mls_op *op, const char *name);
 /* Whether the string attribute is exactly `value`; an absent one is `fallback`. */
-bool mls__op_string_is(const mls_op *op, const char *name, const char *value,
-                       const char *fallback);
+bool mls__op_string_is(const mls_op *op, const char *name, const char *value, const char *fallback);
 /* Arrays: NULL and *ret_count = 0 when absent. */
 const int64_t *mls__op_ints(const mls_op *op, const char *name, size_t *ret_count);
 const float *mls__op_floats(const mls_op *op, const char *name, size_t *ret_count);
@@ -60,8 +59,8 @@ int64_t mls__arg_int(const mls_arg *arg, size_t i);
  * are not known yet (the message names the input's position), MLS_EDTYPE, MLS_ESHAPE
  * (more than one dimension, too many elements).
  */
-mls_status mls__op_known_ints(const mls_op *op, size_t index, int64_t *ret_values,
-                              size_t capacity, size_t *ret_count, bool *ret_is_given);
+mls_status mls__op_known_ints(const mls_op *op, size_t index, int64_t *ret_values, size_t capacity,
+                              size_t *ret_count, bool *ret_is_given);
 
 /* `axis` in [-rank, rank) as [0, rank). Errors: MLS_EINVAL naming what is allowed. */
 mls_status mls__op_axis(const mls_op *op, int64_t axis, int rank, int *ret_axis);

@@ -12,8 +12,8 @@
 static mls_status read_options(const mls_context_options *given, mls_context_options *ret_options)
 {
     mls_context_options options = MLS_CONTEXT_OPTIONS_INIT;
-    const mls_status status = mls__options_read("mls_context_options", given, sizeof options,
-                                                sizeof options, &options);
+    const mls_status status =
+        mls__options_read("mls_context_options", given, sizeof options, sizeof options, &options);
     if (status)
         return status;
     if (!options.alloc != !options.free)

@@ -44,8 +44,7 @@ typedef struct mls__backend {
     void *self;
 } mls__backend;
 
-mls_status mls__drivers_backend(mls__drivers *drivers, const char *name,
-                                mls__backend *ret_backend);
+mls_status mls__drivers_backend(mls__drivers *drivers, const char *name, mls__backend *ret_backend);
 
 /* The built-in tables, ended by NULL (src/plugin/builtin.c). */
 extern const mls_plugin *const mls__builtin_plugins[];

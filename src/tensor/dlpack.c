@@ -68,8 +68,7 @@ mls_status mls_tensor_export_dlpack(const mls_tensor *tensor, void **ret_managed
     while (type < TYPE_COUNT && types[type].dtype != (mls_dtype) tensor->dtype)
         type++;
     if (type == TYPE_COUNT)
-        return mls__error(MLS_EUNSUPPORTED,
-                          "DLPack cannot carry elements of type %s",
+        return mls__error(MLS_EUNSUPPORTED, "DLPack cannot carry elements of type %s",
                           mls_dtype_name((mls_dtype) tensor->dtype));
     mls_tensor *view;
     const mls_status status = mls__tensor_view(tensor, &view);

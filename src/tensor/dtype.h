@@ -11,7 +11,7 @@ typedef enum mls__dtype_class {
     MLS__CLASS_NONE,
     MLS__CLASS_SIGNED,
     MLS__CLASS_UNSIGNED,
-    MLS__CLASS_FLOAT, /* IEEE-like: float16, bfloat16, float32, float64 */
+    MLS__CLASS_FLOAT,     /* IEEE-like: float16, bfloat16, float32, float64 */
     MLS__CLASS_MINIFLOAT, /* 8 bits and less: storage only, computed through Cast */
     MLS__CLASS_BOOL,
     MLS__CLASS_STRING
@@ -19,9 +19,9 @@ typedef enum mls__dtype_class {
 
 typedef struct mls__dtype_info {
     const char *name;
-    uint8_t size;      /* bytes an element takes in memory */
-    uint8_t bits;      /* bits it takes in a file; 0 for strings */
-    uint8_t class;     /* mls__dtype_class */
+    uint8_t size;  /* bytes an element takes in memory */
+    uint8_t bits;  /* bits it takes in a file; 0 for strings */
+    uint8_t class; /* mls__dtype_class */
 } mls__dtype_info;
 
 /* NULL for a value that is no dtype. */

@@ -73,8 +73,7 @@ static uint64_t shift_to_nearest(uint64_t value, int shift)
 }
 
 /* The magnitude of a finite number. The carry of a rounding goes on into the exponent. */
-static uint64_t encode_finite(const mls__float_format *format, uint64_t exponent,
-                              uint64_t fraction)
+static uint64_t encode_finite(const mls__float_format *format, uint64_t exponent, uint64_t fraction)
 {
     if (exponent == 0) /* of float64: below half of any format's least number */
         return 0;

@@ -139,8 +139,9 @@ static mls_status parse_dictionary(parser *p, header *h)
         good = good && (take(p, ",") || (p->at < p->end && *p->at == '}'));
     }
     if (!good || seen != 7)
-        return mls__error(MLS_EFORMAT, "the header is no dictionary of descr, fortran_order and "
-                                       "shape (at most %d dimensions)",
+        return mls__error(MLS_EFORMAT,
+                          "the header is no dictionary of descr, fortran_order and "
+                          "shape (at most %d dimensions)",
                           MLS_MAX_RANK);
     if (!h->dtype)
         return mls__error(MLS_EUNSUPPORTED,
@@ -208,8 +209,9 @@ static mls_status check_size(const header *h, const mls__file_map *map)
                           mls_dtype_name(h->dtype), mls__shape_text(h->rank, h->dims, text), bytes,
                           map->size - h->data_at);
     if (h->data_at % mls_dtype_size(h->dtype))
-        return mls__error(MLS_EFORMAT, "the elements begin at byte %zu, which is not aligned to %zu",
-                          h->data_at, mls_dtype_size(h->dtype));
+        return mls__error(MLS_EFORMAT,
+                          "the elements begin at byte %zu, which is not aligned to %zu", h->data_at,
+                          mls_dtype_size(h->dtype));
     return MLS_OK;
 }
 
@@ -268,8 +270,8 @@ static size_t print_header(const mls_tensor *tensor, const char *descr, char *te
     const size_t start = MAGIC_SIZE + 4;
     print_shape(tensor, shape, sizeof shape);
     const int length =
-        snprintf(text + start, size - start, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }",
-                 descr, shape);
+        snprintf(text + start, size - start,
+                 "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
     const size_t total = (start + (size_t) length + 1 + 63) / 64 * 64;
     memset(text + start + length, ' ', total - start - (size_t) length);
     text[total - 1] = '\n';

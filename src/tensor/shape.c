@@ -41,8 +41,8 @@ bool mls__shape_bytes(int32_t dtype, int rank, const int64_t *dims, size_t *ret_
     const mls__dtype_info *info = mls__dtype_info_get(dtype);
     int64_t bytes;
     bool is_empty;
-    if (!info || !span(rank, dims, &bytes, &is_empty) ||
-        !mls__mul_i64(bytes, info->size, &bytes) || bytes > PTRDIFF_MAX)
+    if (!info || !span(rank, dims, &bytes, &is_empty) || !mls__mul_i64(bytes, info->size, &bytes) ||
+        bytes > PTRDIFF_MAX)
         return false;
     *ret_bytes = is_empty ? 0 : (size_t) bytes;
     return true;
@@ -64,8 +64,8 @@ bool mls__shape_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b
     return rank_a == 0 || memcmp(a, b, (size_t) rank_a * sizeof *a) == 0;
 }
 
-bool mls__shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b,
-                          int *ret_rank, int64_t *ret_dims)
+bool mls__shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b, int *ret_rank,
+                          int64_t *ret_dims)
 {
     const int rank = rank_a > rank_b ? rank_a : rank_b;
     int64_t dims[MLS_MAX_RANK];

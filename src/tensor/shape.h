@@ -28,8 +28,8 @@ void mls__shape_strides(int rank, const int64_t *dims, int64_t *ret_strides);
 bool mls__shape_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b);
 
 /* ONNX (NumPy) broadcasting of two shapes; false when they do not fit. `ret_dims` may be a or b. */
-bool mls__shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b,
-                          int *ret_rank, int64_t *ret_dims);
+bool mls__shape_broadcast(int rank_a, const int64_t *a, int rank_b, const int64_t *b, int *ret_rank,
+                          int64_t *ret_dims);
 
 /* "[2,3]" into `text` of MLS__SHAPE_TEXT bytes, which it returns. A dim of -1 reads "?". */
 const char *mls__shape_text(int rank, const int64_t *dims, char *text);

@@ -109,8 +109,8 @@ START_TEST(inside_a_directory_only)
         ck_assert_uint_eq(map.size, 3);
         mls__file_map_close(&map);
     }
-    static const char *const bad[] = {"", path, "/etc/passwd", "../file", "sub/../file", "..",
-                                      "link", "sub/up/file", "file/below"};
+    static const char *const bad[] = {"",   path,   "/etc/passwd", "../file",   "sub/../file",
+                                      "..", "link", "sub/up/file", "file/below"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_fails(mls__file_map_open_inside(folder, bad[i], &map), MLS_EFORMAT, bad[i]);
     ck_assert_fails(mls__file_map_open_inside(folder, "none", &map), MLS_ENOTFOUND, "none");

@@ -47,16 +47,21 @@
 #op, run_int_##op                                                                          \
     }
 
+/* The formatter would move these calls back and forth. */
+/* clang-format off */
 FLOAT1(sqrt)
 FLOAT1(neg)
 FLOAT1(abs)
 FLOAT1(floor)
 FLOAT1(ceil)
-FLOAT1(trunc) FLOAT1(rint) FLOAT2(add) FLOAT2(sub) FLOAT2(mul) FLOAT2(div) FLOAT2(copysign)
-    FLOAT2(min) FLOAT2(max) FLOAT2(min_nan) FLOAT2(max_nan) FLOAT3(fma) FLOAT3(fms) FLOAT3(fnma)
-        COMPARE(eq) COMPARE(ne) COMPARE(lt) COMPARE(le) COMPARE(gt) COMPARE(ge) INT2(add) INT2(sub)
-            INT2(mul) INT2(and) INT2(or) INT2(xor) INT2(andnot) INT2(min) INT2(max) REDUCE(hsum)
-                REDUCE(hmul) REDUCE(hmin) REDUCE(hmax) REDUCE(hmin_nan) REDUCE(hmax_nan)
+FLOAT1(trunc)
+FLOAT1(rint)
+FLOAT2(add) FLOAT2(sub) FLOAT2(mul) FLOAT2(div) FLOAT2(copysign) FLOAT2(min) FLOAT2(max)
+/* clang-format on */
+    FLOAT2(min_nan) FLOAT2(max_nan) FLOAT3(fma) FLOAT3(fms) FLOAT3(fnma) COMPARE(eq) COMPARE(ne)
+        COMPARE(lt) COMPARE(le) COMPARE(gt) COMPARE(ge) INT2(add) INT2(sub) INT2(mul) INT2(and)
+            INT2(or) INT2(xor) INT2(andnot) INT2(min) INT2(max) REDUCE(hsum) REDUCE(hmul)
+                REDUCE(hmin) REDUCE(hmax) REDUCE(hmin_nan) REDUCE(hmax_nan)
 
                     static void run_zero(float *y, const float *a, const float *b, const float *c)
 {

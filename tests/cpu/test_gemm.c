@@ -33,7 +33,7 @@ typedef struct product {
 static void fill(float *values, int64_t count, uint32_t seed)
 {
     for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(int32_t)next_random(&seed) * 0x1p-31f;
+        values[i] = (float) (int32_t) next_random(&seed) * 0x1p-31f;
 }
 
 static void set_up(void)
@@ -88,15 +88,15 @@ static double in_double(const product *p, int64_t i, int64_t j, double *ret_size
 {
     double sum = 0, size = 0;
     for (int64_t k = 0; k < p->k; k++) {
-        const double term = (double)a[i * p->k + k] * (double)b[k * p->n + j];
+        const double term = (double) a[i * p->k + k] * (double) b[k * p->n + j];
         sum += term;
         size += fabs(term);
     }
-    sum *= (double)p->alpha;
-    size *= fabs((double)p->alpha);
+    sum *= (double) p->alpha;
+    size *= fabs((double) p->alpha);
     if (p->c_kind != NO_C) {
-        sum += (double)p->beta * (double)c_at(p, i, j);
-        size += fabs((double)p->beta * (double)c_at(p, i, j));
+        sum += (double) p->beta * (double) c_at(p, i, j);
+        size += fabs((double) p->beta * (double) c_at(p, i, j));
     }
     *ret_size = size;
     return p->has_relu && sum < 0 ? 0 : sum;
@@ -124,7 +124,7 @@ static void expect_all(const product *p)
             const double exact = in_double(p, i, j, &size);
             const float value = reference(p, i, j);
             expected[i * p->n + j] = value;
-            EXPECT(fabs((double)value - exact) <= 1e-7 * (double)(p->k + 2) * size + 1e-30);
+            EXPECT(fabs((double) value - exact) <= 1e-7 * (double) (p->k + 2) * size + 1e-30);
         }
     }
 }
@@ -155,7 +155,7 @@ static mls__gemm prepare(const product *p, const mls__cpu_kernels *kernels)
         g.a_step = p->m;
     }
     if (is_direct) {
-        const size_t bytes = (size_t)(p->k * p->n) * sizeof *direct;
+        const size_t bytes = (size_t) (p->k * p->n) * sizeof *direct;
         direct = realloc(direct, bytes);
         memcpy(direct, b, bytes);
         g.b = direct;
@@ -189,7 +189,8 @@ static void expect_bytes(const product *p, const mls__gemm *g, const char *isa)
         const int64_t i = at / g->y_row, j = at % g->y_row;
         const float wanted = at < end && j < p->n ? expected[i * p->n + j] : guard;
         EXPECT_MSG(same(y[at], wanted), "%s, %d x %d x %d: y[%d][%d] is %a, expected %a", isa,
-                   (int)p->m, (int)p->n, (int)p->k, (int)i, (int)j, (double)y[at], (double)wanted);
+                   (int) p->m, (int) p->n, (int) p->k, (int) i, (int) j, (double) y[at],
+                   (double) wanted);
     }
 }
 
@@ -293,7 +294,7 @@ START_TEST(test_epilogue)
     static const int64_t ns[] = {1, 3, 31, 130};
     product p = plain;
     p.k = 40;
-    p.c_kind = (enum c_kind)_i;
+    p.c_kind = (enum c_kind) _i;
     for (size_t n = 0; n < 4; n++) {
         for (size_t i = 0; i < 4; i++) {
             for (p.m = 1; p.m <= 9; p.m += 4) {
@@ -372,7 +373,7 @@ START_TEST(test_pack)
     for (int is_brain = 0; is_brain < 2; is_brain++) {
         uint32_t seed = 7;
         for (int64_t i = 0; i < k * n; i++)
-            halves[i] = (uint16_t)((next_random(&seed) & 0x83ffu) | 0x3800u);
+            halves[i] = (uint16_t) ((next_random(&seed) & 0x83ffu) | 0x3800u);
         for (int64_t i = 0; i < k; i++)
             for (int64_t j = 0; j < n; j++)
                 turned[j * k + i] = halves[i * n + j];
@@ -394,8 +395,8 @@ START_TEST(test_pack)
             float *other = malloc(bytes);
             memset(other, 0xff, bytes);
             mls__pack(&sources[s], other);
-            ck_assert_msg(memcmp(packed, other, bytes) == 0, "source %d of %d x %d", s, (int)k,
-                          (int)n);
+            ck_assert_msg(memcmp(packed, other, bytes) == 0, "source %d of %d x %d", s, (int) k,
+                          (int) n);
             free(other);
         }
     }

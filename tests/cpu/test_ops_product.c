@@ -33,8 +33,8 @@ static matrix empty_matrix(mls_dtype dtype, int rank, const int64_t *dims)
         m.dims[i] = dims[i];
         m.count *= dims[i];
     }
-    m.values = calloc((size_t)m.count + 1, sizeof *m.values);
-    m.data = calloc((size_t)m.count + 1, mls_dtype_size(dtype));
+    m.values = calloc((size_t) m.count + 1, sizeof *m.values);
+    m.data = calloc((size_t) m.count + 1, mls_dtype_size(dtype));
     ck_assert(m.values && m.data);
     return m;
 }
@@ -52,7 +52,7 @@ static void store_values(const matrix *m)
         if (op_is_float(m->dtype))
             op_float_set(m->dtype, m->data, i, m->values[i]);
         else
-            op_integer_set(m->dtype, m->data, i, (int64_t)m->values[i]);
+            op_integer_set(m->dtype, m->data, i, (int64_t) m->values[i]);
     }
 }
 
@@ -61,7 +61,7 @@ static matrix random_matrix(mls_dtype dtype, int rank, const int64_t *dims, uint
 {
     const matrix m = empty_matrix(dtype, rank, dims);
     for (int64_t i = 0; i < m.count; i++)
-        m.values[i] = (double)(op_random(&seed) % 5) - 2;
+        m.values[i] = (double) (op_random(&seed) % 5) - 2;
     store_values(&m);
     return m;
 }
@@ -106,9 +106,9 @@ static void fill_reference(const gemm_case *g, const matrix *a, const matrix *b,
             for (int64_t k = 0; k < g->k; k++)
                 sum += a->values[g->is_a_turned ? k * g->m + i : i * g->k + k] *
                        b->values[g->is_b_turned ? j * g->k + k : k * g->n + j];
-            sum *= (double)g->alpha;
+            sum *= (double) g->alpha;
             if (c)
-                sum += (double)g->beta * c_at(g, c, i, j);
+                sum += (double) g->beta * c_at(g, c, i, j);
             y->values[i * g->n + j] = sum;
         }
     }
@@ -231,7 +231,7 @@ END_TEST
 START_TEST(test_gemm_wraps)
 {
     const int32_t a[] = {INT32_MAX, 3}, b[] = {2, INT32_MIN}, c[] = {INT32_MIN};
-    const int32_t y[] = {(int32_t)(0u - 2u + 3u * 0x80000000u + 0x80000000u)};
+    const int32_t y[] = {(int32_t) (0u - 2u + 3u * 0x80000000u + 0x80000000u)};
     op_test *test = op_test_create("", "Gemm");
     op_test_input(test, MLS_INT32, OP_DIMS(1, 2), a);
     op_test_input(test, MLS_INT32, OP_DIMS(2, 1), b);
@@ -392,7 +392,7 @@ START_TEST(test_fused_gemm)
         store_values(&y);
         kernels->elementwise->unary[activation->op](y.data, y.data, 4 * n, activation->params);
         for (int64_t i = 0; i < y.count; i++)
-            y.values[i] = (double)((const float *)y.data)[i];
+            y.values[i] = (double) ((const float *) y.data)[i];
         op_test *test = gemm_test(&g, &a, &b, &c);
         op_test_string(test, "activation", activation->name);
         if (activation->has_params) {
@@ -435,9 +435,9 @@ START_TEST(test_rows_alone)
     float a[ROWS * K], b[K * N], together[ROWS * N];
     uint64_t seed = 5;
     for (int i = 0; i < ROWS * K; i++)
-        a[i] = (float)(op_random(&seed) % 10007) / 10007 - 0.5f;
+        a[i] = (float) (op_random(&seed) % 10007) / 10007 - 0.5f;
     for (int i = 0; i < K * N; i++)
-        b[i] = (float)(op_random(&seed) % 10007) / 10007 - 0.5f;
+        b[i] = (float) (op_random(&seed) % 10007) / 10007 - 0.5f;
     for (int is_constant = 0; is_constant < 2; is_constant++) {
         for (int rows = ROWS; rows > 0; rows -= 33) {
             for (int row = 0; row + rows <= ROWS; row += 11) {

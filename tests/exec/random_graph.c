@@ -67,7 +67,8 @@ static void add_node(maker *m)
     static const char *const binary[] = {"Add", "Sub", "Mul", "Max", "Min"};
     static const char *const unary[] = {"Relu", "Neg", "Abs", "Identity", "Tanh"};
     const size_t known = (size_t) m->values;
-    const int a = (int) mls_test_random_below(&m->state, known), b = (int) mls_test_random_below(&m->state, known);
+    const int a = (int) mls_test_random_below(&m->state, known),
+              b = (int) mls_test_random_below(&m->state, known);
     switch (mls_test_random_below(&m->state, 6)) {
     case 0:
     case 1:

@@ -87,8 +87,7 @@ START_TEST(reuse_never_corrupts)
     for (uint64_t seed = 1; seed <= GRAPHS; seed++) {
         mls_model *model = load(seed, 4 + (int) (seed % 60));
         mls_session *shared = make_session(model, 0, 1);
-        mls_session *apart =
-            make_session(model, MLS_SESSION_NO_REUSE | MLS_SESSION_NO_OPTIMIZE, 1);
+        mls_session *apart = make_session(model, MLS_SESSION_NO_REUSE | MLS_SESSION_NO_OPTIMIZE, 1);
         const size_t outputs = mls_model_output_count(model);
         compare_runs(shared, apart, outputs, BATCH_MOST, seed);
         compare_runs(shared, apart, outputs, 1, seed);
@@ -117,8 +116,8 @@ START_TEST(living_buffers_do_not_overlap)
                 const bool are_roots = x->root == a && y->root == b &&
                                        x->kind == MLS__SLOT_COMPUTED &&
                                        y->kind == MLS__SLOT_COMPUTED;
-                const bool meet = x->is_pinned || y->is_pinned ||
-                                  (x->first <= y->last && y->first <= x->last);
+                const bool meet =
+                    x->is_pinned || y->is_pinned || (x->first <= y->last && y->first <= x->last);
                 if (are_roots && meet && x->capacity && y->capacity)
                     ck_assert(x->offset + x->capacity <= y->offset ||
                               y->offset + y->capacity <= x->offset);
@@ -139,8 +138,8 @@ START_TEST(bound_memory_gets_the_same)
         const size_t bytes = BATCH_MOST * WIDTH * sizeof(float);
         float *memory = malloc(outputs * bytes);
         for (size_t i = 0; i < outputs; i++)
-            ck_assert_ok(mls_session_bind_output_data(
-                bound, i, memory + i * BATCH_MOST * WIDTH, bytes));
+            ck_assert_ok(
+                mls_session_bind_output_data(bound, i, memory + i * BATCH_MOST * WIDTH, bytes));
         fill_inputs(bound, BATCH_MOST, seed);
         fill_inputs(own, BATCH_MOST, seed);
         ck_assert_ok(mls_session_run(bound));

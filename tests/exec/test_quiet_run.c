@@ -21,9 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXIT_QUIET  0
-#define EXIT_MALLOC 41
-#define EXIT_LOCK   42
+#define EXIT_QUIET      0
+#define EXIT_MALLOC     41
+#define EXIT_LOCK       42
 #define EXIT_NO_SECCOMP 77
 
 /* Sanitizers bring an allocator and system calls of their own. */
@@ -205,8 +205,7 @@ static void check_quiet(onnx_build *build, int64_t batch, void (*body)(void *arg
     ck_assert_ok(mls_session_create(model, &options, &session));
     ck_assert_ok(mls_session_plan(session));
     if (can_trap(body, session, &ended)) {
-        ck_assert_msg(!WIFSIGNALED(ended), "a run made a system call (signal %d)",
-                      WTERMSIG(ended));
+        ck_assert_msg(!WIFSIGNALED(ended), "a run made a system call (signal %d)", WTERMSIG(ended));
         ck_assert_int_eq(WEXITSTATUS(ended), EXIT_QUIET);
     }
     mls_session_free(session);

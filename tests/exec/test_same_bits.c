@@ -20,9 +20,9 @@ static const char *const isas[] = {"portable", "avx2", "avx512", "neon"};
 /* A model under test: from a file of the project, or made here. */
 typedef struct subject {
     const char *label;
-    const char *path;          /* below the project's folder, or NULL */
+    const char *path; /* below the project's folder, or NULL */
     onnx_build *(*build)(void);
-    int64_t width;             /* of a row of its float32 input ["batch", width] */
+    int64_t width; /* of a row of its float32 input ["batch", width] */
 } subject;
 
 static void random_weights(onnx_build *b, uint64_t *state, const char *name, const char *shape,

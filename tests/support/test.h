@@ -11,21 +11,21 @@
 int mls_test_run(Suite *suite);
 
 /* Fails the test with the library's message unless `call` gives MLS_OK. */
-#define ck_assert_ok(call)                                                                       \
-    do {                                                                                         \
-        const mls_status status_ = (call);                                                       \
-        ck_assert_msg(status_ == MLS_OK, "%s: %s: %s", #call, mls_status_name(status_),          \
-                      mls_error_message());                                                      \
+#define ck_assert_ok(call)                                                                         \
+    do {                                                                                           \
+        const mls_status status_ = (call);                                                         \
+        ck_assert_msg(status_ == MLS_OK, "%s: %s: %s", #call, mls_status_name(status_),            \
+                      mls_error_message());                                                        \
     } while (0)
 
 /* Fails unless `call` gives `code` and the message contains `words`. */
-#define ck_assert_fails(call, code, words)                                                       \
-    do {                                                                                         \
-        const mls_status status_ = (call);                                                       \
-        ck_assert_msg(status_ == (code), "%s: got %s (%s), expected %s", #call,                  \
-                      mls_status_name(status_), mls_error_message(), #code);                     \
-        ck_assert_msg(strstr(mls_error_message(), (words)) != NULL,                              \
-                      "%s: the message '%s' lacks '%s'", #call, mls_error_message(), (words));   \
+#define ck_assert_fails(call, code, words)                                                         \
+    do {                                                                                           \
+        const mls_status status_ = (call);                                                         \
+        ck_assert_msg(status_ == (code), "%s: got %s (%s), expected %s", #call,                    \
+                      mls_status_name(status_), mls_error_message(), #code);                       \
+        ck_assert_msg(strstr(mls_error_message(), (words)) != NULL,                                \
+                      "%s: the message '%s' lacks '%s'", #call, mls_error_message(), (words));     \
     } while (0)
 
 /*

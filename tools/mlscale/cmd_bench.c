@@ -164,11 +164,11 @@ static int print_report(const arguments *args, const report *r, const op_time *t
         json_array_append_new(ops, json_pack("{s:s, s:I, s:I}", "op", times[i].op, "steps",
                                              (json_int_t) times[i].steps, "time_ns",
                                              (json_int_t) times[i].ns));
-    return print_json(json_pack(
-        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "batch", (json_int_t) r->batch, "runs",
-        (json_int_t) r->runs, "seconds", r->seconds, "p50_us", r->p50_us, "p99_us", r->p99_us,
-        "p99_9_us", r->p999_us, "rows_per_second",
-        (double) r->runs * (double) r->batch / r->seconds, "ops", ops));
+    return print_json(json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "batch",
+                                (json_int_t) r->batch, "runs", (json_int_t) r->runs, "seconds",
+                                r->seconds, "p50_us", r->p50_us, "p99_us", r->p99_us, "p99_9_us",
+                                r->p999_us, "rows_per_second",
+                                (double) r->runs * (double) r->batch / r->seconds, "ops", ops));
 }
 
 static int open_session(const arguments *args, mls_context *context, mls_model *model,

@@ -44,9 +44,9 @@ static json_t *json_values(const mls_model *model, size_t count, value_fn get)
             continue;
         json_t *shape = value.rank < 0 ? json_null() : json_array();
         for (int k = 0; k < value.rank; k++)
-            json_array_append_new(shape, value.dims[k] >= 0      ? json_integer(value.dims[k])
+            json_array_append_new(shape, value.dims[k] >= 0   ? json_integer(value.dims[k])
                                          : value.dim_names[k] ? json_string(value.dim_names[k])
-                                                                 : json_null());
+                                                              : json_null());
         json_array_append_new(list,
                               json_pack("{s:s, s:s, s:o}", "name", value.name, "dtype",
                                         mls_dtype_name((mls_dtype) value.dtype), "shape", shape));
@@ -72,8 +72,8 @@ static int inspect_json(mls_model *model, const dim_options *dims)
     for (size_t i = 0; i < mls_model_unsupported_count(model); i++) {
         const char *op, *node, *reason;
         mls_model_unsupported(model, i, &op, &node, &reason);
-        json_array_append_new(unsupported, json_pack("{s:s, s:s, s:s}", "op", op, "node", node,
-                                                     "reason", reason));
+        json_array_append_new(
+            unsupported, json_pack("{s:s, s:s, s:s}", "op", op, "node", node, "reason", reason));
     }
     const char *reason;
     const int64_t bytes = plan_bytes(model, dims, &reason);

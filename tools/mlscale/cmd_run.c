@@ -47,8 +47,8 @@ static void output_path(const char *dir, const char *name, const char *format, c
             *c = '_';
 }
 
-static int write_output(mls_context *context, mls_session *session, size_t index,
-                        const char *name, const char *dir, const char *format)
+static int write_output(mls_context *context, mls_session *session, size_t index, const char *name,
+                        const char *dir, const char *format)
 {
     mls_dtype dtype;
     int rank;
@@ -60,9 +60,8 @@ static int write_output(mls_context *context, mls_session *session, size_t index
     if (mls_session_output_shape(session, index, &dtype, &rank, &dims) ||
         mls_tensor_wrap(context, dtype, rank, dims, NULL, data, NULL, NULL, &tensor))
         return library_failure(name);
-    const mls_status status = strcmp(format, "pb") == 0
-                                  ? mls_tensor_write_onnx(tensor, name, path)
-                                  : mls_tensor_write_npy(tensor, path);
+    const mls_status status = strcmp(format, "pb") == 0 ? mls_tensor_write_onnx(tensor, name, path)
+                                                        : mls_tensor_write_npy(tensor, path);
     mls_tensor_free(tensor);
     if (status)
         return library_failure(NULL);

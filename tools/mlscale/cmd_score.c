@@ -21,10 +21,13 @@
 #define JOB_TYPE "score"
 
 static const option_spec options[] = {
-    {"input", "FILE", "rows to score: .csv (with or without a line of names), .npy,\nor - for CSV on standard input"},
+    {"input", "FILE",
+     "rows to score: .csv (with or without a line of names), .npy,\nor - for CSV on standard "
+     "input"},
     {"output", "FILE", "where the scores go: .csv or .npy (default: CSV on standard\noutput)"},
-    {"columns", "A,B,C", "the columns that the model takes, in its order: names, or\n"
-                         "numbers from 1 for a file without names (default: all)"},
+    {"columns", "A,B,C",
+     "the columns that the model takes, in its order: names, or\n"
+     "numbers from 1 for a file without names (default: all)"},
     {"workers", "N", "threads that score (default 1)"},
     {"batch", "N", "rows in a job (default 256)"},
     {"skip-bad-rows", NULL, "skip and count rows that are wrong instead of stopping"},

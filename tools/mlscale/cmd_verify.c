@@ -46,8 +46,8 @@ typedef struct verifier {
 } verifier;
 
 /* A path too long is cut, and then is no file. */
-static void __attribute__((format(printf, 2, 3))) print_path(char path[PATH_MOST],
-                                                             const char *format, ...)
+static void __attribute__((format(printf, 2, 3)))
+print_path(char path[PATH_MOST], const char *format, ...)
 {
     va_list list;
     va_start(list, format);

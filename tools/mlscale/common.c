@@ -11,8 +11,7 @@
 
 int library_failure(const char *what)
 {
-    return what ? failure("%s: %s", what, mls_error_message())
-                : failure("%s", mls_error_message());
+    return what ? failure("%s: %s", what, mls_error_message()) : failure("%s", mls_error_message());
 }
 
 uint64_t now_ns(void)
@@ -33,8 +32,8 @@ const char *value_shape_text(const mls_model_value *value, char *text, size_t si
     for (int i = 0; i < value->rank && used < size; i++) {
         const char *comma = i ? "," : "";
         if (value->dims[i] >= 0)
-            used += (size_t) snprintf(text + used, size - used, "%s%" PRId64, comma,
-                                      value->dims[i]);
+            used +=
+                (size_t) snprintf(text + used, size - used, "%s%" PRId64, comma, value->dims[i]);
         else
             used += (size_t) snprintf(text + used, size - used, "%s%s", comma,
                                       value->dim_names[i] ? value->dim_names[i] : "?");
@@ -105,8 +104,7 @@ mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_
     return mls_tensor_read_npy(context, path, ret_tensor);
 }
 
-mls_status tensor_read_contiguous(mls_context *context, const char *path,
-                                  mls_tensor **ret_tensor)
+mls_status tensor_read_contiguous(mls_context *context, const char *path, mls_tensor **ret_tensor)
 {
     mls_tensor *tensor;
     mls_status status = tensor_read(context, path, &tensor);

@@ -34,8 +34,7 @@ void dim_options_free(dim_options *dims);
 mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_tensor);
 
 /* The same, contiguous, as sessions want it. */
-mls_status tensor_read_contiguous(mls_context *context, const char *path,
-                                  mls_tensor **ret_tensor);
+mls_status tensor_read_contiguous(mls_context *context, const char *path, mls_tensor **ret_tensor);
 
 /* Binds the --input NAME=FILE tensors. Gives an exit code, after a message. */
 int bind_inputs(const arguments *args, mls_context *context, mls_session *session);

@@ -85,8 +85,7 @@ static bool compare_floats(const mls_tensor *want, const void *got, size_t kind,
         const double x = floats[kind].read(a + (size_t) i * step);
         const double y = floats[kind].read(b + (size_t) i * step);
         char where[128];
-        if ((isnan(x) && isnan(y)) || x == y ||
-            fabs(x - y) <= limit.absolute + relative * fabs(x))
+        if ((isnan(x) && isnan(y)) || x == y || fabs(x - y) <= limit.absolute + relative * fabs(x))
             continue;
         index_text(want, i, where, sizeof where);
         snprintf(ret_difference, size, "element %s is %.9g, expected %.9g", where, y, x);

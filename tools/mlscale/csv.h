@@ -15,7 +15,7 @@
 #define CSV_RECORD_MOST (16u << 20)
 
 typedef struct csv_field {
-    const char *text; /* ends with a NUL; quotes are gone */
+    const char *text;      /* ends with a NUL; quotes are gone */
     uint64_t line, column; /* where it began, from 1; the column counts bytes */
 } csv_field;
 
@@ -24,8 +24,8 @@ typedef struct csv_reader {
     uint64_t line, column; /* of the next byte */
     char *text;            /* the record's fields, each ended by a NUL */
     size_t text_size, text_capacity;
-    csv_field *fields;     /* .text is set when the record is complete */
-    size_t *starts;        /* where in `text` each field begins */
+    csv_field *fields; /* .text is set when the record is complete */
+    size_t *starts;    /* where in `text` each field begins */
     size_t field_count, field_capacity;
 } csv_reader;
 

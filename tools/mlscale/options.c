@@ -35,8 +35,8 @@ static void print_option(const option_spec *option)
             printf("\n");
             width = 0;
         }
-        printf("%*s%.*s\n", HELP_COLUMN - width, "",
-               end ? (int) (end - line) : (int) strlen(line), line);
+        printf("%*s%.*s\n", HELP_COLUMN - width, "", end ? (int) (end - line) : (int) strlen(line),
+               line);
         width = 0;
         line = end ? end + 1 : NULL;
     }
@@ -89,9 +89,9 @@ static struct option *long_options(const command *cmd, size_t count)
 {
     struct option *options = calloc(count + 2, sizeof *options);
     for (size_t i = 0; options && i < count; i++)
-        options[i] = (struct option){
-            cmd->options[i].name, cmd->options[i].metavar ? required_argument : no_argument, NULL,
-            (int) i};
+        options[i] = (struct option){cmd->options[i].name,
+                                     cmd->options[i].metavar ? required_argument : no_argument,
+                                     NULL, (int) i};
     if (options)
         options[count] = (struct option){"help", no_argument, NULL, (int) count};
     return options;

@@ -23,11 +23,11 @@ struct row_source {
     /* CSV */
     FILE *file;
     csv_reader csv;
-    bool has_record;       /* the first data record is read already */
+    bool has_record; /* the first data record is read already */
     int64_t file_bytes;
-    size_t column_count;   /* of every record */
-    size_t *columns;       /* which field each of the layout's columns is */
-    char **names;          /* of the file's columns, or NULL without a header */
+    size_t column_count; /* of every record */
+    size_t *columns;     /* which field each of the layout's columns is */
+    char **names;        /* of the file's columns, or NULL without a header */
     /* .npy */
     mls_tensor *tensor;
     int64_t next_row;
@@ -41,8 +41,8 @@ static bool read_group(const mls_model *model, size_t index, row_group *group, b
     mls_model_value value = MLS_MODEL_VALUE_INIT;
     mls_model_input(model, index, &value);
     const mls_dtype dtype = (mls_dtype) value.dtype;
-    const bool is_number = dtype == MLS_FLOAT32 || dtype == MLS_FLOAT64 || dtype == MLS_INT64 ||
-                           dtype == MLS_INT32;
+    const bool is_number =
+        dtype == MLS_FLOAT32 || dtype == MLS_FLOAT64 || dtype == MLS_INT64 || dtype == MLS_INT32;
     *group = (row_group){.name = value.name, .dtype = dtype, .width = 1};
     bool fits = is_number && value.rank >= 1 && (value.dims[0] < 0 || value.dims[0] == 1);
     for (int i = 1; fits && i < value.rank; i++) {
@@ -75,7 +75,8 @@ bool row_layout_read(const mls_model *model, row_layout *ret_layout)
         }
         layout.groups[i].offset = layout.row_bytes;
         layout.width += layout.groups[i].width;
-        layout.row_bytes += (size_t) layout.groups[i].width * mls_dtype_size(layout.groups[i].dtype);
+        layout.row_bytes +=
+            (size_t) layout.groups[i].width * mls_dtype_size(layout.groups[i].dtype);
         layout.one_by_one = layout.one_by_one || is_one;
     }
     *ret_layout = layout;
@@ -330,8 +331,8 @@ static row_result store_record(row_source *s, void *data, int64_t capacity, int6
         const row_group *group = &s->layout->groups[g];
         for (int64_t k = 0; k < group->width; k++, column++) {
             const csv_field *field = &csv->fields[s->columns[column]];
-            const char *problem = store_text(s, group->dtype, field->text,
-                                             cell_at(group, data, capacity, row, k));
+            const char *problem =
+                store_text(s, group->dtype, field->text, cell_at(group, data, capacity, row, k));
             if (!problem)
                 continue;
             char cell[400];

@@ -14,17 +14,17 @@
 typedef struct row_group {
     const char *name;
     mls_dtype dtype;
-    int64_t width;  /* columns */
-    size_t offset;  /* of its block in a chunk, in bytes a row of the chunk's capacity */
+    int64_t width; /* columns */
+    size_t offset; /* of its block in a chunk, in bytes a row of the chunk's capacity */
 } row_group;
 
 /* All inputs of a model. */
 typedef struct row_layout {
     row_group *groups;
     size_t group_count;
-    int64_t width;     /* columns in all */
-    size_t row_bytes;  /* of all groups */
-    bool one_by_one;   /* the model takes one row at a time */
+    int64_t width;    /* columns in all */
+    size_t row_bytes; /* of all groups */
+    bool one_by_one;  /* the model takes one row at a time */
 } row_layout;
 
 /* Reads the layout off a model. false after a message that says why rows do not fit it. */
@@ -32,9 +32,9 @@ bool row_layout_read(const mls_model *model, row_layout *ret_layout);
 void row_layout_free(row_layout *layout);
 
 typedef struct row_options {
-    const char *columns;  /* "a,b,c", or NULL for all in order */
-    bool skip_bad;        /* skip and count rows that are wrong instead of stopping */
-    bool empty_is_nan;    /* an empty field of a float column is a missing value */
+    const char *columns; /* "a,b,c", or NULL for all in order */
+    bool skip_bad;       /* skip and count rows that are wrong instead of stopping */
+    bool empty_is_nan;   /* an empty field of a float column is a missing value */
 } row_options;
 
 typedef struct row_source row_source;

@@ -35,8 +35,8 @@ static void print_real(FILE *file, double value, int digits, bool is_single)
     char text[40];
     for (int i = digits - 3; i <= digits; i++) {
         snprintf(text, sizeof text, "%.*g", i, value);
-        if (isnan(value) || (is_single ? strtof(text, NULL) == (float) value
-                                       : strtod(text, NULL) == value))
+        if (isnan(value) ||
+            (is_single ? strtof(text, NULL) == (float) value : strtod(text, NULL) == value))
             break;
     }
     fputs(isnan(value) ? "nan" : text, file);
@@ -141,10 +141,10 @@ static void print_npy_header(score_sink *sink)
     memcpy(text, "\x93NUMPY\x01\x00", 8);
     text[8] = (char) (NPY_HEADER_BYTES - 10);
     text[9] = 0;
-    const int size = snprintf(text + 10, sizeof text - 10,
-                              "{'descr': '%s', 'fortran_order': False, 'shape': (%" PRId64
-                              ", %" PRId64 "), }",
-                              find_format(sink->groups[0].dtype)->descr, sink->rows, sink->width);
+    const int size =
+        snprintf(text + 10, sizeof text - 10,
+                 "{'descr': '%s', 'fortran_order': False, 'shape': (%" PRId64 ", %" PRId64 "), }",
+                 find_format(sink->groups[0].dtype)->descr, sink->rows, sink->width);
     text[10 + size] = ' ';
     text[sizeof text - 1] = '\n';
     fwrite(text, 1, sizeof text, sink->file);

@@ -21,8 +21,8 @@ extern "C" {
 #endif
 
 typedef enum mls_attr_type {
-    MLS_ATTR_FLOAT = 1, /* f */
-    MLS_ATTR_INT = 2,   /* i */
+    MLS_ATTR_FLOAT = 1,  /* f */
+    MLS_ATTR_INT = 2,    /* i */
     MLS_ATTR_STRING = 3, /* strings[0] */
     MLS_ATTR_TENSOR = 4, /* tensor */
     MLS_ATTR_FLOATS = 6, /* floats, count */
@@ -119,7 +119,7 @@ typedef struct mls_kernel {
      */
     mls_status (*reshape)(struct mls_kernel *kernel, const mls_op *op);
     void (*free)(struct mls_kernel *kernel);
-    const char *name; /* "gemm.avx512", static storage */
+    const char *name;         /* "gemm.avx512", static storage */
     uint64_t workspace_bytes; /* for the largest dims; fixed once made */
 } mls_kernel;
 

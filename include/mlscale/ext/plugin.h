@@ -42,8 +42,8 @@ typedef struct mls_plugin_host {
 } mls_plugin_host;
 
 typedef struct mls_plugin {
-    size_t size; /* of the whole table, as compiled */
-    uint32_t abi; /* MLS_PLUGIN_ABI */
+    size_t size;   /* of the whole table, as compiled */
+    uint32_t abi;  /* MLS_PLUGIN_ABI */
     uint32_t kind; /* MLS_PLUGIN_* */
     /*
      * "cpu", "sqlite", "tcp": the URL scheme or device name; 1 to 32 of a-z, 0-9, '+',
@@ -61,8 +61,8 @@ typedef struct mls_plugin {
 } mls_plugin;
 
 /* Whether `table`, of struct type `type`, was compiled with operation `op` and has it. */
-#define MLS_HAS_OP(table, type, op)                                                              \
-    (((const mls_plugin *) (table))->size >= offsetof(type, op) + sizeof((table)->op) &&         \
+#define MLS_HAS_OP(table, type, op)                                                                \
+    (((const mls_plugin *) (table))->size >= offsetof(type, op) + sizeof((table)->op) &&           \
      (table)->op != NULL)
 
 /*

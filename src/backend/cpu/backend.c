@@ -12,33 +12,15 @@
 
 /* Each family is a file in ops/. */
 static const mls__cpu_op *const families[] = {
-    mls__cpu_ops_binary,
-    mls__cpu_ops_cast,
-    mls__cpu_ops_views,
-    mls__cpu_ops_rearrange,
-    mls__cpu_ops_join,
-    mls__cpu_ops_gather,
-    mls__cpu_ops_pad,
-    mls__cpu_ops_generate,
-    mls__cpu_ops_classify,
-    mls__cpu_ops_clip,
-    mls__cpu_ops_pow,
-    mls__cpu_ops_unary,
-    mls__cpu_ops_variadic,
-    mls__cpu_ops_where,
-    mls__cpu_ops_product,
-    mls__cpu_ops_ml_columns,
-    mls__cpu_ops_ml_encoders,
-    mls__cpu_ops_ml_features,
-    mls__cpu_ops_ml_linear,
-    mls__cpu_ops_ml_svm,
-    mls__cpu_ops_ml_trees,
-    mls__cpu_ops_reduction,
-    mls__cpu_ops_position,
-    mls__cpu_ops_top_k,
-    mls__cpu_ops_cumsum,
-    mls__cpu_ops_softmax,
-    NULL,
+    mls__cpu_ops_binary,     mls__cpu_ops_cast,        mls__cpu_ops_views,
+    mls__cpu_ops_rearrange,  mls__cpu_ops_join,        mls__cpu_ops_gather,
+    mls__cpu_ops_pad,        mls__cpu_ops_generate,    mls__cpu_ops_classify,
+    mls__cpu_ops_clip,       mls__cpu_ops_pow,         mls__cpu_ops_unary,
+    mls__cpu_ops_variadic,   mls__cpu_ops_where,       mls__cpu_ops_product,
+    mls__cpu_ops_ml_columns, mls__cpu_ops_ml_encoders, mls__cpu_ops_ml_features,
+    mls__cpu_ops_ml_linear,  mls__cpu_ops_ml_svm,      mls__cpu_ops_ml_trees,
+    mls__cpu_ops_reduction,  mls__cpu_ops_position,    mls__cpu_ops_top_k,
+    mls__cpu_ops_cumsum,     mls__cpu_ops_softmax,     NULL,
 };
 
 static const mls__cpu_op *find_op(const char *domain, const char *type)
@@ -58,8 +40,7 @@ static mls_status cpu_open(const mls_plugin_host *host, const char *config, void
     mls__cpu *cpu = host->alloc(host->context, sizeof *cpu);
     if (!cpu)
         return mls__error_nomem(sizeof *cpu);
-    *cpu = (mls__cpu){
-        .host = host, .allocator = &host->context->allocator, .kernels = kernels};
+    *cpu = (mls__cpu){.host = host, .allocator = &host->context->allocator, .kernels = kernels};
     *ret_self = cpu;
     return MLS_OK;
 }
@@ -96,8 +77,7 @@ static int cpu_can_alias(void *self, const mls_op *op, size_t input, size_t outp
 extern const mls_backend mls__backend_cpu;
 
 const mls_backend mls__backend_cpu = {
-    .plugin = {sizeof(mls_backend), MLS_PLUGIN_ABI, MLS_PLUGIN_BACKEND, "cpu", cpu_open,
-               cpu_close},
+    .plugin = {sizeof(mls_backend), MLS_PLUGIN_ABI, MLS_PLUGIN_BACKEND, "cpu", cpu_open, cpu_close},
     .flags = MLS_BACKEND_SAME_BITS,
     .has_op = cpu_has_op,
     .kernel_create = cpu_kernel_create,

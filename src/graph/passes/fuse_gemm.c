@@ -16,17 +16,17 @@
 static const struct activation {
     const char *type, *alpha, *beta;
 } activations[] = {
-    {"Relu", NULL, NULL},       {"Sigmoid", NULL, NULL},     {"Tanh", NULL, NULL},
-    {"LeakyRelu", "alpha", NULL}, {"Elu", "alpha", NULL},    {"Selu", "alpha", "gamma"},
-    {"Softplus", NULL, NULL},   {"Softsign", NULL, NULL},    {"HardSigmoid", "alpha", "beta"},
-    {"HardSwish", NULL, NULL},  {"Mish", NULL, NULL},
+    {"Relu", NULL, NULL},         {"Sigmoid", NULL, NULL},  {"Tanh", NULL, NULL},
+    {"LeakyRelu", "alpha", NULL}, {"Elu", "alpha", NULL},   {"Selu", "alpha", "gamma"},
+    {"Softplus", NULL, NULL},     {"Softsign", NULL, NULL}, {"HardSigmoid", "alpha", "beta"},
+    {"HardSwish", NULL, NULL},    {"Mish", NULL, NULL},
 };
 
 typedef struct fuser {
     mls__graph *graph;
-    uint32_t *uses;     /* of each value */
-    size_t *reader;     /* of each value: the last node that reads it */
-    bool *is_matrix;    /* of each value: surely of two dimensions */
+    uint32_t *uses;  /* of each value */
+    size_t *reader;  /* of each value: the last node that reads it */
+    bool *is_matrix; /* of each value: surely of two dimensions */
 } fuser;
 
 static const struct activation *find_activation(const mls__node *node)
@@ -90,8 +90,7 @@ static uint32_t bias_of(const fuser *f, const mls__node *add, uint32_t product, 
 /* The attributes of `product`, and `more` places behind them. */
 static mls_attr *copy_attrs(const fuser *f, const mls__node *product, size_t more)
 {
-    mls_attr *attrs =
-        mls__arena_array(&f->graph->arena, product->attr_count + more, sizeof *attrs);
+    mls_attr *attrs = mls__arena_array(&f->graph->arena, product->attr_count + more, sizeof *attrs);
     if (attrs && product->attr_count)
         memcpy(attrs, product->attrs, product->attr_count * sizeof *attrs);
     return attrs;
@@ -105,8 +104,8 @@ static mls_status set_activation(const fuser *f, mls__node *fused, const mls__no
     if (!attrs || !name)
         return mls__error_nomem(3 * sizeof *attrs);
     *name = (mls_string){row->type, strlen(row->type)};
-    attrs[fused->attr_count++] = (mls_attr){
-        .name = "activation", .type = MLS_ATTR_STRING, .count = 1, .strings = name};
+    attrs[fused->attr_count++] =
+        (mls_attr){.name = "activation", .type = MLS_ATTR_STRING, .count = 1, .strings = name};
     const struct {
         const char *from, *to;
     } params[] = {{row->alpha, "activation_alpha"}, {row->beta, "activation_beta"}};
@@ -193,9 +192,8 @@ static void note_matrices(fuser *f)
         const bool adds = is_op(node, "Add") && node->input_count == 2 &&
                           f->is_matrix[node->inputs[0]] && constant_of(f, node->inputs[1]) &&
                           constant_of(f, node->inputs[1])->rank <= 2;
-        f->is_matrix[node->outputs[0]] =
-            is_op(node, "Gemm") || keeps || adds ||
-            (is_product(f, node) && f->is_matrix[node->inputs[0]]);
+        f->is_matrix[node->outputs[0]] = is_op(node, "Gemm") || keeps || adds ||
+                                         (is_product(f, node) && f->is_matrix[node->inputs[0]]);
     }
 }
 

@@ -225,7 +225,7 @@ static void run_panels(const mls__gemm *g, int64_t row, int64_t rows, int64_t pa
     const int64_t left_columns = g->n - (panel + panels - 1) * MLS_LANES;
     struct tile at = tile_at(g, row, panel, k);
     at.k = ks;
-    at.lanes = left_columns < MLS_LANES ? (int)left_columns : MLS_LANES;
+    at.lanes = left_columns < MLS_LANES ? (int) left_columns : MLS_LANES;
     int64_t left = rows;
     for (int64_t part = parts_of(rows, TILE_ROWS); part > 0; part--) {
         const int64_t taken = share(left, part);
@@ -246,7 +246,7 @@ static void run_group(const mls__gemm *g, int64_t row, int64_t rows, int64_t pan
         int64_t taken = end - panel < most ? end - panel : most;
         if (panel < whole && panel + taken > whole)
             taken = whole - panel;
-        run_panels(g, row, rows, panel, (int)taken, k, ks);
+        run_panels(g, row, rows, panel, (int) taken, k, ks);
         panel += taken;
     }
 }
@@ -260,7 +260,7 @@ static void finish(const mls__gemm *g, int64_t row, int64_t rows, int64_t column
         float *y = g->y + r * g->y_row + column;
         const float *c = g->c ? g->c + r * g->c_row + column * g->c_step : NULL;
         for (int64_t j = 0; is_scaled && j < columns; j += MLS_LANES) {
-            const int lanes = columns - j < MLS_LANES ? (int)(columns - j) : MLS_LANES;
+            const int lanes = columns - j < MLS_LANES ? (int) (columns - j) : MLS_LANES;
             mls_vf v = vf_mul(alpha, load_lanes(y + j, lanes));
             if (c)
                 v = vf_fma(beta, g->c_step ? load_lanes(c + j, lanes) : vf_set1(*c), v);
@@ -367,7 +367,7 @@ MLS_SIMD_FN void run_dots(int rows, int columns, const mls__gemm *g, int64_t row
                           MLS_LANES);
         else if (rest > 0)
             take_products(rows, columns, lanes, q, g, a + q * MLS_LANES, b + q * MLS_LANES,
-                          (int)rest);
+                          (int) rest);
     }
     MLS_UNROLL
     for (int r = 0; r < rows; r++) {

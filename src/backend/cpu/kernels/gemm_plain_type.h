@@ -17,7 +17,7 @@ static void PART(copy)(const mls__gemm_plain *g, int64_t k, int64_t ks, int64_t 
     for (int64_t i = 0; i < ks; i++)
         for (int64_t j = 0; j < COLUMNS; j++)
             ret_block[i][j] =
-                j < columns ? b[(k + i) * g->b_row + (column + j) * g->b_step] : (TYPE)0;
+                j < columns ? b[(k + i) * g->b_row + (column + j) * g->b_step] : (TYPE) 0;
 }
 
 static void PART(run_row)(TYPE sums[COLUMNS], const TYPE *a, int64_t a_step, int64_t ks,
@@ -45,25 +45,25 @@ static void PART(run_block)(const mls__gemm_plain *g, int64_t row, int64_t rows,
     PART(block) block;
     PART(copy)(g, k, ks, column, columns, block);
     for (int64_t i = row; i < row + rows; i++) {
-        TYPE *y = (TYPE *)g->y + i * g->y_row + column;
-        const TYPE *a = (const TYPE *)g->a + i * g->a_row + k * g->a_step;
+        TYPE *y = (TYPE *) g->y + i * g->y_row + column;
+        const TYPE *a = (const TYPE *) g->a + i * g->a_row + k * g->a_step;
         TYPE sums[COLUMNS] = {0};
         if (k > 0)
-            memcpy(sums, y, (size_t)columns * sizeof *y);
+            memcpy(sums, y, (size_t) columns * sizeof *y);
         PART(run_row)(sums, a, g->a_step, ks, block);
-        memcpy(y, sums, (size_t)columns * sizeof *y);
+        memcpy(y, sums, (size_t) columns * sizeof *y);
     }
 }
 
 static void PART(finish)(const mls__gemm_plain *g, int64_t row)
 {
     const TYPE alpha = FACTOR(g->alpha), beta = FACTOR(g->beta);
-    TYPE *y = (TYPE *)g->y + row * g->y_row;
+    TYPE *y = (TYPE *) g->y + row * g->y_row;
     for (int64_t j = 0; j < g->n; j++)
         y[j] = alpha * y[j];
     if (g->c == NULL)
         return;
-    const TYPE *c = (const TYPE *)g->c + row * g->c_row;
+    const TYPE *c = (const TYPE *) g->c + row * g->c_row;
     for (int64_t j = 0; j < g->n; j++)
         y[j] = TAKE(beta, c[j * g->c_step], y[j]);
 }

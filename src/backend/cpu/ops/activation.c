@@ -50,7 +50,7 @@ mls_status mls__activation_read(const mls__cpu *cpu, const mls_op *op,
     const struct row *row = find_row(name);
     if (!row)
         return mls__op_error(op, MLS_EINVAL, "activation '%.*s' is not known",
-                             name.size < 64 ? (int)name.size : 64, name.data);
+                             name.size < 64 ? (int) name.size : 64, name.data);
     *ret_activation = (mls__activation){
         cpu->kernels->elementwise->unary[row->op],
         {mls__op_float(op, "activation_alpha", row->alpha),

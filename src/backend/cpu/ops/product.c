@@ -81,9 +81,9 @@ static void widen(const mls__product *p, const void *x, int64_t index, int64_t c
                   float *ret_values)
 {
     if (p->is_half)
-        p->half.to_f32(ret_values, (const uint16_t *)x + index, count);
+        p->half.to_f32(ret_values, (const uint16_t *) x + index, count);
     else
-        memcpy(ret_values, (const float *)x + index, (size_t)count * sizeof *ret_values);
+        memcpy(ret_values, (const float *) x + index, (size_t) count * sizeof *ret_values);
 }
 
 static void bring_a(const work *w, int64_t row, int64_t rows, float *ret_a)
@@ -115,9 +115,9 @@ static void run_chunk(const work *w, char *slot, int64_t row, int64_t rows)
     const mls__product *p = w->p;
     const int64_t n = p->shape.n;
     mls__gemm g = w->gemm;
-    float *a = (float *)(void *)(slot + p->a_offset);
-    float *c = (float *)(void *)(slot + p->c_offset);
-    float *y = (float *)(void *)(slot + p->y_offset);
+    float *a = (float *) (void *) (slot + p->a_offset);
+    float *c = (float *) (void *) (slot + p->c_offset);
+    float *y = (float *) (void *) (slot + p->y_offset);
     bring_a(w, row, rows, a);
     g.a = a;
     g.a_row = p->shape.k;
@@ -133,7 +133,7 @@ static void run_chunk(const work *w, char *slot, int64_t row, int64_t rows)
     g.c = w->c ? c : NULL;
     g.y = y;
     run_rows(w, &g, 0, rows, 0, mls__gemm_panels(n));
-    p->half.from_f32((uint16_t *)w->y + row * n, y, rows * n);
+    p->half.from_f32((uint16_t *) w->y + row * n, y, rows * n);
 }
 
 static void run_chunks(const work *w, char *slot, int64_t row, int64_t rows)
@@ -158,8 +158,8 @@ static bool set_b(work *w, const void *b, int64_t index, int64_t held)
         w->gemm.b = s->k ? p->packed + index * p->packed_floats : w->y;
         return false;
     }
-    const size_t bytes = (size_t)(s->k * s->n) * mls_dtype_size((mls_dtype)p->dtype);
-    w->source = mls__product_source(p, (const char *)b + (size_t)index * bytes);
+    const size_t bytes = (size_t) (s->k * s->n) * mls_dtype_size((mls_dtype) p->dtype);
+    w->source = mls__product_source(p, (const char *) b + (size_t) index * bytes);
     if (!p->is_b_direct) {
         w->gemm.b = w->b_memory;
         return index != held;
@@ -190,8 +190,8 @@ static void pack_part(void *arg, size_t index)
 {
     const work *w = arg;
     const int64_t panels = mls__gemm_panels(w->p->shape.n);
-    const int64_t panel = part_begin(panels, w->panel_parts, (int64_t)index);
-    const int64_t end = part_begin(panels, w->panel_parts, (int64_t)index + 1);
+    const int64_t panel = part_begin(panels, w->panel_parts, (int64_t) index);
+    const int64_t end = part_begin(panels, w->panel_parts, (int64_t) index + 1);
     mls__pack_panels(&w->source, panel, end - panel, w->b_memory);
 }
 
@@ -201,15 +201,15 @@ static work work_of(const mls__product *p, const mls_kernel_call *call, char *sl
                     int64_t held, int64_t *ret_b, bool *ret_needs_b)
 {
     const mls__product_shape *s = &p->shape;
-    const size_t size = mls_dtype_size((mls_dtype)p->dtype);
+    const size_t size = mls_dtype_size((mls_dtype) p->dtype);
     int64_t a_index;
     mls__product_matrices(s, index, &a_index, ret_b);
     work w = {.p = p,
               .gemm = gemm_of(p),
               .workspace = call->workspace,
-              .b_memory = (float *)(void *)slot};
-    w.y = (char *)call->buffers[p->y_index] + (size_t)(index * s->m * s->n) * size;
-    w.a = s->k ? (char *)call->buffers[0] + (size_t)(a_index * s->m * s->k) * size : w.y;
+              .b_memory = (float *) (void *) slot};
+    w.y = (char *) call->buffers[p->y_index] + (size_t) (index * s->m * s->n) * size;
+    w.a = s->k ? (char *) call->buffers[0] + (size_t) (a_index * s->m * s->k) * size : w.y;
     w.c = p->has_c ? call->buffers[2] : NULL;
     w.gemm.a = w.a;
     w.gemm.c = w.c;
@@ -248,8 +248,8 @@ static void run_share(void *arg, size_t index)
 {
     const batch_work *w = arg;
     const mls__product *p = w->p;
-    const int64_t count = p->shape.count, at = (int64_t)index;
-    run_products(p, w->call, (char *)w->call->workspace + index * p->slot_bytes,
+    const int64_t count = p->shape.count, at = (int64_t) index;
+    run_products(p, w->call, (char *) w->call->workspace + index * p->slot_bytes,
                  part_begin(count, p->threads, at), part_begin(count, p->threads, at + 1));
 }
 
@@ -258,7 +258,8 @@ static void run_part(void *arg, size_t index)
 {
     const work *w = arg;
     const mls__product *p = w->p;
-    const int64_t at = (int64_t)index / w->panel_parts, panel_at = (int64_t)index % w->panel_parts;
+    const int64_t at = (int64_t) index / w->panel_parts,
+                  panel_at = (int64_t) index % w->panel_parts;
     const int64_t row = part_begin(p->shape.m, w->row_parts, at);
     const int64_t rows = part_begin(p->shape.m, w->row_parts, at + 1) - row;
     const int64_t panels = mls__gemm_panels(p->shape.n);
@@ -279,7 +280,7 @@ static int64_t at_most(int64_t a, int64_t b)
 static void cut(work *w)
 {
     const mls__product *p = w->p;
-    const int64_t parts = (int64_t)p->threads * PARTS_A_THREAD;
+    const int64_t parts = (int64_t) p->threads * PARTS_A_THREAD;
     const int64_t blocks = (p->shape.m + MLS__PRODUCT_CHUNK_ROWS - 1) / MLS__PRODUCT_CHUNK_ROWS;
     const int64_t panels = mls__gemm_panels(p->shape.n);
     w->row_parts = at_most(blocks, has_chunks(p) ? p->threads : parts);
@@ -296,8 +297,8 @@ static void pack_b_in_parts(work *w, const mls_kernel_call *call)
         return;
     }
     w->panel_parts =
-        at_most((int64_t)w->p->threads * PARTS_A_THREAD, mls__gemm_panels(w->p->shape.n));
-    call->parallel_for(call->executor, (size_t)w->panel_parts, pack_part, w);
+        at_most((int64_t) w->p->threads * PARTS_A_THREAD, mls__gemm_panels(w->p->shape.n));
+    call->parallel_for(call->executor, (size_t) w->panel_parts, pack_part, w);
 }
 
 static void run_in_parts(const mls__product *p, const mls_kernel_call *call)
@@ -309,13 +310,13 @@ static void run_in_parts(const mls__product *p, const mls_kernel_call *call)
         if (needs_b)
             pack_b_in_parts(&w, call);
         cut(&w);
-        call->parallel_for(call->executor, (size_t)(w.row_parts * w.panel_parts), run_part, &w);
+        call->parallel_for(call->executor, (size_t) (w.row_parts * w.panel_parts), run_part, &w);
     }
 }
 
 mls_status mls__product_run(const mls_kernel *kernel, const mls_kernel_call *call)
 {
-    const mls__product *p = (const mls__product *)kernel;
+    const mls__product *p = (const mls__product *) kernel;
     const mls__product_shape *s = &p->shape;
     batch_work w = {p, call};
     if (s->m == 0 || s->n == 0)

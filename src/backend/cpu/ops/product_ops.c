@@ -76,7 +76,7 @@ static void read_shape(mls__product *p, const mls_op *op)
 
 static mls_status product_reshape(mls_kernel *kernel, const mls_op *op)
 {
-    read_shape((mls__product *)kernel, op);
+    read_shape((mls__product *) kernel, op);
     return MLS_OK;
 }
 
@@ -88,7 +88,7 @@ static mls_status check_factor(const mls_op *op, const char *name, float factor)
     if (factor == truncf(factor) && fabsf(factor) < 0x1p63f)
         return MLS_OK;
     return mls__op_error(op, MLS_EUNSUPPORTED, "%s is %g; with integers it must be a whole number",
-                         name, (double)factor);
+                         name, (double) factor);
 }
 
 static mls_status read_attributes(mls__product *p, const mls_op *op)

@@ -17,7 +17,7 @@ static mls__gemm_plain_fn function_of(const mls__product *p)
     const mls__gemm_kernels *kernels = p->base.cpu->kernels->gemm;
     if (p->dtype == MLS_FLOAT64)
         return kernels->float64;
-    return mls_dtype_size((mls_dtype)p->dtype) == 4 ? kernels->uint32 : kernels->uint64;
+    return mls_dtype_size((mls_dtype) p->dtype) == 4 ? kernels->uint32 : kernels->uint64;
 }
 
 static mls_status run_rows(void *arg, int64_t begin, int64_t end)
@@ -30,7 +30,7 @@ static mls_status run_rows(void *arg, int64_t begin, int64_t end)
 static void run_product(const mls__product *p, const mls_kernel_call *call, int64_t index)
 {
     const mls__product_shape *s = &p->shape;
-    const int64_t size = (int64_t)mls_dtype_size((mls_dtype)p->dtype);
+    const int64_t size = (int64_t) mls_dtype_size((mls_dtype) p->dtype);
     const char *a = call->buffers[0], *b = call->buffers[1];
     char *y = call->buffers[p->y_index];
     int64_t a_index, b_index;
@@ -48,8 +48,8 @@ static void run_product(const mls__product *p, const mls_kernel_call *call, int6
         .c = p->has_c ? call->buffers[2] : NULL,
         .c_row = s->c_row,
         .c_step = s->c_step,
-        .alpha = (double)p->alpha,
-        .beta = (double)p->beta,
+        .alpha = (double) p->alpha,
+        .beta = (double) p->beta,
         .y = y + index * s->m * s->n * size,
         .y_row = s->n,
     };
@@ -58,7 +58,7 @@ static void run_product(const mls__product *p, const mls_kernel_call *call, int6
 
 mls_status mls__product_run_plain(const mls_kernel *kernel, const mls_kernel_call *call)
 {
-    const mls__product *p = (const mls__product *)kernel;
+    const mls__product *p = (const mls__product *) kernel;
     for (int64_t i = 0; i < p->shape.count && p->shape.m && p->shape.n; i++)
         run_product(p, call, i);
     return MLS_OK;

@@ -13,7 +13,7 @@
 
 bool mls__product_is_large(const mls__product_shape *s)
 {
-    return (double)s->m * (double)s->n * (double)s->k * (double)s->count >= LARGE_WORK;
+    return (double) s->m * (double) s->n * (double) s->k * (double) s->count >= LARGE_WORK;
 }
 
 /* --- what follows from dims ------------------------------------------------------------------ */
@@ -48,7 +48,7 @@ static bool add_region(size_t *total, int64_t rows, int64_t columns, uint64_t *r
 {
     size_t count, bytes;
     *ret_offset = *total;
-    return mls__mul_size((size_t)rows, (size_t)columns, &count) &&
+    return mls__mul_size((size_t) rows, (size_t) columns, &count) &&
            mls__mul_size(count, sizeof(float), &bytes) && mls__align_size(bytes, &bytes) &&
            mls__add_size(*total, bytes, total);
 }
@@ -101,10 +101,10 @@ static void fill_packed(void *block, void *arg)
 {
     const pack_job *job = arg;
     mls__pack_source source = job->source;
-    const size_t bytes = (size_t)(source.k * source.n) * mls_dtype_size((mls_dtype)source.dtype);
+    const size_t bytes = (size_t) (source.k * source.n) * mls_dtype_size((mls_dtype) source.dtype);
     for (int64_t i = 0; i < job->matrices; i++) {
-        source.data = (const char *)job->source.data + (size_t)i * bytes;
-        mls__pack(&source, (float *)block + i * job->packed_floats);
+        source.data = (const char *) job->source.data + (size_t) i * bytes;
+        mls__pack(&source, (float *) block + i * job->packed_floats);
     }
 }
 
@@ -117,9 +117,9 @@ mls_status mls__product_pack(mls__product *p, const mls_op *op)
         return MLS_OK;
     size_t matrix, bytes;
     const int64_t matrices = b->rank > 2 ? mls__arg_span(b, 0, b->rank - 2) : 1;
-    if (!mls__pack_size(s->k, s->n, &matrix) || !mls__mul_size(matrix, (size_t)matrices, &bytes))
+    if (!mls__pack_size(s->k, s->n, &matrix) || !mls__mul_size(matrix, (size_t) matrices, &bytes))
         return mls__op_error(op, MLS_ESHAPE, "input 1 is larger than memory can be");
-    pack_job job = {mls__product_source(p, b->data), matrices, (int64_t)(matrix / sizeof(float))};
+    pack_job job = {mls__product_source(p, b->data), matrices, (int64_t) (matrix / sizeof(float))};
     const pack_key key = {"product", b->weight_id, s->k, s->n, job.source.is_transposed};
     p->packed = op->weights_ops->get(op->weights, &key, sizeof key, bytes, fill_packed, &job);
     if (!p->packed)
