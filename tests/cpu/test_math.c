@@ -71,8 +71,9 @@ typedef struct function {
 
 /*
  * The bounds are the errors measured over all floats, rounded up; for celu, tanh, erf, mish, gelu
- * and gelu_tanh over all of magnitude 2^-30 to 128, and every 61st of the rest. That of gelu_tanh is large only
- * far below 0, where the exponential multiplies the rounding of its argument.
+ * and gelu_tanh over all of magnitude 2^-30 to 128, and every 61st of the rest. That of
+ * gelu_tanh is large only far below 0, where the exponential multiplies the rounding of its
+ * argument.
  */
 static const function functions[] = {
     {"exp", MLS__UNARY_EXP, {0}, exp, 0.90, 0x1p-149},

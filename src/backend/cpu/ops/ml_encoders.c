@@ -47,10 +47,12 @@ static mls_status encode_range(void *arg, int64_t begin, int64_t end)
     for (size_t i = (size_t) begin; i < (size_t) end; i++) {
         const size_t position = find_position(e, work->x + i * e->key_size);
         const int64_t number = (int64_t) position;
-        const void *value = e->values ? (const char *) e->values + position * e->value_size
-                                      : (const char *) &number;
-        memcpy(work->y + i * e->value_size,
-               position == MLS__LOOKUP_NONE ? (const void *) &e->unknown : value, e->value_size);
+        const void *value = &number;
+        if (position == MLS__LOOKUP_NONE)
+            value = &e->unknown;
+        else if (e->values)
+            value = (const char *) e->values + position * e->value_size;
+        memcpy(work->y + i * e->value_size, value, e->value_size);
     }
     return MLS_OK;
 }
