@@ -27,10 +27,11 @@ noinst_PROGRAMS += %D%/fuzz_onnx
 %C%_fuzz_onnx_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 FUZZ_SECONDS = 60
+FUZZ_SEED = 0
 fuzz: %D%/fuzz_onnx$(EXEEXT) %D%/make_corpus$(EXEEXT)
 	$(MKDIR_P) %D%/found/onnx %D%/seeds/onnx
 	%D%/make_corpus %D%/seeds/onnx
-	%D%/fuzz_onnx -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	%D%/fuzz_onnx -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=16384 -print_final_stats=1 -artifact_prefix=%D%/ \
 		%D%/found/onnx %D%/seeds/onnx $(srcdir)/%D%/corpus/onnx
 
