@@ -13,3 +13,6 @@ EXTRA_DIST += \
 	%D%/models/volatility_trees.reference.csv \
 	%D%/requirements.txt \
 	%D%/train_models.py
+
+# What the demo leaves in a build folder.
+CLEANFILES += demo/volatility_mlp.csv demo/volatility_trees.csv
