@@ -89,6 +89,8 @@ size_t mls__argmax(const float *scores, size_t count)
 
 void mls__to_float(int32_t dtype, const void *x, int64_t count, float *ret_y)
 {
+    if (!count)
+        return; /* the pointers may be NULL */
     if (dtype == MLS_FLOAT32)
         memcpy(ret_y, x, (size_t) count * sizeof *ret_y);
     else if (dtype == MLS_FLOAT64)
