@@ -87,6 +87,28 @@ static bool bind_one(peer *p, const int64_t *dims, int rank, const float *input)
     return bound;
 }
 
+/* One run shows the output's dims; from then on all runs write to the memory of that one. */
+static bool bind_output(peer *p)
+{
+    char *out = NULL;
+    OrtValue **values = NULL;
+    size_t count = 0;
+    bool bound = good(p, p->api->RunWithBinding(p->session, NULL, p->binding)) &&
+                 good(p, p->api->GetBoundOutputValues(p->binding, p->allocator, &values, &count)) &&
+                 good(p, p->api->SessionGetOutputName(p->session, 0, p->allocator, &out));
+    if (bound) {
+        p->api->ClearBoundOutputs(p->binding);
+        bound = good(p, p->api->BindOutput(p->binding, out, values[0]));
+    }
+    for (size_t i = 0; i < count; i++)
+        p->api->ReleaseValue(values[i]);
+    if (values)
+        p->allocator->Free(p->allocator, values);
+    if (out)
+        p->allocator->Free(p->allocator, out);
+    return bound;
+}
+
 static void *peer_open(const void *model, size_t model_bytes, const int64_t *dims, int rank,
                        const float *input, uint32_t threads)
 {
@@ -99,7 +121,8 @@ static void *peer_open(const void *model, size_t model_bytes, const int64_t *dim
         free(p);
         return NULL;
     }
-    if (create_session(p, model, model_bytes, threads) && bind_one(p, dims, rank, input))
+    if (create_session(p, model, model_bytes, threads) && bind_one(p, dims, rank, input) &&
+        bind_output(p))
         return p;
     peer_close(p);
     return NULL;
