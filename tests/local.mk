@@ -51,6 +51,7 @@ include %D%/plugin/local.mk
 include %D%/onnx/local.mk
 include %D%/cpu/local.mk
 include %D%/job/local.mk
+include %D%/graph/local.mk
 include %D%/exec/local.mk
 include %D%/conformance/queue/local.mk
 endif

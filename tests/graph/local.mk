@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+check_PROGRAMS += %D%/test_passes
+TESTS += %D%/test_passes
+%C%_test_passes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_passes_LDADD = $(MLS_TEST_LIBS)
