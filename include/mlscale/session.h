@@ -100,9 +100,8 @@ MLS_API mls_status mls_session_plan(mls_session *session);
 /*
  * The session's own buffer of an input or output: contiguous, at the present
  * dims. Write features here and read results there. Plans the session if that is
- * still to do; NULL when that fails (mls_error_message() says why) and for an empty
- * tensor. Borrowed until the session plans again or is freed. A bound input or
- * output is not here.
+ * still to do; NULL when that fails (mls_error_message() says why). Borrowed until
+ * the session plans again or is freed. A bound input or output is not here.
  */
 MLS_API void *mls_session_input_data(mls_session *session, size_t index);
 MLS_API const void *mls_session_output_data(mls_session *session, size_t index);

@@ -249,7 +249,7 @@ static mls_status eval_run(const mls__plan *plan, const mls__step *step)
 {
     const mls_kernel_call call = {step->buffers, step->workspace, mls__executor_parallel_for,
                                   (void *) (uintptr_t) &plan->share};
-    return step->kernel->run(step->kernel, &call);
+    return mls__plan_step_run(step)(step->kernel, &call);
 }
 
 static void fill_copy(void *block, void *arg)
@@ -287,10 +287,13 @@ static mls_status share_constant(mls__plan *plan, uint32_t value)
 /* Memory for the results of an EVAL step: of the plan, at the planned maximum. */
 static mls_status eval_place(mls__plan *plan, mls__step *step)
 {
+    static const max_align_t nothing; /* where empty inputs are */
     const size_t inputs = step->op.input_count;
-    for (size_t k = 0; k < inputs; k++)
+    for (size_t k = 0; k < inputs; k++) {
+        const void *data = step->inputs[k].data ? step->inputs[k].data : &nothing;
         if (step->input_values[k] != MLS__NO_VALUE)
-            step->buffers[k] = (void *) (uintptr_t) step->inputs[k].data;
+            step->buffers[k] = (void *) (uintptr_t) data;
+    }
     for (size_t k = 0; k < step->op.output_count; k++) {
         const size_t bytes = mls__arg_bytes(&step->outputs[k]);
         step->buffers[inputs + k] = mls__arena_alloc(&plan->arena, bytes);
@@ -486,5 +489,7 @@ mls_status mls__plan_reshape(mls__plan *plan, const mls__plan_input *inputs)
     for (size_t i = 0; !status && i < plan->step_count; i++)
         if (plan->steps[i].is_dynamic)
             status = reshape_step(plan, &plan->steps[i]);
+    for (size_t i = 0; !status && i < plan->run_count; i++)
+        plan->run_steps[i].run = mls__plan_step_run(plan->run_steps[i].step);
     return status;
 }

@@ -197,14 +197,17 @@ static mls_status place_items(mls__plan *plan, layout *l)
     return plan->block ? MLS_OK : mls__error_nomem(l->total);
 }
 
+/* What is empty has an address too (that of the block), so that kernels may compute with it. */
 static void set_addresses(mls__plan *plan)
 {
     for (uint32_t v = 0; v < plan->slot_count; v++)
         if (has_memory(plan, v))
-            plan->slots[v].data =
-                plan->slots[v].capacity ? plan->block + plan->slots[v].offset : NULL;
-    for (uint32_t v = 0; v < plan->slot_count; v++)
+            plan->slots[v].data = plan->block + plan->slots[v].offset;
+    for (uint32_t v = 0; v < plan->slot_count; v++) {
         plan->slots[v].data = plan->slots[find_root(plan, v)].data;
+        if (!plan->slots[v].data)
+            plan->slots[v].data = plan->block;
+    }
 }
 
 static void set_buffers(mls__plan *plan, const mls__step *step)
@@ -218,6 +221,21 @@ static void set_buffers(mls__plan *plan, const mls__step *step)
             step->buffers[inputs + k] = plan->slots[step->output_values[k]].data;
 }
 
+static mls_status run_nothing(const mls_kernel *kernel, const mls_kernel_call *call)
+{
+    (void) kernel;
+    (void) call;
+    return MLS_OK;
+}
+
+mls__step_run mls__plan_step_run(const mls__step *step)
+{
+    for (size_t k = 0; k < step->op.output_count; k++)
+        if (step->output_values[k] != MLS__NO_VALUE && mls__arg_bytes(&step->outputs[k]))
+            return step->kernel->run;
+    return run_nothing;
+}
+
 static mls_status set_run_steps(mls__plan *plan)
 {
     plan->run_steps = mls__arena_array(&plan->arena, plan->step_count, sizeof *plan->run_steps);
@@ -229,7 +247,7 @@ static mls_status set_run_steps(mls__plan *plan)
             continue;
         set_buffers(plan, step);
         plan->run_steps[plan->run_count++] = (mls__run_step){
-            .run = step->kernel->run,
+            .run = mls__plan_step_run(step),
             .kernel = step->kernel,
             .call = {step->buffers, plan->block + step->workspace_offset,
                      mls__executor_parallel_for, &plan->share},

@@ -56,9 +56,11 @@ typedef struct mls__step {
     uint64_t runs, time_ns; /* MLS_SESSION_PROFILE */
 } mls__step;
 
+typedef mls_status (*mls__step_run)(const mls_kernel *kernel, const mls_kernel_call *call);
+
 /* What the run walks: nothing but calls. */
 typedef struct mls__run_step {
-    mls_status (*run)(const mls_kernel *kernel, const mls_kernel_call *call);
+    mls__step_run run;
     const mls_kernel *kernel;
     mls_kernel_call call;
     mls__step *step;
@@ -69,7 +71,7 @@ typedef struct mls__port {
     uint32_t slot;  /* the value, or the slot that it is copied into */
     void ***fixups; /* the entries of steps' buffers that hold its address */
     size_t fixup_count;
-    void *own; /* in the plan's block; NULL when it has no elements */
+    void *own; /* in the plan's block */
     /* A decisive input: the contents that the plan was made with. */
     void *baked;
     size_t baked_bytes;
@@ -132,6 +134,12 @@ mls_status mls__plan_decisive(const mls__graph *graph, bool **ret_decisive);
 
 /* infer.c: dims of all values, and the steps. */
 mls_status mls__plan_infer(mls__plan *plan, const mls__plan_input *inputs);
+
+/*
+ * memory.c: what a run calls for a step. One that has nothing to give is not asked: [0, 2^60] has
+ * no element, but rows enough to walk over for ever.
+ */
+mls__step_run mls__plan_step_run(const mls__step *step);
 
 /* memory.c: places for everything; one block. */
 mls_status mls__plan_place(mls__plan *plan);

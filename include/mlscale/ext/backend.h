@@ -94,8 +94,8 @@ typedef struct mls_op {
 /* What a run hands to a kernel. */
 typedef struct mls_kernel_call {
     /*
-     * The memory of inputs, then outputs, by position; NULL for inputs left out
-     * and, possibly, empty tensors. Contiguous; aligned to the element's size.
+     * The memory of inputs, then outputs, by position; NULL only for those left out:
+     * an empty tensor has an address too. Contiguous; aligned to the element's size.
      */
     void *const *buffers;
     /* kernel->workspace_bytes bytes, aligned to 64. */
