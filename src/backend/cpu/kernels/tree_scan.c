@@ -23,13 +23,14 @@ void MLS_ISA_NAME(tree_scan_keys)(const mls__forest *forest, int64_t rows, const
 }
 
 /* The exits that no test of the block has cleared. */
-MLS_SIMD_FN exit_bits scan_tests(const mls__tree_test *test, uint32_t count,
+MLS_SIMD_FN exit_bits scan_tests(const mls__forest *forest, const mls__tree_block *block,
                                  const int32_t *scan_keys)
 {
     exit_bits bits;
     for (int i = 0; i < VECTORS; i++)
         bits.v[i] = vi_set1(-1);
-    for (const mls__tree_test *end = test + count; test < end; test++) {
+    for (uint32_t t = 0; t < block->test_count; t++) {
+        const mls__tree_test *test = &forest->tests[block->first_test + t];
         const mls_vi limit = vi_set1(test->limit);
         const mls_vi clear = vi_set1((int32_t) test->clear);
         const int32_t *key = scan_keys + (size_t) test->key * ROWS;
@@ -57,8 +58,7 @@ MLS_SIMD_FN void scan_tree(const mls__forest *forest, uint32_t first, uint32_t e
     for (uint32_t b = first; b < end; b++) {
         const mls__tree_block *block = &forest->blocks[b];
         const int32_t *exits = (const int32_t *) forest->exits + (size_t) b * MLS__TREE_EXITS;
-        const exit_bits bits =
-            scan_tests(forest->tests + block->first_test, block->test_count, scan_keys);
+        const exit_bits bits = scan_tests(forest, block, scan_keys);
         int32_t *out = b + 1 == end ? payload : of_block[b - first];
         for (int i = 0; i < VECTORS; i++) {
             const mls_vi exit = lowest_bit(bits.v[i]);
