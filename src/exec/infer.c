@@ -247,8 +247,12 @@ static mls_status create_kernel(mls__plan *plan, mls__step *step)
 /* Runs an EVAL step on the caller's thread; its buffers are in place. */
 static mls_status eval_run(const mls__plan *plan, const mls__step *step)
 {
-    const mls_kernel_call call = {step->buffers, step->workspace, mls__executor_parallel_for,
-                                  (void *) (uintptr_t) &plan->share};
+    const mls_kernel_call call = {
+        .buffers = step->buffers,
+        .workspace = step->workspace,
+        .parallel_for = mls__executor_parallel_for,
+        .executor = (void *) (uintptr_t) &plan->share,
+    };
     return mls__plan_step_run(step)(step->kernel, &call);
 }
 

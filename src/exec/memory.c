@@ -249,8 +249,10 @@ static mls_status set_run_steps(mls__plan *plan)
         plan->run_steps[plan->run_count++] = (mls__run_step){
             .run = mls__plan_step_run(step),
             .kernel = step->kernel,
-            .call = {step->buffers, plan->block + step->workspace_offset,
-                     mls__executor_parallel_for, &plan->share},
+            .call = {.buffers = step->buffers,
+                     .workspace = plan->block + step->workspace_offset,
+                     .parallel_for = mls__executor_parallel_for,
+                     .executor = &plan->share},
             .step = step,
         };
     }

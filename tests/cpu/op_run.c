@@ -141,7 +141,12 @@ static mls_status call_kernel(const trial *tr, void *const *buffers)
     uint32_t threads = tr->threads;
     void *memory;
     void *workspace = guarded(kernel->workspace_bytes, 64, &memory);
-    const mls_kernel_call call = {buffers, workspace, parallel_for, &threads};
+    const mls_kernel_call call = {
+        .buffers = buffers,
+        .workspace = workspace,
+        .parallel_for = parallel_for,
+        .executor = &threads,
+    };
     const size_t allocations = mls_test_heap_calls(tr->test->heap);
     const mls_status status = kernel->run(kernel, &call);
     ck_assert_msg(mls_test_heap_calls(tr->test->heap) == allocations, "%s: the run allocates",

@@ -103,6 +103,12 @@ typedef struct mls_kernel_call {
     /* Runs task(arg, 0 .. count-1); on the caller's thread when threads is 1. */
     void (*parallel_for)(void *executor, size_t count, mls_task_fn task, void *arg);
     void *executor;
+    /*
+     * For ops whose outputs' dims follow from contents (NonZero): where run() writes the
+     * dims of output k, as many as its rank; the output's memory has room for those of
+     * the op, which are the largest. NULL for all other ops.
+     */
+    int64_t *const *output_dims;
 } mls_kernel_call;
 
 /* A prepared op; the first member of the backend's own struct. */

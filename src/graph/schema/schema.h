@@ -18,6 +18,11 @@
 #define MLS__OP_VIEW 1u
 /* The outputs' contents follow from the dims of the inputs alone (Shape, Size). */
 #define MLS__OP_FROM_DIMS 2u
+/*
+ * The outputs' dims follow from the inputs' contents (NonZero): infer() gives the largest, the
+ * kernel's run() the true ones (mls_kernel_call.output_dims).
+ */
+#define MLS__OP_LATE 4u
 
 typedef struct mls__op_schema {
     const char *domain, *type;
