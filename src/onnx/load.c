@@ -20,6 +20,7 @@ static const struct domain {
 } domains[] = {
     {"", "ai.onnx", 1, 27}, /* below 7 some ops only: translate/early.c */
     {"ai.onnx.ml", "ai.onnx.ml", 1, 5},
+    {"com.microsoft", "com.microsoft", 1, 1}, /* ops that exporters of ONNX Runtime write */
 };
 
 const char *mls__onnx_domain(const char *domain)
