@@ -26,5 +26,8 @@ libmls_core_la_SOURCES += \
 	%D%/schema/ml_linear.c \
 	%D%/schema/ml_trees.c
 
+# Ops that go by indices.
+libmls_core_la_SOURCES += %D%/schema/indexing.c
+
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c

@@ -17,6 +17,7 @@ libmls_core_la_SOURCES += \
 	%D%/translate/translate.c %D%/translate/translate.h \
 	%D%/translate/constant.c \
 	%D%/translate/early.c \
+	%D%/translate/indexing.c \
 	%D%/translate/movement.c \
 	%D%/translate/nn.c \
 	%D%/translate/reduce.c

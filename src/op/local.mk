@@ -4,3 +4,4 @@ libmls_core_la_SOURCES += \
 	%D%/movement.c %D%/movement.h
 
 libmls_core_la_SOURCES += %D%/reduction.c %D%/reduction.h
+libmls_core_la_SOURCES += %D%/indexing.c %D%/indexing.h

@@ -159,3 +159,9 @@ TESTS += %D%/test_ops_ml_features %D%/test_ops_ml_linear
 %C%_test_ops_ml_features_LDADD = $(MLS_OP_TEST_LIBS)
 %C%_test_ops_ml_linear_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_ml_linear_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Ops that go by indices.
+check_PROGRAMS += %D%/test_ops_indexing
+TESTS += %D%/test_ops_indexing
+%C%_test_ops_indexing_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_indexing_LDADD = $(MLS_OP_TEST_LIBS)

@@ -149,7 +149,7 @@ START_TEST(gather_names_an_index_that_is_outside)
         {4, true, {3, INT64_MAX, 0}, "index 9223372036854775807 at position 1"},
         {4, false, {0, 0, INT32_MIN}, "index -2147483648 at position 2"},
         {4, false, {INT32_MAX, 0, 0}, "index 2147483647 at position 0"},
-        {0, true, {0, 0, 0}, "index 0 of an axis without elements"},
+        {0, true, {0, 0, 0}, "index 0 at position 0 of input 1 is of an axis without elements"},
     };
     gathered g = {.dtype = MLS_FLOAT32,
                   .rank = 2,

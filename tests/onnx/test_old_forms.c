@@ -103,6 +103,23 @@ static void clip_half_new(onnx_build *b)
     node(b, "Clip", "h - high", "y");
 }
 
+static void scatter(onnx_build *b, const char *op)
+{
+    onnx_build_ints(b, "at", "1,1,2", (int64_t[]){2, 0});
+    onnx_build_floats(b, "updates", "1,1,2", (float[]){5, 6});
+    onnx_node_int(node(b, op, "x at updates", "y"), "axis", 2);
+}
+
+static void scatter_old(onnx_build *b)
+{
+    scatter(b, "Scatter");
+}
+
+static void scatter_new(onnx_build *b)
+{
+    scatter(b, "ScatterElements");
+}
+
 static void pad_old(onnx_build *b)
 {
     onnx_node *pad = node(b, "Pad", "x", "y");
@@ -230,6 +247,7 @@ static const struct pair {
     const char *name;
     form before, after;
 } pairs[] = {
+    {"Scatter", {10, scatter_old}, {18, scatter_new}},
     {"Clip", {10, clip_old}, {13, clip_new}},
     {"Clip of float16", {10, clip_half_old}, {13, clip_half_new}},
     {"Pad", {10, pad_old}, {13, pad_new}},

@@ -12,15 +12,39 @@
 
 /* Each family is a file in ops/. */
 static const mls__cpu_op *const families[] = {
-    mls__cpu_ops_binary,     mls__cpu_ops_cast,        mls__cpu_ops_views,
-    mls__cpu_ops_rearrange,  mls__cpu_ops_join,        mls__cpu_ops_gather,
-    mls__cpu_ops_pad,        mls__cpu_ops_generate,    mls__cpu_ops_classify,
-    mls__cpu_ops_clip,       mls__cpu_ops_pow,         mls__cpu_ops_unary,
-    mls__cpu_ops_variadic,   mls__cpu_ops_where,       mls__cpu_ops_product,
-    mls__cpu_ops_ml_columns, mls__cpu_ops_ml_encoders, mls__cpu_ops_ml_features,
-    mls__cpu_ops_ml_linear,  mls__cpu_ops_ml_svm,      mls__cpu_ops_ml_trees,
-    mls__cpu_ops_reduction,  mls__cpu_ops_position,    mls__cpu_ops_top_k,
-    mls__cpu_ops_cumsum,     mls__cpu_ops_softmax,     NULL,
+    mls__cpu_ops_binary,
+    mls__cpu_ops_cast,
+    mls__cpu_ops_views,
+    mls__cpu_ops_rearrange,
+    mls__cpu_ops_join,
+    mls__cpu_ops_gather,
+    mls__cpu_ops_pad,
+    mls__cpu_ops_generate,
+    mls__cpu_ops_classify,
+    mls__cpu_ops_clip,
+    mls__cpu_ops_pow,
+    mls__cpu_ops_unary,
+    mls__cpu_ops_variadic,
+    mls__cpu_ops_where,
+    mls__cpu_ops_product,
+    mls__cpu_ops_ml_columns,
+    mls__cpu_ops_ml_encoders,
+    mls__cpu_ops_ml_features,
+    mls__cpu_ops_ml_linear,
+    mls__cpu_ops_ml_svm,
+    mls__cpu_ops_ml_trees,
+    mls__cpu_ops_reduction,
+    mls__cpu_ops_position,
+    mls__cpu_ops_top_k,
+    mls__cpu_ops_cumsum,
+    mls__cpu_ops_softmax,
+
+    mls__cpu_ops_gather_elements,
+    mls__cpu_ops_gather_nd,
+    mls__cpu_ops_scatter_elements,
+    mls__cpu_ops_scatter_nd,
+    mls__cpu_ops_sequence_moves,
+    NULL,
 };
 
 static const mls__cpu_op *find_op(const char *domain, const char *type)
@@ -69,7 +93,8 @@ static int cpu_can_alias(void *self, const mls_op *op, size_t input, size_t outp
 {
     (void) self;
     const mls__cpu_op *row = find_op(op->domain, op->type);
-    return row && (row->flags & MLS__CPU_IN_PLACE) && output == 0 &&
+    const uint32_t needed = MLS__CPU_IN_PLACE | (input == 0 ? MLS__CPU_IN_PLACE_OF_FIRST : 0);
+    return row && (row->flags & needed) && output == 0 &&
            mls__arg_count(&op->inputs[input]) == mls__arg_count(&op->outputs[0]) &&
            mls__arg_bytes(&op->inputs[input]) == mls__arg_bytes(&op->outputs[0]);
 }

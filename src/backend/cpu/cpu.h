@@ -22,6 +22,8 @@ typedef struct mls__cpu {
 
 /* Output 0 may take the memory of an input with as many elements of the same size. */
 #define MLS__CPU_IN_PLACE 1u
+/* The same, but of input 0 only. */
+#define MLS__CPU_IN_PLACE_OF_FIRST 2u
 
 /* How to make a kernel for one op. */
 typedef struct mls__cpu_op {

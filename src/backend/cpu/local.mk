@@ -59,6 +59,18 @@ libmls_core_la_SOURCES += \
 	%D%/ops/ml_tree_scan.c %D%/ops/ml_tree_scan.h \
 	%D%/ops/ml_trees.c %D%/ops/ml_trees.h
 
+# Ops that go by indices.
+libmls_core_la_SOURCES += \
+	%D%/ops/combine.c %D%/ops/combine.h \
+	%D%/ops/element_walk.c %D%/ops/element_walk.h \
+	%D%/ops/gather_elements.c \
+	%D%/ops/gather_nd.c \
+	%D%/ops/indices.c %D%/ops/indices.h \
+	%D%/ops/scatter_elements.c \
+	%D%/ops/scatter_nd.c \
+	%D%/ops/sequence_moves.c \
+	%D%/ops/tuples.c %D%/ops/tuples.h
+
 # Reductions, and what else goes along an axis.
 libmls_core_la_SOURCES += \
 	%D%/ops/cumsum.c \

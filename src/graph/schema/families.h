@@ -14,5 +14,6 @@ extern const mls__op_schema mls__schemas_ml_features[];
 extern const mls__op_schema mls__schemas_ml_linear[];
 extern const mls__op_schema mls__schemas_ml_trees[];
 extern const mls__op_schema mls__schemas_reduction[];
+extern mls__op_schema_table mls__schemas_indexing;
 
 #endif

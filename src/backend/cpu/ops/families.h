@@ -32,4 +32,11 @@ extern const mls__cpu_op mls__cpu_ops_top_k[];
 extern const mls__cpu_op mls__cpu_ops_cumsum[];
 extern const mls__cpu_op mls__cpu_ops_softmax[];
 
+/* By indices. */
+extern mls__cpu_op_table mls__cpu_ops_gather_elements;
+extern mls__cpu_op_table mls__cpu_ops_gather_nd;
+extern mls__cpu_op_table mls__cpu_ops_scatter_elements;
+extern mls__cpu_op_table mls__cpu_ops_scatter_nd;
+extern mls__cpu_op_table mls__cpu_ops_sequence_moves;
+
 #endif

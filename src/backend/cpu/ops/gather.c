@@ -3,8 +3,8 @@
 #include "backend/cpu/ops/families.h"
 
 #include "backend/cpu/ops/copy.h"
+#include "backend/cpu/ops/indices.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -34,7 +34,7 @@ INLINE void rows(const gather *kernel, const void *indices, char *target, const 
     for (int64_t i = begin; i < end; i++) {
         const int64_t asked =
             is_wide ? ((const int64_t *) indices)[position] : ((const int32_t *) indices)[position];
-        const int64_t index = asked < 0 ? asked + bound : asked;
+        const int64_t index = mls__index_from_start(asked, bound);
         memcpy(target + i * (int64_t) row, slab + index * (int64_t) row, row);
         if (++position == count) {
             position = 0;
@@ -71,37 +71,6 @@ static const struct {
     {16, rows_16_int32, rows_16_int64}, {0, rows_any_int32, rows_any_int64},
 };
 
-/* In [-bound, bound): one comparison, that no index can overflow. */
-INLINE bool is_outside(int64_t index, int64_t bound)
-{
-    return (uint64_t) index + (uint64_t) bound >= 2 * (uint64_t) bound;
-}
-
-static bool any_outside(const void *indices, bool is_wide, int64_t count, int64_t bound)
-{
-    bool any = false;
-    for (int64_t i = 0; i < count && is_wide; i++)
-        any |= is_outside(((const int64_t *) indices)[i], bound);
-    for (int64_t i = 0; i < count && !is_wide; i++)
-        any |= is_outside(((const int32_t *) indices)[i], bound);
-    return any;
-}
-
-static mls_status index_error(const gather *kernel, const void *indices)
-{
-    int64_t i = 0, index;
-    do
-        index = kernel->is_wide ? ((const int64_t *) indices)[i] : ((const int32_t *) indices)[i];
-    while (!is_outside(index, kernel->bound) && ++i);
-    if (kernel->bound == 0)
-        return mls__cpu_run_error(&kernel->base.base, MLS_ERANGE,
-                                  "index %" PRId64 " of an axis without elements", index);
-    return mls__cpu_run_error(&kernel->base.base, MLS_ERANGE,
-                              "index %" PRId64 " at position %" PRId64 " of input 1 is outside "
-                              "[%" PRId64 ", %" PRId64 "]",
-                              index, i, -kernel->bound, kernel->bound - 1);
-}
-
 typedef struct part_call {
     const gather *kernel;
     const void *source, *indices;
@@ -121,10 +90,11 @@ static void run_part(void *arg, size_t index)
 static mls_status run_gather(const mls_kernel *base, const mls_kernel_call *call)
 {
     const gather *kernel = (const gather *) base;
-    const void *indices = call->buffers[1];
-    if (any_outside(indices, kernel->is_wide, kernel->count, kernel->bound))
-        return index_error(kernel, indices);
-    part_call part = {kernel, call->buffers[0], indices, call->buffers[2]};
+    const mls__indices indices = {call->buffers[1], kernel->is_wide, kernel->count};
+    const mls_status status = mls__indices_check(base, 1, &indices, &kernel->bound, 1);
+    if (status)
+        return status;
+    part_call part = {kernel, call->buffers[0], indices.data, call->buffers[2]};
     if (kernel->parts == 1)
         run_part(&part, 0);
     else if (kernel->parts > 1)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An odometer over the indices; its last loop is the inner one. */
+#include "backend/cpu/ops/element_walk.h"
+
+#include "op/op.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+static void add_loop(mls__element_walk *walk, int64_t count, int64_t step)
+{
+    const int last = walk->rank - 1;
+    if (count == 1)
+        return;
+    if (last >= 0 && walk->steps[last] == count * step) {
+        walk->counts[last] *= count;
+        walk->steps[last] = step;
+        return;
+    }
+    walk->counts[walk->rank] = count;
+    walk->steps[walk->rank++] = step;
+}
+
+void mls__element_walk_plan(mls__element_walk *walk, const mls_arg *data, const mls_arg *indices,
+                            int axis)
+{
+    walk->rank = 0;
+    walk->bound = data->dims[axis];
+    walk->axis_step = mls__arg_span(data, axis + 1, data->rank);
+    walk->count = mls__arg_count(indices);
+    walk->slab = mls__arg_span(indices, axis, indices->rank);
+    for (int i = 0; i < indices->rank && walk->count; i++)
+        add_loop(walk, indices->dims[i], i == axis ? 0 : mls__arg_span(data, i + 1, data->rank));
+    if (walk->rank == 0) {
+        walk->counts[0] = 1;
+        walk->steps[walk->rank++] = 0;
+    }
+}
+
+/* Of one line: elements `step` apart but for what the index adds. */
+INLINE void line_offsets(const mls__element_walk *walk, const mls__indices *indices, bool is_wide,
+                         int64_t begin, int64_t n, int64_t base, int64_t *ret_offsets)
+{
+    const int64_t step = walk->steps[walk->rank - 1], axis_step = walk->axis_step;
+    const mls__indices typed = {indices->data, is_wide, indices->count};
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t asked = mls__index_at(&typed, begin + i);
+        ret_offsets[i] = base + i * step + mls__index_from_start(asked, walk->bound) * axis_step;
+    }
+}
+
+void mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
+                               int64_t begin, int64_t n, int64_t *ret_offsets)
+{
+    const int last = walk->rank - 1;
+    int64_t at[MLS_MAX_RANK], base = 0, rest = begin;
+    for (int i = last; i >= 0; i--) {
+        at[i] = rest % walk->counts[i];
+        rest /= walk->counts[i];
+        base += at[i] * walk->steps[i];
+    }
+    for (int64_t done = 0; done < n;) {
+        const int64_t left = walk->counts[last] - at[last];
+        const int64_t line = left < n - done ? left : n - done;
+        if (indices->is_wide)
+            line_offsets(walk, indices, true, begin + done, line, base, ret_offsets + done);
+        else
+            line_offsets(walk, indices, false, begin + done, line, base, ret_offsets + done);
+        done += line;
+        at[last] += line;
+        base += line * walk->steps[last];
+        for (int i = last; i > 0 && at[i] == walk->counts[i]; i--) {
+            base += walk->steps[i - 1] - at[i] * walk->steps[i];
+            at[i] = 0;
+            at[i - 1]++;
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What GatherElements and ScatterElements share: the element of the data that an index is paired
+ * with. Along the axis it lies where the index says, along all others where the index itself lies
+ * among the indices.
+ */
+#ifndef MLS_BACKEND_CPU_OPS_ELEMENT_WALK_H
+#define MLS_BACKEND_CPU_OPS_ELEMENT_WALK_H
+
+#include "backend/cpu/ops/indices.h"
+
+typedef struct mls__element_walk {
+    int rank; /* loops over the indices; those that can be one are */
+    /* `steps` in elements of the data, 0 along the axis. */
+    int64_t counts[MLS_MAX_RANK], steps[MLS_MAX_RANK];
+    int64_t bound, axis_step; /* of the axis in the data */
+    int64_t count, slab;      /* indices in all, and from the axis on */
+} mls__element_walk;
+
+void mls__element_walk_plan(mls__element_walk *walk, const mls_arg *data, const mls_arg *indices,
+                            int axis);
+
+/* The data's elements for indices [begin, begin + n), which were checked; n > 0. */
+void mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
+                               int64_t begin, int64_t n, int64_t *ret_offsets);
+
+#endif
