@@ -241,6 +241,21 @@ static void copy_bf16_n(uint16_t *y, const uint16_t *a, int n)
     vf_store_bf16_n(y, vf_load_bf16_n(a, n), n);
 }
 
+static void load_u8_n(int32_t *y, const uint8_t *a, int n)
+{
+    vi_store(y, vi_load_u8_n(a, n));
+}
+
+static void load_i8_n(int32_t *y, const int8_t *a, int n)
+{
+    vi_store(y, vi_load_i8_n(a, n));
+}
+
+static void store_u8_n(uint8_t *y, const int32_t *a, int n)
+{
+    vi_store_u8_n(y, vi_load(a), n);
+}
+
 static void copy_u16(uint16_t *y, const int32_t *a)
 {
     uint16_t narrow[MLS_LANES];
@@ -368,6 +383,9 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .copy_f16_n = copy_f16_n,
     .copy_bf16_n = copy_bf16_n,
     .copy_u16 = copy_u16,
+    .load_u8_n = load_u8_n,
+    .load_i8_n = load_i8_n,
+    .store_u8_n = store_u8_n,
     .mask = mask,
     .mask_first = mask_first,
     .mask_any = mask_any,

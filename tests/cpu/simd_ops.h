@@ -52,6 +52,9 @@ typedef struct simd_ops {
     void (*copy_f16_n)(uint16_t *y, const uint16_t *a, int n);
     void (*copy_bf16_n)(uint16_t *y, const uint16_t *a, int n);
     void (*copy_u16)(uint16_t *y, const int32_t *a);
+    void (*load_u8_n)(int32_t *y, const uint8_t *a, int n);
+    void (*load_i8_n)(int32_t *y, const int8_t *a, int n);
+    void (*store_u8_n)(uint8_t *y, const int32_t *a, int n);
     uint32_t (*mask)(char op, uint32_t a, uint32_t b);
     uint32_t (*mask_first)(int n);
     bool (*mask_any)(uint32_t a);

@@ -671,6 +671,31 @@ START_TEST(partial_16_bit)
 }
 END_TEST
 
+START_TEST(bytes)
+{
+    const simd_ops *set = set_at(_i);
+    uint32_t seed = 17;
+    for (int n = 0; set && n <= LANES; n++) {
+        uint8_t x[LANES], y[LANES + 1];
+        int32_t wide[LANES], zeros[LANES], signs[LANES];
+        for (int i = 0; i < LANES; i++) {
+            wide[i] = (int32_t) next_random(&seed);
+            x[i] = (uint8_t) (next_random(&seed) >> 24);
+        }
+        memset(y, 0x55, sizeof y);
+        set->load_u8_n(zeros, x, n);
+        set->load_i8_n(signs, (const int8_t *) x, n);
+        set->store_u8_n(y, wide, n);
+        for (int i = 0; i < LANES; i++) {
+            EXPECT(zeros[i] == (i < n ? x[i] : 0));
+            EXPECT(signs[i] == (i < n ? (int8_t) x[i] : 0));
+            EXPECT(y[i] == (i < n ? (uint8_t) ((uint32_t) wide[i] & 0xffu) : 0x55));
+        }
+        EXPECT(y[LANES] == 0x55);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cpu/simd");
@@ -682,6 +707,7 @@ int main(void)
     tcase_add_loop_test(tests, comparisons, 0, SETS);
     tcase_add_loop_test(tests, masks, 0, SETS);
     tcase_add_loop_test(tests, bool_bytes, 0, SETS);
+    tcase_add_loop_test(tests, bytes, 0, SETS);
     tcase_add_loop_test(tests, selection, 0, SETS);
     tcase_add_loop_test(tests, int_ops, 0, SETS);
     tcase_add_loop_test(tests, shifts_and_lanes, 0, SETS);

@@ -138,6 +138,29 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
     _mm256_maskstore_epi32(p + 8, m.h[1], v.h[1]);
 }
 
+MLS_SIMD_FN mls_vi vi_load_u8(const uint8_t *p)
+{
+    const __m128i bytes = _mm_loadu_si128((const __m128i *) (const void *) p);
+    return (mls_vi){{_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))}};
+}
+
+MLS_SIMD_FN mls_vi vi_load_i8(const int8_t *p)
+{
+    const __m128i bytes = _mm_loadu_si128((const __m128i *) (const void *) p);
+    return (mls_vi){{_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))}};
+}
+
+MLS_SIMD_FN void vi_store_u8(uint8_t *p, mls_vi v)
+{
+    const __m256i low = _mm256_set1_epi32(0xff);
+    const __m256i pairs =
+        _mm256_packus_epi32(_mm256_and_si256(v.h[0], low), _mm256_and_si256(v.h[1], low));
+    const __m256i ordered = _mm256_permute4x64_epi64(pairs, 0xd8);
+    _mm_storeu_si128(
+        (__m128i *) (void *) p,
+        _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+}
+
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 {
     const __m128i *half = (const __m128i *) (const void *) p;

@@ -155,6 +155,21 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
     _mm512_mask_storeu_epi32(p, vm_first(n), v);
 }
 
+MLS_SIMD_FN mls_vi vi_load_u8(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *) (const void *) p));
+}
+
+MLS_SIMD_FN mls_vi vi_load_i8(const int8_t *p)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) (const void *) p));
+}
+
+MLS_SIMD_FN void vi_store_u8(uint8_t *p, mls_vi v)
+{
+    _mm_storeu_si128((__m128i *) (void *) p, _mm512_cvtepi32_epi8(v));
+}
+
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *) (const void *) p));

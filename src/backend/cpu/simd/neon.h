@@ -79,6 +79,33 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
     memcpy(p, buffer, (size_t) n * sizeof *p);
 }
 
+MLS_SIMD_FN mls_vi vi_load_u8(const uint8_t *p)
+{
+    const uint8x16_t bytes = vld1q_u8(p);
+    const uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_u8(vget_high_u8(bytes));
+    return (mls_vi){{vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low))),
+                     vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(low))),
+                     vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high))),
+                     vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(high)))}};
+}
+
+MLS_SIMD_FN mls_vi vi_load_i8(const int8_t *p)
+{
+    const int8x16_t bytes = vld1q_s8(p);
+    const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+    return (mls_vi){{vmovl_s16(vget_low_s16(low)), vmovl_s16(vget_high_s16(low)),
+                     vmovl_s16(vget_low_s16(high)), vmovl_s16(vget_high_s16(high))}};
+}
+
+MLS_SIMD_FN void vi_store_u8(uint8_t *p, mls_vi v)
+{
+    const uint16x8_t low = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(v.q[0])),
+                                        vmovn_u32(vreinterpretq_u32_s32(v.q[1])));
+    const uint16x8_t high = vcombine_u16(vmovn_u32(vreinterpretq_u32_s32(v.q[2])),
+                                         vmovn_u32(vreinterpretq_u32_s32(v.q[3])));
+    vst1q_u8(p, vcombine_u8(vmovn_u16(low), vmovn_u16(high)));
+}
+
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 {
     const uint16x8_t low = vld1q_u16(p);

@@ -141,6 +141,22 @@ MLS_SIMD_FN void vi_store_n(int32_t *p, mls_vi v, int n)
     memcpy(p, v.lane, (size_t) n * sizeof *p);
 }
 
+MLS_SIMD_FN mls_vi vi_load_u8(const uint8_t *p)
+{
+    MLS_EACH_LANE(mls_vi, p[i]);
+}
+
+MLS_SIMD_FN mls_vi vi_load_i8(const int8_t *p)
+{
+    MLS_EACH_LANE(mls_vi, p[i]);
+}
+
+MLS_SIMD_FN void vi_store_u8(uint8_t *p, mls_vi v)
+{
+    for (int i = 0; i < MLS_LANES; i++)
+        p[i] = (uint8_t) ((uint32_t) v.lane[i] & 0xffu);
+}
+
 MLS_SIMD_FN mls_vi vi_load_u16(const uint16_t *p)
 {
     MLS_EACH_LANE(mls_vi, p[i]);

@@ -58,6 +58,9 @@
  *   vi_zero() vi_set1(s) vi_iota()     iota: 0, 1, .. 15
  *   vi_load vi_store vi_load_n vi_store_n
  *   vi_load_u16(p) vi_store_u16(p, v)  widen with zeros; keep the low 16 bits
+ *   vi_load_u8(p) vi_load_i8(p) vi_store_u8(p, v)
+ *   vi_load_u8_n(p, n) vi_load_i8_n(p, n) vi_store_u8_n(p, v, n)
+ *                                      widen with zeros or the sign; keep the low 8 bits
  *   vi_add vi_sub vi_mul vi_and vi_or vi_xor
  *   vi_andnot(a, b)                    a & ~b
  *   vi_clear(m, a, b)                  m ? a & ~b : a
@@ -259,6 +262,35 @@ MLS_SIMD_FN void vf_store_bf16_n(uint16_t *p, mls_vf v, int n)
     uint16_t buffer[MLS_LANES];
     vf_store_bf16(buffer, v);
     memcpy(p, buffer, (size_t) n * sizeof *p);
+}
+
+MLS_SIMD_FN mls_vi vi_load_u8_n(const uint8_t *p, int n)
+{
+    if (n == MLS_LANES)
+        return vi_load_u8(p);
+    uint8_t buffer[MLS_LANES] = {0};
+    memcpy(buffer, p, (size_t) n);
+    return vi_load_u8(buffer);
+}
+
+MLS_SIMD_FN mls_vi vi_load_i8_n(const int8_t *p, int n)
+{
+    if (n == MLS_LANES)
+        return vi_load_i8(p);
+    int8_t buffer[MLS_LANES] = {0};
+    memcpy(buffer, p, (size_t) n);
+    return vi_load_i8(buffer);
+}
+
+MLS_SIMD_FN void vi_store_u8_n(uint8_t *p, mls_vi v, int n)
+{
+    if (n == MLS_LANES) {
+        vi_store_u8(p, v);
+        return;
+    }
+    uint8_t buffer[MLS_LANES];
+    vi_store_u8(buffer, v);
+    memcpy(p, buffer, (size_t) n);
 }
 
 MLS_SIMD_FN mls_vm vm_load_bool_n(const uint8_t *p, int n)
