@@ -28,6 +28,8 @@ libmls_core_la_SOURCES += \
 
 # Ops that go by indices.
 libmls_core_la_SOURCES += %D%/schema/indexing.c
+# Quantized elements.
+libmls_core_la_SOURCES += %D%/schema/quantize.c
 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c

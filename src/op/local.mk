@@ -5,3 +5,5 @@ libmls_core_la_SOURCES += \
 
 libmls_core_la_SOURCES += %D%/reduction.c %D%/reduction.h
 libmls_core_la_SOURCES += %D%/indexing.c %D%/indexing.h
+
+libmls_core_la_SOURCES += %D%/quantize.c %D%/quantize.h

@@ -165,3 +165,7 @@ check_PROGRAMS += %D%/test_ops_indexing
 TESTS += %D%/test_ops_indexing
 %C%_test_ops_indexing_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_indexing_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_quantize
+TESTS += %D%/test_ops_quantize
+%C%_test_ops_quantize_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_quantize_LDADD = $(MLS_OP_TEST_LIBS)

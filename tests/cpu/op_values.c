@@ -85,6 +85,8 @@ void op_float_set(mls_dtype dtype, void *data, int64_t i, double value)
 int64_t op_integer(mls_dtype dtype, const void *data, int64_t i)
 {
     switch (dtype) {
+    case MLS_INT2:
+    case MLS_INT4:
     case MLS_INT8:
         return ((const int8_t *) data)[i];
     case MLS_INT16:
@@ -94,6 +96,8 @@ int64_t op_integer(mls_dtype dtype, const void *data, int64_t i)
     case MLS_INT64:
         return ((const int64_t *) data)[i];
     case MLS_BOOL:
+    case MLS_UINT2:
+    case MLS_UINT4:
     case MLS_UINT8:
         return ((const uint8_t *) data)[i];
     case MLS_UINT16:

@@ -19,7 +19,7 @@ double op_float(mls_dtype dtype, const void *data, int64_t i);
 /* Stores the dtype's number nearest to `value`, ties to even. */
 void op_float_set(mls_dtype dtype, void *data, int64_t i, double value);
 
-/* An integer element: uint64 as the int64 of the same bits. */
+/* An integer element, also of fewer than 8 bits: uint64 as the int64 of the same bits. */
 int64_t op_integer(mls_dtype dtype, const void *data, int64_t i);
 /* Stores the low bits. */
 void op_integer_set(mls_dtype dtype, void *data, int64_t i, int64_t value);

@@ -45,6 +45,20 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_scatter_nd,
     mls__cpu_ops_sequence_moves,
     NULL,
+    mls__cpu_ops_binary,      mls__cpu_ops_cast,
+    mls__cpu_ops_views,       mls__cpu_ops_rearrange,
+    mls__cpu_ops_join,        mls__cpu_ops_gather,
+    mls__cpu_ops_pad,         mls__cpu_ops_generate,
+    mls__cpu_ops_classify,    mls__cpu_ops_clip,
+    mls__cpu_ops_pow,         mls__cpu_ops_unary,
+    mls__cpu_ops_variadic,    mls__cpu_ops_where,
+    mls__cpu_ops_product,     mls__cpu_ops_ml_columns,
+    mls__cpu_ops_ml_encoders, mls__cpu_ops_ml_features,
+    mls__cpu_ops_ml_linear,   mls__cpu_ops_ml_svm,
+    mls__cpu_ops_ml_trees,    mls__cpu_ops_reduction,
+    mls__cpu_ops_position,    mls__cpu_ops_top_k,
+    mls__cpu_ops_cumsum,      mls__cpu_ops_softmax,
+    mls__cpu_ops_quantize,    NULL,
 };
 
 static const mls__cpu_op *find_op(const char *domain, const char *type)

@@ -37,6 +37,12 @@ libmls_core_la_SOURCES += \
 	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/product.c %D%/ops/product.h %D%/ops/product_ops.c \
 	%D%/ops/product_plain.c %D%/ops/product_plan.c
+
+# Quantized elements.
+libmls_core_la_SOURCES += \
+	%D%/ops/quantize.c \
+	%D%/ops/quantize_dynamic.c %D%/ops/quantize_dynamic.h
+
 # Ops of ai.onnx.ml.
 libmls_core_la_SOURCES += \
 	%D%/ops/ml_numbers.c %D%/ops/ml_numbers.h \
@@ -89,6 +95,7 @@ mls_kernel_sources = \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
+	%D%/kernels/quantize.c %D%/kernels/quantize.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \

@@ -10,6 +10,7 @@ extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
 extern const mls__op_schema mls__schemas_product[];
+extern mls__op_schema_table mls__schemas_quantize;
 extern const mls__op_schema mls__schemas_ml_features[];
 extern const mls__op_schema mls__schemas_ml_linear[];
 extern const mls__op_schema mls__schemas_ml_trees[];

@@ -21,6 +21,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_ml_trees,
     mls__schemas_reduction,
     mls__schemas_indexing,
+    mls__schemas_quantize,
     NULL,
 };
 

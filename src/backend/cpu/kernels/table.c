@@ -6,6 +6,7 @@
 
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
+extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 extern const mls__score_kernels MLS_ISA_NAME(scores);
@@ -16,6 +17,7 @@ const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .isa = MLS_ISA_STRING,
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
+    .quantize = &MLS_ISA_NAME(quantize),
     .reduce = &MLS_ISA_NAME(reduce),
     .softmax = &MLS_ISA_NAME(softmax),
     .scores = &MLS_ISA_NAME(scores),

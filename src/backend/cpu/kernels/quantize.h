@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs of n contiguous float32 elements to and from 8-bit integers. An element's result depends
+ * on its operands only.
+ *
+ * quantize: rint(x / scale) + zero, ties to even, the quotient rounded once to float32; what is
+ * out of range, infinity too, becomes the nearest end of the range, NaN its lower end.
+ * dequantize: (x - zero) * scale, rounded once.
+ */
+#ifndef MLS_BACKEND_CPU_KERNELS_QUANTIZE_H
+#define MLS_BACKEND_CPU_KERNELS_QUANTIZE_H
+
+#include <stdint.h>
+
+typedef struct mls__quant_params {
+    const float *scale;
+    const void *zero; /* of the quantized type; NULL: 0 */
+    int64_t step;     /* 0: the first scale and zero point are for all; 1: each has its own */
+} mls__quant_params;
+
+typedef void (*mls__quantize_fn)(void *y, const float *x, int64_t n, const mls__quant_params *p);
+typedef void (*mls__dequantize_fn)(float *y, const void *x, int64_t n, const mls__quant_params *p);
+
+typedef struct mls__quantize_kernels {
+    mls__quantize_fn to_int8, to_uint8;
+    mls__dequantize_fn of_int8, of_uint8;
+} mls__quantize_kernels;
+
+#endif
