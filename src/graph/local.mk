@@ -17,6 +17,9 @@ libmls_core_la_SOURCES += \
 	%D%/schema/movement.c \
 	%D%/schema/views.c
 
+# What a matrix is made of.
+libmls_core_la_SOURCES += %D%/schema/matrix.c
+
 # Matrix products.
 libmls_core_la_SOURCES += %D%/schema/product.c
 # Ops of ai.onnx.ml.

@@ -169,3 +169,10 @@ check_PROGRAMS += %D%/test_ops_quantize
 TESTS += %D%/test_ops_quantize
 %C%_test_ops_quantize_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_quantize_LDADD = $(MLS_OP_TEST_LIBS)
+# Remainders, shifts and bits; triangles, determinants and marks.
+check_PROGRAMS += %D%/test_ops_bits %D%/test_ops_matrix
+TESTS += %D%/test_ops_bits %D%/test_ops_matrix
+%C%_test_ops_bits_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_bits_LDADD = $(MLS_OP_TEST_LIBS)
+%C%_test_ops_matrix_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_matrix_LDADD = $(MLS_OP_TEST_LIBS)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ops along one axis, against one slice at a time: ArgMax, ArgMin, TopK, CumSum, softmax. */
+/* Ops along one axis, against one slice at a time: ArgMax, ArgMin, TopK, CumSum, CumProd, softmax.
+ */
 #include "cpu/op_harness.h"
 #include "cpu/op_values.h"
 
@@ -230,26 +231,34 @@ static const mls_dtype sum_dtypes[] = {MLS_FLOAT32, MLS_FLOAT64, MLS_FLOAT16, ML
                                        MLS_INT32,   MLS_INT64,   MLS_UINT32,  MLS_UINT64};
 
 /* Whole numbers: floats of 16 bits keep their sums in float32. */
-static void check_cum_sum(const slices *s, mls_dtype dtype, bool is_exclusive, bool is_reverse)
+static void check_cum(const char *type, const slices *s, mls_dtype dtype, bool is_exclusive,
+                      bool is_reverse)
 {
+    const bool is_product = strcmp(type, "CumProd") == 0;
     const size_t size = mls_dtype_size(dtype);
     char *x = calloc((size_t) count_of(s) + 1, size), *y = calloc((size_t) count_of(s) + 1, size);
     int64_t *numbers = calloc((size_t) count_of(s) + 1, sizeof *numbers);
     uint64_t seed = 5;
     for (int64_t i = 0; i < count_of(s); i++) {
-        numbers[i] = (int64_t) (op_random(&seed) % 9) - 3;
+        /* Mostly of magnitude 1, so that products stay exact. */
+        numbers[i] = is_product ? 1 - 2 * (int64_t) (op_random(&seed) % 2) : 0;
+        if (!is_product || i % 11 == 3)
+            numbers[i] = (int64_t) (op_random(&seed) % 9) - 3;
+        if (is_product && numbers[i] == 0) /* whose sign floats keep */
+            numbers[i] = 2;
         if (op_is_float(dtype))
             op_float_set(dtype, x, i, (double) numbers[i]);
         else
             op_integer_set(dtype, x, i, numbers[i]);
     }
     for (int64_t i = 0; i < s->outer * s->inner; i++) {
-        int64_t sum = 0;
+        int64_t sum = is_product;
         for (int64_t j = 0; j < s->n; j++) {
             const int64_t along = is_reverse ? s->n - 1 - j : j;
             const int64_t at = (i / s->inner * s->n + along) * s->inner + i % s->inner;
-            const int64_t result = is_exclusive ? sum : sum + numbers[at];
-            sum += numbers[at];
+            const int64_t next = is_product ? sum * numbers[at] : sum + numbers[at];
+            const int64_t result = is_exclusive ? sum : next;
+            sum = next;
             if (op_is_float(dtype))
                 op_float_set(dtype, y, at, (double) result);
             else
@@ -257,7 +266,7 @@ static void check_cum_sum(const slices *s, mls_dtype dtype, bool is_exclusive, b
         }
     }
     const int32_t axis = -2;
-    op_test *test = op_test_create("", "CumSum");
+    op_test *test = op_test_create("", type);
     op_test_int(test, "exclusive", is_exclusive);
     op_test_int(test, "reverse", is_reverse);
     op_test_input(test, dtype, OP_DIMS(s->outer, s->n, s->inner), x);
@@ -273,16 +282,20 @@ static void check_cum_sum(const slices *s, mls_dtype dtype, bool is_exclusive, b
 START_TEST(test_cum_sum)
 {
     for (size_t d = 0; d < COUNT(sum_dtypes); d++)
-        for (int way = 0; way < 4; way++)
-            check_cum_sum(&shapes[_i], sum_dtypes[d], way & 1, way & 2);
+        for (int way = 0; way < 4; way++) {
+            check_cum("CumSum", &shapes[_i], sum_dtypes[d], way & 1, way & 2);
+            check_cum("CumProd", &shapes[_i], sum_dtypes[d], way & 1, way & 2);
+        }
 }
 END_TEST
 
 START_TEST(test_cum_sum_blocks)
 {
     const slices s = {2, 40, 1000};
-    for (size_t d = 0; d < COUNT(sum_dtypes); d++)
-        check_cum_sum(&s, sum_dtypes[d], d % 2, d % 3 == 0);
+    for (size_t d = 0; d < COUNT(sum_dtypes); d++) {
+        check_cum("CumSum", &s, sum_dtypes[d], d % 2, d % 3 == 0);
+        check_cum("CumProd", &s, sum_dtypes[d], d % 2, d % 3 == 0);
+    }
 }
 END_TEST
 

@@ -59,6 +59,11 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_position,    mls__cpu_ops_top_k,
     mls__cpu_ops_cumsum,      mls__cpu_ops_softmax,
     mls__cpu_ops_quantize,    NULL,
+    mls__cpu_ops_det,
+    mls__cpu_ops_diagonal,
+    mls__cpu_ops_hardmax,
+    mls__cpu_ops_one_hot,
+    NULL,
 };
 
 static const mls__cpu_op *find_op(const char *domain, const char *type)

@@ -31,6 +31,13 @@ libmls_core_la_SOURCES += \
 	%D%/ops/tile.c %D%/ops/tile.h \
 	%D%/ops/views.c
 
+# What a matrix is made of, and positions marked in a tensor.
+libmls_core_la_SOURCES += \
+	%D%/ops/det.c \
+	%D%/ops/diagonal.c \
+	%D%/ops/hardmax.c \
+	%D%/ops/one_hot.c
+
 # Matrix products.
 libmls_core_la_SOURCES += \
 	%D%/ops/activation.c %D%/ops/activation.h \

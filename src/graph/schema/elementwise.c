@@ -28,6 +28,8 @@ static const dtype_set numbers = {FLOAT_BITS | SIGNED_BITS | UNSIGNED_BITS, "a n
 static const dtype_set comparables = {FLOAT_BITS | SIGNED_BITS | UNSIGNED_BITS | BIT(MLS_BOOL) |
                                           BIT(MLS_STRING),
                                       "a number, bool or string"};
+static const dtype_set integers = {SIGNED_BITS | UNSIGNED_BITS, "an integer"};
+static const dtype_set unsigned_integers = {UNSIGNED_BITS, "an unsigned integer"};
 static const dtype_set bools = {BIT(MLS_BOOL), "bool"};
 static const dtype_set classified = {FLOAT_BITS | FLOAT8_BITS, "a float of 8 bits or more"};
 static const dtype_set pow_bases = {FLOAT_BITS | BIT(MLS_INT32) | BIT(MLS_INT64),
@@ -111,6 +113,31 @@ static mls_status infer_logic(const mls_op *op, mls_arg *ret_outputs)
     return infer_broadcast(op, &bools, MLS_BOOL, ret_outputs);
 }
 
+static mls_status infer_bitwise(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_broadcast(op, &integers, MLS_DTYPE_NONE, ret_outputs);
+}
+
+static mls_status infer_bit_shift(const mls_op *op, mls_arg *ret_outputs)
+{
+    if (!mls__op_string_is(op, "direction", "LEFT", "") &&
+        !mls__op_string_is(op, "direction", "RIGHT", "")) {
+        const mls_string given = mls__op_string(op, "direction");
+        return mls__op_error(op, MLS_EINVAL, "direction is '%.*s', expected 'LEFT' or 'RIGHT'",
+                             given.size > 64 ? 64 : (int) given.size, given.data ? given.data : "");
+    }
+    return infer_broadcast(op, &unsigned_integers, MLS_DTYPE_NONE, ret_outputs);
+}
+
+/* Of floats only the remainder of C's fmod() is defined. */
+static mls_status infer_mod(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_status status = infer_broadcast(op, &numbers, MLS_DTYPE_NONE, ret_outputs);
+    if (!status && !mls__op_int(op, "fmod", 0) && (floats.bits & BIT(op->inputs[0].dtype)))
+        return mls__op_error(op, MLS_EINVAL, "the inputs are floats, which takes fmod=1");
+    return status;
+}
+
 static mls_status infer_pow(const mls_op *op, mls_arg *ret_outputs)
 {
     mls_status status = check_in_set(op, 0, &pow_bases);
@@ -190,6 +217,11 @@ static mls_status infer_gelu(const mls_op *op, mls_arg *ret_outputs)
     return infer_float(op, ret_outputs);
 }
 
+static mls_status infer_bitwise_not(const mls_op *op, mls_arg *ret_outputs)
+{
+    return infer_like_input(op, &integers, ret_outputs);
+}
+
 /* Whether each element is of a kind: bool. */
 static mls_status infer_classify(const mls_op *op, mls_arg *ret_outputs)
 {
@@ -245,6 +277,27 @@ static mls_status infer_cast_like(const mls_op *op, mls_arg *ret_outputs)
     return set_cast(op, op->inputs[1].dtype, ret_outputs);
 }
 
+/* Types below 8 bits have their own form in memory, which is not that of the file. */
+static bool has_plain_bits(int32_t dtype)
+{
+    return dtype != MLS_STRING && dtype != MLS_INT4 && dtype != MLS_UINT4 && dtype != MLS_INT2 &&
+           dtype != MLS_UINT2 && dtype != MLS_FLOAT4E2M1;
+}
+
+static mls_status infer_bit_cast(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *input = &op->inputs[0];
+    const int64_t to = mls__op_int(op, "to", MLS_DTYPE_NONE);
+    if (to <= 0 || to > INT32_MAX || !mls__dtype_is_valid((int32_t) to))
+        return mls__op_error(op, MLS_EUNSUPPORTED, "a cast to data type %" PRId64, to);
+    if (mls_dtype_size((mls_dtype) to) != mls_dtype_size((mls_dtype) input->dtype) ||
+        !has_plain_bits((int32_t) to) || !has_plain_bits(input->dtype))
+        return mls__op_error(op, MLS_EDTYPE, "%s has not the bits of %s",
+                             mls_dtype_name((mls_dtype) input->dtype),
+                             mls_dtype_name((mls_dtype) to));
+    return mls__infer_set(op, &ret_outputs[0], (int32_t) to, input->rank, input->dims);
+}
+
 mls__op_schema_table mls__schemas_elementwise = {
     {"", "Add", 2, 2, 1, 1, 0, 0, infer_numbers},
     {"", "Sub", 2, 2, 1, 1, 0, 0, infer_numbers},
@@ -254,6 +307,12 @@ mls__op_schema_table mls__schemas_elementwise = {
     {"", "PRelu", 2, 2, 1, 1, 0, 0, infer_prelu},
     {"", "Min", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_numbers},
     {"", "Max", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_numbers},
+    {"", "Mod", 2, 2, 1, 1, 0, 0, infer_mod},
+    {"", "BitShift", 2, 2, 1, 1, 0, 0, infer_bit_shift},
+    {"", "BitwiseAnd", 2, 2, 1, 1, 0, 0, infer_bitwise},
+    {"", "BitwiseOr", 2, 2, 1, 1, 0, 0, infer_bitwise},
+    {"", "BitwiseXor", 2, 2, 1, 1, 0, 0, infer_bitwise},
+    {"", "BitwiseNot", 1, 1, 1, 1, 0, 0, infer_bitwise_not},
     {"", "Sum", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_floats},
     {"", "Mean", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_floats},
     {"", "Equal", 2, 2, 1, 1, 0, 0, infer_equal},
@@ -291,11 +350,13 @@ mls__op_schema_table mls__schemas_elementwise = {
     {"", "HardSigmoid", 1, 1, 1, 1, 0, 0, infer_float},
     {"", "HardSwish", 1, 1, 1, 1, 0, 0, infer_float},
     {"", "Softplus", 1, 1, 1, 1, 0, 0, infer_float},
+    {"", "Shrink", 1, 1, 1, 1, 0, 0, infer_number},
     {"", "Softsign", 1, 1, 1, 1, 0, 0, infer_float},
     {"", "IsNaN", 1, 1, 1, 1, 0, 0, infer_classify},
     {"", "IsInf", 1, 1, 1, 1, 0, 0, infer_classify},
     {"", "Clip", 1, 3, 1, 1, 0, 0, infer_clip},
     {"", "Cast", 1, 1, 1, 1, 0, 0, infer_cast},
     {"", "CastLike", 2, 2, 1, 1, 0, 0, infer_cast_like},
+    {"", "BitCast", 1, 1, 1, 1, MLS__OP_VIEW, 0, infer_bit_cast},
     {.type = NULL},
 };

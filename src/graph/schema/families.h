@@ -9,6 +9,7 @@ extern const mls__op_schema mls__schemas_elementwise[];
 extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
+extern mls__op_schema_table mls__schemas_matrix;
 extern const mls__op_schema mls__schemas_product[];
 extern mls__op_schema_table mls__schemas_quantize;
 extern const mls__op_schema mls__schemas_ml_features[];

@@ -190,11 +190,83 @@ static mls_status infer_range(const mls_op *op, mls_arg *ret_outputs)
     return mls__infer_set(op, &ret_outputs[0], dtype, 1, &count);
 }
 
+/* --- OneHot ---------------------------------------------------------------------------------- */
+
+#define BIT MLS__DTYPE_BIT
+#define NUMBERS                                                                                    \
+    (BIT(MLS_INT8) | BIT(MLS_INT16) | BIT(MLS_INT32) | BIT(MLS_INT64) | BIT(MLS_UINT8) |           \
+     BIT(MLS_UINT16) | BIT(MLS_UINT32) | BIT(MLS_UINT64) | BIT(MLS_FLOAT16) | BIT(MLS_BFLOAT16) |  \
+     BIT(MLS_FLOAT32) | BIT(MLS_FLOAT64))
+
+/* A scalar of any number's dtype, rounded toward zero; -1 where no int64 holds it. */
+static int64_t number_value(const mls_arg *arg)
+{
+    switch (arg->dtype) {
+    case MLS_INT8:
+        return *(const int8_t *) arg->data;
+    case MLS_UINT8:
+        return *(const uint8_t *) arg->data;
+    case MLS_UINT16:
+        return *(const uint16_t *) arg->data;
+    case MLS_UINT32:
+        return *(const uint32_t *) arg->data;
+    case MLS_UINT64:
+        return *(const uint64_t *) arg->data > INT64_MAX ? -1
+                                                         : (int64_t) * (const uint64_t *) arg->data;
+    case MLS_INT16:
+    case MLS_INT32:
+    case MLS_INT64:
+        return int_value(arg);
+    default:
+        break;
+    }
+    const double value = float_value(arg);
+    return value >= 0 && value < 0x1p63 ? (int64_t) value : -1;
+}
+
+static mls_status read_depth(const mls_op *op, int64_t *ret_depth)
+{
+    const mls_arg *arg = &op->inputs[1];
+    const mls_status status = mls__infer_dtype(op, 1, NUMBERS, "a number");
+    if (status)
+        return status;
+    if (arg->rank > 1 || mls__arg_count(arg) != 1)
+        return mls__op_error(op, MLS_ESHAPE, "input 1, the depth, is not one element");
+    if (!arg->data)
+        return mls__op_error(op, MLS_ESTATE,
+                             "input 1 decides a shape, and its contents are not known yet");
+    *ret_depth = number_value(arg);
+    if (*ret_depth < 0)
+        return mls__op_error(op, MLS_EINVAL, "the depth is not from 0 to 2^63 - 1");
+    return MLS_OK;
+}
+
+static mls_status infer_one_hot(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *indices = &op->inputs[0], *values = &op->inputs[2];
+    const int rank = indices->rank + 1;
+    int64_t dims[MLS_MAX_RANK + 1], depth;
+    int axis;
+    mls_status status = mls__infer_dtype(op, 0, NUMBERS, "a number");
+    if (!status)
+        status = read_depth(op, &depth);
+    if (!status)
+        status = mls__op_axis(op, mls__op_int(op, "axis", -1), rank, &axis);
+    if (status)
+        return status;
+    if (values->rank != 1 || values->dims[0] != 2)
+        return mls__op_error(op, MLS_ESHAPE, "input 2, the values, are not two elements");
+    for (int i = 0; i < rank; i++)
+        dims[i] = i < axis ? indices->dims[i] : i > axis ? indices->dims[i - 1] : depth;
+    return mls__infer_set(op, &ret_outputs[0], values->dtype, rank, dims);
+}
+
 const mls__op_schema mls__schemas_generate[] = {
     {"", "Shape", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_shape},
     {"", "Size", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_size},
     {"", "Constant", 0, 0, 1, 1, 0, 0, infer_constant},
     {"", "ConstantOfShape", 1, 1, 1, 1, 0, 1u << 0, infer_constant_of_shape},
+    {"", "OneHot", 3, 3, 1, 1, 0, 1u << 1, infer_one_hot},
     {"", "Range", 3, 3, 1, 1, 0, 7u, infer_range},
     {0},
 };

@@ -137,7 +137,9 @@ mls__op_schema_table mls__schemas_reduction = {
     {"", "ArgMin", 1, 1, 1, 1, 0, 0, infer_arg},
     {"", "TopK", 2, 2, 1, 2, 0, 1u << 1, infer_top_k},
     {"", "CumSum", 2, 2, 1, 1, 0, 0, infer_cum_sum},
+    {"", "CumProd", 2, 2, 1, 1, 0, 0, infer_cum_sum},
     {"", "Softmax", 1, 1, 1, 1, 0, 0, infer_softmax},
     {"", "LogSoftmax", 1, 1, 1, 1, 0, 0, infer_softmax},
+    {"", "Hardmax", 1, 1, 1, 1, 0, 0, infer_softmax},
     {.type = NULL},
 };

@@ -49,6 +49,7 @@ UNARY_RUN(thresholded_relu)
 UNARY_RUN(clip)
 UNARY_RUN(hard_sigmoid)
 UNARY_RUN(hard_swish)
+UNARY_RUN(shrink)
 UNARY_RUN(softsign)
 UNARY_RUN(exp)
 UNARY_RUN(log)
@@ -298,6 +299,7 @@ const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
             [MLS__UNARY_CLIP] = unary_clip,
             [MLS__UNARY_HARD_SIGMOID] = unary_hard_sigmoid,
             [MLS__UNARY_HARD_SWISH] = unary_hard_swish,
+            [MLS__UNARY_SHRINK] = unary_shrink,
             [MLS__UNARY_SOFTSIGN] = unary_softsign,
             [MLS__UNARY_EXP] = unary_exp,
             [MLS__UNARY_LOG] = unary_log,

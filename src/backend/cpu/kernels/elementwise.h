@@ -31,6 +31,7 @@ typedef enum mls__unary_op {
     MLS__UNARY_CLIP,             /* min(max(x, a), b); a NaN bound bounds nothing */
     MLS__UNARY_HARD_SIGMOID,     /* min(max(a * x + b, 0), 1), one rounding in a * x + b */
     MLS__UNARY_HARD_SWISH,       /* x * min(max(x / 6 + 0.5, 0), 1); */
+    MLS__UNARY_SHRINK,           /* x < -a ? x + b : x > a ? x - b : 0 */
     MLS__UNARY_SOFTSIGN,         /* x / (1 + |x|); infinities give -1 and 1 */
     MLS__UNARY_EXP,
     MLS__UNARY_LOG,

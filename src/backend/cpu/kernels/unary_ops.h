@@ -104,6 +104,13 @@ MLS_SIMD_FN mls_vf op_hard_swish(mls_vf x, mls_vf a, mls_vf b)
     return op_gated(x, op_hard_sigmoid(x, vf_set1(1.0f / 6.0f), vf_set1(0.5f)));
 }
 
+MLS_SIMD_FN mls_vf op_shrink(mls_vf x, mls_vf a, mls_vf b)
+{
+    const mls_vf rest = vf_select(vf_isnan(x), x, vf_zero());
+    const mls_vf above = vf_select(vf_gt(x, a), vf_sub(x, b), rest);
+    return vf_select(vf_lt(x, vf_neg(a)), vf_add(x, b), above);
+}
+
 MLS_SIMD_FN mls_vf op_softsign(mls_vf x, mls_vf a, mls_vf b)
 {
     (void) a, (void) b;

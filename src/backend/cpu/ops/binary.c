@@ -18,12 +18,12 @@
 
 #define TILE_BYTES 1024
 
-typedef enum op_kind { ARITHMETIC, COMPARISON, LOGIC } op_kind;
+typedef enum op_kind { ARITHMETIC, COMPARISON, LOGIC, BITS } op_kind;
 
 static const struct op_row {
     const char *type;
     op_kind kind;
-    int op; /* mls__binary_op, mls__compare_op or mls__logic_op */
+    int op; /* mls__binary_op, mls__compare_op, mls__logic_op or mls__bits_op */
 } op_rows[] = {
     {"Add", ARITHMETIC, MLS__BINARY_ADD},
     {"Sub", ARITHMETIC, MLS__BINARY_SUB},
@@ -42,6 +42,11 @@ static const struct op_row {
     {"And", LOGIC, MLS__LOGIC_AND},
     {"Or", LOGIC, MLS__LOGIC_OR},
     {"Xor", LOGIC, MLS__LOGIC_XOR},
+    {"Mod", BITS, MLS__BITS_MOD},
+    {"BitShift", BITS, MLS__BITS_LEFT},
+    {"BitwiseAnd", BITS, MLS__BITS_AND},
+    {"BitwiseOr", BITS, MLS__BITS_OR},
+    {"BitwiseXor", BITS, MLS__BITS_XOR},
 };
 
 static const struct op_row *find_row(const char *type)
@@ -88,6 +93,16 @@ static mls_status run_loop(const binary_kernel *k, void *y, const void *a, const
     return k->loop(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
 }
 
+/* The ops that are two, by an attribute. */
+static mls__bits_op bits_op(const mls_op *op, const struct op_row *row)
+{
+    if (row->op == MLS__BITS_MOD && mls__op_int(op, "fmod", 0))
+        return MLS__BITS_FMOD;
+    if (row->op == MLS__BITS_LEFT && mls__op_string_is(op, "direction", "RIGHT", ""))
+        return MLS__BITS_RIGHT;
+    return (mls__bits_op) row->op;
+}
+
 /* `n` elements of a run from element `first` on, or the one of a scalar, as float32. */
 static void widen(const binary_kernel *k, int input, float *block, const void *x, int64_t first,
                   int64_t n)
@@ -104,7 +119,10 @@ static mls_status run_half(const binary_kernel *k, void *y, const void *a, const
         float result[MLS__BLOCK];
         widen(k, 0, p, a, i, m);
         widen(k, 1, q, b, i, m);
-        k->binary(result, p, k->plan.steps[0], q, k->plan.steps[1], m);
+        if (k->loop) /* remainders, which are exact and never fail */
+            k->loop(result, p, k->plan.steps[0], q, k->plan.steps[1], m);
+        else
+            k->binary(result, p, k->plan.steps[0], q, k->plan.steps[1], m);
         k->half.from_f32((uint16_t *) y + i, result, m);
     }
     return MLS_OK;
@@ -216,7 +234,10 @@ static void choose_float(binary_kernel *k, const struct op_row *row, int32_t dty
     const bool half = mls__is_half(dtype);
     if (half)
         k->half = mls__half_of(k->base.cpu, dtype);
-    if (row->kind == COMPARISON) {
+    if (row->kind == BITS) {
+        k->loop = mls__bits_loop(MLS__BITS_FMOD, dtype);
+        k->run = half ? run_half : run_loop;
+    } else if (row->kind == COMPARISON) {
         k->compare = kernels->compare[row->op];
         k->run = half ? run_compare_half : run_compare;
     } else {
@@ -225,13 +246,16 @@ static void choose_float(binary_kernel *k, const struct op_row *row, int32_t dty
     }
 }
 
-static void choose_loop(binary_kernel *k, const struct op_row *row, int32_t dtype)
+static void choose_loop(binary_kernel *k, const struct op_row *row, const mls_op *op)
 {
+    const int32_t dtype = op->inputs[0].dtype;
     k->run = run_loop;
     if (row->kind == ARITHMETIC)
         k->loop = mls__binary_loop((mls__binary_op) row->op, dtype);
     else if (row->kind == COMPARISON)
         k->loop = mls__compare_loop((mls__compare_op) row->op, dtype);
+    else if (row->kind == BITS)
+        k->loop = mls__bits_loop(bits_op(op, row), dtype);
     else
         k->loop = mls__logic_loop((mls__logic_op) row->op);
 }
@@ -247,7 +271,7 @@ mls_status mls__cpu_binary_create(const mls__cpu *cpu, const mls_op *op, mls_ker
     if (row->kind != LOGIC && (dtype == MLS_FLOAT32 || mls__is_half(dtype)))
         choose_float(k, row, dtype);
     else
-        choose_loop(k, row, dtype);
+        choose_loop(k, row, op);
     if (k->run == run_loop && !k->loop) {
         k->base.base.free(&k->base.base);
         return mls__cpu_dtype_error(op, 0);
@@ -274,5 +298,10 @@ mls__cpu_op_table mls__cpu_ops_binary = {
     {"", "And", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
     {"", "Or", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
     {"", "Xor", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "Mod", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "BitShift", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "BitwiseAnd", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "BitwiseOr", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
+    {"", "BitwiseXor", mls__cpu_binary_create, MLS__CPU_IN_PLACE},
     {.type = NULL},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CumSum: each sum is the one before it plus the next element, rounded. 16-bit floats add up in
- * float32 and round what they store.
+ * float32 and round what they store. CumProd does the same with products.
  */
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/ops/families.h"
@@ -18,7 +18,7 @@
 typedef struct cumsum_kernel {
     mls__cpu_kernel base;
     int32_t dtype, axis_dtype;
-    bool is_exclusive, is_reverse;
+    bool is_product, is_exclusive, is_reverse;
     mls__half half;
     uint32_t threads;
     int rank;
@@ -33,41 +33,51 @@ typedef struct columns {
 
 /*
  * For elements of type T. Sums of integers wrap around, so their type is unsigned. The first sum
- * is the first element itself.
+ * is the first element itself; before it there is `unit`.
  */
-#define RUN_COLUMNS(name, T)                                                                       \
-    static void run_##name(const columns *c, void *ret_y, const void *elements)                    \
+#define RUN_COLUMNS(name, T, operator, unit)                                                       \
+    static void name(const columns *c, void *ret_y, const void *elements)                          \
     {                                                                                              \
         const int64_t lag = c->kernel->is_exclusive ? c->step : 0;                                 \
         const T *x = elements;                                                                     \
         T *y = ret_y;                                                                              \
         for (int64_t i = 0; i < c->n; i++, x += c->step, y += c->step) {                           \
             if (i == 0 && lag)                                                                     \
-                memset(y, 0, (size_t) c->count * sizeof *y);                                       \
+                for (int64_t j = 0; j < c->count; j++)                                             \
+                    y[j] = (unit);                                                                 \
             else if (i == (lag != 0))                                                              \
                 memcpy(y, x - lag, (size_t) c->count * sizeof *y);                                 \
             else                                                                                   \
                 for (int64_t j = 0; j < c->count; j++)                                             \
-                    y[j] = y[j - c->step] + x[j - lag];                                            \
+                    y[j] = y[j - c->step] operator x[j - lag];                                     \
         }                                                                                          \
     }
 
-RUN_COLUMNS(f32, float)
-RUN_COLUMNS(f64, double)
-RUN_COLUMNS(u32, uint32_t)
-RUN_COLUMNS(u64, uint64_t)
+RUN_COLUMNS(sums_f32, float, +, 0)
+RUN_COLUMNS(sums_f64, double, +, 0)
+RUN_COLUMNS(sums_u32, uint32_t, +, 0)
+RUN_COLUMNS(sums_u64, uint64_t, +, 0)
+RUN_COLUMNS(products_f32, float, *, 1)
+RUN_COLUMNS(products_f64, double, *, 1)
+RUN_COLUMNS(products_u32, uint32_t, *, 1)
+RUN_COLUMNS(products_u64, uint64_t, *, 1)
 
 /* At most MLS__BLOCK columns. */
 static void run_half_block(const columns *c, uint16_t *y, const uint16_t *x)
 {
     const mls__half *half = &c->kernel->half;
-    float sums[MLS__BLOCK] = {0}, elements[MLS__BLOCK];
+    const bool is_product = c->kernel->is_product;
+    float sums[MLS__BLOCK], elements[MLS__BLOCK];
+    for (int64_t j = 0; j < c->count; j++)
+        sums[j] = is_product ? 1 : 0;
     for (int64_t i = 0; i < c->n; i++, x += c->step, y += c->step) {
         half->to_f32(elements, x, c->count);
         if (c->kernel->is_exclusive)
             half->from_f32(y, sums, c->count);
         for (int64_t j = 0; j < c->count; j++)
-            sums[j] = i ? sums[j] + elements[j] : elements[j];
+            sums[j] = i == 0       ? elements[j]
+                      : is_product ? sums[j] * elements[j]
+                                   : sums[j] + elements[j];
         if (!c->kernel->is_exclusive)
             half->from_f32(y, sums, c->count);
     }
@@ -84,24 +94,13 @@ static void run_half(const columns *c, void *y, const void *x)
 
 static void run_columns(const columns *c, void *y, const void *x)
 {
-    switch (c->kernel->dtype) {
-    case MLS_FLOAT32:
-        run_f32(c, y, x);
-        break;
-    case MLS_FLOAT64:
-        run_f64(c, y, x);
-        break;
-    case MLS_INT32:
-    case MLS_UINT32:
-        run_u32(c, y, x);
-        break;
-    case MLS_INT64:
-    case MLS_UINT64:
-        run_u64(c, y, x);
-        break;
-    default:
-        run_half(c, y, x);
-    }
+    static void (*const runs[][2])(const columns *, void *, const void *) = {
+        [MLS_FLOAT32] = {sums_f32, products_f32}, [MLS_FLOAT64] = {sums_f64, products_f64},
+        [MLS_INT32] = {sums_u32, products_u32},   [MLS_UINT32] = {sums_u32, products_u32},
+        [MLS_INT64] = {sums_u64, products_u64},   [MLS_UINT64] = {sums_u64, products_u64},
+        [MLS_FLOAT16] = {run_half, run_half},     [MLS_BFLOAT16] = {run_half, run_half},
+    };
+    runs[c->kernel->dtype][c->kernel->is_product](c, y, x);
 }
 
 typedef struct work {
@@ -171,6 +170,7 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret
     k->base.base.reshape = cumsum_reshape;
     k->dtype = op->inputs[0].dtype;
     k->axis_dtype = op->inputs[1].dtype;
+    k->is_product = strcmp(op->type, "CumProd") == 0;
     k->is_exclusive = mls__op_int(op, "exclusive", 0) != 0;
     k->is_reverse = mls__op_int(op, "reverse", 0) != 0;
     k->threads = op->threads;
@@ -182,5 +182,6 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret
 
 mls__cpu_op_table mls__cpu_ops_cumsum = {
     {"", "CumSum", create, 0},
+    {"", "CumProd", create, 0},
     {.type = NULL},
 };

@@ -32,6 +32,10 @@ extern const mls__cpu_op mls__cpu_ops_position[];
 extern const mls__cpu_op mls__cpu_ops_top_k[];
 extern const mls__cpu_op mls__cpu_ops_cumsum[];
 extern const mls__cpu_op mls__cpu_ops_softmax[];
+extern mls__cpu_op_table mls__cpu_ops_det;
+extern mls__cpu_op_table mls__cpu_ops_diagonal;
+extern mls__cpu_op_table mls__cpu_ops_hardmax;
+extern mls__cpu_op_table mls__cpu_ops_one_hot;
 
 /* By indices. */
 extern mls__cpu_op_table mls__cpu_ops_gather_elements;

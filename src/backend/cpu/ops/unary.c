@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ops of one input, element by element, and the attributes that some of them take. */
+#include "backend/cpu/ops/convert.h"
 #include "backend/cpu/ops/families.h"
-#include "backend/cpu/ops/half.h"
 #include "backend/cpu/ops/ranges.h"
 #include "backend/cpu/ops/unary_loops.h"
 
@@ -46,6 +46,7 @@ static const struct op_row {
     {"HardSigmoid", MLS__UNARY_HARD_SIGMOID, {"alpha", 0.2f}, {"beta", 0.5f}},
     {"HardSwish", MLS__UNARY_HARD_SWISH, {0}, {0}},
     {"Softplus", MLS__UNARY_SOFTPLUS, {0}, {0}},
+    {"Shrink", MLS__UNARY_SHRINK, {"lambd", 0.5f}, {"bias", 0.0f}},
     {"Softsign", MLS__UNARY_SOFTSIGN, {0}, {0}},
     {"Swish", MLS__UNARY_SWISH, {"alpha", 1.0f}, {0}},
     {"Mish", MLS__UNARY_MISH, {0}, {0}},
@@ -66,6 +67,7 @@ typedef struct unary_kernel {
     mls__unary_fn unary; /* these two: what `run` calls */
     mls__loop1 loop;
     mls__half half;
+    int32_t dtype;
     float params[2];
     int64_t count;
     uint32_t threads;
@@ -92,6 +94,23 @@ static void run_half(const unary_kernel *k, void *y, const void *x, int64_t n)
         k->half.to_f32(block, (const uint16_t *) x + i, m);
         k->unary(block, block, m, k->params);
         k->half.from_f32((uint16_t *) y + i, block, m);
+    }
+}
+
+/* Shrink of integers, whose bias need not be one: in float64, converted back as Cast would. */
+static void run_shrink(const unary_kernel *k, void *y, const void *x, int64_t n)
+{
+    static const mls__cast_rules rules;
+    const mls__loop1 shrink = mls__unary_loop(MLS__UNARY_SHRINK, MLS_FLOAT64);
+    const mls__wide_kind kind = mls__wide_kind_of(k->dtype);
+    for (int64_t i = 0; i < n; i += MLS__BLOCK) {
+        const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
+        mls__wide wide;
+        mls__widen(k->dtype, &wide, (const char *) x + i * k->size, m);
+        for (int64_t j = 0; j < m; j++)
+            wide.f[j] = kind == MLS__WIDE_INT ? (double) wide.i[j] : (double) wide.u[j];
+        shrink(wide.f, wide.f, m, k->params);
+        mls__narrow(k->dtype, MLS__WIDE_FLOAT, &wide, (char *) y + i * k->size, m, &rules);
     }
 }
 
@@ -139,7 +158,7 @@ static void choose_run(unary_kernel *k, mls__unary_op op, int32_t dtype)
         k->half = mls__half_of(k->base.cpu, dtype);
     } else {
         k->loop = mls__unary_loop(op, dtype);
-        k->run = k->loop ? run_loop : NULL;
+        k->run = k->loop ? run_loop : op == MLS__UNARY_SHRINK ? run_shrink : NULL;
     }
 }
 
@@ -159,6 +178,7 @@ static mls_status new_kernel(const mls__cpu *cpu, const mls_op *op, unary_kernel
         return status;
     k->base.base.reshape = unary_reshape;
     k->threads = op->threads;
+    k->dtype = op->inputs[0].dtype;
     k->size = (uint8_t) mls_dtype_size((mls_dtype) op->inputs[0].dtype);
     unary_reshape(&k->base.base, op);
     *ret_kernel = k;
@@ -197,6 +217,18 @@ static mls_status not_create(const mls__cpu *cpu, const mls_op *op, mls_kernel *
     return MLS_OK;
 }
 
+static mls_status bitwise_not_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+{
+    unary_kernel *k;
+    const mls_status status = new_kernel(cpu, op, &k);
+    if (status)
+        return status;
+    k->loop = mls__bits_not_loop(k->size);
+    k->run = run_loop;
+    *ret_kernel = &k->base.base;
+    return MLS_OK;
+}
+
 mls__cpu_op_table mls__cpu_ops_unary = {
     {"", "Neg", unary_create, MLS__CPU_IN_PLACE},
     {"", "Abs", unary_create, MLS__CPU_IN_PLACE},
@@ -224,6 +256,8 @@ mls__cpu_op_table mls__cpu_ops_unary = {
     {"", "Swish", unary_create, MLS__CPU_IN_PLACE},
     {"", "Mish", unary_create, MLS__CPU_IN_PLACE},
     {"", "Gelu", unary_create, MLS__CPU_IN_PLACE},
+    {"", "Shrink", unary_create, MLS__CPU_IN_PLACE},
     {"", "Not", not_create, MLS__CPU_IN_PLACE},
+    {"", "BitwiseNot", bitwise_not_create, MLS__CPU_IN_PLACE},
     {.type = NULL},
 };

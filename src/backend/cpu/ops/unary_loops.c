@@ -42,6 +42,10 @@ UNSIGNED_LOOPS(u32, uint32_t)
 UNSIGNED_LOOPS(u64, uint64_t)
 
 LOOP(not_bool, uint8_t, !x)
+LOOP(bits_not_8, uint8_t, ~(unsigned) x)
+LOOP(bits_not_16, uint16_t, ~(unsigned) x)
+LOOP(bits_not_32, uint32_t, ~x)
+LOOP(bits_not_64, uint64_t, ~x)
 
 /* `expression` of x and the parameters a and b in float64. */
 #define DOUBLE_LOOP(name, expression)                                                              \
@@ -77,6 +81,12 @@ static inline double gated(double x, double gate)
 static inline double softsign(double x)
 {
     return isinf(x) ? copysign(1, x) : x / (1 + fabs(x));
+}
+
+/* NaN is neither above nor below, and stays. */
+static inline double shrink(double x, double a, double b)
+{
+    return x < -a ? x + b : x > a ? x - b : x != x ? x : 0;
 }
 
 static inline double elu(double x, double a)
@@ -134,6 +144,7 @@ DOUBLE_LOOP(leaky_relu_f64, x < 0 ? a * x : x)
 DOUBLE_LOOP(thresholded_relu_f64, x <= a ? 0 : x)
 DOUBLE_LOOP(hard_sigmoid_f64, hard_sigmoid(x, a, b))
 DOUBLE_LOOP(hard_swish_f64, gated(x, hard_sigmoid(x, 1.0 / 6, 0.5)))
+DOUBLE_LOOP(shrink_f64, shrink(x, a, b))
 DOUBLE_LOOP(softsign_f64, softsign(x))
 DOUBLE_LOOP(exp_f64, mls__f64_exp(x))
 DOUBLE_LOOP(log_f64, mls__f64_log(x))
@@ -168,6 +179,7 @@ static const mls__loop1 loops[MLS__UNARY_COUNT][DTYPES] = {
     [MLS__UNARY_THRESHOLDED_RELU] = {[MLS_FLOAT64] = thresholded_relu_f64},
     [MLS__UNARY_HARD_SIGMOID] = {[MLS_FLOAT64] = hard_sigmoid_f64},
     [MLS__UNARY_HARD_SWISH] = {[MLS_FLOAT64] = hard_swish_f64},
+    [MLS__UNARY_SHRINK] = {[MLS_FLOAT64] = shrink_f64},
     [MLS__UNARY_SOFTSIGN] = {[MLS_FLOAT64] = softsign_f64},
     [MLS__UNARY_EXP] = {[MLS_FLOAT64] = exp_f64},
     [MLS__UNARY_LOG] = {[MLS_FLOAT64] = log_f64},
@@ -192,4 +204,18 @@ mls__loop1 mls__unary_loop(mls__unary_op op, int32_t dtype)
 void mls__not_loop(void *y, const void *x, int64_t n, const float *params)
 {
     not_bool(y, x, n, params);
+}
+
+mls__loop1 mls__bits_not_loop(size_t element_size)
+{
+    switch (element_size) {
+    case 1:
+        return bits_not_8;
+    case 2:
+        return bits_not_16;
+    case 4:
+        return bits_not_32;
+    default:
+        return bits_not_64;
+    }
 }

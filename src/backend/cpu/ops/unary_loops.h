@@ -10,6 +10,8 @@
 
 #include <mlscale/tensor.h>
 
+#include <stddef.h>
+
 /* y[i] = f(x[i]; params[0], params[1]) for i < n. y may be x. */
 typedef void (*mls__loop1)(void *y, const void *x, int64_t n, const float *params);
 
@@ -18,5 +20,8 @@ mls__loop1 mls__unary_loop(mls__unary_op op, int32_t dtype);
 
 /* y[i] = !x[i] */
 void mls__not_loop(void *y, const void *x, int64_t n, const float *params);
+
+/* y[i] = ~x[i], of integers of so many bytes. */
+mls__loop1 mls__bits_not_loop(size_t element_size);
 
 #endif
