@@ -33,6 +33,8 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += %D%/schema/indexing.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/schema/quantize.c
+# Recurrent layers.
+libmls_core_la_SOURCES += %D%/schema/recurrent.c
 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c

@@ -176,3 +176,8 @@ TESTS += %D%/test_ops_bits %D%/test_ops_matrix
 %C%_test_ops_bits_LDADD = $(MLS_OP_TEST_LIBS)
 %C%_test_ops_matrix_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_matrix_LDADD = $(MLS_OP_TEST_LIBS)
+# Recurrent layers.
+check_PROGRAMS += %D%/test_ops_recurrent
+TESTS += %D%/test_ops_recurrent
+%C%_test_ops_recurrent_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_recurrent_LDADD = $(MLS_OP_TEST_LIBS)

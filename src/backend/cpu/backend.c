@@ -64,6 +64,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_hardmax,
     mls__cpu_ops_one_hot,
     NULL,
+    mls__cpu_ops_recurrent,   NULL,
 };
 
 static const mls__cpu_op *find_op(const char *domain, const char *type)

@@ -83,6 +83,10 @@ libmls_core_la_SOURCES += \
 	%D%/ops/scatter_nd.c \
 	%D%/ops/sequence_moves.c \
 	%D%/ops/tuples.c %D%/ops/tuples.h
+# Recurrent layers.
+libmls_core_la_SOURCES += \
+	%D%/ops/recurrent.c %D%/ops/recurrent.h %D%/ops/recurrent_f64.c \
+	%D%/ops/recurrent_pack.c %D%/ops/recurrent_run.c
 
 # Reductions, and what else goes along an axis.
 libmls_core_la_SOURCES += \
@@ -103,6 +107,7 @@ mls_kernel_sources = \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/quantize.c %D%/kernels/quantize.h \
+	%D%/kernels/recurrent.c %D%/kernels/recurrent.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \

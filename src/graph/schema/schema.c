@@ -23,6 +23,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_indexing,
     mls__schemas_quantize,
     mls__schemas_matrix,
+    mls__schemas_recurrent,
     NULL,
 };
 

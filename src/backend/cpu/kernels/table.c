@@ -7,6 +7,7 @@
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
+extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 extern const mls__score_kernels MLS_ISA_NAME(scores);
@@ -18,6 +19,7 @@ const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
     .quantize = &MLS_ISA_NAME(quantize),
+    .recurrent = &MLS_ISA_NAME(recurrent),
     .reduce = &MLS_ISA_NAME(reduce),
     .softmax = &MLS_ISA_NAME(softmax),
     .scores = &MLS_ISA_NAME(scores),

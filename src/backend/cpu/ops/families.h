@@ -43,5 +43,6 @@ extern mls__cpu_op_table mls__cpu_ops_gather_nd;
 extern mls__cpu_op_table mls__cpu_ops_scatter_elements;
 extern mls__cpu_op_table mls__cpu_ops_scatter_nd;
 extern mls__cpu_op_table mls__cpu_ops_sequence_moves;
+extern mls__cpu_op_table mls__cpu_ops_recurrent;
 
 #endif
