@@ -38,3 +38,6 @@ libmls_core_la_SOURCES += %D%/schema/recurrent.c
 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c
+
+# Normalisations.
+libmls_core_la_SOURCES += %D%/schema/norm.c

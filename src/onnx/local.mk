@@ -20,4 +20,5 @@ libmls_core_la_SOURCES += \
 	%D%/translate/indexing.c \
 	%D%/translate/movement.c \
 	%D%/translate/nn.c \
+	%D%/translate/norm.c \
 	%D%/translate/reduce.c

@@ -25,6 +25,29 @@ mls_status mls__op_reduced(const mls_op *op, bool *ret_reduced)
     return MLS_OK;
 }
 
+mls_status mls__op_normalized(const mls_op *op, bool *ret_reduced)
+{
+    static const int64_t channels_apart[] = {0, 2, 3};
+    size_t count;
+    const int64_t *axes = mls__op_ints(op, "axes", &count);
+    if (!mls__op_attr(op, "axes")) {
+        axes = channels_apart;
+        count = 3;
+    }
+    for (int i = 0; i < MLS_MAX_RANK; i++)
+        ret_reduced[i] = false;
+    for (size_t i = 0; i < count; i++) {
+        int axis;
+        const mls_status status = mls__op_axis(op, axes[i], op->inputs[0].rank, &axis);
+        if (status)
+            return status;
+        if (ret_reduced[axis])
+            return mls__op_error(op, MLS_EINVAL, "axis %d is given twice", axis);
+        ret_reduced[axis] = true;
+    }
+    return MLS_OK;
+}
+
 mls_status mls__op_attr_axis(const mls_op *op, int64_t fallback, int *ret_axis)
 {
     return mls__op_axis(op, mls__op_int(op, "axis", fallback), op->inputs[0].rank, ret_axis);

@@ -15,6 +15,12 @@
 mls_status mls__op_reduced(const mls_op *op, bool *ret_reduced);
 
 /*
+ * MeanVarianceNormalization: whether each dimension of input 0 counts as one slice with its
+ * neighbours, by the attribute axes, 0, 2 and 3 by default. Errors: MLS_EINVAL.
+ */
+mls_status mls__op_normalized(const mls_op *op, bool *ret_reduced);
+
+/*
  * TopK: the axis, and the k of input 1. Errors: MLS_EINVAL (axis, k that is negative or more than
  * there are elements), those of mls__op_known_ints().
  */

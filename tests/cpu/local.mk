@@ -181,3 +181,8 @@ check_PROGRAMS += %D%/test_ops_recurrent
 TESTS += %D%/test_ops_recurrent
 %C%_test_ops_recurrent_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_recurrent_LDADD = $(MLS_OP_TEST_LIBS)
+# Normalisations.
+check_PROGRAMS += %D%/test_ops_norm
+TESTS += %D%/test_ops_norm
+%C%_test_ops_norm_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_norm_LDADD = $(MLS_OP_TEST_LIBS)

@@ -38,3 +38,8 @@ check_PROGRAMS += %D%/test_old_forms
 TESTS += %D%/test_old_forms
 %C%_test_old_forms_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_old_forms_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_translate_layers
+TESTS += %D%/test_translate_layers
+%C%_test_translate_layers_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_translate_layers_LDADD = $(MLS_TEST_LIBS)

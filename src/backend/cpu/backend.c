@@ -49,6 +49,11 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_hardmax,
     mls__cpu_ops_one_hot,
     mls__cpu_ops_recurrent,
+    mls__cpu_ops_norm_rows,
+    mls__cpu_ops_norm_channels,
+    mls__cpu_ops_lp_norm,
+    mls__cpu_ops_lrn,
+    mls__cpu_ops_mvn,
     NULL,
 };
 

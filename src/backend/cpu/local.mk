@@ -98,6 +98,16 @@ libmls_core_la_SOURCES += \
 	%D%/ops/softmax.c \
 	%D%/ops/top_k.c
 
+# Normalisations.
+libmls_core_la_SOURCES += \
+	%D%/ops/float_work.c %D%/ops/float_work.h \
+	%D%/ops/lp_norm.c \
+	%D%/ops/lrn.c \
+	%D%/ops/mvn.c \
+	%D%/ops/norm_channels.c \
+	%D%/ops/norm_plain.c %D%/ops/norm_plain.h \
+	%D%/ops/norm_rows.c
+
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.
@@ -108,6 +118,7 @@ mls_kernel_sources = \
 	%D%/kernels/kernels.h \
 	%D%/kernels/quantize.c %D%/kernels/quantize.h \
 	%D%/kernels/recurrent.c %D%/kernels/recurrent.h \
+	%D%/kernels/norm.c %D%/kernels/norm.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \

@@ -44,6 +44,7 @@ extern const mls__onnx_rule mls__onnx_rules_early[];
 extern const mls__onnx_rule mls__onnx_rules_indexing[];
 extern const mls__onnx_rule mls__onnx_rules_movement[];
 extern const mls__onnx_rule mls__onnx_rules_nn[];
+extern const mls__onnx_rule mls__onnx_rules_norm[];
 extern const mls__onnx_rule mls__onnx_rules_reduce[];
 
 /*

@@ -10,6 +10,7 @@
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/quantize.h"
 #include "backend/cpu/kernels/recurrent.h"
+#include "backend/cpu/kernels/norm.h"
 #include "backend/cpu/kernels/reduce.h"
 #include "backend/cpu/kernels/scores.h"
 #include "backend/cpu/kernels/softmax.h"
@@ -22,6 +23,7 @@ typedef struct mls__cpu_kernels {
     const mls__gemm_kernels *gemm;
     const mls__quantize_kernels *quantize;
     const mls__recurrent_kernels *recurrent;
+    const mls__norm_kernels *norm;
     const mls__reduce_kernels *reduce;
     const mls__softmax_kernels *softmax;
     const mls__score_kernels *scores;

@@ -8,6 +8,7 @@ extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
 extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
+extern const mls__norm_kernels MLS_ISA_NAME(norm);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 extern const mls__score_kernels MLS_ISA_NAME(scores);
@@ -20,6 +21,7 @@ const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .gemm = &MLS_ISA_NAME(gemm),
     .quantize = &MLS_ISA_NAME(quantize),
     .recurrent = &MLS_ISA_NAME(recurrent),
+    .norm = &MLS_ISA_NAME(norm),
     .reduce = &MLS_ISA_NAME(reduce),
     .softmax = &MLS_ISA_NAME(softmax),
     .scores = &MLS_ISA_NAME(scores),

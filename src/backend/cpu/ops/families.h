@@ -44,5 +44,10 @@ extern mls__cpu_op_table mls__cpu_ops_scatter_elements;
 extern mls__cpu_op_table mls__cpu_ops_scatter_nd;
 extern mls__cpu_op_table mls__cpu_ops_sequence_moves;
 extern mls__cpu_op_table mls__cpu_ops_recurrent;
+extern const mls__cpu_op mls__cpu_ops_norm_rows[];
+extern const mls__cpu_op mls__cpu_ops_norm_channels[];
+extern const mls__cpu_op mls__cpu_ops_lp_norm[];
+extern const mls__cpu_op mls__cpu_ops_lrn[];
+extern const mls__cpu_op mls__cpu_ops_mvn[];
 
 #endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Normalisations and pools whose form changed between opsets. */
+#include "support/onnx_build.h"
+#include "support/test.h"
+
+#include "graph/model.h"
+
+#include <string.h>
+
+static mls_context *context;
+static onnx_build *b;
+static mls_model *model;
+
+static void setup(void)
+{
+    ck_assert_ok(mls_context_create(NULL, &context));
+    b = NULL;
+    model = NULL;
+}
+
+static void teardown(void)
+{
+    mls_model_free(model);
+    onnx_build_free(b);
+    mls_context_free(context);
+}
+
+/* A model of one node, op(x, ...) -> y. */
+static onnx_node *begin(int64_t opset, const char *op, const char *inputs, const char *outputs)
+{
+    onnx_build_free(b);
+    b = onnx_build_create(opset);
+    onnx_build_input(b, "x", MLS_FLOAT32, "2,3,4");
+    onnx_build_floats(b, "c", "3", (float[]){1, 1, 1});
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    return onnx_build_node(b, op, inputs, outputs);
+}
+
+/* The node as the graph has it. */
+static const mls__node *load(void)
+{
+    mls_model_free(model);
+    model = NULL;
+    ck_assert_ok(onnx_build_load(b, context, MLS_MODEL_ALLOW_UNSUPPORTED, &model));
+    ck_assert_uint_eq(model->graph.nodes.count, 1);
+    return mls__graph_node(&model->graph, 0);
+}
+
+static bool has_int(const mls__node *node, const char *name, int64_t value)
+{
+    for (size_t i = 0; i < node->attr_count; i++)
+        if (strcmp(node->attrs[i].name, name) == 0)
+            return node->attrs[i].type == MLS_ATTR_INT && node->attrs[i].i == value;
+    return false;
+}
+
+START_TEST(batch_norm_of_elements)
+{
+    for (int64_t spatial = 0; spatial < 2; spatial++) {
+        onnx_node_int(begin(8, "BatchNormalization", "x c c c c", "y"), "spatial", spatial);
+        const mls__node *node = load();
+        ck_assert_ptr_nonnull(node->schema);
+        ck_assert(has_int(node, "mls_per_element", 1) == (spatial == 0));
+        ck_assert(!has_int(node, "spatial", spatial));
+    }
+    onnx_node_int(begin(9, "BatchNormalization", "x c c c c", "y"), "spatial", 0);
+    ck_assert_ptr_null(load()->schema);
+}
+END_TEST
+
+START_TEST(statistics_of_training)
+{
+    begin(8, "BatchNormalization", "x c c c c", "y mean variance saved spread");
+    ck_assert_uint_eq(load()->output_count, 1);
+    begin(8, "BatchNormalization", "x c c c c", "y mean variance");
+    onnx_build_output(b, "mean", MLS_FLOAT32, NULL);
+    ck_assert_ptr_null(load()->schema);
+    onnx_node_int(begin(15, "BatchNormalization", "x c c c c", "y"), "training_mode", 1);
+    ck_assert_ptr_null(load()->schema);
+    onnx_node_int(begin(15, "BatchNormalization", "x c c c c", "y"), "training_mode", 0);
+    ck_assert_ptr_nonnull(load()->schema);
+}
+END_TEST
+
+START_TEST(scales_of_groups)
+{
+    for (int64_t opset = 18; opset < 22; opset++) {
+        onnx_node_int(begin(opset, "GroupNormalization", "x c c", "y"), "num_groups", 3);
+        ck_assert(has_int(load(), "mls_scale_groups", 1) == (opset < 21));
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("onnx/translate_layers");
+    TCase *tests = tcase_create("translate_layers");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, batch_norm_of_elements);
+    tcase_add_test(tests, statistics_of_training);
+    tcase_add_test(tests, scales_of_groups);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
