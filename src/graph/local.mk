@@ -21,7 +21,7 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += %D%/schema/matrix.c
 
 # Matrix products.
-libmls_core_la_SOURCES += %D%/schema/product.c
+libmls_core_la_SOURCES += %D%/schema/einsum.c %D%/schema/product.c
 # Ops of ai.onnx.ml.
 libmls_core_la_SOURCES += \
 	%D%/schema/ml.c %D%/schema/ml.h \

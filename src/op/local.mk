@@ -7,3 +7,4 @@ libmls_core_la_SOURCES += %D%/reduction.c %D%/reduction.h
 libmls_core_la_SOURCES += %D%/indexing.c %D%/indexing.h
 
 libmls_core_la_SOURCES += %D%/quantize.c %D%/quantize.h
+libmls_core_la_SOURCES += %D%/einsum.c %D%/einsum.h

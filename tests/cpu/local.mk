@@ -186,3 +186,7 @@ check_PROGRAMS += %D%/test_ops_norm
 TESTS += %D%/test_ops_norm
 %C%_test_ops_norm_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_norm_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_einsum
+TESTS += %D%/test_ops_einsum
+%C%_test_ops_einsum_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_einsum_LDADD = $(MLS_OP_TEST_LIBS)

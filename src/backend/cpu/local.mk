@@ -41,6 +41,7 @@ libmls_core_la_SOURCES += \
 # Matrix products.
 libmls_core_la_SOURCES += \
 	%D%/ops/activation.c %D%/ops/activation.h \
+	%D%/ops/einsum.c %D%/ops/einsum.h %D%/ops/einsum_plan.c \
 	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/product.c %D%/ops/product.h %D%/ops/product_ops.c \
 	%D%/ops/product_plain.c %D%/ops/product_plan.c

@@ -40,6 +40,7 @@ extern mls__cpu_op_table mls__cpu_ops_one_hot;
 /* By indices. */
 extern mls__cpu_op_table mls__cpu_ops_gather_elements;
 extern mls__cpu_op_table mls__cpu_ops_gather_nd;
+extern mls__cpu_op_table mls__cpu_ops_einsum;
 extern mls__cpu_op_table mls__cpu_ops_scatter_elements;
 extern mls__cpu_op_table mls__cpu_ops_scatter_nd;
 extern mls__cpu_op_table mls__cpu_ops_sequence_moves;
