@@ -76,6 +76,21 @@ def main():
           + small)
     table("erf", mp.erf, uniform(-6, 6, 50) + uniform(-1, 1, 26) + small)
     pow_table()
+    turns = [float(mp.pi / 2 * random.randint(1, 10 ** random.randint(1, 15))) for _ in range(24)]
+    angles = uniform(-10, 10, 30) + scales(-26, 1000, 20) + turns + [6381956970095103.0 * 2.0**797]
+    for name in ("sin", "cos", "tan"):
+        table(name, getattr(mp, name), angles)
+    next_to_one = [1 - 2.0 ** -random.uniform(1, 52) for _ in range(20)]
+    inside = uniform(-1, 1, 34) + small + next_to_one
+    table("asin", mp.asin, inside)
+    table("acos", mp.acos, inside)
+    table("atan", mp.atan, uniform(-3, 3, 34) + scales(-40, 70, 34))
+    table("sinh", mp.sinh, uniform(-3, 3, 34) + uniform(-709, 709, 20) + small)
+    table("cosh", mp.cosh, uniform(-3, 3, 34) + uniform(-709, 709, 20) + small)
+    table("asinh", mp.asinh, uniform(-3, 3, 34) + scales(-40, 1000, 34))
+    table("acosh", mp.acosh, uniform(1, 3, 34) + [1 + abs(x) for x in scales(-50, 52, 20)]
+          + [abs(x) for x in scales(1, 1000, 14)])
+    table("atanh", mp.atanh, inside)
     print("\n#endif")
 
 

@@ -71,7 +71,8 @@ typedef struct function {
 
 /*
  * The bounds are the errors measured over all floats, rounded up; for celu, tanh, erf, mish, gelu
- * and gelu_tanh over all of magnitude 2^-30 to 128, and every 61st of the rest. That of
+ * and gelu_tanh over all of magnitude 2^-30 to 128, and every 61st of the rest; for sin and those
+ * below it over every 331st. That of
  * gelu_tanh is large only far below 0, where the exponential multiplies the rounding of its
  * argument.
  */
@@ -89,6 +90,17 @@ static const function functions[] = {
     {"mish", MLS__UNARY_MISH, {0}, ref_mish, 4.6, 0x1p-143},
     {"gelu", MLS__UNARY_GELU, {0}, ref_gelu, 7, 0x1p-143},
     {"gelu_tanh", MLS__UNARY_GELU_TANH, {0}, ref_gelu_tanh, 202, 0x1p-143},
+    {"sin", MLS__UNARY_SIN, {0}, sin, 0.75, 0x1p-149},
+    {"cos", MLS__UNARY_COS, {0}, cos, 0.75, 0x1p-149},
+    {"tan", MLS__UNARY_TAN, {0}, tan, 0.85, 0x1p-149},
+    {"asin", MLS__UNARY_ASIN, {0}, asin, 1.2, 0x1p-149},
+    {"acos", MLS__UNARY_ACOS, {0}, acos, 0.8, 0x1p-149},
+    {"atan", MLS__UNARY_ATAN, {0}, atan, 1.2, 0x1p-149},
+    {"sinh", MLS__UNARY_SINH, {0}, sinh, 1.6, 0x1p-149},
+    {"cosh", MLS__UNARY_COSH, {0}, cosh, 1.3, 0x1p-149},
+    {"asinh", MLS__UNARY_ASINH, {0}, asinh, 0.51, 0x1p-149},
+    {"acosh", MLS__UNARY_ACOSH, {0}, acosh, 0.51, 0x1p-149},
+    {"atanh", MLS__UNARY_ATANH, {0}, atanh, 0.51, 0x1p-149},
 };
 
 enum { FUNCTIONS = sizeof functions / sizeof functions[0], CHUNK = 4096 };
@@ -207,6 +219,34 @@ static const special specials[] = {
     {MLS__UNARY_GELU, -0.0f, -0.0f},
     {MLS__UNARY_GELU_TANH, -INFINITY, -0.0f},
     {MLS__UNARY_GELU_TANH, INFINITY, INFINITY},
+    {MLS__UNARY_SIN, -0.0f, -0.0f},
+    {MLS__UNARY_SIN, 0x1p-149f, 0x1p-149f},
+    {MLS__UNARY_SIN, INFINITY, NAN},
+    {MLS__UNARY_COS, -0.0f, 1.0f},
+    {MLS__UNARY_COS, -INFINITY, NAN},
+    {MLS__UNARY_TAN, -0.0f, -0.0f},
+    {MLS__UNARY_TAN, INFINITY, NAN},
+    {MLS__UNARY_ASIN, -0.0f, -0.0f},
+    {MLS__UNARY_ASIN, 1.0f, 0x1.921fb6p+0f},
+    {MLS__UNARY_ASIN, 1.0000001f, NAN},
+    {MLS__UNARY_ACOS, 1.0f, 0.0f},
+    {MLS__UNARY_ACOS, -1.0f, 0x1.921fb6p+1f},
+    {MLS__UNARY_ACOS, -1.0000001f, NAN},
+    {MLS__UNARY_ATAN, -0.0f, -0.0f},
+    {MLS__UNARY_ATAN, -INFINITY, -0x1.921fb6p+0f},
+    {MLS__UNARY_SINH, -0.0f, -0.0f},
+    {MLS__UNARY_SINH, -INFINITY, -INFINITY},
+    {MLS__UNARY_SINH, 89.5f, INFINITY},
+    {MLS__UNARY_COSH, 0.0f, 1.0f},
+    {MLS__UNARY_COSH, -INFINITY, INFINITY},
+    {MLS__UNARY_ASINH, -0.0f, -0.0f},
+    {MLS__UNARY_ASINH, -INFINITY, -INFINITY},
+    {MLS__UNARY_ACOSH, 1.0f, 0.0f},
+    {MLS__UNARY_ACOSH, 0.5f, NAN},
+    {MLS__UNARY_ACOSH, INFINITY, INFINITY},
+    {MLS__UNARY_ATANH, -0.0f, -0.0f},
+    {MLS__UNARY_ATANH, -1.0f, -INFINITY},
+    {MLS__UNARY_ATANH, 1.5f, NAN},
 };
 
 START_TEST(special_values)

@@ -133,6 +133,72 @@ static wide of_tanh(wide x, wide a, wide b)
     return tanhl(x);
 }
 
+static wide of_sin(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return sinl(x);
+}
+
+static wide of_cos(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return cosl(x);
+}
+
+static wide of_tan(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return tanl(x);
+}
+
+static wide of_asin(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return asinl(x);
+}
+
+static wide of_acos(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return acosl(x);
+}
+
+static wide of_atan(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return atanl(x);
+}
+
+static wide of_sinh(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return sinhl(x);
+}
+
+static wide of_cosh(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return coshl(x);
+}
+
+static wide of_asinh(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return asinhl(x);
+}
+
+static wide of_acosh(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return acoshl(x);
+}
+
+static wide of_atanh(wide x, wide a, wide b)
+{
+    (void) a, (void) b;
+    return atanhl(x);
+}
+
 static wide of_erf(wide x, wide a, wide b)
 {
     (void) a, (void) b;
@@ -229,6 +295,17 @@ static const function_op function_ops[] = {
     {.type = "Tanh", .of = of_tanh},
     {.type = "Erf", .of = of_erf},
     {.type = "Sigmoid", .of = of_sigmoid},
+    {.type = "Sin", .of = of_sin},
+    {.type = "Cos", .of = of_cos},
+    {.type = "Tan", .of = of_tan},
+    {.type = "Asin", .of = of_asin},
+    {.type = "Acos", .of = of_acos},
+    {.type = "Atan", .of = of_atan},
+    {.type = "Sinh", .of = of_sinh},
+    {.type = "Cosh", .of = of_cosh},
+    {.type = "Asinh", .of = of_asinh},
+    {.type = "Acosh", .of = of_acosh},
+    {.type = "Atanh", .of = of_atanh},
     {.type = "LeakyRelu", .of = of_leaky_relu, .a = 0.01f},
     {.type = "LeakyRelu", .of = of_leaky_relu, .a_name = "alpha", .a = 0.3f},
     {.type = "ThresholdedRelu", .of = of_thresholded_relu, .a = 1.0f},

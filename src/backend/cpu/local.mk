@@ -130,10 +130,11 @@ mls_kernel_sources = \
 	%D%/kernels/tree_scan.c \
 	%D%/kernels/unary_ops.h \
 	%D%/math/f64_inline.h %D%/math/f64_tables.h \
+	%D%/math/f64_trig_inline.h %D%/math/f64_trig_tables.h \
 	%D%/simd/avx2.h %D%/simd/avx512.h %D%/simd/math.h %D%/simd/neon.h %D%/simd/portable.h \
-	%D%/simd/simd.h
+	%D%/simd/simd.h %D%/simd/trig.h
 
-EXTRA_DIST += %D%/math/make_tables.py
+EXTRA_DIST += %D%/math/make_tables.py %D%/math/make_trig_tables.py
 
 MLS_PORTABLE_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_PORTABLE=1
 MLS_AVX2_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c

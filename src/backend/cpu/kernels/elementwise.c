@@ -5,6 +5,7 @@
 #include "backend/cpu/kernels/unary_ops.h"
 #include "backend/cpu/math/f64_inline.h"
 #include "backend/cpu/simd/simd.h"
+#include "backend/cpu/simd/trig.h"
 
 #include <math.h>
 
@@ -64,6 +65,48 @@ UNARY_RUN(swish)
 UNARY_RUN(mish)
 UNARY_RUN(gelu)
 UNARY_RUN(gelu_tanh)
+
+/* --- circular and hyperbolic functions ------------------------------------------------------- */
+
+typedef mls_vf (*plain_op)(mls_vf x);
+
+MLS_SIMD_FN void run_plain(plain_op op, float *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vf_store_n(y + i, op(vf_load_n(x + i, lanes)), lanes);
+    }
+}
+
+/* The run of vf_NAME. */
+#define PLAIN_RUN(name)                                                                            \
+    static void unary_##name(float *y, const float *x, int64_t n, const float *params)             \
+    {                                                                                              \
+        (void) params;                                                                             \
+        run_plain(vf_##name, y, x, n);                                                             \
+    }
+
+PLAIN_RUN(sin)
+PLAIN_RUN(cos)
+PLAIN_RUN(tan)
+PLAIN_RUN(asin)
+PLAIN_RUN(acos)
+PLAIN_RUN(atan)
+PLAIN_RUN(sinh)
+PLAIN_RUN(cosh)
+
+/* In double precision: models that have these at all have few of them. */
+#define DOUBLE_RUN(name)                                                                           \
+    static void unary_##name(float *y, const float *x, int64_t n, const float *params)             \
+    {                                                                                              \
+        (void) params;                                                                             \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            y[i] = (float) f64_##name((double) x[i]);                                              \
+    }
+
+DOUBLE_RUN(asinh)
+DOUBLE_RUN(acosh)
+DOUBLE_RUN(atanh)
 
 /* --- binary ---------------------------------------------------------------------------------- */
 
@@ -314,6 +357,17 @@ const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
             [MLS__UNARY_MISH] = unary_mish,
             [MLS__UNARY_GELU] = unary_gelu,
             [MLS__UNARY_GELU_TANH] = unary_gelu_tanh,
+            [MLS__UNARY_SIN] = unary_sin,
+            [MLS__UNARY_COS] = unary_cos,
+            [MLS__UNARY_TAN] = unary_tan,
+            [MLS__UNARY_ASIN] = unary_asin,
+            [MLS__UNARY_ACOS] = unary_acos,
+            [MLS__UNARY_ATAN] = unary_atan,
+            [MLS__UNARY_SINH] = unary_sinh,
+            [MLS__UNARY_COSH] = unary_cosh,
+            [MLS__UNARY_ASINH] = unary_asinh,
+            [MLS__UNARY_ACOSH] = unary_acosh,
+            [MLS__UNARY_ATANH] = unary_atanh,
         },
     .binary =
         {

@@ -46,6 +46,17 @@ typedef enum mls__unary_op {
     MLS__UNARY_MISH,      /* x * tanh(softplus(x)) */
     MLS__UNARY_GELU,      /* x * P(Z < x), Z normal: also written with erf */
     MLS__UNARY_GELU_TANH, /* the approximation of it by tanh */
+    MLS__UNARY_SIN,
+    MLS__UNARY_COS,
+    MLS__UNARY_TAN,
+    MLS__UNARY_ASIN,
+    MLS__UNARY_ACOS,
+    MLS__UNARY_ATAN,
+    MLS__UNARY_SINH,
+    MLS__UNARY_COSH,
+    MLS__UNARY_ASINH,
+    MLS__UNARY_ACOSH,
+    MLS__UNARY_ATANH,
     MLS__UNARY_COUNT
 } mls__unary_op;
 

@@ -151,6 +151,17 @@ DOUBLE_LOOP(log_f64, mls__f64_log(x))
 DOUBLE_LOOP(tanh_f64, mls__f64_tanh(x))
 DOUBLE_LOOP(sigmoid_f64, mls__f64_sigmoid(x))
 DOUBLE_LOOP(erf_f64, mls__f64_erf(x))
+DOUBLE_LOOP(sin_f64, mls__f64_sin(x))
+DOUBLE_LOOP(cos_f64, mls__f64_cos(x))
+DOUBLE_LOOP(tan_f64, mls__f64_tan(x))
+DOUBLE_LOOP(asin_f64, mls__f64_asin(x))
+DOUBLE_LOOP(acos_f64, mls__f64_acos(x))
+DOUBLE_LOOP(atan_f64, mls__f64_atan(x))
+DOUBLE_LOOP(sinh_f64, mls__f64_sinh(x))
+DOUBLE_LOOP(cosh_f64, mls__f64_cosh(x))
+DOUBLE_LOOP(asinh_f64, mls__f64_asinh(x))
+DOUBLE_LOOP(acosh_f64, mls__f64_acosh(x))
+DOUBLE_LOOP(atanh_f64, mls__f64_atanh(x))
 DOUBLE_LOOP(elu_f64, elu(x, a))
 DOUBLE_LOOP(selu_f64, elu(x, a) * b)
 DOUBLE_LOOP(celu_f64, celu(x, a))
@@ -186,6 +197,17 @@ static const mls__loop1 loops[MLS__UNARY_COUNT][DTYPES] = {
     [MLS__UNARY_TANH] = {[MLS_FLOAT64] = tanh_f64},
     [MLS__UNARY_SIGMOID] = {[MLS_FLOAT64] = sigmoid_f64},
     [MLS__UNARY_ERF] = {[MLS_FLOAT64] = erf_f64},
+    [MLS__UNARY_SIN] = {[MLS_FLOAT64] = sin_f64},
+    [MLS__UNARY_COS] = {[MLS_FLOAT64] = cos_f64},
+    [MLS__UNARY_TAN] = {[MLS_FLOAT64] = tan_f64},
+    [MLS__UNARY_ASIN] = {[MLS_FLOAT64] = asin_f64},
+    [MLS__UNARY_ACOS] = {[MLS_FLOAT64] = acos_f64},
+    [MLS__UNARY_ATAN] = {[MLS_FLOAT64] = atan_f64},
+    [MLS__UNARY_SINH] = {[MLS_FLOAT64] = sinh_f64},
+    [MLS__UNARY_COSH] = {[MLS_FLOAT64] = cosh_f64},
+    [MLS__UNARY_ASINH] = {[MLS_FLOAT64] = asinh_f64},
+    [MLS__UNARY_ACOSH] = {[MLS_FLOAT64] = acosh_f64},
+    [MLS__UNARY_ATANH] = {[MLS_FLOAT64] = atanh_f64},
     [MLS__UNARY_ELU] = {[MLS_FLOAT64] = elu_f64},
     [MLS__UNARY_SELU] = {[MLS_FLOAT64] = selu_f64},
     [MLS__UNARY_CELU] = {[MLS_FLOAT64] = celu_f64},
