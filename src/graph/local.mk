@@ -19,6 +19,8 @@ libmls_core_la_SOURCES += \
 
 # What a matrix is made of.
 libmls_core_la_SOURCES += %D%/schema/matrix.c
+# Convolutions.
+libmls_core_la_SOURCES += %D%/schema/convolution.c
 
 # Matrix products.
 libmls_core_la_SOURCES += %D%/schema/einsum.c %D%/schema/product.c

@@ -3,6 +3,8 @@ libmls_core_la_SOURCES += \
 	%D%/op.c %D%/op.h \
 	%D%/movement.c %D%/movement.h
 
+libmls_core_la_SOURCES += %D%/convolution.c %D%/convolution.h
+
 libmls_core_la_SOURCES += %D%/reduction.c %D%/reduction.h
 libmls_core_la_SOURCES += %D%/indexing.c %D%/indexing.h
 

@@ -190,3 +190,7 @@ check_PROGRAMS += %D%/test_ops_einsum
 TESTS += %D%/test_ops_einsum
 %C%_test_ops_einsum_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_einsum_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_conv
+TESTS += %D%/test_ops_conv
+%C%_test_ops_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_conv_LDADD = $(MLS_OP_TEST_LIBS)

@@ -38,7 +38,6 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_top_k,
     mls__cpu_ops_cumsum,
     mls__cpu_ops_softmax,
-
     mls__cpu_ops_einsum,
     mls__cpu_ops_gather_elements,
     mls__cpu_ops_gather_nd,
@@ -56,6 +55,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_lp_norm,
     mls__cpu_ops_lrn,
     mls__cpu_ops_mvn,
+    mls__cpu_ops_conv,
     NULL,
 };
 

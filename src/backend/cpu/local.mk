@@ -50,6 +50,10 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += \
 	%D%/ops/quantize.c \
 	%D%/ops/quantize_dynamic.c %D%/ops/quantize_dynamic.h
+# Convolutions.
+libmls_core_la_SOURCES += \
+	%D%/ops/conv.c %D%/ops/conv.h \
+	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_rows.c
 
 # Ops of ai.onnx.ml.
 libmls_core_la_SOURCES += \
@@ -113,6 +117,8 @@ libmls_core_la_SOURCES += \
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.
 mls_kernel_sources = \
+	%D%/kernels/conv.c %D%/kernels/conv.h \
+	%D%/kernels/conv_blocks.c %D%/kernels/conv_plain.c %D%/kernels/conv_rows.c \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \

@@ -4,6 +4,7 @@
 
 #include "backend/cpu/simd/simd.h"
 
+extern const mls__conv_kernels MLS_ISA_NAME(conv);
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
@@ -17,6 +18,7 @@ extern const mls__tree_kernels MLS_ISA_NAME(tree);
 
 const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
     .isa = MLS_ISA_STRING,
+    .conv = &MLS_ISA_NAME(conv),
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
     .quantize = &MLS_ISA_NAME(quantize),

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compiled once an instruction set: convolution with lanes across filters (conv.h).
+ *
+ * A row is cut into tiles of a few outputs by a few panels of filters, whose sums stay in
+ * registers. Where a tap is outside of the input for some outputs of a tile, the others take it
+ * one after another.
+ */
+#include "backend/cpu/kernels/conv.h"
+
+#include "backend/cpu/simd/simd.h"
+
+extern const mls__conv_kernels MLS_ISA_NAME(conv);
+
+/* Of conv_rows.c, conv_blocks.c and conv_plain.c. */
+void MLS_ISA_NAME(conv_rows)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
+                             int64_t filter, int64_t filters);
+void MLS_ISA_NAME(conv_depthwise)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
+                                  int64_t block);
+void MLS_ISA_NAME(conv_unblock)(float *y, int64_t y_channel, int64_t y_step, const float *x,
+                                int64_t count, int64_t channels);
+void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64_t x_step,
+                              int64_t count, int64_t channels);
+void MLS_ISA_NAME(conv_float64)(const mls__conv *conv, const mls__conv_row *row, const double *x,
+                                const double *w, double bias, double *y, int64_t count);
+
+_Static_assert(MLS__CONV_BLOCK == MLS_LANES, "a panel is one vector wide");
+
+enum {
+    BLOCK = MLS_LANES,
+#if defined(MLS_SIMD_AVX512)
+    TILE_OUTPUTS = 12,
+    TILE_PANELS = 4,
+#else
+    TILE_OUTPUTS = 6,
+    TILE_PANELS = 2,
+#endif
+};
+
+/* The most outputs that the sums of so many panels may have, by the number of registers. */
+#if defined(MLS_SIMD_AVX512)
+static const int outputs_of_panels[TILE_PANELS + 1] = {0, 12, 12, 8, 6};
+#else
+static const int outputs_of_panels[TILE_PANELS + 1] = {0, 6, 3};
+#endif
+
+/* A tile's place: what of it is not the same for the whole row. */
+struct tile {
+    int64_t i, panel;
+    int64_t block, blocks;
+};
+
+/* --- a tile ---------------------------------------------------------------------------------- */
+
+typedef mls_vf tile_sums[TILE_OUTPUTS][TILE_PANELS];
+
+/* `outputs` and `panels` are constants in every caller: the loops unroll, the sums are registers.
+ */
+MLS_SIMD_FN void load_sums(int outputs, int panels, const mls__conv *c, const float *y,
+                           tile_sums sums)
+{
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            sums[r][p] = vf_load(y + r * c->y_step + p * c->y_panel);
+    }
+}
+
+MLS_SIMD_FN void store_sums(int outputs, int panels, const mls__conv *c, float *y, tile_sums sums)
+{
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            vf_store(y + r * c->y_step + p * c->y_panel, sums[r][p]);
+    }
+}
+
+MLS_SIMD_FN void clear_sums(int outputs, int panels, tile_sums sums)
+{
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            sums[r][p] = vf_zero();
+    }
+}
+
+/* A tap that is inside for all outputs; x is that of the first. */
+MLS_SIMD_FN void take_all(int outputs, int panels, const mls__conv *c, const float *x,
+                          const float *w, int64_t channels, tile_sums sums)
+{
+    const int64_t w_panel = c->channels * c->positions * BLOCK;
+    const int64_t step = c->x_step, x_channel = c->x_channel;
+    for (int64_t k = channels; k > 0; k--) {
+        mls_vf row[TILE_PANELS];
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            row[p] = vf_load(w + p * w_panel);
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++) {
+            const mls_vf scalar = vf_set1(x[r * step]);
+            MLS_UNROLL
+            for (int p = 0; p < panels; p++)
+                sums[r][p] = vf_fma(scalar, row[p], sums[r][p]);
+        }
+        x += x_channel;
+        w += BLOCK;
+    }
+}
+
+/* A tap that is inside for outputs begin .. end-1 of the tile; x is that of output `begin`. */
+MLS_SIMD_FN void take_some(int outputs, int panels, const mls__conv *c, const float *x,
+                           const float *w, int64_t channels, int64_t begin, int64_t end,
+                           tile_sums sums)
+{
+    const int64_t w_panel = c->channels * c->positions * BLOCK;
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        if (r < begin || r >= end)
+            continue;
+        const float *own = x + (r - begin) * c->x_step;
+        for (int64_t k = 0; k < channels; k++) {
+            const mls_vf scalar = vf_set1(own[k * c->x_channel]);
+            MLS_UNROLL
+            for (int p = 0; p < panels; p++)
+                sums[r][p] = vf_fma(scalar, vf_load(w + p * w_panel + k * BLOCK), sums[r][p]);
+        }
+    }
+}
+
+MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                            const struct tile *at, int64_t block, tile_sums sums)
+{
+    const int64_t left = c->channels - block * BLOCK;
+    const int64_t channels = left < BLOCK ? left : BLOCK;
+    const float *w = c->w + (at->panel * c->channels + block * BLOCK) * c->positions * BLOCK;
+    for (int64_t l = 0; l < row->line_count; l++) {
+        const mls__conv_line *line = &row->lines[l];
+        for (int64_t t = 0; t < row->tap_count; t++) {
+            const mls__conv_tap *tap = &row->taps[t];
+            const int64_t begin = tap->begin - at->i, end = tap->end - at->i;
+            if (begin >= outputs || end <= 0)
+                continue;
+            const int64_t first = begin > 0 ? begin : 0;
+            const float *x =
+                row->x + (block * c->x_block + line->x + tap->x + (at->i + first) * c->x_step);
+            const float *own = w + (line->index + tap->index) * channels * BLOCK;
+            if (begin <= 0 && end >= outputs)
+                take_all(outputs, panels, c, x, own, channels, sums);
+            else
+                take_some(outputs, panels, c, x, own, channels, first, end, sums);
+        }
+    }
+}
+
+MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                          const struct tile *at)
+{
+    float *y = row->y + at->panel * c->y_panel + at->i * c->y_step;
+    tile_sums sums;
+    if (at->block > 0)
+        load_sums(outputs, panels, c, y, sums);
+    else
+        clear_sums(outputs, panels, sums);
+    for (int64_t b = at->block; b < at->block + at->blocks; b++)
+        take_block(outputs, panels, c, row, at, b, sums);
+    store_sums(outputs, panels, c, y, sums);
+}
+
+typedef void (*tile_fn)(const mls__conv *c, const mls__conv_row *row, const struct tile *at);
+
+#define TILE(outputs, panels)                                                                      \
+    static void tile_##outputs##x##panels(const mls__conv *c, const mls__conv_row *row,            \
+                                          const struct tile *at)                                   \
+    {                                                                                              \
+        run_tile(outputs, panels, c, row, at);                                                     \
+    }
+
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+#if defined(MLS_SIMD_AVX512)
+TILE(7, 1)
+TILE(8, 1)
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1)
+TILE(12, 1)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
+TILE(7, 2)
+TILE(8, 2)
+TILE(9, 2)
+TILE(10, 2)
+TILE(11, 2)
+TILE(12, 2)
+TILE(1, 3)
+TILE(2, 3)
+TILE(3, 3)
+TILE(4, 3)
+TILE(5, 3)
+TILE(6, 3)
+TILE(7, 3)
+TILE(8, 3)
+TILE(1, 4)
+TILE(2, 4)
+TILE(3, 4)
+TILE(4, 4)
+TILE(5, 4)
+TILE(6, 4)
+#endif
+
+/* By panels - 1 and outputs - 1; filled as far as outputs_of_panels says. */
+static const tile_fn tiles[TILE_PANELS][TILE_OUTPUTS] = {
+#if defined(MLS_SIMD_AVX512)
+    {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1, tile_9x1,
+     tile_10x1, tile_11x1, tile_12x1},
+    {tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2, tile_9x2,
+     tile_10x2, tile_11x2, tile_12x2},
+    {tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3},
+    {tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4},
+#else
+    {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1},
+    {tile_1x2, tile_2x2, tile_3x2},
+#endif
+};
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+/* The bias, the residual and the activation, on sums that are in y. */
+static void finish(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
+                   int64_t panel)
+{
+    const int64_t at = panel * c->y_panel + i * c->y_step;
+    float *y = row->y + at;
+    const float *z = row->z ? row->z + at : NULL;
+    const mls_vf bias = c->bias ? vf_load(c->bias + panel * BLOCK) : vf_zero();
+    for (int64_t k = 0; (c->bias || z) && k < count; k++) {
+        mls_vf v = vf_load(y + k * c->y_step);
+        if (c->bias)
+            v = vf_add(v, bias);
+        if (z)
+            v = vf_add(v, vf_load(z + k * c->y_step));
+        vf_store(y + k * c->y_step, v);
+    }
+    if (!c->activation)
+        return;
+    if (c->y_step == BLOCK) {
+        c->activation(y, y, count * BLOCK, c->activation_params);
+        return;
+    }
+    for (int64_t k = 0; k < count; k++)
+        c->activation(y + k * c->y_step, y + k * c->y_step, BLOCK, c->activation_params);
+}
+
+/* A few outputs alone are bound by the latency of their sums: they take more panels. */
+static int panels_at_once(int64_t count, int64_t panels)
+{
+    int most = TILE_PANELS;
+#if !defined(MLS_SIMD_AVX512)
+    if (count > outputs_of_panels[TILE_PANELS])
+        most = 1;
+#endif
+    (void) count;
+    const int64_t parts = (panels + most - 1) / most;
+    return (int) ((panels + parts - 1) / parts);
+}
+
+static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
+                   int64_t panel, int64_t panels, int64_t block, int64_t blocks)
+{
+    const int64_t end = panel + panels;
+    for (int64_t p = panel; p < end;) {
+        const int taken = panels_at_once(count, end - p);
+        struct tile at = {.i = i, .panel = p, .block = block, .blocks = blocks};
+        int64_t parts = (count + outputs_of_panels[taken] - 1) / outputs_of_panels[taken];
+        for (int64_t left = count; left > 0; parts--) {
+            const int64_t outputs = (left + parts - 1) / parts;
+            tiles[taken - 1][outputs - 1](c, row, &at);
+            at.i += outputs;
+            left -= outputs;
+        }
+        p += taken;
+    }
+    if ((block + blocks) * BLOCK < c->channels)
+        return;
+    for (int64_t p = panel; p < end; p++)
+        finish(c, row, i, count, p);
+}
+
+const mls__conv_kernels MLS_ISA_NAME(conv) = {
+    .direct_name = "conv.direct." MLS_ISA_STRING,
+    .depthwise_name = "conv.depthwise." MLS_ISA_STRING,
+    .rows_name = "conv.rows." MLS_ISA_STRING,
+    .direct = direct,
+    .depthwise = MLS_ISA_NAME(conv_depthwise),
+    .rows = MLS_ISA_NAME(conv_rows),
+    .unblock = MLS_ISA_NAME(conv_unblock),
+    .block = MLS_ISA_NAME(conv_block),
+    .float64 = MLS_ISA_NAME(conv_float64),
+};

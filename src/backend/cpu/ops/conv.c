@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs a convolution, an image at a time: tasks are units of filters by chunks of outputs, which
+ * threads share. Where the output is not blocked, a direct convolution's chunk is computed in the
+ * workspace and then turned; 16-bit floats go through float32 images there.
+ */
+#include "backend/cpu/ops/conv.h"
+
+#include <string.h>
+
+/* Multiply-adds that take longer than waking a thread. */
+#define LARGE_WORK (INT64_C(1) << 20)
+
+/* The work on one image. */
+typedef struct work {
+    const mls__conv_op *conv;
+    const mls__conv_kernels *kernels;
+    const void *x, *w, *z; /* float32, but for float64 */
+    void *y;
+    const void *bias; /* float32: of each group, padded to whole panels; NULL: none */
+    char *slots;
+    int64_t shares;
+} work;
+
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- tasks ----------------------------------------------------------------------------------- */
+
+/* Rows first .. last-1 of outputs, of which each class gives from begin to end. */
+typedef struct span {
+    int64_t first, last;
+    int64_t begin, end;
+} span;
+
+static span chunk_at(const mls__conv_op *conv, int64_t index)
+{
+    if (conv->row_pieces > 1) {
+        const int64_t row = index / conv->row_pieces, piece = index % conv->row_pieces;
+        return (span){row, row + 1, piece * MLS__CONV_CHUNK, (piece + 1) * MLS__CONV_CHUNK};
+    }
+    const int64_t first = index * conv->chunk_rows;
+    return (span){first, at_most(first + conv->chunk_rows, conv->rows), 0, INT64_MAX};
+}
+
+/* What all tasks of a method begin with. */
+static mls__conv conv_of(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t unit = s->is_x_blocked ? MLS__CONV_BLOCK : 1;
+    const mls__conv_axis *axis = &s->axes[s->rank - 1];
+    return (mls__conv){
+        .channels = s->channels,
+        .positions = conv->positions,
+        .x_step = s->is_transposed ? unit : unit * axis->stride,
+        .x_channel = s->is_x_blocked ? 1 : conv->x_plane,
+        .x_block = MLS__CONV_BLOCK * conv->x_plane,
+        .activation = conv->activation.run,
+        .activation_params = conv->activation.params,
+    };
+}
+
+/* Outputs of a row lie so many apart that are next to each other in a class. */
+static int64_t class_step(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    return s->is_transposed ? s->axes[s->rank - 1].stride : 1;
+}
+
+static mls__conv_row row_of(const mls__conv_op *conv, const mls__conv_class *class, int64_t index,
+                            mls__conv_line *lines)
+{
+    return (mls__conv_row){
+        .lines = lines,
+        .line_count = mls__conv_lines(conv, index, lines),
+        .taps = conv->taps + class->tap,
+        .tap_count = class->tap_count,
+    };
+}
+
+/* --- direct ---------------------------------------------------------------------------------- */
+
+/* One class of a chunk, for some panels of a group. */
+typedef struct part {
+    const work *work;
+    const span *chunk;
+    const mls__conv_class *class;
+    mls__conv conv;
+    const float *x;
+    float *y;
+    const float *z;
+    int64_t panels, filters;
+    int64_t y_row, y_first; /* from row to row of y; the first row and output that y holds */
+    int64_t first_row;
+    mls__conv_line *lines;
+} part;
+
+static void run_part(const part *p)
+{
+    const mls__conv_op *conv = p->work->conv;
+    const int64_t blocks = mls__channel_blocks(p->conv.channels);
+    const int64_t end = at_most(p->chunk->end, p->class->count);
+    for (int64_t b = 0; b == 0 || b < blocks; b += conv->step_blocks) {
+        const int64_t taken = at_most(conv->step_blocks, blocks - b);
+        for (int64_t r = p->chunk->first; r < p->chunk->last; r++) {
+            const int64_t at = (r - p->first_row) * p->y_row - p->y_first * p->conv.y_step;
+            mls__conv_row row = row_of(conv, p->class, r, p->lines);
+            row.x = p->x;
+            row.y = p->y + at;
+            row.z = p->z ? p->z + at : NULL;
+            p->work->kernels->direct(&p->conv, &row, p->chunk->begin, end - p->chunk->begin, 0,
+                                     p->panels, b, taken);
+        }
+    }
+}
+
+/* Turns a panel of a chunk in the workspace: into the output, or the residual from where it lies.
+ */
+static void turn_panel(const part *p, float *y, const float *z, int64_t panel, float *slot)
+{
+    const mls__conv_op *conv = p->work->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t width = s->axes[s->rank - 1].output, step = class_step(conv);
+    const int64_t count = at_most(p->chunk->end, p->class->count) - p->chunk->begin;
+    const int64_t channels = at_most(p->filters - panel * MLS__CONV_BLOCK, MLS__CONV_BLOCK);
+    const int64_t class = p->class - conv->classes;
+    for (int64_t r = p->chunk->first; r < p->chunk->last; r++) {
+        const int64_t at =
+            panel * MLS__CONV_BLOCK * conv->y_plane + r * width + class + p->chunk->begin * step;
+        float *own = slot + panel * p->conv.y_panel + (r - p->chunk->first) * p->y_row;
+        if (z)
+            p->work->kernels->block(own, z + at, conv->y_plane, step, count, channels);
+        else
+            p->work->kernels->unblock(y + at, conv->y_plane, step, own, count, channels);
+    }
+}
+
+/* A chunk whose output is not blocked, by way of the workspace. */
+static void run_turned(part *p, float *y, const float *z, char *slot)
+{
+    const mls__conv_op *conv = p->work->conv;
+    float *slot_y = (float *) (void *) (slot + conv->slot_y);
+    float *slot_z = (float *) (void *) (slot + conv->slot_z);
+    p->conv.y_step = MLS__CONV_BLOCK;
+    p->conv.y_panel = MLS__CONV_CHUNK * MLS__CONV_BLOCK;
+    p->y_row = (at_most(p->chunk->end, p->class->count) - p->chunk->begin) * MLS__CONV_BLOCK;
+    p->y_first = p->chunk->begin;
+    p->first_row = p->chunk->first;
+    p->y = slot_y;
+    p->z = z ? slot_z : NULL;
+    for (int64_t i = 0; z && i < p->panels; i++)
+        turn_panel(p, NULL, z, i, slot_z);
+    run_part(p);
+    for (int64_t i = 0; i < p->panels; i++)
+        turn_panel(p, y, NULL, i, slot_y);
+}
+
+static void run_blocked(part *p, float *y, const float *z)
+{
+    const mls__conv_op *conv = p->work->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t class = (p->class - conv->classes) * MLS__CONV_BLOCK;
+    p->conv.y_step = class_step(conv) * MLS__CONV_BLOCK;
+    p->conv.y_panel = conv->y_plane * MLS__CONV_BLOCK;
+    p->y_row = s->axes[s->rank - 1].output * MLS__CONV_BLOCK;
+    p->y = y + class;
+    p->z = z ? z + class : NULL;
+    run_part(p);
+}
+
+static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t groups = (conv->panels + MLS__CONV_PANELS - 1) / MLS__CONV_PANELS;
+    const int64_t group = unit / groups, panel = unit % groups * MLS__CONV_PANELS;
+    const int64_t filter = group * s->filters + panel * MLS__CONV_BLOCK;
+    const int64_t all = group * conv->panels + panel;
+    const span chunk = chunk_at(conv, index);
+    part p = {
+        .work = w,
+        .chunk = &chunk,
+        .conv = conv_of(conv),
+        .x = (const float *) w->x + group * s->channels * conv->x_plane,
+        .panels = at_most(conv->panels - panel, MLS__CONV_PANELS),
+        .filters = s->filters - panel * MLS__CONV_BLOCK,
+        .lines = (mls__conv_line *) (void *) slot,
+    };
+    float *y = (float *) w->y + filter * conv->y_plane;
+    const float *z = w->z ? (const float *) w->z + filter * conv->y_plane : NULL;
+    p.conv.w = (const float *) w->w + all * MLS__CONV_BLOCK * s->channels * conv->positions;
+    p.conv.bias = w->bias ? (const float *) w->bias + all * MLS__CONV_BLOCK : NULL;
+    for (int64_t c = 0; c < conv->class_count; c++) {
+        p.class = &conv->classes[c];
+        if (p.class->count <= chunk.begin)
+            continue;
+        if (s->is_y_blocked)
+            run_blocked(&p, y, z);
+        else
+            run_turned(&p, y, z, slot);
+    }
+}
+
+/* --- depthwise ------------------------------------------------------------------------------- */
+
+static void run_depthwise(const work *w, int64_t block, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t width = s->axes[s->rank - 1].output;
+    const span chunk = chunk_at(conv, index);
+    mls__conv c = conv_of(conv);
+    c.y_step = class_step(conv) * MLS__CONV_BLOCK;
+    c.y_panel = conv->y_plane * MLS__CONV_BLOCK;
+    c.w = w->w;
+    c.bias = w->bias;
+    for (int64_t i = 0; i < conv->class_count; i++)
+        for (int64_t r = chunk.first; r < chunk.last; r++) {
+            const int64_t at = (r * width + i) * MLS__CONV_BLOCK;
+            mls__conv_row row =
+                row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
+            row.x = w->x;
+            row.y = (float *) w->y + at;
+            row.z = w->z ? (const float *) w->z + at : NULL;
+            w->kernels->depthwise(&c, &row, conv->classes[i].count, block);
+        }
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static mls__conv rows_conv(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    mls__conv c = conv_of(conv);
+    c.w_filter = conv->positions * (s->is_transposed ? 1 : s->channels);
+    c.w_channel = conv->positions * (s->is_transposed ? s->filters : 1);
+    c.y_step = class_step(conv);
+    c.y_panel = conv->y_plane;
+    return c;
+}
+
+static void run_rows(const work *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t tiles = (s->filters + MLS__CONV_FILTERS - 1) / MLS__CONV_FILTERS;
+    const int64_t group = unit / tiles, filter = unit % tiles * MLS__CONV_FILTERS;
+    const int64_t plane = group * s->filters * conv->y_plane;
+    const span chunk = chunk_at(conv, index);
+    mls__conv c = rows_conv(conv);
+    c.w = (const float *) w->w + group * s->filters * s->channels * conv->positions;
+    c.bias = w->bias ? (const float *) w->bias + group * conv->panels * MLS__CONV_BLOCK : NULL;
+    for (int64_t i = 0; i < conv->class_count; i++)
+        for (int64_t r = chunk.first; r < chunk.last; r++) {
+            const int64_t at = plane + r * s->axes[s->rank - 1].output + i;
+            mls__conv_row row =
+                row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
+            row.x = (const float *) w->x + group * s->channels * conv->x_plane;
+            row.y = (float *) w->y + at;
+            row.z = w->z ? (const float *) w->z + at : NULL;
+            w->kernels->rows(&c, &row, conv->classes[i].count, filter,
+                             at_most(s->filters - filter, MLS__CONV_FILTERS));
+        }
+}
+
+static void run_plain(const work *w, int64_t filter, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t group = filter / s->filters;
+    const span chunk = chunk_at(conv, index);
+    const mls__conv c = rows_conv(conv);
+    const double *x = (const double *) w->x + group * s->channels * conv->x_plane;
+    const double *weights = (const double *) w->w +
+                            group * s->filters * s->channels * conv->positions +
+                            filter % s->filters * c.w_filter;
+    /* To add -0 changes nothing. */
+    const double bias = w->bias ? ((const double *) w->bias)[filter] : -0.0;
+    for (int64_t i = 0; i < conv->class_count; i++)
+        for (int64_t r = chunk.first; r < chunk.last; r++) {
+            const mls__conv_row row =
+                row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
+            double *y =
+                (double *) w->y + filter * conv->y_plane + r * s->axes[s->rank - 1].output + i;
+            w->kernels->float64(&c, &row, x, weights, bias, y, conv->classes[i].count);
+        }
+}
+
+/* --- an image -------------------------------------------------------------------------------- */
+
+typedef void (*task_fn)(const work *w, int64_t unit, int64_t chunk, char *slot);
+
+/* By mls__conv_method. */
+static const task_fn task_fns[] = {run_direct, run_depthwise, run_rows, run_plain};
+
+static void run_share(void *arg, size_t index)
+{
+    const work *w = arg;
+    const mls__conv_op *conv = w->conv;
+    const int64_t tasks = conv->units * conv->chunks, at = (int64_t) index;
+    const int64_t begin = tasks / w->shares * at + tasks % w->shares * at / w->shares;
+    const int64_t next = at + 1;
+    const int64_t end = tasks / w->shares * next + tasks % w->shares * next / w->shares;
+    for (int64_t t = begin; t < end; t++) {
+        const int64_t unit = conv->is_chunk_outer ? t % conv->units : t / conv->chunks;
+        const int64_t chunk = conv->is_chunk_outer ? t / conv->units : t % conv->chunks;
+        task_fns[conv->method](w, unit, chunk, w->slots + index * conv->slot_bytes);
+    }
+}
+
+static bool is_large(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    return (double) conv->y_plane * (double) (s->filters * s->groups) * (double) s->channels *
+               (double) conv->positions >=
+           LARGE_WORK;
+}
+
+static void run_image(work *w, const mls_kernel_call *call)
+{
+    const mls__conv_op *conv = w->conv;
+    w->shares = conv->threads > 1 && is_large(conv)
+                    ? at_most(conv->threads, conv->units * conv->chunks)
+                    : 1;
+    if (w->shares > 1)
+        call->parallel_for(call->executor, (size_t) w->shares, run_share, w);
+    else
+        run_share(w, 0);
+}
+
+/* --- a run ----------------------------------------------------------------------------------- */
+
+static float *region(const mls_kernel_call *call, uint64_t offset)
+{
+    return (float *) (void *) ((char *) call->workspace + offset);
+}
+
+static const void *weights_of(const mls__conv_op *conv, const mls_kernel_call *call)
+{
+    if (conv->packed)
+        return conv->packed;
+    if (mls__conv_is_unpacked(conv))
+        return call->buffers[1];
+    float *packed = region(call, conv->w_offset);
+    mls__conv_pack(conv, call->buffers[1], packed);
+    return packed;
+}
+
+/* The bias of each group, padded to whole panels. */
+static const void *bias_of(const mls__conv_op *conv, const mls_kernel_call *call)
+{
+    const mls__convolution *s = &conv->shape;
+    const bool is_depthwise = conv->method == MLS__CONV_DEPTHWISE;
+    const int64_t groups = is_depthwise ? 1 : s->groups;
+    const int64_t filters = is_depthwise ? s->groups : s->filters;
+    const int64_t padded = mls__channel_blocks(filters) * MLS__CONV_BLOCK;
+    if (!conv->has_bias || conv->method == MLS__CONV_PLAIN)
+        return conv->has_bias ? call->buffers[2] : NULL;
+    float *bias = region(call, conv->bias_offset);
+    for (int64_t g = 0; g < groups; g++) {
+        float *own = bias + g * padded;
+        if (conv->is_half)
+            conv->half.to_f32(own, (const uint16_t *) call->buffers[2] + g * filters, filters);
+        else
+            memcpy(own, (const float *) call->buffers[2] + g * filters,
+                   (size_t) filters * sizeof *own);
+        memset(own + filters, 0, (size_t) (padded - filters) * sizeof *own);
+    }
+    return bias;
+}
+
+/* Elements of an image of the input and of the output. */
+static int64_t x_elements(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t channels = s->channels * s->groups;
+    return conv->x_plane *
+           (s->is_x_blocked ? mls__channel_blocks(channels) * MLS__CONV_BLOCK : channels);
+}
+
+static int64_t y_elements(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t filters = s->filters * s->groups;
+    return conv->y_plane *
+           (s->is_y_blocked ? mls__channel_blocks(filters) * MLS__CONV_BLOCK : filters);
+}
+
+static void run_half(work *w, const mls_kernel_call *call, const void *x, const void *z, void *y)
+{
+    const mls__conv_op *conv = w->conv;
+    float *wide_x = region(call, conv->x_offset), *wide_y = region(call, conv->y_offset);
+    float *wide_z = region(call, conv->z_offset);
+    conv->half.to_f32(wide_x, x, x_elements(conv));
+    if (z)
+        conv->half.to_f32(wide_z, z, y_elements(conv));
+    w->x = wide_x;
+    w->y = wide_y;
+    w->z = z ? wide_z : NULL;
+    run_image(w, call);
+    conv->half.from_f32(y, wide_y, y_elements(conv));
+}
+
+mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call)
+{
+    const mls__conv_op *conv = (const mls__conv_op *) kernel;
+    if (conv->is_empty)
+        return MLS_OK;
+    const int64_t size = (int64_t) mls_dtype_size((mls_dtype) conv->dtype);
+    work w = {.conv = conv,
+              .kernels = conv->base.cpu->kernels->conv,
+              .w = weights_of(conv, call),
+              .bias = bias_of(conv, call),
+              .slots = (char *) call->workspace + conv->slots_offset};
+    for (int64_t n = 0; n < conv->shape.batch; n++) {
+        const char *x = (const char *) call->buffers[0] + n * x_elements(conv) * size;
+        const int64_t at = n * y_elements(conv) * size;
+        char *y = (char *) call->buffers[conv->y_index] + at;
+        const char *z = conv->has_residual ? (const char *) call->buffers[3] + at : NULL;
+        if (conv->is_half) {
+            run_half(&w, call, x, z, y);
+            continue;
+        }
+        w.x = x;
+        w.y = y;
+        w.z = z;
+        run_image(&w, call);
+    }
+    return MLS_OK;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conv, ConvTranspose and their fused forms as kernels: how each is done, and its workspace. */
+#include "backend/cpu/ops/conv.h"
+
+#include "backend/cpu/ops/families.h"
+#include "base/alloc.h"
+#include "base/error.h"
+
+#include <string.h>
+
+/* Rows of a panel's weights that one pass over a chunk reads: four panels fit the first cache. */
+#define STEP_ROWS 144
+/* Filters of a group that are too few for lanes across filters: always, and with long rows. */
+#define FEW_FILTERS      8
+#define FEWER_THAN_LANES 16
+#define LONG_ROW         16
+/* Lanes along a row read inputs this far apart at most. */
+#define MOST_STEP (INT64_C(1) << 24)
+
+/* --- dims ------------------------------------------------------------------------------------ */
+
+/* Whether output i reads input i alone, whatever the coordinates. */
+static bool is_pointwise(const mls__convolution *s)
+{
+    for (int i = 0; i < s->rank; i++) {
+        const mls__conv_axis *axis = &s->axes[i];
+        if (axis->kernel != 1 || axis->stride != 1 || axis->before || axis->input != axis->output)
+            return false;
+    }
+    return true;
+}
+
+static void flatten(mls__convolution *s)
+{
+    for (int i = 1; i < s->rank; i++) {
+        s->axes[0].input *= s->axes[i].input;
+        s->axes[0].output *= s->axes[i].output;
+    }
+    s->rank = 1;
+}
+
+static void read_planes(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    conv->x_plane = conv->y_plane = conv->positions = 1;
+    for (int i = 0; i < s->rank; i++) {
+        conv->x_plane *= s->axes[i].input;
+        conv->y_plane *= s->axes[i].output;
+        conv->positions *= s->axes[i].kernel;
+    }
+    conv->panels = mls__channel_blocks(s->filters);
+    conv->is_empty = !(s->batch && s->filters && conv->y_plane);
+}
+
+static mls_status read_shape(mls__conv_op *conv, const mls_op *op)
+{
+    const mls_status status = mls__op_convolution(op, &conv->shape);
+    if (status)
+        return status;
+    if (is_pointwise(&conv->shape))
+        flatten(&conv->shape);
+    read_planes(conv);
+    return MLS_OK;
+}
+
+/* --- how it is done -------------------------------------------------------------------------- */
+
+static mls_status choose_method(mls__conv_op *conv, const mls_op *op)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *last = &s->axes[s->rank - 1];
+    const bool is_blocked = s->is_x_blocked || s->is_y_blocked;
+    const bool is_single = s->channels == 1 && s->filters == 1;
+    conv->method = MLS__CONV_DIRECT;
+    if (conv->dtype == MLS_FLOAT64)
+        conv->method = MLS__CONV_PLAIN;
+    else if (s->is_x_blocked && s->is_y_blocked && is_single)
+        conv->method = MLS__CONV_DEPTHWISE;
+    else if (!is_blocked && last->stride <= MOST_STEP &&
+             (s->filters < FEW_FILTERS ||
+              (s->filters < FEWER_THAN_LANES && last->output >= LONG_ROW)))
+        conv->method = MLS__CONV_ROWS;
+    const bool is_whole = (!s->is_x_blocked || s->channels % MLS__CONV_BLOCK == 0) &&
+                          (!s->is_y_blocked || s->filters % MLS__CONV_BLOCK == 0);
+    if (is_blocked && conv->method != MLS__CONV_DEPTHWISE &&
+        (conv->method == MLS__CONV_PLAIN || (s->groups > 1 && !is_whole)))
+        return mls__op_error(op, MLS_EUNSUPPORTED,
+                             "its groups do not fill blocks of channels in a blocked tensor");
+    const mls__conv_kernels *kernels = conv->base.cpu->kernels->conv;
+    const char *const names[] = {kernels->direct_name, kernels->depthwise_name, kernels->rows_name,
+                                 "conv.float64"};
+    conv->base.base.name = names[conv->method];
+    return MLS_OK;
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Chunks of a few hundred outputs: rows, or pieces of a row that has more. */
+static void cut_chunks(mls__conv_op *conv)
+{
+    const int64_t width = conv->classes[0].count;
+    conv->chunk_rows = width < MLS__CONV_CHUNK ? MLS__CONV_CHUNK / width : 1;
+    conv->row_pieces = 1;
+    if (conv->method == MLS__CONV_DIRECT)
+        conv->row_pieces = divide_up(width, MLS__CONV_CHUNK);
+    conv->chunks = divide_up(conv->rows, conv->chunk_rows) * conv->row_pieces;
+}
+
+static void cut_units(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t units[] = {
+        [MLS__CONV_DIRECT] = s->groups * divide_up(conv->panels, MLS__CONV_PANELS),
+        [MLS__CONV_DEPTHWISE] = mls__channel_blocks(s->groups),
+        [MLS__CONV_ROWS] = s->groups * divide_up(s->filters, MLS__CONV_FILTERS),
+        [MLS__CONV_PLAIN] = s->groups * s->filters,
+    };
+    conv->units = units[conv->method];
+}
+
+/* Either the weights or the inputs are read again and again: the smaller ones should be. */
+static void choose_order(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const double weights =
+        (double) conv->panels * MLS__CONV_BLOCK * (double) s->channels * (double) conv->positions;
+    const double inputs = (double) conv->x_plane * (double) s->channels;
+    const double groups = (double) divide_up(conv->panels, MLS__CONV_PANELS);
+    conv->is_chunk_outer = conv->method == MLS__CONV_DIRECT && s->groups == 1 &&
+                           weights * (double) conv->chunks + inputs < inputs * groups + weights;
+    const int64_t rows = conv->positions * MLS__CONV_BLOCK;
+    conv->step_blocks = rows < STEP_ROWS ? STEP_ROWS / rows : 1;
+}
+
+static void follow(mls__conv_op *conv)
+{
+    if (conv->is_empty)
+        return;
+    mls__conv_set_rows(conv);
+    cut_chunks(conv);
+    cut_units(conv);
+    choose_order(conv);
+}
+
+/* --- workspace ------------------------------------------------------------------------------- */
+
+/* Room for a * b floats at *ret_offset; false when it overflows. */
+static bool add_region(size_t *total, size_t a, size_t b, uint64_t *ret_offset)
+{
+    size_t bytes;
+    *ret_offset = *total;
+    return mls__mul_size(a, b, &bytes) && mls__mul_size(bytes, sizeof(float), &bytes) &&
+           mls__align_size(bytes, &bytes) && mls__add_size(*total, bytes, total);
+}
+
+static bool add_slots(mls__conv_op *conv, size_t *total)
+{
+    const bool is_turned = conv->method == MLS__CONV_DIRECT && !conv->shape.is_y_blocked;
+    const size_t outputs = (size_t) MLS__CONV_CHUNK * MLS__CONV_BLOCK;
+    const size_t panels =
+        (size_t) (conv->panels < MLS__CONV_PANELS ? conv->panels : MLS__CONV_PANELS);
+    uint64_t lines_offset;
+    size_t bytes = 0, all;
+    const bool fits =
+        add_region(&bytes, (size_t) mls__conv_most_lines(conv),
+                   sizeof(mls__conv_line) / sizeof(float), &lines_offset) &&
+        add_region(&bytes, is_turned ? panels : 0, outputs, &conv->slot_y) &&
+        add_region(&bytes, is_turned && conv->has_residual ? panels : 0, outputs, &conv->slot_z);
+    conv->slot_bytes = bytes;
+    conv->slots_offset = *total;
+    return fits && mls__mul_size(bytes, conv->threads, &all) && mls__add_size(*total, all, total);
+}
+
+static size_t blocked(int64_t channels)
+{
+    return (size_t) (mls__channel_blocks(channels) * MLS__CONV_BLOCK);
+}
+
+/* What the present dims need. */
+static mls_status measure(mls__conv_op *conv, const mls_op *op, size_t *ret_bytes)
+{
+    const mls__convolution *s = &conv->shape;
+    const bool is_half = conv->is_half;
+    const size_t groups = (size_t) s->groups;
+    const size_t x = blocked(s->channels * s->groups), y = blocked(s->filters * s->groups);
+    size_t bytes = 0, packed = 0;
+    bool fits = conv->packed || mls__conv_is_unpacked(conv) || mls__conv_pack_size(conv, &packed);
+    fits =
+        fits && add_region(&bytes, packed / sizeof(float), 1, &conv->w_offset) &&
+        add_region(&bytes, conv->has_bias ? groups : 0, blocked(s->filters), &conv->bias_offset) &&
+        add_region(&bytes, is_half ? x : 0, (size_t) conv->x_plane, &conv->x_offset) &&
+        add_region(&bytes, is_half ? y : 0, (size_t) conv->y_plane, &conv->y_offset) &&
+        add_region(&bytes, is_half && conv->has_residual ? y : 0, (size_t) conv->y_plane,
+                   &conv->z_offset) &&
+        add_slots(conv, &bytes);
+    if (!fits)
+        return mls__op_error(op, MLS_ESHAPE, "its operands are larger than memory can be");
+    *ret_bytes = bytes;
+    return MLS_OK;
+}
+
+/* Taps and classes for the planned dims. */
+static mls_status make_rows(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *axis = &s->axes[s->rank - 1];
+    conv->class_capacity = !s->is_transposed             ? 1
+                           : axis->stride < axis->output ? axis->stride
+                                                         : axis->output;
+    const mls__allocator *allocator = conv->base.cpu->allocator;
+    const size_t taps = (size_t) axis->kernel, classes = (size_t) conv->class_capacity;
+    conv->taps = mls__alloc_array(allocator, taps, sizeof *conv->taps);
+    conv->classes = mls__alloc_array(allocator, classes, sizeof *conv->classes);
+    if (!conv->taps || !conv->classes)
+        return mls__error_nomem(taps * sizeof *conv->taps);
+    return MLS_OK;
+}
+
+/* --- kernels --------------------------------------------------------------------------------- */
+
+/* Smaller dims may still need more: a longer row, fewer images that are larger. */
+static mls_status conv_reshape(mls_kernel *kernel, const mls_op *op)
+{
+    mls__conv_op *conv = (mls__conv_op *) kernel;
+    const bool was_empty = conv->is_empty && !conv->taps;
+    size_t bytes;
+    mls_status status = read_shape(conv, op);
+    if (status || conv->is_empty)
+        return status;
+    const mls__conv_axis *axis = &conv->shape.axes[conv->shape.rank - 1];
+    const bool fits = !conv->shape.is_transposed || axis->stride <= conv->class_capacity ||
+                      axis->output <= conv->class_capacity;
+    status = measure(conv, op, &bytes);
+    if (!status && (was_empty || !fits || bytes > conv->base.base.workspace_bytes))
+        status = mls__op_error(op, MLS_ELIMIT, "needs more memory at these dims than planned");
+    if (!status)
+        follow(conv);
+    return status;
+}
+
+static void conv_free(mls_kernel *kernel)
+{
+    mls__conv_op *conv = (mls__conv_op *) kernel;
+    mls__free(conv->base.cpu->allocator, conv->taps);
+    mls__free(conv->base.cpu->allocator, conv->classes);
+    mls__cpu_kernel_free(kernel);
+}
+
+/* FusedConv of com.microsoft has its activation's parameters in a list. */
+static mls_status read_activation(mls__conv_op *conv, const mls_op *op)
+{
+    size_t count;
+    const float *params = mls__op_floats(op, "activation_params", &count);
+    const mls_status status = mls__activation_read(conv->base.cpu, op, &conv->activation);
+    for (size_t i = 0; !status && i < count && i < 2; i++)
+        conv->activation.params[i] = params[i];
+    return status;
+}
+
+static mls_status prepare(mls__conv_op *conv, const mls_op *op)
+{
+    conv->dtype = op->inputs[0].dtype;
+    conv->is_half = mls__is_half(conv->dtype);
+    conv->half = mls__half_of(conv->base.cpu, conv->dtype);
+    conv->threads = op->threads;
+    conv->y_index = op->input_count;
+    conv->has_bias = mls__op_input(op, 2) != NULL;
+    conv->has_residual = mls__op_input(op, 3) != NULL;
+    size_t bytes = 0;
+    mls_status status = read_activation(conv, op);
+    if (!status)
+        status = read_shape(conv, op);
+    if (status || conv->is_empty)
+        return status;
+    status = choose_method(conv, op);
+    if (!status)
+        status = mls__conv_pack_constant(conv, op);
+    if (!status)
+        status = make_rows(conv);
+    if (!status)
+        status = measure(conv, op, &bytes);
+    conv->base.base.workspace_bytes = bytes;
+    if (!status)
+        follow(conv);
+    return status;
+}
+
+static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+{
+    mls__conv_op *conv;
+    mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *conv, "conv", mls__conv_run, &conv);
+    if (status)
+        return status;
+    mls_kernel *kernel = &conv->base.base;
+    kernel->reshape = conv_reshape;
+    kernel->free = conv_free;
+    status = prepare(conv, op);
+    if (status) {
+        kernel->free(kernel);
+        return status;
+    }
+    *ret_kernel = kernel;
+    return MLS_OK;
+}
+
+mls__cpu_op_table mls__cpu_ops_conv = {
+    {"", "Conv", create, 0},
+    {"", "ConvTranspose", create, 0},
+    {"com.microsoft", "FusedConv", create, 0},
+    {"mlscale", "FusedConv", create, 0},
+    {"mlscale", "FusedConvTranspose", create, 0},
+    {.type = NULL},
+};

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which inputs the outputs of a row read, and at which of the kernel's positions. */
+#include "backend/cpu/ops/conv.h"
+
+/* Floats between neighbours along the last dimension of the input. */
+static int64_t x_unit(const mls__conv_op *conv)
+{
+    return conv->shape.is_x_blocked ? MLS__CHANNEL_BLOCK : 1;
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* --- along a row ----------------------------------------------------------------------------- */
+
+/* Output o reads element o * stride + offset. */
+static mls__conv_tap tap_of(const mls__conv_axis *axis, int64_t k, int64_t count, int64_t unit)
+{
+    const int64_t offset = k * axis->dilation - axis->before, last = axis->input - 1 - offset;
+    mls__conv_tap tap = {.x = offset * unit, .index = k};
+    tap.begin = clamp(offset < 0 ? divide_up(-offset, axis->stride) : 0, 0, count);
+    tap.end = clamp(last < 0 ? 0 : last / axis->stride + 1, tap.begin, count);
+    return tap;
+}
+
+/* Output `first` + j * stride reads element j + offset. */
+static mls__conv_tap transposed_tap(const mls__conv_axis *axis, int64_t k, int64_t first,
+                                    int64_t count, int64_t unit)
+{
+    const int64_t offset = (first + axis->before - k * axis->dilation) / axis->stride;
+    mls__conv_tap tap = {.x = offset * unit, .index = k};
+    tap.begin = clamp(-offset, 0, count);
+    tap.end = clamp(axis->input - offset, tap.begin, count);
+    return tap;
+}
+
+static void set_transposed_classes(mls__conv_op *conv, const mls__conv_axis *axis)
+{
+    int64_t taps = 0;
+    for (int64_t c = 0; c < conv->class_count; c++) {
+        mls__conv_class *class = &conv->classes[c];
+        *class = (mls__conv_class){.tap = taps, .count = divide_up(axis->output - c, axis->stride)};
+        for (int64_t k = 0; k < axis->kernel; k++) {
+            if ((c + axis->before - k * axis->dilation) % axis->stride)
+                continue;
+            conv->taps[taps++] = transposed_tap(axis, k, c, class->count, x_unit(conv));
+            class->tap_count++;
+        }
+    }
+}
+
+void mls__conv_set_rows(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *axis = &s->axes[s->rank - 1];
+    conv->rows = 1;
+    for (int i = 0; i < s->rank - 1; i++)
+        conv->rows *= s->axes[i].output;
+    if (s->is_transposed) {
+        conv->class_count = axis->stride < axis->output ? axis->stride : axis->output;
+        set_transposed_classes(conv, axis);
+        return;
+    }
+    conv->class_count = 1;
+    conv->classes[0] = (mls__conv_class){.tap_count = axis->kernel, .count = axis->output};
+    for (int64_t k = 0; k < axis->kernel; k++)
+        conv->taps[k] = tap_of(axis, k, axis->output, x_unit(conv));
+}
+
+/* --- lines ----------------------------------------------------------------------------------- */
+
+int64_t mls__conv_most_lines(const mls__conv_op *conv)
+{
+    int64_t lines = 1;
+    for (int i = 0; i < conv->shape.rank - 1; i++)
+        lines *= conv->shape.axes[i].kernel;
+    return lines;
+}
+
+/* The element that output o reads at position k; false when it is outside. */
+static bool element_of(const mls__conv_axis *axis, bool is_transposed, int64_t o, int64_t k,
+                       int64_t *ret_element)
+{
+    if (!is_transposed) {
+        *ret_element = o * axis->stride - axis->before + k * axis->dilation;
+        return *ret_element >= 0 && *ret_element < axis->input;
+    }
+    const int64_t place = o + axis->before - k * axis->dilation;
+    *ret_element = place / axis->stride;
+    return place >= 0 && place % axis->stride == 0 && *ret_element < axis->input;
+}
+
+static bool line_of(const mls__conv_op *conv, const int64_t *outputs, int64_t index,
+                    mls__conv_line *ret_line)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *last = &s->axes[s->rank - 1];
+    int64_t step = last->input * x_unit(conv), left = index, element;
+    *ret_line = (mls__conv_line){.index = index * last->kernel};
+    for (int i = s->rank - 2; i >= 0; i--) {
+        const mls__conv_axis *axis = &s->axes[i];
+        if (!element_of(axis, s->is_transposed, outputs[i], left % axis->kernel, &element))
+            return false;
+        ret_line->x += element * step;
+        step *= axis->input;
+        left /= axis->kernel;
+    }
+    return true;
+}
+
+int64_t mls__conv_lines(const mls__conv_op *conv, int64_t row, mls__conv_line *ret_lines)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t most = mls__conv_most_lines(conv);
+    int64_t outputs[MLS_MAX_RANK], count = 0;
+    for (int i = s->rank - 2; i >= 0; i--) {
+        outputs[i] = row % s->axes[i].output;
+        row /= s->axes[i].output;
+    }
+    for (int64_t l = 0; l < most; l++)
+        if (line_of(conv, outputs, l, &ret_lines[count]))
+            count++;
+    return count;
+}

@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Conv, ConvTranspose and FusedConv with attributes at random, against every output worked out on
+ * its own: to the bit in the order that numerics promise, and near its sum in double precision.
+ */
+#include "cpu/op_harness.h"
+#include "cpu/op_values.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 16, MOST_RANK = 4 };
+
+/* --- a case ---------------------------------------------------------------------------------- */
+
+typedef struct conv_case {
+    const char *domain, *type;
+    mls_dtype dtype;
+    bool is_transposed, is_x_blocked, is_y_blocked, is_constant;
+    bool has_bias, has_residual;
+    int rank;
+    int64_t batch, groups, channels, filters; /* the last two of a group */
+    int64_t input[MOST_RANK], kernel[MOST_RANK], stride[MOST_RANK], dilation[MOST_RANK];
+    int64_t pads[2 * MOST_RANK], extra[MOST_RANK];
+    int64_t output[MOST_RANK];
+    const char *activation;
+    uint64_t seed;
+} conv_case;
+
+static int64_t product(int rank, const int64_t *dims)
+{
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    return count;
+}
+
+static void to_coordinates(int64_t index, int rank, const int64_t *dims, int64_t *ret_at)
+{
+    for (int i = rank - 1; i >= 0; i--) {
+        ret_at[i] = index % dims[i];
+        index /= dims[i];
+    }
+}
+
+/* The element of a dimension that output o reads at position k; -1 if it is outside. */
+static int64_t element_of(const conv_case *c, int axis, int64_t o, int64_t k)
+{
+    for (int64_t i = 0; i < c->input[axis]; i++) {
+        const int64_t reached = k * c->dilation[axis] - c->pads[axis];
+        if (c->is_transposed ? i * c->stride[axis] + reached == o
+                             : o * c->stride[axis] + reached == i)
+            return i;
+    }
+    return -1;
+}
+
+/* The input's spatial index that output `o` reads at position `k`; -1 if it is outside. */
+static int64_t source_of(const conv_case *c, int64_t o, int64_t k)
+{
+    int64_t outputs[MOST_RANK], positions[MOST_RANK], index = 0;
+    to_coordinates(o, c->rank, c->output, outputs);
+    to_coordinates(k, c->rank, c->kernel, positions);
+    for (int i = 0; i < c->rank; i++) {
+        const int64_t element = element_of(c, i, outputs[i], positions[i]);
+        if (element < 0)
+            return -1;
+        index = index * c->input[i] + element;
+    }
+    return index;
+}
+
+/* --- tensors in double ----------------------------------------------------------------------- */
+
+typedef struct numbers {
+    mls_dtype dtype;
+    int64_t count;
+    double *values;
+} numbers;
+
+static numbers new_numbers(mls_dtype dtype, int64_t count, uint64_t seed)
+{
+    numbers n = {dtype, count, calloc((size_t) count + 1, sizeof(double))};
+    ck_assert_ptr_nonnull(n.values);
+    char element[8];
+    for (int64_t i = 0; i < count; i++) {
+        op_float_set(dtype, element, 0, (double) (op_random(&seed) % 20001) / 10000 - 1);
+        n.values[i] = op_float(dtype, element, 0);
+    }
+    return n;
+}
+
+/* In the dtype; [batch, channels, plane] or, blocked, with NaN for channels that there are not. */
+static void *stored(const numbers *n, bool is_blocked, int64_t batch, int64_t channels)
+{
+    const int64_t plane = batch > 0 && channels > 0 ? n->count / batch / channels : 0;
+    const int64_t blocks = (channels + BLOCK - 1) / BLOCK;
+    const int64_t count = is_blocked ? batch * blocks * BLOCK * plane : n->count;
+    char *data = calloc((size_t) count + 1, mls_dtype_size(n->dtype));
+    ck_assert_ptr_nonnull(data);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t from = i;
+        if (is_blocked) {
+            const int64_t lane = i % BLOCK, at = i / BLOCK % plane;
+            const int64_t block = i / BLOCK / plane % blocks, image = i / BLOCK / plane / blocks;
+            const int64_t channel = block * BLOCK + lane;
+            from = channel < channels ? (image * channels + channel) * plane + at : -1;
+        }
+        op_float_set(n->dtype, data, i, from < 0 ? (double) NAN : n->values[from]);
+    }
+    return data;
+}
+
+/* --- the reference --------------------------------------------------------------------------- */
+
+typedef struct operands {
+    numbers x, w, b, z, y;
+} operands;
+
+static double weight_of(const conv_case *c, const operands *o, int64_t group, int64_t filter,
+                        int64_t channel, int64_t k)
+{
+    const int64_t row = c->is_transposed ? (group * c->channels + channel) * c->filters + filter
+                                         : (group * c->filters + filter) * c->channels + channel;
+    return o->w.values[row * product(c->rank, c->kernel) + k];
+}
+
+/* A sum in the promised order, in the precision that the dtype has; *ret_near: the same in double.
+ */
+static double sum_of(const conv_case *c, const operands *o, int64_t image, int64_t group,
+                     int64_t filter, int64_t at, double *ret_near)
+{
+    const int64_t positions = product(c->rank, c->kernel), plane = product(c->rank, c->input);
+    const double *x = o->x.values + (image * c->groups + group) * c->channels * plane;
+    double sum = 0, near = 0;
+    for (int64_t block = 0; block < c->channels; block += BLOCK)
+        for (int64_t k = 0; k < positions; k++) {
+            const int64_t source = source_of(c, at, k);
+            for (int64_t i = block; source >= 0 && i < c->channels && i < block + BLOCK; i++) {
+                const double a = x[i * plane + source], b = weight_of(c, o, group, filter, i, k);
+                near += a * b;
+                sum = c->dtype == MLS_FLOAT64 ? fma(a, b, sum)
+                                              : (double) fmaf((float) a, (float) b, (float) sum);
+            }
+        }
+    *ret_near = near;
+    return sum;
+}
+
+static double rounded(const conv_case *c, double value)
+{
+    return c->dtype == MLS_FLOAT64 ? value : (double) (float) value;
+}
+
+static double activated(const conv_case *c, double value)
+{
+    if (!c->activation)
+        return value;
+    if (strcmp(c->activation, "Relu") == 0)
+        return value > 0 ? value : 0;
+    return value < 0 ? rounded(c, value * (double) 0.25f) : value; /* LeakyRelu */
+}
+
+static void fill_reference(const conv_case *c, operands *o)
+{
+    const int64_t plane = product(c->rank, c->output), filters = c->groups * c->filters;
+    for (int64_t i = 0; i < o->y.count; i++) {
+        const int64_t filter = i / plane % filters, image = i / plane / filters;
+        double near;
+        double value =
+            sum_of(c, o, image, filter / c->filters, filter % c->filters, i % plane, &near);
+        ck_assert_double_le(fabs(value - near), 1e-3 + 1e-3 * fabs(near));
+        if (c->has_bias)
+            value = rounded(c, value + o->b.values[filter]);
+        if (c->has_residual)
+            value = rounded(c, value + o->z.values[i]);
+        o->y.values[i] = activated(c, value);
+    }
+}
+
+/* --- the op ---------------------------------------------------------------------------------- */
+
+static void set_dims(bool is_blocked, int64_t batch, int64_t channels, int rank,
+                     const int64_t *spatial, int *ret_rank, int64_t *ret_dims)
+{
+    ret_dims[0] = batch;
+    ret_dims[1] = is_blocked ? (channels + BLOCK - 1) / BLOCK : channels;
+    memcpy(ret_dims + 2, spatial, (size_t) rank * sizeof *spatial);
+    ret_dims[rank + 2] = BLOCK;
+    *ret_rank = rank + 2 + is_blocked;
+}
+
+static void add_operand(op_test *test, const conv_case *c, const numbers *n, bool is_blocked,
+                        int64_t channels, const int64_t *spatial)
+{
+    int64_t dims[MOST_RANK + 3];
+    int rank;
+    void *data = stored(n, is_blocked, c->batch, channels);
+    set_dims(is_blocked, c->batch, channels, c->rank, spatial, &rank, dims);
+    op_test_input(test, c->dtype, rank, dims, data);
+    free(data);
+}
+
+static void add_weights(op_test *test, const conv_case *c, const operands *o)
+{
+    int64_t dims[MOST_RANK + 2] = {c->groups * c->filters, c->channels};
+    if (c->is_transposed) {
+        dims[0] = c->groups * c->channels;
+        dims[1] = c->filters;
+    }
+    memcpy(dims + 2, c->kernel, sizeof c->kernel);
+    void *data = stored(&o->w, false, 1, 1);
+    (c->is_constant ? op_test_constant : op_test_input)(test, c->dtype, c->rank + 2, dims, data);
+    free(data);
+    if (!c->has_bias && !c->has_residual)
+        return;
+    data = stored(&o->b, false, 1, 1);
+    if (c->has_bias)
+        op_test_input(test, c->dtype, 1, (int64_t[]){c->groups * c->filters}, data);
+    else
+        op_test_left_out(test);
+    free(data);
+}
+
+static void add_attributes(op_test *test, const conv_case *c)
+{
+    const size_t rank = (size_t) c->rank;
+    op_test_int(test, "group", c->groups);
+    op_test_ints(test, "kernel_shape", rank, c->kernel);
+    op_test_ints(test, "strides", rank, c->stride);
+    op_test_ints(test, "dilations", rank, c->dilation);
+    op_test_ints(test, "pads", 2 * rank, c->pads);
+    if (c->is_transposed)
+        op_test_ints(test, "output_padding", rank, c->extra);
+    if (c->is_x_blocked)
+        op_test_int(test, "x_blocked", 1);
+    if (c->is_y_blocked)
+        op_test_int(test, "y_blocked", 1);
+    if (c->activation)
+        op_test_string(test, "activation", c->activation);
+    if (c->activation && c->domain[0] == 'c')
+        op_test_floats(test, "activation_params", 1, (float[]){0.25f});
+    else if (c->activation)
+        op_test_float(test, "activation_alpha", 0.25f);
+}
+
+/* Only channels that there are: what the others hold in a block is not said. */
+static void expect_output(const op_test *test, const conv_case *c, const numbers *y)
+{
+    const int64_t filters = c->groups * c->filters, blocks = (filters + BLOCK - 1) / BLOCK;
+    const int64_t plane = product(c->rank, c->output);
+    int64_t dims[MOST_RANK + 3];
+    int rank;
+    set_dims(c->is_y_blocked, c->batch, filters, c->rank, c->output, &rank, dims);
+    const mls_arg *output = op_test_output(test, 0);
+    ck_assert_int_eq(output->rank, rank);
+    ck_assert_mem_eq(output->dims, dims, (size_t) rank * sizeof *dims);
+    for (int64_t i = 0; i < y->count; i++) {
+        const int64_t channel = i / plane % filters, image = i / plane / filters;
+        const int64_t blocked =
+            ((image * blocks + channel / BLOCK) * plane + i % plane) * BLOCK + channel % BLOCK;
+        const int64_t at = c->is_y_blocked ? blocked : i;
+        double expected;
+        char element[8];
+        op_float_set(c->dtype, element, 0, y->values[i]);
+        expected = op_float(c->dtype, element, 0);
+        const double got = op_float(c->dtype, op_test_data(test, 0), at);
+        ck_assert_msg(memcmp(&got, &expected, sizeof got) == 0 || (got == 0 && expected == 0),
+                      "element %lld is %.9g, expected %.9g", (long long) i, got, expected);
+    }
+}
+
+static op_test *new_test(const conv_case *c, const operands *o)
+{
+    op_test *test = op_test_create(c->domain, c->type);
+    add_attributes(test, c);
+    add_operand(test, c, &o->x, c->is_x_blocked, c->groups * c->channels, c->input);
+    add_weights(test, c, o);
+    if (c->has_residual)
+        add_operand(test, c, &o->z, c->is_y_blocked, c->groups * c->filters, c->output);
+    return test;
+}
+
+static operands new_operands(const conv_case *c)
+{
+    const int64_t y = c->batch * c->groups * c->filters * product(c->rank, c->output);
+    const int64_t weights = c->groups * c->filters * c->channels * product(c->rank, c->kernel);
+    const int64_t x = c->batch * c->groups * c->channels * product(c->rank, c->input);
+    return (operands){
+        .x = new_numbers(c->dtype, x, c->seed + 1),
+        .w = new_numbers(c->dtype, weights, c->seed + 2),
+        .b = new_numbers(c->dtype, c->groups * c->filters, c->seed + 3),
+        .z = new_numbers(c->dtype, c->has_residual ? y : 0, c->seed + 4),
+        .y = new_numbers(c->dtype, y, 0),
+    };
+}
+
+static void free_operands(operands o)
+{
+    free(o.x.values), free(o.w.values), free(o.b.values), free(o.z.values), free(o.y.values);
+}
+
+static void check_case(const conv_case *c)
+{
+    operands o = new_operands(c);
+    fill_reference(c, &o);
+    op_test *test = new_test(c, &o);
+    ck_assert_ok(op_test_run(test));
+    expect_output(test, c, &o.y);
+    op_test_free(test);
+    free_operands(o);
+}
+
+/* --- cases at random ------------------------------------------------------------------------- */
+
+static int64_t pick(uint64_t *seed, int64_t low, int64_t high)
+{
+    return low + (int64_t) (op_random(seed) % (uint64_t) (high - low + 1));
+}
+
+/* Sets the outputs; false when there are none, or too much work for a test. */
+static bool is_fine(conv_case *c)
+{
+    for (int i = 0; i < c->rank; i++) {
+        const int64_t extent = (c->kernel[i] - 1) * c->dilation[i] + 1;
+        const int64_t pads = c->pads[i] + c->pads[c->rank + i];
+        const int64_t room = c->input[i] + pads - extent;
+        if (!c->is_transposed && room < 0)
+            return false;
+        c->output[i] = c->is_transposed
+                           ? c->stride[i] * (c->input[i] - 1) + c->extra[i] + extent - pads
+                           : room / c->stride[i] + 1;
+        if (c->output[i] < 1)
+            return false;
+    }
+    return c->batch * c->groups * c->filters * c->channels * product(c->rank, c->kernel) *
+               product(c->rank, c->output) <
+           120000;
+}
+
+static void pick_axes(conv_case *c, uint64_t *seed)
+{
+    static const int64_t widths[] = {0, 70, 14, 7, 4};
+    for (int i = 0; i < c->rank; i++) {
+        c->input[i] = pick(seed, 1, widths[c->rank]);
+        c->kernel[i] = pick(seed, 1, pick(seed, 1, 4));
+        c->stride[i] = pick(seed, 1, 2) == 1 ? 1 : pick(seed, 1, 3);
+        c->dilation[i] = pick(seed, 1, 3) < 3 ? 1 : pick(seed, 1, 3);
+        c->pads[i] = pick(seed, 0, 2);
+        c->pads[c->rank + i] = pick(seed, 0, 2);
+        c->extra[i] = c->stride[i] > 1 ? pick(seed, 0, c->stride[i] - 1) : 0;
+    }
+}
+
+static void pick_channels(conv_case *c, uint64_t *seed)
+{
+    c->batch = pick(seed, 1, 2);
+    c->groups = pick(seed, 0, 2) ? 1 : pick(seed, 1, 5);
+    c->channels = pick(seed, 1, 2) == 1 ? pick(seed, 1, 4) : pick(seed, 5, 40);
+    c->filters = pick(seed, 1, 3) == 1 ? pick(seed, 1, 7) : pick(seed, 8, 90);
+    if (pick(seed, 1, 6) == 1) { /* depthwise */
+        c->groups = pick(seed, 1, 40);
+        c->channels = 1;
+        c->filters = pick(seed, 1, 4) == 1 ? 2 : 1;
+    }
+}
+
+static conv_case random_case(uint64_t seed, bool is_transposed, mls_dtype dtype)
+{
+    conv_case c;
+    do {
+        c = (conv_case){.domain = "",
+                        .type = is_transposed ? "ConvTranspose" : "Conv",
+                        .dtype = dtype,
+                        .is_transposed = is_transposed,
+                        .seed = seed};
+        c.rank = (int) pick(&seed, 1, pick(&seed, 1, MOST_RANK));
+        c.is_constant = pick(&seed, 0, 1);
+        c.has_bias = pick(&seed, 0, 1);
+        pick_axes(&c, &seed);
+        pick_channels(&c, &seed);
+    } while (!is_fine(&c));
+    return c;
+}
+
+static const mls_dtype dtypes[] = {MLS_FLOAT32, MLS_FLOAT32, MLS_FLOAT16, MLS_BFLOAT16,
+                                   MLS_FLOAT64};
+
+START_TEST(test_conv)
+{
+    for (int d = 0; d < 5; d++) {
+        const conv_case c = random_case((uint64_t) (_i * 5 + d), false, dtypes[d]);
+        check_case(&c);
+    }
+}
+END_TEST
+
+START_TEST(test_conv_transpose)
+{
+    for (int d = 0; d < 5; d++) {
+        const conv_case c = random_case((uint64_t) (1000 + _i * 5 + d), true, dtypes[d]);
+        check_case(&c);
+    }
+}
+END_TEST
+
+/* Whether the passes may ask for blocks with these groups. */
+static bool may_be_blocked(const conv_case *c)
+{
+    return c->groups == 1 ||
+           (c->channels == 1 && c->filters == 1 && c->is_x_blocked && c->is_y_blocked);
+}
+
+START_TEST(test_fused)
+{
+    static const char *const activations[] = {NULL, "Relu", "LeakyRelu"};
+    uint64_t seed = (uint64_t) (2000 + _i);
+    for (int layout = 0; layout < 4; layout++) {
+        conv_case c = random_case(seed * 4 + (uint64_t) layout, _i % 3 == 2, dtypes[_i % 4]);
+        c.domain = "mlscale";
+        c.type = c.is_transposed ? "FusedConvTranspose" : "FusedConv";
+        c.is_x_blocked = layout & 1;
+        c.is_y_blocked = layout >> 1;
+        c.has_residual = pick(&seed, 0, 1);
+        c.activation = activations[pick(&seed, 0, 2)];
+        if (layout && !may_be_blocked(&c))
+            c.groups = 1;
+        check_case(&c);
+    }
+}
+END_TEST
+
+START_TEST(test_fused_of_microsoft)
+{
+    conv_case c = random_case((uint64_t) (4000 + _i), false, MLS_FLOAT32);
+    c.domain = "com.microsoft";
+    c.type = "FusedConv";
+    c.activation = _i % 2 ? "LeakyRelu" : "Relu";
+    c.has_residual = _i % 3 == 0;
+    check_case(&c);
+}
+END_TEST
+
+/* Groups that fill blocks of channels may be blocked. */
+START_TEST(test_blocked_groups)
+{
+    conv_case c = {.domain = "mlscale",
+                   .type = "FusedConv",
+                   .dtype = MLS_FLOAT32,
+                   .is_x_blocked = true,
+                   .is_y_blocked = true,
+                   .is_constant = true,
+                   .rank = 2,
+                   .batch = 1,
+                   .groups = 3,
+                   .channels = 16,
+                   .filters = 32,
+                   .input = {4, 5},
+                   .kernel = {3, 2},
+                   .stride = {1, 1},
+                   .dilation = {1, 1},
+                   .pads = {1, 1, 1, 0}};
+    is_fine(&c);
+    check_case(&c);
+}
+END_TEST
+
+/* Shapes that cut work in every way there is: pieces of rows, several chunks, groups of panels. */
+static const conv_case large_cases[] = {
+    {.rank = 1, .channels = 3, .filters = 16, .input = {1100}, .kernel = {3}, .pads = {1, 1}},
+    {.rank = 2, .channels = 40, .filters = 20, .input = {33, 33}, .kernel = {1, 1}},
+    {.rank = 2, .channels = 33, .filters = 140, .input = {5, 9}, .kernel = {3, 3}},
+    {.rank = 2,
+     .channels = 2,
+     .filters = 17,
+     .input = {40, 30},
+     .kernel = {3, 3},
+     .pads = {1, 1, 1, 1}},
+    {.rank = 2, .channels = 1, .filters = 1, .groups = 20, .input = {40, 40}, .kernel = {3, 3}},
+};
+
+START_TEST(test_large)
+{
+    for (int flags = 0; flags < 8; flags++) {
+        conv_case c = large_cases[_i];
+        c.domain = "mlscale";
+        c.is_transposed = flags & 4;
+        c.type = c.is_transposed ? "FusedConvTranspose" : "FusedConv";
+        c.dtype = MLS_FLOAT32;
+        c.batch = 1;
+        c.groups = c.groups ? c.groups : 1;
+        c.is_x_blocked = flags & 1;
+        c.is_y_blocked = (flags & 2) != 0;
+        c.is_constant = true;
+        c.has_bias = c.has_residual = true;
+        for (int i = 0; i < c.rank; i++) {
+            c.stride[i] = c.is_transposed ? 2 : 1;
+            c.dilation[i] = 1;
+        }
+        is_fine(&c);
+        if (c.groups == 1 || may_be_blocked(&c))
+            check_case(&c);
+    }
+}
+END_TEST
+
+/* --- padding by name ------------------------------------------------------------------------- */
+
+static const struct {
+    const char *type, *auto_pad;
+    int64_t input, kernel, stride, dilation;
+    int64_t output, before; /* expected */
+} pad_cases[] = {
+    {"Conv", "SAME_UPPER", 5, 2, 1, 1, 5, 0},
+    {"Conv", "SAME_LOWER", 5, 2, 1, 1, 5, 1},
+    {"Conv", "SAME_UPPER", 6, 3, 2, 1, 3, 0},
+    {"Conv", "SAME_LOWER", 6, 3, 2, 1, 3, 1},
+    {"Conv", "SAME_UPPER", 7, 3, 1, 2, 7, 2},
+    {"Conv", "SAME_UPPER", 6, 1, 3, 1, 2, 0},
+    {"Conv", "VALID", 5, 3, 2, 1, 2, 0},
+    {"ConvTranspose", "SAME_UPPER", 3, 3, 2, 1, 6, 0},
+    {"ConvTranspose", "SAME_LOWER", 3, 3, 2, 1, 6, 1},
+    {"ConvTranspose", "VALID", 3, 3, 2, 1, 7, 0},
+};
+
+START_TEST(test_auto_pad)
+{
+    const int64_t n = pad_cases[_i].output;
+    conv_case c = {.domain = "",
+                   .type = pad_cases[_i].type,
+                   .dtype = MLS_FLOAT32,
+                   .is_transposed = pad_cases[_i].type[4] != '\0',
+                   .rank = 1,
+                   .batch = 1,
+                   .groups = 1,
+                   .channels = 2,
+                   .filters = 9,
+                   .input = {pad_cases[_i].input},
+                   .kernel = {pad_cases[_i].kernel},
+                   .stride = {pad_cases[_i].stride},
+                   .dilation = {pad_cases[_i].dilation},
+                   .pads = {pad_cases[_i].before},
+                   .output = {n}};
+    operands o = new_operands(&c);
+    fill_reference(&c, &o);
+    op_test *test = op_test_create("", c.type);
+    op_test_string(test, "auto_pad", pad_cases[_i].auto_pad);
+    op_test_ints(test, "strides", 1, c.stride);
+    op_test_ints(test, "dilations", 1, c.dilation);
+    add_operand(test, &c, &o.x, false, 2, c.input);
+    add_weights(test, &c, &o);
+    ck_assert_ok(op_test_run(test));
+    expect_output(test, &c, &o.y);
+    op_test_free(test);
+    free_operands(o);
+}
+END_TEST
+
+/* Pads follow from the output; one larger than all that is reached is the bias alone there. */
+START_TEST(test_output_shape)
+{
+    const int64_t outputs[] = {7, 6, 5, 9};
+    const int64_t before[] = {0, 1, 1, 0};
+    conv_case c = {.domain = "",
+                   .type = "ConvTranspose",
+                   .dtype = MLS_FLOAT32,
+                   .is_transposed = true,
+                   .has_bias = true,
+                   .rank = 1,
+                   .batch = 1,
+                   .groups = 1,
+                   .channels = 2,
+                   .filters = 9,
+                   .input = {3},
+                   .kernel = {3},
+                   .stride = {2},
+                   .dilation = {1},
+                   .pads = {before[_i]},
+                   .output = {outputs[_i]}};
+    operands o = new_operands(&c);
+    fill_reference(&c, &o);
+    op_test *test = op_test_create("", c.type);
+    op_test_ints(test, "strides", 1, c.stride);
+    op_test_ints(test, "output_shape", 1, c.output);
+    add_operand(test, &c, &o.x, false, 2, c.input);
+    add_weights(test, &c, &o);
+    ck_assert_ok(op_test_run(test));
+    expect_output(test, &c, &o.y);
+    op_test_free(test);
+    free_operands(o);
+}
+END_TEST
+
+/* --- dims that change, dims that are 0 -------------------------------------------------------- */
+
+START_TEST(test_reshape)
+{
+    conv_case c = random_case((uint64_t) (5000 + _i), _i % 4 == 3, dtypes[_i % 5]);
+    operands o = new_operands(&c);
+    fill_reference(&c, &o);
+    op_test *test = op_test_create(c.domain, c.type);
+    add_attributes(test, &c);
+    add_operand(test, &c, &o.x, false, c.groups * c.channels, c.input);
+    int64_t dims[MOST_RANK + 3];
+    int rank;
+    set_dims(false, c.batch + 1, c.groups * c.channels, c.rank, c.input, &rank, dims);
+    for (int i = 2; i < rank; i++)
+        dims[i] += i;
+    op_test_planned(test, rank, dims, NULL);
+    add_weights(test, &c, &o);
+    ck_assert_ok(op_test_run(test));
+    expect_output(test, &c, &o.y);
+    op_test_free(test);
+    free_operands(o);
+}
+END_TEST
+
+START_TEST(test_empty)
+{
+    const float w[2 * 3 * 2] = {0};
+    static const int64_t dims[][3] = {{0, 3, 5}, {2, 3, 0}};
+    for (int i = 0; i < 2; i++) {
+        op_test *test = op_test_create("", "Conv");
+        op_test_ints(test, "pads", 2, (int64_t[]){1, 1});
+        op_test_input(test, MLS_FLOAT32, 3, dims[i], w);
+        op_test_input(test, MLS_FLOAT32, OP_DIMS(2, 3, 2), w);
+        ck_assert_ok(op_test_run(test));
+        const int64_t expected[] = {dims[i][0], 2, dims[i][2] + 1};
+        op_test_expect(test, 0, MLS_FLOAT32, 3, expected, w);
+        op_test_free(test);
+    }
+}
+END_TEST
+
+/* No channels: nothing is summed. */
+START_TEST(test_no_channels)
+{
+    const float b[20] = {1, 2, 3};
+    float expected[20 * 4];
+    for (int i = 0; i < 80; i++)
+        expected[i] = b[i / 4];
+    op_test *test = op_test_create("", "Conv");
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 0, 4), b);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(20, 0, 1), b);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(20), b);
+    ck_assert_ok(op_test_run(test));
+    op_test_expect(test, 0, MLS_FLOAT32, OP_DIMS(1, 20, 4), expected);
+    op_test_free(test);
+}
+END_TEST
+
+/* --- errors ---------------------------------------------------------------------------------- */
+
+static void expect_error(const char *name, size_t count, const int64_t *values, const int64_t *w,
+                         int64_t bias, const char *words)
+{
+    const float zeros[1024] = {0};
+    op_test *test = op_test_create("", "Conv");
+    if (name && count)
+        op_test_ints(test, name, count, values);
+    else if (name)
+        op_test_int(test, name, *values);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 4, 5, 5), zeros);
+    op_test_input(test, MLS_FLOAT32, 4, w, zeros);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(bias), zeros);
+    const mls_status status = op_test_infer(test);
+    ck_assert(status == MLS_EINVAL || status == MLS_ESHAPE);
+    ck_assert_msg(strstr(mls_error_message(), words), "'%s' lacks '%s'", mls_error_message(),
+                  words);
+    op_test_free(test);
+}
+
+START_TEST(test_errors)
+{
+    const int64_t w[] = {6, 4, 3, 3}, deep[] = {6, 3, 3, 3}, large[] = {6, 4, 3, 6};
+    const int64_t none[] = {6, 4, 0, 3};
+    expect_error(NULL, 0, NULL, deep, 6, "there must be 3 channels");
+    expect_error(NULL, 0, NULL, large, 6, "covers 6 elements");
+    expect_error(NULL, 0, NULL, none, 6, "at least 1");
+    expect_error(NULL, 0, NULL, w, 5, "one dimension of 6");
+    expect_error("group", 0, (int64_t[]){0}, w, 6, "group is 0");
+    expect_error("group", 0, (int64_t[]){4}, w, 6, "not a multiple");
+    expect_error("strides", 2, (int64_t[]){1, 0}, w, 6, "strides has an element 0");
+    expect_error("strides", 1, (int64_t[]){1}, w, 6, "strides has 1 elements");
+    expect_error("dilations", 2, (int64_t[]){1, INT64_MAX}, w, 6, "dilations has an element");
+    expect_error("dilations", 2, (int64_t[]){1, 3}, w, 6, "covers 7 elements");
+    expect_error("pads", 4, (int64_t[]){0, 0, -1, 0}, w, 6, "pads has an element -1");
+    expect_error("kernel_shape", 2, (int64_t[]){3, 2}, w, 6, "as kernel_shape says");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("ops_conv");
+    TCase *random = tcase_create("random");
+    tcase_set_timeout(random, 60);
+    tcase_add_loop_test(random, test_conv, 0, 40);
+    tcase_add_loop_test(random, test_conv_transpose, 0, 30);
+    tcase_add_loop_test(random, test_fused, 0, 40);
+    tcase_add_loop_test(random, test_fused_of_microsoft, 0, 6);
+    tcase_add_test(random, test_blocked_groups);
+    tcase_add_loop_test(random, test_large, 0, sizeof large_cases / sizeof large_cases[0]);
+    tcase_add_loop_test(random, test_reshape, 0, 20);
+    suite_add_tcase(suite, random);
+    TCase *given = tcase_create("given");
+    tcase_add_loop_test(given, test_auto_pad, 0, sizeof pad_cases / sizeof pad_cases[0]);
+    tcase_add_loop_test(given, test_output_shape, 0, 4);
+    tcase_add_test(given, test_empty);
+    tcase_add_test(given, test_no_channels);
+    tcase_add_test(given, test_errors);
+    suite_add_tcase(suite, given);
+    return mls_test_run(suite);
+}
