@@ -71,9 +71,9 @@ typedef struct mls_context_options {
     void *parallel_user;
 
     /*
-     * The instruction set of the CPU kernels: "portable", "avx2", "avx512",
-     * "neon", or NULL for the environment's MLS_ISA and else the best that the
-     * machine has. Results are the same bytes for each.
+     * The instruction set of the CPU kernels: "portable", "avx2", "avx2vnni",
+     * "avx512", "avx512vnni", "neon", or NULL for the environment's MLS_ISA and
+     * else the best that the machine has. Results are the same bytes for each.
      */
     const char *isa;
 } mls_context_options;

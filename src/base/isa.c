@@ -24,6 +24,13 @@ static bool has_f16c(void)
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
 
+/* Nor this: leaf 7, subleaf 1. */
+static bool has_avx_vnni(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+}
+
 /* __builtin_cpu_supports also asks whether the operating system keeps the registers. */
 static bool has_avx2(void)
 {
@@ -35,6 +42,16 @@ static bool has_avx512(void)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static bool has_avx2vnni(void)
+{
+    return has_avx2() && has_avx_vnni();
+}
+
+static bool has_avx512vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 static const struct {
@@ -43,8 +60,8 @@ static const struct {
 } sets[] = {
     {"portable", always},
 #if defined(__x86_64__)
-    {"avx2", has_avx2},
-    {"avx512", has_avx512},
+    {"avx2", has_avx2},     {"avx2vnni", has_avx2vnni},
+    {"avx512", has_avx512}, {"avx512vnni", has_avx512vnni},
 #elif defined(__aarch64__)
     {"neon", always},
 #endif

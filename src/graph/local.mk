@@ -35,6 +35,7 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += %D%/schema/indexing.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/schema/quantize.c
+libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h
 # Recurrent layers.
 libmls_core_la_SOURCES += %D%/schema/recurrent.c
 

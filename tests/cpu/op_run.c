@@ -304,7 +304,8 @@ static void open_context(op_test *test, const char *isa)
 
 mls_status op_test_run(op_test *test)
 {
-    static const char *const sets[] = {"portable", "avx2", "avx512", "neon"};
+    static const char *const sets[] = {"portable", "avx2",       "avx2vnni",
+                                       "avx512",   "avx512vnni", "neon"};
     mls_status status = MLS_OK;
     op_part_free_results(test);
     for (size_t i = 0; !status && i < sizeof sets / sizeof sets[0]; i++) {

@@ -48,6 +48,7 @@ libmls_core_la_SOURCES += \
 
 # Quantized elements.
 libmls_core_la_SOURCES += \
+	%D%/ops/int8_product.c %D%/ops/int8_product.h %D%/ops/int8_product_ops.c \
 	%D%/ops/quantize.c \
 	%D%/ops/quantize_dynamic.c %D%/ops/quantize_dynamic.h
 # Convolutions.
@@ -121,6 +122,7 @@ mls_kernel_sources = \
 	%D%/kernels/conv_blocks.c %D%/kernels/conv_plain.c %D%/kernels/conv_rows.c \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
+	%D%/kernels/gemm_int8.c %D%/kernels/gemm_int8.h %D%/simd/dot.h \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/quantize.c %D%/kernels/quantize.h \
@@ -146,6 +148,8 @@ MLS_PORTABLE_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_PORTABLE=1
 MLS_AVX2_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c
 MLS_AVX512_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX512=1 \
 	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
+MLS_AVX2VNNI_CFLAGS = $(MLS_AVX2_CFLAGS) -DMLS_SIMD_VNNI=1 -mavxvnni
+MLS_AVX512VNNI_CFLAGS = $(MLS_AVX512_CFLAGS) -DMLS_SIMD_VNNI=1 -mavx512vnni
 MLS_NEON_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_NEON=1
 
 noinst_LTLIBRARIES += libmls_kernels_portable.la
@@ -160,6 +164,15 @@ libmls_kernels_avx2_la_SOURCES = $(mls_kernel_sources)
 libmls_kernels_avx2_la_CFLAGS = $(MLS_AVX2_CFLAGS)
 libmls_kernels_avx512_la_SOURCES = $(mls_kernel_sources)
 libmls_kernels_avx512_la_CFLAGS = $(MLS_AVX512_CFLAGS)
+
+# What VNNI is for, and tables that have the rest from the sets above.
+mls_vnni_sources = %D%/kernels/gemm_int8.c %D%/kernels/table.c
+noinst_LTLIBRARIES += libmls_kernels_avx2vnni.la libmls_kernels_avx512vnni.la
+libmls_core_la_LIBADD += libmls_kernels_avx2vnni.la libmls_kernels_avx512vnni.la
+libmls_kernels_avx2vnni_la_SOURCES = $(mls_vnni_sources)
+libmls_kernels_avx2vnni_la_CFLAGS = $(MLS_AVX2VNNI_CFLAGS)
+libmls_kernels_avx512vnni_la_SOURCES = $(mls_vnni_sources)
+libmls_kernels_avx512vnni_la_CFLAGS = $(MLS_AVX512VNNI_CFLAGS)
 endif
 
 if MLS_ARCH_ARM64

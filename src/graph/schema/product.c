@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix products: Gemm, MatMul, and FusedGemm, which is a Gemm with an activation. */
 #include "graph/schema/families.h"
+#include "graph/schema/product.h"
 
 #include "tensor/shape.h"
 
@@ -27,16 +28,18 @@ static mls_status check_numbers(const mls_op *op)
 }
 
 /* The length that both have along the sum. */
-static mls_status check_depth(const mls_op *op, int64_t depth_a, int64_t depth_b)
+static mls_status check_depth(const mls_op *op, size_t index_a, int64_t depth_a, size_t index_b,
+                              int64_t depth_b)
 {
-    char a[MLS__SHAPE_TEXT], b[MLS__SHAPE_TEXT];
+    char text_a[MLS__SHAPE_TEXT], text_b[MLS__SHAPE_TEXT];
+    const mls_arg *a = &op->inputs[index_a], *b = &op->inputs[index_b];
     if (depth_a == depth_b)
         return MLS_OK;
     return mls__op_error(op, MLS_ESHAPE,
-                         "sums over %" PRId64 " elements of input 0, which is %s, and %" PRId64
-                         " of input 1, which is %s; they must be equal",
-                         depth_a, mls__shape_text(op->inputs[0].rank, op->inputs[0].dims, a),
-                         depth_b, mls__shape_text(op->inputs[1].rank, op->inputs[1].dims, b));
+                         "sums over %" PRId64 " elements of input %zu, which is %s, and %" PRId64
+                         " of input %zu, which is %s; they must be equal",
+                         depth_a, index_a, mls__shape_text(a->rank, a->dims, text_a), depth_b,
+                         index_b, mls__shape_text(b->rank, b->dims, text_b));
 }
 
 /* --- Gemm ------------------------------------------------------------------------------------ */
@@ -78,7 +81,7 @@ static mls_status set_gemm(const mls_op *op, mls_arg *ret_output)
         dims[0] = a->dims[1];
     dims[last] = b->dims[is_b_turned ? 0 : 1];
     mls_status status =
-        check_depth(op, a->dims[is_a_turned ? 0 : last], b->dims[is_b_turned ? 1 : 0]);
+        check_depth(op, 0, a->dims[is_a_turned ? 0 : last], 1, b->dims[is_b_turned ? 1 : 0]);
     if (!status)
         status = check_c(op, a->rank, dims);
     return status ? status : mls__infer_set(op, ret_output, a->dtype, a->rank, dims);
@@ -116,18 +119,17 @@ static mls_status infer_fused_gemm(const mls_op *op, mls_arg *ret_outputs)
 
 /* --- MatMul ---------------------------------------------------------------------------------- */
 
-static mls_status infer_matmul(const mls_op *op, mls_arg *ret_outputs)
+mls_status mls__infer_matmul(const mls_op *op, size_t index_a, size_t index_b, int32_t dtype,
+                             mls_arg *ret_output)
 {
     char text_a[MLS__SHAPE_TEXT], text_b[MLS__SHAPE_TEXT];
-    const mls_arg *a = &op->inputs[0], *b = &op->inputs[1];
-    mls_status status = check_numbers(op);
-    if (status)
-        return status;
+    const mls_arg *a = &op->inputs[index_a], *b = &op->inputs[index_b];
     if (a->rank < 1 || b->rank < 1)
-        return mls__op_error(op, MLS_ESHAPE, "input %d is a scalar; a product needs dimensions",
-                             a->rank < 1 ? 0 : 1);
+        return mls__op_error(op, MLS_ESHAPE, "input %zu is a scalar; a product needs dimensions",
+                             a->rank < 1 ? index_a : index_b);
     const int batch_a = a->rank > 2 ? a->rank - 2 : 0, batch_b = b->rank > 2 ? b->rank - 2 : 0;
-    status = check_depth(op, a->dims[a->rank - 1], b->dims[b->rank > 1 ? b->rank - 2 : 0]);
+    mls_status status = check_depth(op, index_a, a->dims[a->rank - 1], index_b,
+                                    b->dims[b->rank > 1 ? b->rank - 2 : 0]);
     if (status)
         return status;
     int64_t dims[MLS_MAX_RANK + 2];
@@ -140,7 +142,13 @@ static mls_status infer_matmul(const mls_op *op, mls_arg *ret_outputs)
         dims[rank++] = a->dims[a->rank - 2];
     if (b->rank > 1)
         dims[rank++] = b->dims[b->rank - 1];
-    return mls__infer_set(op, &ret_outputs[0], a->dtype, rank, dims);
+    return mls__infer_set(op, ret_output, dtype, rank, dims);
+}
+
+static mls_status infer_matmul(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls_status status = check_numbers(op);
+    return status ? status : mls__infer_matmul(op, 0, 1, op->inputs[0].dtype, &ret_outputs[0]);
 }
 
 mls__op_schema_table mls__schemas_product = {

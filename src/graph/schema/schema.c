@@ -21,6 +21,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_ml_trees,
     mls__schemas_reduction,
     mls__schemas_indexing,
+    mls__schemas_int8_product,
     mls__schemas_quantize,
     mls__schemas_matrix,
     mls__schemas_recurrent,

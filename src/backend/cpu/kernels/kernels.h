@@ -9,6 +9,7 @@
 #include "backend/cpu/kernels/conv.h"
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/gemm_int8.h"
 #include "backend/cpu/kernels/quantize.h"
 #include "backend/cpu/kernels/recurrent.h"
 #include "backend/cpu/kernels/norm.h"
@@ -23,6 +24,7 @@ typedef struct mls__cpu_kernels {
     const mls__conv_kernels *conv;
     const mls__elementwise_kernels *elementwise;
     const mls__gemm_kernels *gemm;
+    const mls__gemm_int8_kernels *gemm_int8;
     const mls__quantize_kernels *quantize;
     const mls__recurrent_kernels *recurrent;
     const mls__norm_kernels *norm;
@@ -36,7 +38,9 @@ typedef struct mls__cpu_kernels {
 extern const mls__cpu_kernels mls__cpu_kernels_portable;
 #if defined(__x86_64__)
 extern const mls__cpu_kernels mls__cpu_kernels_avx2;
+extern const mls__cpu_kernels mls__cpu_kernels_avx2vnni;
 extern const mls__cpu_kernels mls__cpu_kernels_avx512;
+extern const mls__cpu_kernels mls__cpu_kernels_avx512vnni;
 #elif defined(__aarch64__)
 extern const mls__cpu_kernels mls__cpu_kernels_neon;
 #endif

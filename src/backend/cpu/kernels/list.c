@@ -9,7 +9,9 @@ static const mls__cpu_kernels *const tables[] = {
     &mls__cpu_kernels_portable,
 #if defined(__x86_64__)
     &mls__cpu_kernels_avx2,
+    &mls__cpu_kernels_avx2vnni,
     &mls__cpu_kernels_avx512,
+    &mls__cpu_kernels_avx512vnni,
 #elif defined(__aarch64__)
     &mls__cpu_kernels_neon,
 #endif

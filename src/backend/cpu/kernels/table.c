@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiled once an instruction set: the set's table of kernels. */
+/*
+ * Compiled once an instruction set, and once more for those with VNNI, whose tables differ from
+ * the others in the kernels that are compiled for it: the set's table of kernels.
+ */
 #include "backend/cpu/kernels/kernels.h"
 
 #include "backend/cpu/simd/simd.h"
@@ -7,6 +10,7 @@
 extern const mls__conv_kernels MLS_ISA_NAME(conv);
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
+extern const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
 extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
 extern const mls__norm_kernels MLS_ISA_NAME(norm);
@@ -16,11 +20,12 @@ extern const mls__score_kernels MLS_ISA_NAME(scores);
 extern const mls__svm_kernels MLS_ISA_NAME(svm);
 extern const mls__tree_kernels MLS_ISA_NAME(tree);
 
-const mls__cpu_kernels MLS_ISA_NAME(cpu_kernels) = {
-    .isa = MLS_ISA_STRING,
+const mls__cpu_kernels MLS_ISA_LEVEL_NAME(cpu_kernels) = {
+    .isa = MLS_ISA_LEVEL_STRING,
     .conv = &MLS_ISA_NAME(conv),
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
+    .gemm_int8 = &MLS_ISA_LEVEL_NAME(gemm_int8),
     .quantize = &MLS_ISA_NAME(quantize),
     .recurrent = &MLS_ISA_NAME(recurrent),
     .norm = &MLS_ISA_NAME(norm),

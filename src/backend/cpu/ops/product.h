@@ -47,6 +47,10 @@ typedef struct mls__product {
     uint64_t slot_bytes, a_offset, c_offset, y_offset;
 } mls__product;
 
+/* A MatMul's. The rows of all matrices of A are one matrix's where B is only one. */
+void mls__product_read_matmul(const mls_arg *a, const mls_arg *b, const mls_arg *y,
+                              mls__product_shape *ret_shape);
+
 /* The matrices that product `index` is made of. */
 void mls__product_matrices(const mls__product_shape *shape, int64_t index, int64_t *ret_a,
                            int64_t *ret_b);

@@ -38,9 +38,9 @@ static int64_t batch_step(const mls_arg *arg, int rank, int axis)
     return mls__arg_span(arg, own + 1, batch);
 }
 
-static void read_batches(const mls_op *op, mls__product_shape *shape)
+static void read_batches(const mls_arg *a, const mls_arg *b, const mls_arg *y,
+                         mls__product_shape *shape)
 {
-    const mls_arg *a = &op->inputs[0], *b = &op->inputs[1], *y = &op->outputs[0];
     shape->rank = y->rank - (a->rank > 1) - (b->rank > 1);
     shape->count = mls__arg_span(y, 0, shape->rank);
     for (int i = 0; i < shape->rank; i++) {
@@ -50,10 +50,9 @@ static void read_batches(const mls_op *op, mls__product_shape *shape)
     }
 }
 
-/* The rows of all matrices of A are one matrix's where B is only one. */
-static void read_matmul(const mls_op *op, mls__product_shape *ret_shape)
+void mls__product_read_matmul(const mls_arg *a, const mls_arg *b, const mls_arg *y,
+                              mls__product_shape *ret_shape)
 {
-    const mls_arg *a = &op->inputs[0], *b = &op->inputs[1];
     *ret_shape = (mls__product_shape){.count = 1};
     ret_shape->k = a->dims[a->rank - 1];
     ret_shape->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
@@ -62,13 +61,13 @@ static void read_matmul(const mls_op *op, mls__product_shape *ret_shape)
         return;
     }
     ret_shape->m = a->rank > 1 ? a->dims[a->rank - 2] : 1;
-    read_batches(op, ret_shape);
+    read_batches(a, b, y, ret_shape);
 }
 
 static void read_shape(mls__product *p, const mls_op *op)
 {
     if (strcmp(op->type, "MatMul") == 0)
-        read_matmul(op, &p->shape);
+        mls__product_read_matmul(&op->inputs[0], &op->inputs[1], &op->outputs[0], &p->shape);
     else
         read_gemm(p, op, &p->shape);
     mls__product_follow(p);

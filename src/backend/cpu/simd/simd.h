@@ -143,6 +143,21 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated as flo
 #define MLS_ISA_QUOTE_EXPANDED(isa) MLS_ISA_QUOTE(isa)
 #define MLS_ISA_STRING              MLS_ISA_QUOTE_EXPANDED(MLS_ISA)
 
+/*
+ * VNNI multiplies bytes, for which alone it matters. A file of such kernels is compiled once more
+ * with MLS_SIMD_VNNI defined as 1 beside its instruction set, and has names of a level of its own;
+ * without VNNI the level is the instruction set.
+ */
+#if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_VNNI)
+#define MLS_ISA_LEVEL avx512vnni
+#elif defined(MLS_SIMD_AVX2) && defined(MLS_SIMD_VNNI)
+#define MLS_ISA_LEVEL avx2vnni
+#else
+#define MLS_ISA_LEVEL MLS_ISA
+#endif
+#define MLS_ISA_LEVEL_NAME(x) MLS_ISA_EXPAND(x, MLS_ISA_LEVEL)
+#define MLS_ISA_LEVEL_STRING  MLS_ISA_QUOTE_EXPANDED(MLS_ISA_LEVEL)
+
 /* What follows is the same on every instruction set. */
 
 /* How many of n elements the vector at element i holds: the n of the partial loads and stores. */

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compiled once an instruction set, and once more for those with VNNI: the products that
+ * gemm_int8.h declares.
+ *
+ * A product is cut into tiles of a few rows by a few panels, whose sums stay in registers over all
+ * of k and are finished while they are in the first cache.
+ */
+#include "backend/cpu/kernels/gemm_int8.h"
+
+#include "backend/cpu/simd/dot.h"
+
+extern const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8);
+
+_Static_assert(MLS__INT8_PANEL == MLS_LANES, "a panel is one vector wide");
+_Static_assert(MLS__INT8_GROUP == MLS_GROUP, "a lane sums one group");
+
+/* The most panels that the sums of so many rows may have, by the number of registers. */
+#if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_VNNI)
+enum { TILE_ROWS = 6, TILE_PANELS = 8 };
+static const int panels_of_rows[TILE_ROWS + 1] = {0, 8, 4, 4, 4, 4, 4};
+#elif defined(MLS_SIMD_AVX512)
+enum { TILE_ROWS = 4, TILE_PANELS = 4 };
+static const int panels_of_rows[TILE_ROWS + 1] = {0, 4, 4, 4, 4};
+#elif defined(MLS_SIMD_AVX2) && defined(MLS_SIMD_VNNI)
+enum { TILE_ROWS = 6, TILE_PANELS = 4 };
+static const int panels_of_rows[TILE_ROWS + 1] = {0, 4, 2, 2, 1, 1, 1};
+#else
+enum { TILE_ROWS = 4, TILE_PANELS = 1 };
+static const int panels_of_rows[TILE_ROWS + 1] = {0, 1, 1, 1, 1};
+#endif
+
+/* Rows whose bytes stay in the second cache while the panels go past them. */
+enum { BLOCK_BYTES = 128 * 1024, GROUP_PANELS = 8 };
+
+typedef mls_vi tile_sums[TILE_ROWS][TILE_PANELS];
+typedef int32_t sums_buffer[TILE_ROWS][TILE_PANELS * MLS_LANES];
+
+/* --- finishing ------------------------------------------------------------------------------- */
+
+MLS_SIMD_FN mls_vi ints_at(const mls__int8_ints *ints, int64_t i, int64_t j, int lanes)
+{
+    const int32_t *at = ints->data + i * ints->row + j * ints->step;
+    return ints->step ? vi_load_n(at, lanes) : vi_set1(*at);
+}
+
+MLS_SIMD_FN mls_vf floats_at(const mls__int8_floats *floats, int64_t i, int64_t j, int lanes)
+{
+    const float *at = floats->data + i * floats->row + j * floats->step;
+    return floats->step ? vf_load_n(at, lanes) : vf_set1(*at);
+}
+
+/* What the products of bytes lack of the sum. */
+MLS_SIMD_FN mls_vi whole_sum(const mls__gemm_int8 *g, mls_vi sum, int64_t i, int64_t j, int lanes)
+{
+    if (g->a_zeros.data) {
+        const mls_vi zero = vi_set1(g->a_zeros.data[i * g->a_zeros.row]);
+        sum = vi_sub(sum, vi_mul(zero, vi_load_n(g->b_terms + j, lanes)));
+    }
+    if (g->b_zeros.data)
+        sum = vi_sub(sum, vi_mul(ints_at(&g->b_zeros, 0, j, lanes), vi_set1(g->a_sums[i])));
+    if (g->bias.data)
+        sum = vi_add(sum, ints_at(&g->bias, i, j, lanes));
+    return sum;
+}
+
+/* Bounds come before the sum, where float32 holds them all; NaN becomes the lower one. */
+MLS_SIMD_FN void store_quantized(const mls__gemm_int8 *g, mls_vf value, int64_t at, int lanes)
+{
+    const bool is_signed = g->form == MLS__INT8_SIGNED;
+    const int32_t low = (is_signed ? -128 : 0) - g->y_zero;
+    const int32_t high = (is_signed ? 127 : 255) - g->y_zero;
+    value = vf_min(vf_max(value, vf_set1((float) low)), vf_set1((float) high));
+    const mls_vi rounded = vi_add(vf_to_int_rint(value), vi_set1(g->y_zero));
+    vi_store_u8_n((uint8_t *) g->y + at, rounded, lanes);
+}
+
+static void finish_row(const mls__gemm_int8 *g, const int32_t *sums, int64_t i, int64_t column,
+                       int64_t columns)
+{
+    for (int64_t c = 0; c < columns; c += MLS_LANES) {
+        const int lanes = lanes_at(c, columns);
+        const int64_t j = column + c, at = i * g->y_row + j;
+        const mls_vi sum = whole_sum(g, vi_load(sums + c), i, j, lanes);
+        if (g->form == MLS__INT8_SUM) {
+            vi_store_n((int32_t *) g->y + at, sum, lanes);
+            continue;
+        }
+        mls_vf value = vf_mul(vi_to_float(sum), floats_at(&g->scale, i, j, lanes));
+        if (g->form != MLS__INT8_FLOAT) {
+            store_quantized(g, value, at, lanes);
+            continue;
+        }
+        if (g->addend.data)
+            value = vf_add(value, floats_at(&g->addend, i, j, lanes));
+        vf_store_n((float *) g->y + at, value, lanes);
+    }
+}
+
+/* --- a tile ---------------------------------------------------------------------------------- */
+
+/* A group of a row: `count` bytes, then zeros. */
+MLS_SIMD_FN uint32_t load_group(const uint8_t *p, int count)
+{
+    uint32_t group = 0;
+    if (count == MLS_GROUP) {
+        memcpy(&group, p, MLS_GROUP);
+        return group;
+    }
+    for (int i = 0; i < count; i++)
+        group |= (uint32_t) p[i] << 8 * i;
+    return group;
+}
+
+/* One group of k. `rows`, `panels` and `is_a_signed` are constants in every caller. */
+MLS_SIMD_FN void take_group(int rows, int panels, bool is_a_signed, const uint8_t *a, int64_t a_row,
+                            int count, const uint8_t *b, int64_t b_panel, tile_sums sums)
+{
+    mls_vu u[TILE_PANELS];
+    mls_vs s[TILE_PANELS];
+    MLS_UNROLL
+    for (int p = 0; p < panels; p++) {
+        if (is_a_signed)
+            u[p] = vu_load(b + p * b_panel);
+        else
+            s[p] = vs_load(b + p * b_panel);
+    }
+    MLS_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const uint32_t group = load_group(a + r * a_row, count);
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            sums[r][p] = is_a_signed ? vi_dot4(sums[r][p], u[p], vs_set4(group))
+                                     : vi_dot4(sums[r][p], vu_set4(group), s[p]);
+    }
+}
+
+MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gemm_int8 *g,
+                          const uint8_t *a, const uint8_t *b, sums_buffer ret_sums)
+{
+    const int64_t b_panel = mls__int8_panel_bytes(g->k), a_row = g->a_row;
+    tile_sums sums;
+    MLS_UNROLL
+    for (int i = 0; i < rows * panels; i++)
+        sums[i / panels][i % panels] = vi_zero();
+    int64_t left = g->k;
+    for (; left >= MLS_GROUP; left -= MLS_GROUP) {
+        take_group(rows, panels, is_a_signed, a, a_row, MLS_GROUP, b, b_panel, sums);
+        a += MLS_GROUP;
+        b += MLS_GROUP_BYTES;
+    }
+    if (left > 0)
+        take_group(rows, panels, is_a_signed, a, a_row, (int) left, b, b_panel, sums);
+    MLS_UNROLL
+    for (int i = 0; i < rows * panels; i++)
+        vi_store(ret_sums[i / panels] + i % panels * MLS_LANES, sums[i / panels][i % panels]);
+}
+
+typedef void (*tile_fn)(const mls__gemm_int8 *g, const uint8_t *a, const uint8_t *b,
+                        sums_buffer ret_sums);
+
+#define TILE(rows, panels)                                                                         \
+    static void tile_##rows##x##panels##_unsigned(const mls__gemm_int8 *g, const uint8_t *a,       \
+                                                  const uint8_t *b, sums_buffer ret_sums)          \
+    {                                                                                              \
+        run_tile(rows, panels, false, g, a, b, ret_sums);                                          \
+    }                                                                                              \
+    static void tile_##rows##x##panels##_signed(const mls__gemm_int8 *g, const uint8_t *a,         \
+                                                const uint8_t *b, sums_buffer ret_sums)            \
+    {                                                                                              \
+        run_tile(rows, panels, true, g, a, b, ret_sums);                                           \
+    }
+
+#define BOTH(rows, panels)                                                                         \
+    {                                                                                              \
+        tile_##rows##x##panels##_unsigned, tile_##rows##x##panels##_signed                         \
+    }
+
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+#if defined(MLS_SIMD_AVX512) || (defined(MLS_SIMD_AVX2) && defined(MLS_SIMD_VNNI))
+TILE(1, 2)
+TILE(1, 3)
+TILE(1, 4)
+TILE(2, 2)
+TILE(3, 2)
+#endif
+#if defined(MLS_SIMD_VNNI)
+TILE(5, 1)
+TILE(6, 1)
+#endif
+#if defined(MLS_SIMD_AVX512)
+TILE(2, 3)
+TILE(2, 4)
+TILE(3, 3)
+TILE(3, 4)
+TILE(4, 2)
+TILE(4, 3)
+TILE(4, 4)
+#endif
+#if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_VNNI)
+TILE(1, 5)
+TILE(1, 6)
+TILE(1, 7)
+TILE(1, 8)
+TILE(5, 2)
+TILE(5, 3)
+TILE(5, 4)
+TILE(6, 2)
+TILE(6, 3)
+TILE(6, 4)
+#endif
+
+/* By rows - 1, panels - 1 and whether A is signed; filled as far as panels_of_rows says. */
+static const tile_fn tiles[TILE_ROWS][TILE_PANELS][2] = {
+#if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_VNNI)
+    {BOTH(1, 1), BOTH(1, 2), BOTH(1, 3), BOTH(1, 4), BOTH(1, 5), BOTH(1, 6), BOTH(1, 7),
+     BOTH(1, 8)},
+    {BOTH(2, 1), BOTH(2, 2), BOTH(2, 3), BOTH(2, 4)},
+    {BOTH(3, 1), BOTH(3, 2), BOTH(3, 3), BOTH(3, 4)},
+    {BOTH(4, 1), BOTH(4, 2), BOTH(4, 3), BOTH(4, 4)},
+    {BOTH(5, 1), BOTH(5, 2), BOTH(5, 3), BOTH(5, 4)},
+    {BOTH(6, 1), BOTH(6, 2), BOTH(6, 3), BOTH(6, 4)},
+#elif defined(MLS_SIMD_AVX512)
+    {BOTH(1, 1), BOTH(1, 2), BOTH(1, 3), BOTH(1, 4)},
+    {BOTH(2, 1), BOTH(2, 2), BOTH(2, 3), BOTH(2, 4)},
+    {BOTH(3, 1), BOTH(3, 2), BOTH(3, 3), BOTH(3, 4)},
+    {BOTH(4, 1), BOTH(4, 2), BOTH(4, 3), BOTH(4, 4)},
+#elif defined(MLS_SIMD_AVX2) && defined(MLS_SIMD_VNNI)
+    {BOTH(1, 1), BOTH(1, 2), BOTH(1, 3), BOTH(1, 4)},
+    {BOTH(2, 1), BOTH(2, 2)},
+    {BOTH(3, 1), BOTH(3, 2)},
+    {BOTH(4, 1)},
+    {BOTH(5, 1)},
+    {BOTH(6, 1)},
+#else
+    {BOTH(1, 1)},
+    {BOTH(2, 1)},
+    {BOTH(3, 1)},
+    {BOTH(4, 1)},
+#endif
+};
+
+/* --- a product ------------------------------------------------------------------------------- */
+
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Rows row .. row+rows-1, at most TILE_ROWS of them. */
+static void run_rows(const mls__gemm_int8 *g, int64_t row, int rows, int64_t panel, int64_t panels)
+{
+    sums_buffer sums;
+    for (int64_t end = panel + panels; panel < end;) {
+        const int taken = (int) at_most(end - panel, panels_of_rows[rows]);
+        const int64_t column = panel * MLS_LANES;
+        const int64_t columns = at_most(g->n - column, (int64_t) taken * MLS_LANES);
+        tiles[rows - 1][taken - 1][g->is_a_signed](
+            g, g->a + row * g->a_row, g->b + panel * mls__int8_panel_bytes(g->k), sums);
+        for (int r = 0; r < rows; r++)
+            finish_row(g, sums[r], row + r, column, columns);
+        panel += taken;
+    }
+}
+
+/* Rows in nearly equal tiles: seven are four and three, not six and one. */
+static void run_block(const mls__gemm_int8 *g, int64_t row, int64_t rows, int64_t panel,
+                      int64_t panels)
+{
+    for (int64_t tiles_left = (rows + TILE_ROWS - 1) / TILE_ROWS; tiles_left > 0; tiles_left--) {
+        const int taken = (int) ((rows + tiles_left - 1) / tiles_left);
+        run_rows(g, row, taken, panel, panels);
+        row += taken;
+        rows -= taken;
+    }
+}
+
+static void run(const mls__gemm_int8 *g, int64_t row, int64_t rows, int64_t panel, int64_t panels)
+{
+    const int64_t fitting = BLOCK_BYTES / (g->k + 1) / TILE_ROWS * TILE_ROWS;
+    const int64_t block = fitting > TILE_ROWS ? fitting : TILE_ROWS;
+    for (int64_t r = row; r < row + rows; r += block)
+        for (int64_t p = panel; p < panel + panels; p += GROUP_PANELS)
+            run_block(g, r, at_most(row + rows - r, block), p,
+                      at_most(panel + panels - p, GROUP_PANELS));
+}
+
+/* --- operands -------------------------------------------------------------------------------- */
+
+static void flip(uint8_t *y, const uint8_t *x, int64_t n)
+{
+    const uint64_t tops = UINT64_C(0x8080808080808080);
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t bytes;
+        memcpy(&bytes, x + i, sizeof bytes);
+        bytes ^= tops;
+        memcpy(y + i, &bytes, sizeof bytes);
+    }
+    for (; i < n; i++)
+        y[i] = x[i] ^ 0x80;
+}
+
+static void flip_group(uint8_t *group, int row_count, int columns, uint8_t mask)
+{
+    for (int c = 0; c < columns; c++)
+        for (int r = 0; r < row_count; r++)
+            group[c * MLS_GROUP + r] ^= mask;
+}
+
+static void pack_group(uint8_t *y, int64_t panel_bytes, const uint8_t *rows, int64_t row_step,
+                       int row_count, int64_t columns, uint8_t mask)
+{
+    for (int64_t c = 0; c < columns; c += MLS_LANES, y += panel_bytes) {
+        const int lanes = lanes_at(c, columns);
+        uint8_t rest[MLS_GROUP][MLS_LANES] = {{0}};
+        const uint8_t *sources[MLS_GROUP];
+        for (int r = 0; r < MLS_GROUP; r++) {
+            sources[r] = rest[r];
+            if (r < row_count && lanes == MLS_LANES)
+                sources[r] = rows + r * row_step + c;
+            else if (r < row_count)
+                memcpy(rest[r], rows + r * row_step + c, (size_t) lanes);
+        }
+        interleave4(y, sources);
+        if (mask && row_count == MLS_GROUP && lanes == MLS_LANES)
+            flip(y, y, MLS_GROUP_BYTES);
+        else if (mask)
+            flip_group(y, row_count, lanes, mask);
+    }
+}
+
+static void panel_sums(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels, bool is_signed)
+{
+    const uint32_t ones = 0x01010101;
+    for (int64_t p = 0; p < panels; p++) {
+        mls_vi sum = vi_zero();
+        for (int64_t group = mls__int8_groups(k); group > 0; group--) {
+            sum = is_signed ? vi_dot4(sum, vu_set4(ones), vs_load(b))
+                            : vi_dot4(sum, vu_load(b), vs_set4(ones));
+            b += MLS_GROUP_BYTES;
+        }
+        vi_store(sums + p * MLS_LANES, sum);
+    }
+}
+
+static int32_t row_sum(const uint8_t *a, int64_t n, bool is_signed)
+{
+    const uint32_t ones = 0x01010101;
+    mls_vi sum = vi_zero();
+    int64_t i = 0;
+    for (; i + MLS_GROUP_BYTES <= n; i += MLS_GROUP_BYTES)
+        sum = is_signed ? vi_dot4(sum, vu_set4(ones), vs_load(a + i))
+                        : vi_dot4(sum, vu_load(a + i), vs_set4(ones));
+    int32_t lanes[MLS_LANES], total = 0;
+    vi_store(lanes, sum);
+    for (int l = 0; l < MLS_LANES; l++)
+        total = (int32_t) ((uint32_t) total + (uint32_t) lanes[l]);
+    for (; i < n; i++)
+        total += is_signed ? (int8_t) a[i] : a[i];
+    return total;
+}
+
+const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8) = {
+    .run = run,
+    .pack_group = pack_group,
+    .panel_sums = panel_sums,
+    .row_sum = row_sum,
+    .flip = flip,
+};

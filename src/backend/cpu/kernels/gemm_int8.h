@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matrix products of 8-bit integers, exact in int32 (modulo 2^32), so that every order of
+ * summing has the same bytes.
+ *
+ * The sum for output (i, j) over k is of (A[i][k] - a_zero) * (B[k][j] - b_zero), of which the
+ * kernel multiplies out only the bytes: one side's are unsigned, the other's signed, as the
+ * instructions want it. A byte of the other sign is given with its top bit flipped and a zero
+ * point that is 128 more or less. Then comes `bias`, and what mls__gemm_int8_form says.
+ */
+#ifndef MLS_BACKEND_CPU_KERNELS_GEMM_INT8_H
+#define MLS_BACKEND_CPU_KERNELS_GEMM_INT8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Columns of a panel, and bytes of k side by side in one. */
+#define MLS__INT8_PANEL 16
+#define MLS__INT8_GROUP 4
+
+typedef enum mls__gemm_int8_form {
+    MLS__INT8_SUM,     /* y is int32: the sum */
+    MLS__INT8_FLOAT,   /* y is float32: sum * scale + addend, each rounded once */
+    MLS__INT8_SIGNED,  /* y is int8: rint(sum * scale) + y_zero, ties to even, saturated */
+    MLS__INT8_UNSIGNED /* y is uint8: likewise */
+} mls__gemm_int8_form;
+
+/* Something for output (i, j): at data[i * row + j * step], step 0 or 1. NULL: none. */
+typedef struct mls__int8_ints {
+    const int32_t *data;
+    int64_t row, step;
+} mls__int8_ints;
+
+typedef struct mls__int8_floats {
+    const float *data;
+    int64_t row, step;
+} mls__int8_floats;
+
+/* One product; the number of rows comes with the call. */
+typedef struct mls__gemm_int8 {
+    int64_t n, k;
+    bool is_a_signed; /* A's bytes are int8 and B's uint8, else the other way round */
+    const uint8_t *a; /* A[i][k] = a[i * a_row + k] */
+    int64_t a_row;
+    /*
+     * Panels of 16 columns, mls__int8_panel_bytes(k) each: the group of rows 4 g .. 4 g + 3 is 64
+     * bytes, four for each column. What is past n or k is 0.
+     */
+    const uint8_t *b;
+    /* Zero points; NULL: all are 0. Those of A have step 0, those of B row 0. */
+    mls__int8_ints a_zeros, b_zeros;
+    const int32_t *a_sums;  /* of each row of A, where there are b_zeros */
+    const int32_t *b_terms; /* where there are a_zeros: the column's sum - k * its zero point */
+    mls__int8_ints bias;
+    mls__gemm_int8_form form;
+    mls__int8_floats scale, addend;
+    int32_t y_zero;
+    void *y; /* Y[i][j] = y[i * y_row + j] */
+    int64_t y_row;
+} mls__gemm_int8;
+
+static inline int64_t mls__int8_panels(int64_t n)
+{
+    return n / MLS__INT8_PANEL + (n % MLS__INT8_PANEL != 0);
+}
+
+static inline int64_t mls__int8_groups(int64_t k)
+{
+    return k / MLS__INT8_GROUP + (k % MLS__INT8_GROUP != 0);
+}
+
+static inline int64_t mls__int8_panel_bytes(int64_t k)
+{
+    return mls__int8_groups(k) * MLS__INT8_GROUP * MLS__INT8_PANEL;
+}
+
+typedef struct mls__gemm_int8_kernels {
+    /* Rows row .. row+rows-1 of panels panel .. panel+panels-1. */
+    void (*run)(const mls__gemm_int8 *gemm, int64_t row, int64_t rows, int64_t panel,
+                int64_t panels);
+    /*
+     * One group of panels that lie panel_bytes apart: row r of `row_count` <= 4 is `columns` bytes
+     * at rows + r * row_step, each xored with `flip`.
+     */
+    void (*pack_group)(uint8_t *y, int64_t panel_bytes, const uint8_t *rows, int64_t row_step,
+                       int row_count, int64_t columns, uint8_t flip);
+    /* Sums of the columns of panels of k rows: 16 for each, also past n. */
+    void (*panel_sums)(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels, bool is_signed);
+    /* The sum of n bytes. */
+    int32_t (*row_sum)(const uint8_t *a, int64_t n, bool is_signed);
+    /* y = x with each top bit flipped; may be in place. */
+    void (*flip)(uint8_t *y, const uint8_t *x, int64_t n);
+} mls__gemm_int8_kernels;
+
+#endif
