@@ -43,4 +43,4 @@ libmls_core_la_SOURCES += %D%/schema/recurrent.c
 libmls_core_la_SOURCES += %D%/schema/reduction.c
 
 # Normalisations.
-libmls_core_la_SOURCES += %D%/schema/norm.c
+libmls_core_la_SOURCES += %D%/schema/norm.c %D%/schema/pooling.c

@@ -199,3 +199,9 @@ check_PROGRAMS += %D%/test_ops_int8_product
 TESTS += %D%/test_ops_int8_product
 %C%_test_ops_int8_product_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_int8_product_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Pools.
+check_PROGRAMS += %D%/test_ops_pool
+TESTS += %D%/test_ops_pool
+%C%_test_ops_pool_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_pool_LDADD = $(MLS_OP_TEST_LIBS)

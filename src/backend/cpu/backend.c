@@ -57,6 +57,9 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_lrn,
     mls__cpu_ops_mvn,
     mls__cpu_ops_conv,
+    mls__cpu_ops_pool,
+    mls__cpu_ops_global_pool,
+    mls__cpu_ops_max_unpool,
     NULL,
 };
 

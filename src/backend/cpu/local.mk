@@ -114,6 +114,13 @@ libmls_core_la_SOURCES += \
 	%D%/ops/norm_plain.c %D%/ops/norm_plain.h \
 	%D%/ops/norm_rows.c
 
+# Pools.
+libmls_core_la_SOURCES += \
+	%D%/ops/global_pool.c \
+	%D%/ops/max_unpool.c \
+	%D%/ops/pool.c %D%/ops/pool.h %D%/ops/pool_indices.c \
+	%D%/ops/pool_plain.c %D%/ops/pool_plain.h
+
 # The kernels are written once over the virtual vector (simd/simd.h) and compiled once
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.
@@ -128,6 +135,7 @@ mls_kernel_sources = \
 	%D%/kernels/quantize.c %D%/kernels/quantize.h \
 	%D%/kernels/recurrent.c %D%/kernels/recurrent.h \
 	%D%/kernels/norm.c %D%/kernels/norm.h \
+	%D%/kernels/pool.c %D%/kernels/pool.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \

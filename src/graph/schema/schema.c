@@ -28,6 +28,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_norm,
     mls__schemas_einsum,
     mls__schemas_convolution,
+    mls__schemas_pooling,
     NULL,
 };
 

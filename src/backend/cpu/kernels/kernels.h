@@ -13,6 +13,7 @@
 #include "backend/cpu/kernels/quantize.h"
 #include "backend/cpu/kernels/recurrent.h"
 #include "backend/cpu/kernels/norm.h"
+#include "backend/cpu/kernels/pool.h"
 #include "backend/cpu/kernels/reduce.h"
 #include "backend/cpu/kernels/scores.h"
 #include "backend/cpu/kernels/softmax.h"
@@ -28,6 +29,7 @@ typedef struct mls__cpu_kernels {
     const mls__quantize_kernels *quantize;
     const mls__recurrent_kernels *recurrent;
     const mls__norm_kernels *norm;
+    const mls__pool_kernels *pool;
     const mls__reduce_kernels *reduce;
     const mls__softmax_kernels *softmax;
     const mls__score_kernels *scores;

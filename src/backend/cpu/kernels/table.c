@@ -14,6 +14,7 @@ extern const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
 extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
 extern const mls__norm_kernels MLS_ISA_NAME(norm);
+extern const mls__pool_kernels MLS_ISA_NAME(pool);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 extern const mls__score_kernels MLS_ISA_NAME(scores);
@@ -29,6 +30,7 @@ const mls__cpu_kernels MLS_ISA_LEVEL_NAME(cpu_kernels) = {
     .quantize = &MLS_ISA_NAME(quantize),
     .recurrent = &MLS_ISA_NAME(recurrent),
     .norm = &MLS_ISA_NAME(norm),
+    .pool = &MLS_ISA_NAME(pool),
     .reduce = &MLS_ISA_NAME(reduce),
     .softmax = &MLS_ISA_NAME(softmax),
     .scores = &MLS_ISA_NAME(scores),

@@ -52,5 +52,8 @@ extern const mls__cpu_op mls__cpu_ops_norm_channels[];
 extern const mls__cpu_op mls__cpu_ops_lp_norm[];
 extern const mls__cpu_op mls__cpu_ops_lrn[];
 extern const mls__cpu_op mls__cpu_ops_mvn[];
+extern const mls__cpu_op mls__cpu_ops_pool[];
+extern const mls__cpu_op mls__cpu_ops_global_pool[];
+extern const mls__cpu_op mls__cpu_ops_max_unpool[];
 
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiled once an instruction set: pools as pool.h declares them. */
+#include "backend/cpu/kernels/pool.h"
+
+#include "backend/cpu/simd/simd.h"
+
+#include <math.h>
+
+extern const mls__pool_kernels MLS_ISA_NAME(pool);
+
+/* Positions past this are no longer an int32 index for sixteen lanes. */
+#define MAX_STRIDE (1 << 26)
+
+typedef mls_vf (*step_op)(mls_vf sum, mls_vf x);
+
+MLS_SIMD_FN mls_vf step_max(mls_vf max, mls_vf x)
+{
+    return vf_max_nan(max, x);
+}
+
+MLS_SIMD_FN mls_vf step_sum(mls_vf sum, mls_vf x)
+{
+    return vf_add(sum, x);
+}
+
+MLS_SIMD_FN mls_vf step_sum_abs(mls_vf sum, mls_vf x)
+{
+    return vf_add(sum, vf_abs(x));
+}
+
+MLS_SIMD_FN mls_vf step_sum_square(mls_vf sum, mls_vf x)
+{
+    return vf_fma(x, x, sum);
+}
+
+MLS_SIMD_FN void reduce_rows(step_op step, float neutral, float *y, const void *const *rows,
+                             int64_t count, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        mls_vf v = vf_set1(neutral);
+        for (int64_t r = 0; r < count; r++)
+            v = step(v, vf_load_n((const float *) rows[r] + i, lanes));
+        vf_store_n(y + i, v, lanes);
+    }
+}
+
+/* Windows next to each other: each position is a run. */
+MLS_SIMD_FN void reduce_dense(step_op step, float neutral, float *y, const float *x, int64_t n,
+                              int64_t kernel, int64_t dilation)
+{
+    for (int64_t o = 0; o < n; o += MLS_LANES) {
+        const int lanes = lanes_at(o, n);
+        mls_vf v = vf_set1(neutral);
+        for (int64_t k = 0; k < kernel; k++)
+            v = step(v, vf_load_n(x + o + k * dilation, lanes));
+        vf_store_n(y + o, v, lanes);
+    }
+}
+
+MLS_SIMD_FN void reduce_strided(step_op step, float neutral, float *y, const float *x, int64_t n,
+                                int64_t kernel, int64_t stride, int64_t dilation)
+{
+    const mls_vi index = vi_mul(vi_iota(), vi_set1((int32_t) stride));
+    for (int64_t o = 0; o < n; o += MLS_LANES) {
+        const int lanes = lanes_at(o, n);
+        const mls_vm mask = vm_first(lanes);
+        const float *start = x + o * stride;
+        mls_vf v = vf_set1(neutral);
+        for (int64_t k = 0; k < kernel; k++)
+            v = step(v, vf_gather_mask(vf_zero(), mask, start + k * dilation, index));
+        vf_store_n(y + o, v, lanes);
+    }
+}
+
+MLS_SIMD_FN void reduce_along(step_op step, float neutral, float *y, const float *x, int64_t n,
+                              int64_t kernel, int64_t stride, int64_t dilation)
+{
+    if (stride == 1) {
+        reduce_dense(step, neutral, y, x, n, kernel, dilation);
+    } else if (stride <= MAX_STRIDE) {
+        reduce_strided(step, neutral, y, x, n, kernel, stride, dilation);
+    } else {
+        for (int64_t o = 0; o < n; o++)
+            reduce_dense(step, neutral, y + o, x + o * stride, 1, kernel, dilation);
+    }
+}
+
+/* The two steps of one op, as functions for the table. */
+#define POOL_ROWS(name, neutral)                                                                   \
+    static void rows_##name(void *y, const void *const *rows, int64_t count, int64_t n)            \
+    {                                                                                              \
+        reduce_rows(step_##name, neutral, y, rows, count, n);                                      \
+    }
+#define POOL_ALONG(name, neutral)                                                                  \
+    static void along_##name(void *y, const void *x, int64_t n, int64_t kernel, int64_t stride,    \
+                             int64_t dilation)                                                     \
+    {                                                                                              \
+        reduce_along(step_##name, neutral, y, x, n, kernel, stride, dilation);                     \
+    }
+
+POOL_ROWS(max, -INFINITY)
+POOL_ROWS(sum, 0.0f)
+POOL_ROWS(sum_abs, 0.0f)
+POOL_ROWS(sum_square, 0.0f)
+POOL_ALONG(max, -INFINITY)
+POOL_ALONG(sum, 0.0f)
+
+const mls__pool_kernels MLS_ISA_NAME(pool) = {
+    .rows =
+        {
+            [MLS__POOL_MAX] = rows_max,
+            [MLS__POOL_SUM] = rows_sum,
+            [MLS__POOL_SUM_ABS] = rows_sum_abs,
+            [MLS__POOL_SUM_SQUARE] = rows_sum_square,
+        },
+    .along =
+        {
+            [MLS__POOL_MAX] = along_max,
+            [MLS__POOL_SUM] = along_sum,
+            [MLS__POOL_SUM_ABS] = along_sum,
+            [MLS__POOL_SUM_SQUARE] = along_sum,
+        },
+};

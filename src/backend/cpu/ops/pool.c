@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MaxPool, AveragePool and LpPool. */
+#include "backend/cpu/ops/pool.h"
+
+#include "backend/cpu/ops/copy.h"
+#include "backend/cpu/ops/families.h"
+#include "backend/cpu/ops/pool_plain.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Positions of windows that are worth a task of their own. */
+#define GRAIN 65536
+
+/* A task's memory, and what it has counted so far. */
+typedef struct task {
+    const mls__pool *k;
+    const char *x;
+    char *y;
+    char *plane, *row, *counts, *divisors, *y_row;
+    const void **rows;
+    int64_t outer_count; /* that the divisors are for */
+} task;
+
+static const mls__pool_axis *inner_axis(const mls__pool *k)
+{
+    return &k->g.axes[k->g.rank - 1];
+}
+
+/* --- planes ---------------------------------------------------------------------------------- */
+
+static void widen_bytes(const mls__pool *k, float *wide, const void *x)
+{
+    for (int64_t i = 0; i < k->x_plane; i++)
+        wide[i] = k->dtype == MLS_INT8 ? (float) ((const int8_t *) x)[i]
+                                       : (float) ((const uint8_t *) x)[i];
+}
+
+/* Where there was nothing to take the maximum of, it is below every number. */
+static void narrow_bytes(const mls__pool *k, void *y, const float *wide, int64_t n)
+{
+    const float least = k->dtype == MLS_INT8 ? INT8_MIN : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const float value = wide[i] < least ? least : wide[i];
+        if (k->dtype == MLS_INT8)
+            ((int8_t *) y)[i] = (int8_t) value;
+        else
+            ((uint8_t *) y)[i] = (uint8_t) value;
+    }
+}
+
+static bool is_bytes(const mls__pool *k)
+{
+    return k->x_size == 1;
+}
+
+/* The plane in the type of the work, and for FINISH_POWER |x|^p. */
+static const char *stage_plane(const task *t, int64_t plane)
+{
+    const mls__pool *k = t->k;
+    const mls__cpu *cpu = k->base.cpu;
+    const char *x = t->x + (size_t) (plane * k->x_plane) * k->x_size;
+    if (!k->is_staged)
+        return x;
+    if (is_bytes(k))
+        widen_bytes(k, (float *) (void *) t->plane, x);
+    else
+        mls__float_convert(cpu, k->work_dtype, t->plane, k->dtype, x, k->x_plane);
+    if (k->finish == MLS__POOL_FINISH_POWER) {
+        mls__float_unary(cpu, k->work_dtype, MLS__UNARY_ABS, t->plane, t->plane, k->x_plane);
+        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_POW, t->plane, t->plane, 1, &k->p, 0,
+                          k->x_plane);
+    }
+    return t->plane;
+}
+
+/* --- a row of the output --------------------------------------------------------------------- */
+
+/* The position of row `row` in the output's outer dimensions. */
+static void find_row(const mls__pool *k, int64_t row, int64_t *ret_position)
+{
+    for (int d = k->g.rank - 2; d >= 0; d--) {
+        ret_position[d] = row % k->g.axes[d].output;
+        row /= k->g.axes[d].output;
+    }
+}
+
+/* The next position of a window's outer dimensions; false after the last. */
+static bool next_position(const mls__pool_window *windows, int rank, int64_t *position)
+{
+    for (int d = rank - 1; d >= 0; d--) {
+        if (++position[d] < windows[d].last)
+            return true;
+        position[d] = windows[d].first;
+    }
+    return false;
+}
+
+/* The rows of the plane that the windows of a row of the output have; gives their number. */
+static int64_t collect_rows(const task *t, const char *plane, const int64_t *o)
+{
+    const mls__pool *k = t->k;
+    const int rank = k->g.rank - 1;
+    mls__pool_window windows[MLS_MAX_RANK];
+    int64_t position[MLS_MAX_RANK], count = 0;
+    for (int d = 0; d < rank; d++) {
+        windows[d] = mls__pool_inside(&k->g.axes[d], o[d]);
+        position[d] = windows[d].first;
+        if (windows[d].first == windows[d].last)
+            return 0;
+    }
+    do {
+        int64_t row = 0;
+        for (int d = 0; d < rank; d++) {
+            const mls__pool_axis *axis = &k->g.axes[d];
+            row = row * axis->input + o[d] * axis->stride - axis->before +
+                  position[d] * axis->dilation;
+        }
+        t->rows[count++] = plane + (size_t) (row * inner_axis(k)->input) * k->size;
+    } while (next_position(windows, rank, position));
+    return count;
+}
+
+/* How many elements a mean's window has along one dimension. */
+static int64_t window_count(const mls__pool *k, const mls__pool_axis *axis, int64_t o)
+{
+    if (k->counts_padding)
+        return mls__pool_padded_count(axis, o);
+    const mls__pool_window window = mls__pool_inside(axis, o);
+    return window.last - window.first;
+}
+
+static void put_number(const mls__pool *k, char *numbers, int64_t i, int64_t value)
+{
+    if (k->work_dtype == MLS_FLOAT64)
+        ((double *) (void *) numbers)[i] = (double) value;
+    else
+        ((float *) (void *) numbers)[i] = (float) value;
+}
+
+/* By the elements of each window. An empty one's sum is 0, and so is its mean. */
+static void divide_row(task *t, char *y, const int64_t *o)
+{
+    const mls__pool *k = t->k;
+    const int64_t n = inner_axis(k)->output;
+    int64_t outer = 1;
+    for (int d = 0; d < k->g.rank - 1; d++)
+        outer *= window_count(k, &k->g.axes[d], o[d]);
+    if (outer != t->outer_count) {
+        mls__number scale;
+        put_number(k, (char *) &scale, 0, outer > 1 ? outer : 1);
+        mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_MUL, t->divisors, t->counts, 1,
+                          &scale, 0, n);
+        t->outer_count = outer;
+    }
+    mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_DIV, y, y, 1, t->divisors, 1, n);
+}
+
+static void finish_row(task *t, char *y, const int64_t *o)
+{
+    const mls__pool *k = t->k;
+    const int64_t n = inner_axis(k)->output;
+    if (k->finish == MLS__POOL_FINISH_MEAN)
+        divide_row(t, y, o);
+    else if (k->finish == MLS__POOL_FINISH_SQRT)
+        mls__float_unary(k->base.cpu, k->work_dtype, MLS__UNARY_SQRT, y, y, n);
+    else if (k->finish == MLS__POOL_FINISH_POWER)
+        mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_POW, y, y, 1, &k->inverse_p, 0,
+                          n);
+}
+
+static void pool_row(task *t, const char *plane, char *y, int64_t row)
+{
+    const mls__pool *k = t->k;
+    const mls__pool_axis *axis = inner_axis(k);
+    const bool is_direct = k->dtype == k->work_dtype;
+    int64_t o[MLS_MAX_RANK];
+    find_row(k, row, o);
+    const int64_t count = collect_rows(t, plane, o);
+    char *work = is_direct ? y : t->y_row;
+    k->fns->rows[k->op](t->row + (size_t) axis->before * k->size, t->rows, count, axis->input);
+    k->fns->along[k->op](work, t->row, axis->output, axis->kernel, axis->stride, axis->dilation);
+    finish_row(t, work, o);
+    if (is_bytes(k))
+        narrow_bytes(k, y, (const float *) (const void *) work, axis->output);
+    else if (!is_direct)
+        mls__float_convert(k->base.cpu, k->dtype, y, k->work_dtype, work, axis->output);
+}
+
+/* --- a run ----------------------------------------------------------------------------------- */
+
+/* The padding of the row, which is never written again, and the counts along it. */
+static void begin_task(task *t)
+{
+    const mls__pool *k = t->k;
+    const mls__pool_axis *axis = inner_axis(k);
+    const bool is_max = k->op == MLS__POOL_MAX;
+    for (int64_t i = 0; i < k->row_length; i++) {
+        if (k->work_dtype == MLS_FLOAT64)
+            ((double *) (void *) t->row)[i] = is_max ? -(double) INFINITY : 0;
+        else
+            ((float *) (void *) t->row)[i] = is_max ? -INFINITY : 0;
+    }
+    for (int64_t i = 0; k->finish == MLS__POOL_FINISH_MEAN && i < axis->output; i++) {
+        const int64_t count = window_count(k, axis, i);
+        put_number(k, t->counts, i, count > 1 ? count : 1);
+    }
+    t->outer_count = -1;
+}
+
+typedef struct work {
+    const mls__pool *k;
+    const mls_kernel_call *call;
+    int64_t tasks;
+} work;
+
+static void run_task(void *arg, size_t index)
+{
+    const work *w = arg;
+    const mls__pool *k = w->k;
+    char *memory = (char *) w->call->workspace + index * k->task_bytes;
+    task t = {
+        .k = k,
+        .x = w->call->buffers[0],
+        .y = w->call->buffers[1],
+        .plane = memory + k->plane_offset,
+        .row = memory + k->row_offset,
+        .rows = (const void **) (void *) (memory + k->rows_offset),
+        .counts = memory + k->counts_offset,
+        .divisors = memory + k->divisors_offset,
+        .y_row = memory + k->y_offset,
+    };
+    const int64_t begin = mls__part_begin(k->g.planes, 1, (int64_t) index, w->tasks);
+    const int64_t end = mls__part_begin(k->g.planes, 1, (int64_t) index + 1, w->tasks);
+    const int64_t n = inner_axis(k)->output;
+    if (!k->has_indices)
+        begin_task(&t);
+    for (int64_t p = begin; p < end; p++) {
+        if (k->has_indices) {
+            mls__pool_indexed_plane(k, w->call, p);
+            continue;
+        }
+        const char *plane = stage_plane(&t, p);
+        for (int64_t row = 0; row < k->y_rows; row++)
+            pool_row(&t, plane, t.y + (size_t) (p * k->y_plane + row * n) * k->x_size, row);
+    }
+}
+
+static mls_status pool_run(const mls_kernel *kernel, const mls_kernel_call *call)
+{
+    const mls__pool *k = (const mls__pool *) kernel;
+    const int64_t most = k->x_plane * k->g.planes / GRAIN + 1;
+    work w = {k, call, k->tasks < k->g.planes ? k->tasks : k->g.planes};
+    if (!k->g.planes || !k->y_plane)
+        return MLS_OK;
+    w.tasks = w.tasks < most ? w.tasks : most;
+    if (w.tasks > 1)
+        call->parallel_for(call->executor, (size_t) w.tasks, run_task, &w);
+    else
+        run_task(&w, 0);
+    return MLS_OK;
+}
+
+/* --- kernels --------------------------------------------------------------------------------- */
+
+static mls_status pool_reshape(mls_kernel *kernel, const mls_op *op)
+{
+    mls__pool *k = (mls__pool *) kernel;
+    const mls_status status = mls__op_pooling(op, &k->g);
+    if (status)
+        return status;
+    const mls__pool_axis *axis = inner_axis(k);
+    k->x_plane = k->y_rows = 1;
+    for (int d = 0; d < k->g.rank; d++)
+        k->x_plane *= k->g.axes[d].input;
+    for (int d = 0; d < k->g.rank - 1; d++)
+        k->y_rows *= k->g.axes[d].output;
+    k->y_plane = k->y_rows * axis->output;
+    const int64_t reached =
+        (axis->output - 1) * axis->stride + (axis->kernel - 1) * axis->dilation + 1;
+    const int64_t held = axis->before + axis->input;
+    k->row_length = reached > held ? reached : held;
+    return MLS_OK;
+}
+
+static mls_status plan_workspace(mls__pool *k, const mls_op *op)
+{
+    const int64_t n = inner_axis(k)->output;
+    const bool is_mean = k->finish == MLS__POOL_FINISH_MEAN;
+    size_t bytes = 0, all;
+    int64_t rows = 1; /* of a window, which are also rows of the input */
+    for (int d = 0; d < k->g.rank - 1; d++)
+        rows *= k->g.axes[d].kernel < k->g.axes[d].input ? k->g.axes[d].kernel : k->g.axes[d].input;
+    if (k->has_indices)
+        return MLS_OK;
+    if (!mls__work_region(&bytes, k->is_staged ? k->x_plane : 0, k->size, &k->plane_offset) ||
+        !mls__work_region(&bytes, k->row_length, k->size, &k->row_offset) ||
+        !mls__work_region(&bytes, rows, sizeof(void *), &k->rows_offset) ||
+        !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->counts_offset) ||
+        !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->divisors_offset) ||
+        !mls__work_region(&bytes, k->dtype == k->work_dtype ? 0 : n, k->size, &k->y_offset) ||
+        !mls__mul_size(bytes, (size_t) k->tasks, &all))
+        return mls__op_error(op, MLS_ESHAPE, "input 0 is larger than memory can be");
+    k->task_bytes = bytes;
+    k->base.base.workspace_bytes = all;
+    return MLS_OK;
+}
+
+static void read_power(mls__pool *k, const mls_op *op)
+{
+    const double p = (double) mls__op_int(op, "p", 2), inverse = 1 / p;
+    k->op = p == 1 ? MLS__POOL_SUM_ABS : p == 2 ? MLS__POOL_SUM_SQUARE : MLS__POOL_SUM;
+    k->finish = p == 1   ? MLS__POOL_FINISH_NONE
+                : p == 2 ? MLS__POOL_FINISH_SQRT
+                         : MLS__POOL_FINISH_POWER;
+    mls__float_convert(k->base.cpu, k->work_dtype, &k->p, MLS_FLOAT64, &p, 1);
+    mls__float_convert(k->base.cpu, k->work_dtype, &k->inverse_p, MLS_FLOAT64, &inverse, 1);
+}
+
+static void read_attrs(mls__pool *k, const mls_op *op)
+{
+    k->op = MLS__POOL_MAX;
+    if (strcmp(op->type, "AveragePool") == 0) {
+        k->op = MLS__POOL_SUM;
+        k->finish = MLS__POOL_FINISH_MEAN;
+    } else if (strcmp(op->type, "LpPool") == 0) {
+        read_power(k, op);
+    }
+    k->counts_padding = mls__op_int(op, "count_include_pad", 0) != 0;
+    k->is_column_major = mls__op_int(op, "storage_order", 0) != 0;
+    k->has_indices = op->output_count > 1;
+    k->is_staged = k->dtype != k->work_dtype || k->finish == MLS__POOL_FINISH_POWER;
+}
+
+static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+{
+    mls__pool *k;
+    mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *k, "pool", pool_run, &k);
+    if (status)
+        return status;
+    k->base.base.reshape = pool_reshape;
+    k->dtype = op->inputs[0].dtype;
+    k->work_dtype = mls__work_dtype(k->dtype);
+    k->fns = k->work_dtype == MLS_FLOAT64 ? &mls__pool_f64 : cpu->kernels->pool;
+    k->x_size = mls_dtype_size((mls_dtype) k->dtype);
+    k->size = mls_dtype_size((mls_dtype) k->work_dtype);
+    read_attrs(k, op);
+    status = pool_reshape(&k->base.base, op);
+    k->tasks = op->threads > 1 ? 2 * (int64_t) op->threads : 1;
+    if (!status)
+        status = plan_workspace(k, op);
+    if (status) {
+        k->base.base.free(&k->base.base);
+        return status;
+    }
+    *ret_kernel = &k->base.base;
+    return MLS_OK;
+}
+
+mls__cpu_op_table mls__cpu_ops_pool = {
+    {"", "MaxPool", create, 0},
+    {"", "AveragePool", create, 0},
+    {"", "LpPool", create, 0},
+    {.type = NULL},
+};
