@@ -205,3 +205,9 @@ check_PROGRAMS += %D%/test_ops_pool
 TESTS += %D%/test_ops_pool
 %C%_test_ops_pool_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_pool_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Attention.
+check_PROGRAMS += %D%/test_ops_attention
+TESTS += %D%/test_ops_attention
+%C%_test_ops_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_attention_LDADD = $(MLS_OP_TEST_LIBS)

@@ -60,6 +60,8 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_pool,
     mls__cpu_ops_global_pool,
     mls__cpu_ops_max_unpool,
+    mls__cpu_ops_attention,
+    mls__cpu_ops_rotary,
     NULL,
 };
 

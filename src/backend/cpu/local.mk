@@ -89,6 +89,12 @@ libmls_core_la_SOURCES += \
 	%D%/ops/scatter_nd.c \
 	%D%/ops/sequence_moves.c \
 	%D%/ops/tuples.c %D%/ops/tuples.h
+# Attention.
+libmls_core_la_SOURCES += \
+	%D%/ops/attend.c %D%/ops/attend.h %D%/ops/attend_rows.c \
+	%D%/ops/attention.c \
+	%D%/ops/rotary.c %D%/ops/rotary.h
+
 # Recurrent layers.
 libmls_core_la_SOURCES += \
 	%D%/ops/recurrent.c %D%/ops/recurrent.h %D%/ops/recurrent_f64.c \
@@ -101,7 +107,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/position.c \
 	%D%/ops/reduce.c %D%/ops/reduce.h %D%/ops/reduce_finish.c \
 	%D%/ops/reduce_plain.c %D%/ops/reduce_plain.h \
-	%D%/ops/softmax.c \
+	%D%/ops/softmax.c %D%/ops/softmax.h \
 	%D%/ops/top_k.c
 
 # Normalisations.

@@ -23,5 +23,6 @@ extern mls__op_schema_table mls__schemas_recurrent;
 extern const mls__op_schema mls__schemas_norm[];
 extern mls__op_schema_table mls__schemas_einsum;
 extern const mls__op_schema mls__schemas_pooling[];
+extern mls__op_schema_table mls__schemas_attention;
 
 #endif

@@ -29,6 +29,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_einsum,
     mls__schemas_convolution,
     mls__schemas_pooling,
+    mls__schemas_attention,
     NULL,
 };
 

@@ -55,5 +55,7 @@ extern const mls__cpu_op mls__cpu_ops_mvn[];
 extern const mls__cpu_op mls__cpu_ops_pool[];
 extern const mls__cpu_op mls__cpu_ops_global_pool[];
 extern const mls__cpu_op mls__cpu_ops_max_unpool[];
+extern mls__cpu_op_table mls__cpu_ops_attention;
+extern mls__cpu_op_table mls__cpu_ops_rotary;
 
 #endif

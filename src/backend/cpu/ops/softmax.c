@@ -7,6 +7,7 @@
 #include "backend/cpu/ops/half.h"
 #include "backend/cpu/ops/ranges.h"
 #include "backend/cpu/ops/reduce_plain.h"
+#include "backend/cpu/ops/softmax.h"
 #include "base/alloc.h"
 #include "op/reduction.h"
 
@@ -55,6 +56,12 @@ static void run_row_f64(const softmax_kernel *k, double *y, const double *x)
     double maximum;
     mls__reduce_f64.row[MLS__REDUCE_MAX](&maximum, x, k->n);
     finish_f64(k, y, x, maximum, sum_of_row(x, k->n, maximum));
+}
+
+void mls__softmax_row_f64(double *y, const double *x, int64_t n)
+{
+    const softmax_kernel k = {.n = n, .inner = 1};
+    run_row_f64(&k, y, x);
 }
 
 static void run_column_f64(const softmax_kernel *k, double *y, const double *x)
