@@ -12,5 +12,6 @@ libmls_core_la_SOURCES += \
 	%D%/map.c %D%/map.h \
 	%D%/options.c %D%/options.h \
 	%D%/refcount.h \
+	%D%/rng.c %D%/rng.h \
 	%D%/thread.c %D%/thread.h \
 	%D%/vec.c %D%/vec.h

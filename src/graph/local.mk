@@ -33,6 +33,8 @@ libmls_core_la_SOURCES += \
 
 # Ops that go by indices.
 libmls_core_la_SOURCES += %D%/schema/indexing.c
+# Ops that draw random numbers.
+libmls_core_la_SOURCES += %D%/schema/random.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h

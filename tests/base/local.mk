@@ -9,6 +9,7 @@ BASE_TESTS = \
 	%D%/test_isa \
 	%D%/test_map \
 	%D%/test_options \
+	%D%/test_rng \
 	%D%/test_thread \
 	%D%/test_vec
 check_PROGRAMS += $(BASE_TESTS)
@@ -31,6 +32,8 @@ TESTS += $(BASE_TESTS)
 %C%_test_map_LDADD = $(MLS_TEST_LIBS)
 %C%_test_options_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_options_LDADD = $(MLS_TEST_LIBS)
+%C%_test_rng_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_rng_LDADD = $(MLS_TEST_LIBS)
 %C%_test_thread_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_thread_LDADD = $(MLS_TEST_LIBS)
 %C%_test_vec_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

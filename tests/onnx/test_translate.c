@@ -232,6 +232,26 @@ START_TEST(mask_of_old_dropout_must_not_be_used)
 }
 END_TEST
 
+START_TEST(dropout_that_may_train_is_another_op)
+{
+    static const uint8_t modes[] = {0, 1};
+    begin(12, "Dropout", "x", "y");
+    ck_assert_str_eq(load()->type, "Dropout");
+    for (int i = 0; i < 2; i++) {
+        begin(22, "Dropout", "x - mode", "y");
+        onnx_build_raw(b, "mode", MLS_BOOL, "", &modes[i], 1);
+        const mls__node *node = load();
+        ck_assert_str_eq(node->type, i ? "TrainingDropout" : "Dropout");
+        ck_assert_uint_eq(node->input_count, i ? 3 : 2);
+        ck_assert(!node->unsupported);
+    }
+    begin(12, "Dropout", "x c mode", "y");
+    onnx_build_input(b, "mode", MLS_BOOL, "");
+    ck_assert_str_eq(load()->type, "TrainingDropout");
+    ck_assert_str_eq(load()->domain, "mlscale");
+}
+END_TEST
+
 START_TEST(early_opsets_have_the_ops_that_stayed)
 {
     static const struct {
@@ -400,6 +420,7 @@ int main(void)
     tcase_add_test(tests, softmax_flattens_before_13);
     tcase_add_test(tests, bounds_and_fills_stay_attributes);
     tcase_add_test(tests, mask_of_old_dropout_must_not_be_used);
+    tcase_add_test(tests, dropout_that_may_train_is_another_op);
     tcase_add_test(tests, early_opsets_have_the_ops_that_stayed);
     tcase_add_test(tests, early_broadcasts_match_at_the_end_only);
     tcase_add_test(tests, constant_nodes_become_constants);

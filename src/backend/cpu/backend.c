@@ -41,6 +41,8 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_einsum,
     mls__cpu_ops_gather_elements,
     mls__cpu_ops_gather_nd,
+    mls__cpu_ops_multinomial,
+    mls__cpu_ops_random,
     mls__cpu_ops_scatter_elements,
     mls__cpu_ops_scatter_nd,
     mls__cpu_ops_sequence_moves,

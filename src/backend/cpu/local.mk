@@ -78,6 +78,12 @@ libmls_core_la_SOURCES += \
 	%D%/ops/ml_tree_scan.c %D%/ops/ml_tree_scan.h \
 	%D%/ops/ml_trees.c %D%/ops/ml_trees.h
 
+# Ops that draw random numbers.
+libmls_core_la_SOURCES += \
+	%D%/math/turn.c %D%/math/turn.h \
+	%D%/ops/multinomial.c \
+	%D%/ops/random.c %D%/ops/random.h
+
 # Ops that go by indices.
 libmls_core_la_SOURCES += \
 	%D%/ops/combine.c %D%/ops/combine.h \

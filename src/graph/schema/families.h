@@ -24,5 +24,6 @@ extern const mls__op_schema mls__schemas_norm[];
 extern mls__op_schema_table mls__schemas_einsum;
 extern const mls__op_schema mls__schemas_pooling[];
 extern mls__op_schema_table mls__schemas_attention;
+extern mls__op_schema_table mls__schemas_random;
 
 #endif

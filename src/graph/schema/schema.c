@@ -30,6 +30,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_convolution,
     mls__schemas_pooling,
     mls__schemas_attention,
+    mls__schemas_random,
     NULL,
 };
 

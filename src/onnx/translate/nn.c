@@ -27,6 +27,26 @@ static mls_status drop_mask(mls__onnx_node *node, const mls__onnx_rule *rule)
     return MLS_OK;
 }
 
+/*
+ * Dropout passes its input on, unless training_mode says otherwise: then it is another op. Most
+ * models say that it does not, in a constant.
+ */
+static mls_status choose_dropout(mls__onnx_node *node, const mls__onnx_rule *rule)
+{
+    (void) rule;
+    if (!mls__onnx_has_input(node, 2))
+        return MLS_OK;
+    const mls_tensor *mode = mls__graph_value(node->reader->graph, node->inputs[2])->constant;
+    if (mode && mls_tensor_dtype(mode) == MLS_BOOL && mls_tensor_element_count(mode) == 1 &&
+        !*(const uint8_t *) mls_tensor_data(mode)) {
+        node->input_count = 2;
+        return MLS_OK;
+    }
+    node->domain = "mlscale";
+    node->type = "TrainingDropout";
+    return MLS_OK;
+}
+
 const mls__onnx_rule mls__onnx_rules_nn[] = {
     {"", "Softmax", 13, flatten_at_axis, NULL, 0},
     {"", "LogSoftmax", 13, flatten_at_axis, NULL, 0},
@@ -36,5 +56,6 @@ const mls__onnx_rule mls__onnx_rules_nn[] = {
     {"", "Clip", 11, mls__onnx_keep_attr, "max", 2},
     {"", "Dropout", 10, drop_mask, NULL, 0},
     {"", "Dropout", 12, mls__onnx_keep_attr, "ratio", 1}, /* inference has no use for it */
+    {"", "Dropout", INT64_MAX, choose_dropout, NULL, 0},
     {.type = NULL},
 };

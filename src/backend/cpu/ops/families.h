@@ -58,4 +58,8 @@ extern const mls__cpu_op mls__cpu_ops_max_unpool[];
 extern mls__cpu_op_table mls__cpu_ops_attention;
 extern mls__cpu_op_table mls__cpu_ops_rotary;
 
+/* By chance. */
+extern mls__cpu_op_table mls__cpu_ops_multinomial;
+extern mls__cpu_op_table mls__cpu_ops_random;
+
 #endif
