@@ -86,6 +86,8 @@ static mls_status infer_multinomial(const mls_op *op, mls_arg *ret_outputs)
 static mls_status infer_dropout(const mls_op *op, mls_arg *ret_outputs)
 {
     const mls_arg *data = &op->inputs[0], *ratio = mls__op_input(op, 1);
+    if (!mls__op_input(op, 2))
+        return mls__op_error(op, MLS_EINVAL, "input 2, training_mode, is left out");
     mls_status status = mls__infer_dtype(op, 0, FLOATS | SMALL_FLOATS, "a float");
     if (!status && ratio)
         status = mls__infer_dtype(op, 1, FLOATS | SMALL_FLOATS, "a float");
@@ -108,6 +110,6 @@ mls__op_schema_table mls__schemas_random = {
     {"", "RandomUniformLike", 1, 1, 1, 1, 0, 0, infer_random_like},
     {"", "Bernoulli", 1, 1, 1, 1, 0, 0, infer_bernoulli},
     {"", "Multinomial", 1, 1, 1, 1, 0, 0, infer_multinomial},
-    {"mlscale", "TrainingDropout", 3, 3, 1, 2, 0, 0, infer_dropout},
+    {"mlscale", "TrainingDropout", 1, 3, 1, 2, 0, 0, infer_dropout},
     {.type = NULL},
 };
