@@ -38,8 +38,6 @@ libmls_core_la_SOURCES += %D%/schema/random.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h
-# Recurrent layers.
-libmls_core_la_SOURCES += %D%/schema/recurrent.c
 # Recurrent layers and attention.
 libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/recurrent.c
 
