@@ -13,3 +13,4 @@ libmls_core_la_SOURCES += %D%/quantize.c %D%/quantize.h
 libmls_core_la_SOURCES += %D%/einsum.c %D%/einsum.h
 
 libmls_core_la_SOURCES += %D%/int8_product.c %D%/int8_product.h
+libmls_core_la_SOURCES += %D%/int8_convolution.c %D%/int8_convolution.h

@@ -217,3 +217,7 @@ check_PROGRAMS += %D%/test_ops_random
 TESTS += %D%/test_ops_random
 %C%_test_ops_random_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_random_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_int8_conv
+TESTS += %D%/test_ops_int8_conv
+%C%_test_ops_int8_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_int8_conv_LDADD = $(MLS_OP_TEST_LIBS)

@@ -47,6 +47,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_scatter_nd,
     mls__cpu_ops_sequence_moves,
     mls__cpu_ops_int8_product,
+    mls__cpu_ops_int8_conv,
     mls__cpu_ops_quantize,
     mls__cpu_ops_det,
     mls__cpu_ops_diagonal,

@@ -48,6 +48,9 @@ libmls_core_la_SOURCES += \
 
 # Quantized elements.
 libmls_core_la_SOURCES += \
+	%D%/ops/int8_conv.c %D%/ops/int8_conv.h \
+	%D%/ops/int8_conv_depth.c %D%/ops/int8_conv_ops.c
+libmls_core_la_SOURCES += \
 	%D%/ops/int8_product.c %D%/ops/int8_product.h %D%/ops/int8_product_ops.c \
 	%D%/ops/quantize.c \
 	%D%/ops/quantize_dynamic.c %D%/ops/quantize_dynamic.h

@@ -13,6 +13,7 @@ extern mls__op_schema_table mls__schemas_matrix;
 extern const mls__op_schema mls__schemas_product[];
 extern mls__op_schema_table mls__schemas_convolution;
 extern mls__op_schema_table mls__schemas_int8_product;
+extern mls__op_schema_table mls__schemas_int8_convolution;
 extern mls__op_schema_table mls__schemas_quantize;
 extern const mls__op_schema mls__schemas_ml_features[];
 extern const mls__op_schema mls__schemas_ml_linear[];

@@ -22,6 +22,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_reduction,
     mls__schemas_indexing,
     mls__schemas_int8_product,
+    mls__schemas_int8_convolution,
     mls__schemas_quantize,
     mls__schemas_matrix,
     mls__schemas_recurrent,

@@ -304,6 +304,23 @@ static void flip(uint8_t *y, const uint8_t *x, int64_t n)
         y[i] = x[i] ^ 0x80;
 }
 
+static void take_steps(uint8_t *y, const uint8_t *x, int64_t n, int64_t stride)
+{
+    int64_t i = 0;
+    if (stride == 1) {
+        memcpy(y, x, (size_t) n);
+        return;
+    }
+    /* The low byte of each pair; not of the last one, which may end past x. */
+    for (; stride == 2 && i + MLS_LANES < n; i += MLS_LANES) {
+        uint16_t pairs[MLS_LANES];
+        memcpy(pairs, x + 2 * i, sizeof pairs);
+        vi_store_u8(y + i, vi_load_u16(pairs));
+    }
+    for (; i < n; i++)
+        y[i] = x[i * stride];
+}
+
 static void flip_group(uint8_t *group, int row_count, int columns, uint8_t mask)
 {
     for (int c = 0; c < columns; c++)
@@ -364,10 +381,24 @@ static int32_t row_sum(const uint8_t *a, int64_t n, bool is_signed)
     return total;
 }
 
+static void taps(int32_t *sums, const uint8_t *x, const int64_t *offsets, const int32_t *weights,
+                 int64_t count, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        mls_vi sum = vi_zero();
+        for (int64_t t = 0; t < count; t++)
+            sum = vi_add(sum, vi_mul(vi_load_u8(x + offsets[t] + i), vi_set1(weights[t])));
+        vi_store(sums + i, sum);
+    }
+}
+
 const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8) = {
     .run = run,
     .pack_group = pack_group,
     .panel_sums = panel_sums,
     .row_sum = row_sum,
     .flip = flip,
+    .take_steps = take_steps,
+    .taps = taps,
+    .finish = finish_row,
 };

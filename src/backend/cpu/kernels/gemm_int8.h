@@ -91,6 +91,19 @@ typedef struct mls__gemm_int8_kernels {
     int32_t (*row_sum)(const uint8_t *a, int64_t n, bool is_signed);
     /* y = x with each top bit flipped; may be in place. */
     void (*flip)(uint8_t *y, const uint8_t *x, int64_t n);
+    /* y[i] = x[i * stride] */
+    void (*take_steps)(uint8_t *y, const uint8_t *x, int64_t n, int64_t stride);
+
+    /*
+     * For products with few rows and a short k, whose columns need no packing: sums[i] of
+     * weights[t] * x[offsets[t] + i] over `count` taps. Up to 15 bytes and sums past n are
+     * touched.
+     */
+    void (*taps)(int32_t *sums, const uint8_t *x, const int64_t *offsets, const int32_t *weights,
+                 int64_t count, int64_t n);
+    /* Row i of y, `columns` from `column` on, from sums of products of bytes. */
+    void (*finish)(const mls__gemm_int8 *gemm, const int32_t *sums, int64_t i, int64_t column,
+                   int64_t columns);
 } mls__gemm_int8_kernels;
 
 #endif

@@ -22,6 +22,7 @@ extern const mls__cpu_op mls__cpu_ops_where[];
 extern const mls__cpu_op mls__cpu_ops_product[];
 extern mls__cpu_op_table mls__cpu_ops_conv;
 extern mls__cpu_op_table mls__cpu_ops_int8_product;
+extern mls__cpu_op_table mls__cpu_ops_int8_conv;
 extern mls__cpu_op_table mls__cpu_ops_quantize;
 extern const mls__cpu_op mls__cpu_ops_ml_columns[];
 extern const mls__cpu_op mls__cpu_ops_ml_encoders[];
