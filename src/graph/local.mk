@@ -49,3 +49,6 @@ libmls_core_la_SOURCES += %D%/schema/reduction.c
 
 # Normalisations.
 libmls_core_la_SOURCES += %D%/schema/norm.c %D%/schema/pooling.c
+
+# Ops of com.microsoft.
+libmls_core_la_SOURCES += %D%/schema/contrib.c

@@ -221,3 +221,8 @@ check_PROGRAMS += %D%/test_ops_int8_conv
 TESTS += %D%/test_ops_int8_conv
 %C%_test_ops_int8_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_int8_conv_LDADD = $(MLS_OP_TEST_LIBS)
+# Ops of com.microsoft.
+check_PROGRAMS += %D%/test_ops_contrib
+TESTS += %D%/test_ops_contrib
+%C%_test_ops_contrib_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_contrib_LDADD = $(MLS_OP_TEST_LIBS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Normalisations and pools whose form changed between opsets. */
+/* Normalisations whose form changed between opsets, and ops that ONNX has by another name. */
 #include "support/onnx_build.h"
 #include "support/test.h"
 
@@ -30,6 +30,7 @@ static onnx_node *begin(int64_t opset, const char *op, const char *inputs, const
 {
     onnx_build_free(b);
     b = onnx_build_create(opset);
+    onnx_build_opset(b, "com.microsoft", 1);
     onnx_build_input(b, "x", MLS_FLOAT32, "2,3,4");
     onnx_build_floats(b, "c", "3", (float[]){1, 1, 1});
     onnx_build_output(b, "y", MLS_FLOAT32, NULL);
@@ -46,12 +47,18 @@ static const mls__node *load(void)
     return mls__graph_node(&model->graph, 0);
 }
 
-static bool has_int(const mls__node *node, const char *name, int64_t value)
+static const mls_attr *find_attr(const mls__node *node, const char *name)
 {
     for (size_t i = 0; i < node->attr_count; i++)
         if (strcmp(node->attrs[i].name, name) == 0)
-            return node->attrs[i].type == MLS_ATTR_INT && node->attrs[i].i == value;
-    return false;
+            return &node->attrs[i];
+    return NULL;
+}
+
+static bool has_int(const mls__node *node, const char *name, int64_t value)
+{
+    const mls_attr *attr = find_attr(node, name);
+    return attr && attr->type == MLS_ATTR_INT && attr->i == value;
 }
 
 START_TEST(batch_norm_of_elements)
@@ -91,6 +98,24 @@ START_TEST(scales_of_groups)
 }
 END_TEST
 
+START_TEST(activations_of_other_names)
+{
+    begin(17, "com.microsoft:Gelu", "x", "y");
+    ck_assert_str_eq(load()->domain, "");
+    ck_assert_ptr_null(find_attr(load(), "approximate"));
+    begin(17, "com.microsoft:FastGelu", "x", "y");
+    ck_assert_str_eq(load()->type, "Gelu");
+    ck_assert_str_eq(find_attr(load(), "approximate")->strings[0].data, "tanh");
+    begin(17, "com.microsoft:FastGelu", "x c", "y");
+    ck_assert_str_eq(load()->type, "FastGelu");
+    begin(17, "com.microsoft:QuickGelu", "x", "y");
+    ck_assert_str_eq(load()->type, "Swish");
+    ck_assert_float_eq(find_attr(load(), "alpha")->f, 1.702f);
+    onnx_node_float(begin(17, "com.microsoft:QuickGelu", "x", "y"), "alpha", 2.0f);
+    ck_assert_float_eq(find_attr(load(), "alpha")->f, 2.0f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("onnx/translate_layers");
@@ -99,6 +124,7 @@ int main(void)
     tcase_add_test(tests, batch_norm_of_elements);
     tcase_add_test(tests, statistics_of_training);
     tcase_add_test(tests, scales_of_groups);
+    tcase_add_test(tests, activations_of_other_names);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

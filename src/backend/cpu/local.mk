@@ -129,6 +129,11 @@ libmls_core_la_SOURCES += \
 	%D%/ops/norm_plain.c %D%/ops/norm_plain.h \
 	%D%/ops/norm_rows.c
 
+# Ops of com.microsoft.
+libmls_core_la_SOURCES += \
+	%D%/ops/bias_gelu.c \
+	%D%/ops/embed_norm.c
+
 # Pools.
 libmls_core_la_SOURCES += \
 	%D%/ops/global_pool.c \

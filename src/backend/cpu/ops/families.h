@@ -62,5 +62,7 @@ extern mls__cpu_op_table mls__cpu_ops_rotary;
 /* By chance. */
 extern mls__cpu_op_table mls__cpu_ops_multinomial;
 extern mls__cpu_op_table mls__cpu_ops_random;
+extern const mls__cpu_op mls__cpu_ops_bias_gelu[];
+extern const mls__cpu_op mls__cpu_ops_embed_norm[];
 
 #endif
