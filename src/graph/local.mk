@@ -37,12 +37,10 @@ libmls_core_la_SOURCES += %D%/schema/indexing.c
 libmls_core_la_SOURCES += %D%/schema/random.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/schema/quantize.c
+libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h
 # Recurrent layers and attention.
 libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/recurrent.c
-libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
-# Recurrent layers.
-libmls_core_la_SOURCES += %D%/schema/recurrent.c
 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c

@@ -144,8 +144,11 @@ static mls_status conv_reshape(mls_kernel *kernel, const mls_op *op)
                         (double) c->shape.groups * (double) c->shape.batch;
     c->threads = work < LARGE_WORK ? 1 : c->most_threads;
     const bool fits = c->is_depth ? mls__int8_depth_plan_slot(c) : mls__int8_conv_plan_slot(c);
-    if (!fits || (c->planned_bytes && c->slot_bytes > c->planned_bytes))
+    if (!fits)
         return mls__op_error(op, MLS_ESHAPE, "its operands are larger than memory can be");
+    /* A flat image may have more padding than a larger one. */
+    if (c->planned_bytes && c->slot_bytes > c->planned_bytes)
+        return mls__op_error(op, MLS_ELIMIT, "its workspace is too small for these dims");
     return MLS_OK;
 }
 
