@@ -17,6 +17,9 @@ libmls_core_la_SOURCES += \
 	%D%/schema/movement.c \
 	%D%/schema/views.c
 
+# Images.
+libmls_core_la_SOURCES += %D%/schema/image.c
+
 # What a matrix is made of.
 libmls_core_la_SOURCES += %D%/schema/matrix.c
 # Convolutions.

@@ -18,6 +18,7 @@ libmls_core_la_SOURCES += \
 	%D%/translate/constant.c \
 	%D%/translate/contrib.c \
 	%D%/translate/early.c \
+	%D%/translate/image.c \
 	%D%/translate/indexing.c \
 	%D%/translate/movement.c \
 	%D%/translate/nn.c \

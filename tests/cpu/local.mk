@@ -226,3 +226,9 @@ check_PROGRAMS += %D%/test_ops_contrib
 TESTS += %D%/test_ops_contrib
 %C%_test_ops_contrib_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_contrib_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Images.
+check_PROGRAMS += %D%/test_ops_resize
+TESTS += %D%/test_ops_resize
+%C%_test_ops_resize_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_resize_LDADD = $(MLS_OP_TEST_LIBS)

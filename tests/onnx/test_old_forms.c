@@ -243,6 +243,42 @@ static void add_new(onnx_build *b)
     node(b, "Add", "x c", "y");
 }
 
+static void upsample_7(onnx_build *b)
+{
+    onnx_node *up = node(b, "Upsample", "x", "y");
+    onnx_node_floats(up, "scales", 3, (float[]){1, 2, 1.5f});
+    onnx_node_string(up, "mode", "linear");
+}
+
+static void upsample_9(onnx_build *b)
+{
+    onnx_build_floats(b, "scales", "3", (float[]){1, 2, 1.5f});
+    onnx_node_string(node(b, "Upsample", "x scales", "y"), "mode", "linear");
+}
+
+static void resize_new(onnx_build *b)
+{
+    onnx_build_floats(b, "scales", "3", (float[]){1, 2, 1.5f});
+    onnx_node *resize = node(b, "Resize", "x - scales", "y");
+    onnx_node_string(resize, "mode", "linear");
+    onnx_node_string(resize, "coordinate_transformation_mode", "asymmetric");
+}
+
+/* Shorter axes took the element above. */
+static void resize_old(onnx_build *b)
+{
+    onnx_build_floats(b, "scales", "3", (float[]){1, 0.7f, 0.6f});
+    node(b, "Resize", "x scales", "y");
+}
+
+static void resize_old_new(onnx_build *b)
+{
+    onnx_build_floats(b, "scales", "3", (float[]){1, 0.7f, 0.6f});
+    onnx_node *resize = node(b, "Resize", "x - scales", "y");
+    onnx_node_string(resize, "nearest_mode", "ceil");
+    onnx_node_string(resize, "coordinate_transformation_mode", "asymmetric");
+}
+
 static const struct pair {
     const char *name;
     form before, after;
@@ -258,6 +294,9 @@ static const struct pair {
     {"ReduceMean", {17, reduce_old}, {18, reduce_new}},
     {"TopK", {9, topk_old}, {11, topk_new}},
     {"Add", {6, add_old}, {7, add_new}},
+    {"Upsample with an attribute", {7, upsample_7}, {13, resize_new}},
+    {"Upsample", {9, upsample_9}, {13, resize_new}},
+    {"Resize", {10, resize_old}, {13, resize_old_new}},
     {"Split by sizes", {12, split_sizes_old}, {13, split_sizes_new}},
 };
 

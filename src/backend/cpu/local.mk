@@ -38,6 +38,12 @@ libmls_core_la_SOURCES += \
 	%D%/ops/hardmax.c \
 	%D%/ops/one_hot.c
 
+# Images.
+libmls_core_la_SOURCES += \
+	%D%/ops/resize.c %D%/ops/resize.h \
+	%D%/ops/resize_nearest.c \
+	%D%/ops/resize_taps.c %D%/ops/resize_taps.h
+
 # Matrix products.
 libmls_core_la_SOURCES += \
 	%D%/ops/activation.c %D%/ops/activation.h \
@@ -157,6 +163,7 @@ mls_kernel_sources = \
 	%D%/kernels/norm.c %D%/kernels/norm.h \
 	%D%/kernels/pool.c %D%/kernels/pool.h \
 	%D%/kernels/reduce.c %D%/kernels/reduce.h \
+	%D%/kernels/resize.c %D%/kernels/resize.h \
 	%D%/kernels/row_ops.h \
 	%D%/kernels/softmax.c %D%/kernels/softmax.h \
 	%D%/kernels/scores.c %D%/kernels/scores.h \

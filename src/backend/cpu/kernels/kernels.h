@@ -15,6 +15,7 @@
 #include "backend/cpu/kernels/norm.h"
 #include "backend/cpu/kernels/pool.h"
 #include "backend/cpu/kernels/reduce.h"
+#include "backend/cpu/kernels/resize.h"
 #include "backend/cpu/kernels/scores.h"
 #include "backend/cpu/kernels/softmax.h"
 #include "backend/cpu/kernels/svm.h"
@@ -31,6 +32,7 @@ typedef struct mls__cpu_kernels {
     const mls__norm_kernels *norm;
     const mls__pool_kernels *pool;
     const mls__reduce_kernels *reduce;
+    const mls__resize_kernels *resize;
     const mls__softmax_kernels *softmax;
     const mls__score_kernels *scores;
     const mls__svm_kernels *svm;

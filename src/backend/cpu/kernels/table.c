@@ -16,6 +16,7 @@ extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
 extern const mls__norm_kernels MLS_ISA_NAME(norm);
 extern const mls__pool_kernels MLS_ISA_NAME(pool);
 extern const mls__reduce_kernels MLS_ISA_NAME(reduce);
+extern const mls__resize_kernels MLS_ISA_NAME(resize);
 extern const mls__softmax_kernels MLS_ISA_NAME(softmax);
 extern const mls__score_kernels MLS_ISA_NAME(scores);
 extern const mls__svm_kernels MLS_ISA_NAME(svm);
@@ -32,6 +33,7 @@ const mls__cpu_kernels MLS_ISA_LEVEL_NAME(cpu_kernels) = {
     .norm = &MLS_ISA_NAME(norm),
     .pool = &MLS_ISA_NAME(pool),
     .reduce = &MLS_ISA_NAME(reduce),
+    .resize = &MLS_ISA_NAME(resize),
     .softmax = &MLS_ISA_NAME(softmax),
     .scores = &MLS_ISA_NAME(scores),
     .svm = &MLS_ISA_NAME(svm),

@@ -89,6 +89,8 @@ static mls_status det_reshape(mls_kernel *base, const mls_op *op)
     const mls_arg *x = &op->inputs[0];
     k->n = x->dims[x->rank - 1];
     k->matrices = mls__arg_count(&op->outputs[0]);
+    if ((uint64_t) (k->n * k->n) * sizeof(double) > base->workspace_bytes)
+        return mls__op_error(op, MLS_ELIMIT, "a matrix is larger than planned");
     return MLS_OK;
 }
 

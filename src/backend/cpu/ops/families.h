@@ -39,6 +39,7 @@ extern mls__cpu_op_table mls__cpu_ops_det;
 extern mls__cpu_op_table mls__cpu_ops_diagonal;
 extern mls__cpu_op_table mls__cpu_ops_hardmax;
 extern mls__cpu_op_table mls__cpu_ops_one_hot;
+extern mls__cpu_op_table mls__cpu_ops_resize;
 
 /* By indices. */
 extern mls__cpu_op_table mls__cpu_ops_gather_elements;
