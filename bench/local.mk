@@ -23,6 +23,11 @@ EXTRA_PROGRAMS += %D%/gemm
 %C%_gemm_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 %C%_gemm_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
 
+EXTRA_PROGRAMS += %D%/conv
+%C%_conv_SOURCES = %D%/conv.c
+%C%_conv_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
+%C%_conv_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
+
 EXTRA_PROGRAMS += %D%/trees
 %C%_trees_SOURCES = %D%/trees.c
 %C%_trees_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
@@ -46,7 +51,7 @@ EXTRA_PROGRAMS += %D%/queue
 %C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 # All of them, one after the other; BENCH_ARGS go to the comparison.
-MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/trees$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
+MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/conv$(EXEEXT) %D%/trees$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
 bench: $(MLS_BENCHES)
 	@for program in $(MLS_BENCHES); do \
 		echo; echo "== $$program"; \
