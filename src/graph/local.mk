@@ -7,7 +7,11 @@ libmls_core_la_SOURCES += \
 	%D%/weights.c %D%/weights.h \
 	%D%/passes/passes.c %D%/passes/passes.h \
 	%D%/passes/dead_code.c \
+	%D%/passes/fold_batch_norm.c \
+	%D%/passes/fuse_conv.c \
 	%D%/passes/fuse_gemm.c \
+	%D%/passes/images.c %D%/passes/images.h \
+	%D%/passes/matching.c %D%/passes/matching.h \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
 	%D%/schema/elementwise.c
 

@@ -167,7 +167,8 @@ static mls_status check_bias(const mls_op *op, const mls__convolution *c)
 {
     const mls_arg *bias = mls__op_input(op, 2);
     const int64_t filters = c->filters * c->groups;
-    if (!bias || (bias->rank == 1 && bias->dims[0] == filters))
+    const bool is_fused = strcmp(op->domain, "mlscale") == 0; /* of any rank: once added apart */
+    if (!bias || ((bias->rank == 1 || is_fused) && mls__arg_count(bias) == filters))
         return MLS_OK;
     return mls__op_error(op, MLS_ESHAPE,
                          "input 2 must have one dimension of %" PRId64 ", one for each filter",

@@ -63,7 +63,8 @@ libmls_core_la_SOURCES += \
 # Convolutions.
 libmls_core_la_SOURCES += \
 	%D%/ops/conv.c %D%/ops/conv.h \
-	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_rows.c
+	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_rows.c \
+	%D%/ops/fold_batch_norm.c
 
 # Ops of ai.onnx.ml.
 libmls_core_la_SOURCES += \

@@ -3,6 +3,7 @@
  * activation. */
 #include "graph/schema/families.h"
 
+#include "base/alloc.h"
 #include "op/convolution.h"
 
 #define SINGLES                                                                                    \
@@ -34,11 +35,39 @@ static mls_status infer_fused(const mls_op *op, mls_arg *ret_outputs)
     return infer(op, SINGLES, "a float of 16 or 32 bits", ret_outputs);
 }
 
+/*
+ * FoldBatchNorm(W, scale, shift, mean, variance, bias): the weights and the bias of a convolution
+ * that a batch normalization follows. Filters are W's dimension `axis`, 0 or 1; with 1 there are
+ * `group` times as many, those of group g in the g-th part of dimension 0.
+ */
+static mls_status infer_fold(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *w = &op->inputs[0];
+    const int64_t axis = mls__op_int(op, "axis", 0), groups = mls__op_int(op, "group", 1);
+    mls_status status = mls__infer_dtype(op, 0, MLS__DTYPE_BIT(MLS_FLOAT32), "float32");
+    for (size_t i = 1; !status && i < op->input_count; i++)
+        status = mls__infer_same_dtype(op, i, 0);
+    if (status)
+        return status;
+    if (axis < 0 || axis > 1 || w->rank < 2 || groups < 1 || w->dims[0] % groups)
+        return mls__op_error(op, MLS_ESHAPE, "input 0 does not have the filters of its groups");
+    int64_t filters;
+    if (!mls__mul_i64(w->dims[axis], axis ? groups : 1, &filters))
+        return mls__op_error(op, MLS_ESHAPE, "input 0 has too many filters");
+    for (size_t i = 1; i < op->input_count; i++)
+        if (mls__arg_count(&op->inputs[i]) != filters)
+            return mls__op_error(op, MLS_ESHAPE, "input %zu must have an element for each filter",
+                                 i);
+    status = mls__infer_set(op, &ret_outputs[0], w->dtype, w->rank, w->dims);
+    return status ? status : mls__infer_set(op, &ret_outputs[1], w->dtype, 1, &filters);
+}
+
 mls__op_schema_table mls__schemas_convolution = {
     {"", "Conv", 2, 3, 1, 1, 0, 0, infer_conv},
     {"", "ConvTranspose", 2, 3, 1, 1, 0, 0, infer_conv},
     {"com.microsoft", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused},
+    {"mlscale", "FoldBatchNorm", 5, 6, 2, 2, 0, 0, infer_fold},
     {.type = NULL},
 };

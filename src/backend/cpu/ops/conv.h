@@ -80,6 +80,11 @@ void mls__conv_pack(const mls__conv_op *conv, const void *weights, float *ret_pa
 /* Constant weights, once for all sessions of the model. Errors: MLS_ENOMEM, MLS_ESHAPE. */
 mls_status mls__conv_pack_constant(mls__conv_op *conv, const mls_op *op);
 
+/* --- fold_batch_norm.c --- */
+
+mls_status mls__fold_batch_norm_create(const mls__cpu *cpu, const mls_op *op,
+                                       mls_kernel **ret_kernel);
+
 /* --- conv.c --- */
 
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);

@@ -312,5 +312,6 @@ mls__cpu_op_table mls__cpu_ops_conv = {
     {"com.microsoft", "FusedConv", create, 0},
     {"mlscale", "FusedConv", create, 0},
     {"mlscale", "FusedConvTranspose", create, 0},
+    {"mlscale", "FoldBatchNorm", mls__fold_batch_norm_create, 0},
     {.type = NULL},
 };

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Follows images through a graph. A node that is not known here gives nothing that is known. */
+#include "graph/passes/images.h"
+
+#include "base/error.h"
+#include "graph/passes/matching.h"
+
+#include <string.h>
+
+/* Attributes beyond this are for inference to refuse. */
+#define MOST INT64_C(0x7fffffff)
+
+/* --- dims ------------------------------------------------------------------------------------ */
+
+typedef enum rule_kind {
+    DIM_CONSTANT,  /* a */
+    DIM_NAMED,     /* the model's dim `name` */
+    DIM_OTHER,     /* the a-th that is like no other */
+    DIM_WINDOW,    /* (from + a) / b + 1 */
+    DIM_CEILING,   /* likewise, rounded up as pools do it */
+    DIM_SHARE,     /* from / b rounded up */
+    DIM_TRANSPOSED /* (from - 1) * b + a */
+} rule_kind;
+
+typedef struct rule {
+    rule_kind kind;
+    mls__image_dim from;
+    int64_t a, b;
+    const char *name;
+} rule;
+
+#define NO_DIM UINT32_MAX
+
+static bool is_same_rule(const rule *a, const rule *b)
+{
+    return a->kind == b->kind && a->from == b->from && a->a == b->a && a->b == b->b &&
+           (a->name == b->name || (a->name && b->name && strcmp(a->name, b->name) == 0));
+}
+
+/* The number of a rule; NO_DIM where there is no memory. */
+static mls__image_dim dim_of(mls__images *m, rule r)
+{
+    for (size_t i = 0; i < m->dims.count; i++)
+        if (is_same_rule(mls__vec_at(&m->dims, i), &r))
+            return (mls__image_dim) i;
+    rule *added = mls__vec_push(&m->dims);
+    if (!added)
+        return NO_DIM;
+    *added = r;
+    return (mls__image_dim) (m->dims.count - 1);
+}
+
+static mls__image_dim constant_dim(mls__images *m, int64_t value)
+{
+    return dim_of(m, (rule){.kind = DIM_CONSTANT, .a = value});
+}
+
+static mls__image_dim derived_dim(mls__images *m, rule r)
+{
+    const rule *from = mls__vec_at(&m->dims, r.from);
+    const bool is_constant = from->kind == DIM_CONSTANT;
+    if ((r.kind == DIM_WINDOW && r.a == -1 && r.b == 1) || (r.kind == DIM_SHARE && r.b == 1) ||
+        (r.kind == DIM_TRANSPOSED && r.a == 1 && r.b == 1))
+        return r.from;
+    if (is_constant && r.kind == DIM_WINDOW && from->a + r.a >= 0)
+        return constant_dim(m, (from->a + r.a) / r.b + 1);
+    if (is_constant && r.kind == DIM_SHARE)
+        return constant_dim(m, from->a / r.b + (from->a % r.b != 0));
+    if (is_constant && r.kind == DIM_TRANSPOSED && from->a > 0 && from->a < MOST)
+        return constant_dim(m, (from->a - 1) * r.b + r.a);
+    return dim_of(m, r);
+}
+
+/* --- inputs ---------------------------------------------------------------------------------- */
+
+static mls__image_dim input_dim(mls__images *m, const mls__value *value, int i)
+{
+    if (value->dims[i] >= 0)
+        return constant_dim(m, value->dims[i]);
+    if (value->dim_names && value->dim_names[i])
+        return dim_of(m, (rule){.kind = DIM_NAMED, .name = value->dim_names[i]});
+    return dim_of(m, (rule){.kind = DIM_OTHER, .a = (int64_t) m->dims.count});
+}
+
+static void set_input(mls__images *m, uint32_t v)
+{
+    const mls__value *value = mls__graph_value(m->graph, v);
+    if (value->dtype != MLS_FLOAT32 || value->rank < 3 || value->rank > 2 + MLS__IMAGE_DIMS ||
+        value->dims[1] < 1)
+        return;
+    mls__image *image = &m->images[v];
+    *image = (mls__image){.rank = value->rank - 2, .channels = value->dims[1]};
+    image->batch = input_dim(m, value, 0);
+    for (int i = 0; i < image->rank; i++)
+        image->dims[i] = input_dim(m, value, 2 + i);
+}
+
+/* --- windows --------------------------------------------------------------------------------- */
+
+/* Element i of an ints attribute with `count` of them; false if it has another number of them. */
+static bool read_int(const mls__node *node, const char *name, size_t count, size_t i,
+                     int64_t fallback, int64_t *ret_value)
+{
+    const mls_attr *attr = mls__node_attr(node, name);
+    *ret_value = fallback;
+    if (!attr || !attr->count)
+        return true;
+    if (attr->type != MLS_ATTR_INTS || attr->count != count)
+        return false;
+    *ret_value = attr->ints[i];
+    return *ret_value >= 0 && *ret_value <= MOST;
+}
+
+static bool is_auto_pad(const mls__node *node, const char *prefix)
+{
+    const mls_attr *attr = mls__node_attr(node, "auto_pad");
+    const size_t size = strlen(prefix);
+    return attr && attr->type == MLS_ATTR_STRING && attr->strings[0].size >= size &&
+           memcmp(attr->strings[0].data, prefix, size) == 0;
+}
+
+/* Spatial dim i behind a window of `kernel` elements; NO_DIM where it cannot be said. */
+static mls__image_dim window_dim(mls__images *m, const mls__node *node, const mls__image *x, int i,
+                                 int64_t kernel)
+{
+    const size_t rank = (size_t) x->rank, at = (size_t) i;
+    int64_t stride, dilation, before, after, extra;
+    if (!read_int(node, "strides", rank, at, 1, &stride) || stride < 1 ||
+        !read_int(node, "dilations", rank, at, 1, &dilation) || dilation < 1 ||
+        !read_int(node, "pads", 2 * rank, at, 0, &before) ||
+        !read_int(node, "pads", 2 * rank, rank + at, 0, &after) ||
+        !read_int(node, "output_padding", rank, at, 0, &extra) || kernel < 1 || kernel > MOST ||
+        mls__node_attr(node, "output_shape"))
+        return NO_DIM;
+    const bool is_transposed = strstr(node->type, "ConvTranspose") != NULL;
+    const int64_t extent = (kernel - 1) * dilation + 1;
+    const int64_t pads = is_auto_pad(node, "VALID") ? 0 : before + after;
+    rule r = {.kind = DIM_WINDOW, .from = x->dims[i], .a = pads - extent, .b = stride};
+    if (is_transposed)
+        r = (rule){DIM_TRANSPOSED, x->dims[i], extent - pads + extra, stride, NULL};
+    else if (is_auto_pad(node, "SAME"))
+        r = (rule){DIM_SHARE, x->dims[i], 0, stride, NULL};
+    else if (mls__node_int(node, "ceil_mode", 0))
+        r.kind = DIM_CEILING;
+    if (is_transposed && is_auto_pad(node, "SAME"))
+        return NO_DIM;
+    return derived_dim(m, r);
+}
+
+static bool set_windows(mls__images *m, const mls__node *node, const mls__image *x,
+                        const int64_t *kernel, mls__image *y)
+{
+    for (int i = 0; i < x->rank; i++) {
+        y->dims[i] = window_dim(m, node, x, i, kernel[i]);
+        if (y->dims[i] == NO_DIM)
+            return false;
+    }
+    return true;
+}
+
+static bool set_conv(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    const uint32_t w = mls__node_input(node, 1);
+    if (!mls__is_known_float(m->graph, w, x->rank + 2))
+        return false;
+    const int64_t *dims = mls__graph_value(m->graph, w)->dims;
+    const bool is_transposed = strstr(node->type, "ConvTranspose") != NULL;
+    const int64_t groups = mls__node_int(node, "group", 1);
+    if (groups < 1 || groups > MOST || dims[0] > MOST || dims[1] > MOST)
+        return false;
+    y->channels = is_transposed ? dims[1] * groups : dims[0];
+    return y->channels > 0 && set_windows(m, node, x, dims + 2, y);
+}
+
+static bool set_pool(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    const mls_attr *kernel = mls__node_attr(node, "kernel_shape");
+    return kernel && kernel->type == MLS_ATTR_INTS && kernel->count == (size_t) x->rank &&
+           set_windows(m, node, x, kernel->ints, y);
+}
+
+static bool set_global_pool(mls__images *m, const mls__node *node, const mls__image *x,
+                            mls__image *y)
+{
+    (void) node;
+    for (int i = 0; i < x->rank; i++)
+        y->dims[i] = constant_dim(m, 1);
+    return true;
+}
+
+/* --- elementwise ----------------------------------------------------------------------------- */
+
+static bool set_same(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    (void) m, (void) node, (void) x, (void) y;
+    return true;
+}
+
+/* Whether a constant broadcasts to an image without changing its shape. */
+static bool is_small_constant(const mls__images *m, uint32_t v, const mls__image *image)
+{
+    const mls__value *value = mls__graph_value(m->graph, v);
+    const int rank = image->rank + 2;
+    if (!value->constant || value->rank > rank)
+        return false;
+    for (int i = 0; i < value->rank; i++) {
+        const bool is_channels = i + rank - value->rank == 1;
+        if (value->dims[i] != 1 && !(is_channels && value->dims[i] == image->channels))
+            return false;
+    }
+    return true;
+}
+
+static bool set_binary(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    if (node->input_count != 2 || node->inputs[0] == MLS__NO_VALUE ||
+        node->inputs[1] == MLS__NO_VALUE)
+        return false;
+    const mls__image *a = mls__images_get(m, node->inputs[0]);
+    const mls__image *b = mls__images_get(m, node->inputs[1]);
+    if (!a || !b) {
+        *y = *x;
+        return is_small_constant(m, node->inputs[a ? 1 : 0], x);
+    }
+    if (a->rank != b->rank || a->channels != b->channels || a->batch != b->batch)
+        return false;
+    const bool is_b_point = mls__image_is_point(m, b);
+    *y = is_b_point ? *a : *b;
+    return is_b_point || mls__image_is_point(m, a) || mls__image_equal(a, b);
+}
+
+static bool set_concat(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    if (mls__node_int(node, "axis", 0) != 1)
+        return false;
+    y->channels = 0;
+    for (size_t k = 0; k < node->input_count; k++) {
+        const mls__image *other =
+            node->inputs[k] == MLS__NO_VALUE ? NULL : mls__images_get(m, node->inputs[k]);
+        if (!other)
+            return false;
+        mls__image same = *other;
+        same.channels = x->channels;
+        if (!mls__image_equal(&same, x) || y->channels > MOST)
+            return false;
+        y->channels += other->channels;
+    }
+    return true;
+}
+
+/* --- the walk -------------------------------------------------------------------------------- */
+
+/* y begins as a copy of x, the first input that is an image. */
+typedef bool (*set_fn)(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y);
+
+static const struct {
+    const char *domain, *type;
+    set_fn set;
+} ops[] = {
+    {"", "Conv", set_conv},
+    {"", "ConvTranspose", set_conv},
+    {"com.microsoft", "FusedConv", set_conv},
+    {MLS__DOMAIN_FUSED, "FusedConv", set_conv},
+    {MLS__DOMAIN_FUSED, "FusedConvTranspose", set_conv},
+    {"", "MaxPool", set_pool},
+    {"", "AveragePool", set_pool},
+    {"", "LpPool", set_pool},
+    {"", "GlobalAveragePool", set_global_pool},
+    {"", "GlobalMaxPool", set_global_pool},
+    {"", "Add", set_binary},
+    {"", "Sub", set_binary},
+    {"", "Mul", set_binary},
+    {"", "Div", set_binary},
+    {"", "Concat", set_concat},
+    {"", "BatchNormalization", set_same},
+    {"", "InstanceNormalization", set_same},
+    {"", "LRN", set_same},
+};
+
+static const char *const pointwise[] = {
+    "Abs",         "Celu",      "Clip", "Dropout",  "Elu",       "Erf",        "Exp",
+    "Gelu",        "HardSwish", "Mish", "Identity", "LeakyRelu", "Neg",        "Relu",
+    "HardSigmoid", "Selu",      "Sqrt", "Sigmoid",  "Softplus",  "Softsign",   "Swish",
+    "Tanh",        "Floor",     "Ceil", "Round",    "Sign",      "Reciprocal", "ThresholdedRelu",
+};
+
+bool mls__is_pointwise(const mls__node *node)
+{
+    for (size_t i = 0; i < sizeof pointwise / sizeof pointwise[0]; i++)
+        if (mls__node_is(node, pointwise[i]))
+            return true;
+    return false;
+}
+
+static set_fn find_set(const mls__node *node)
+{
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+        if (strcmp(node->domain, ops[i].domain) == 0 && strcmp(node->type, ops[i].type) == 0)
+            return ops[i].set;
+    return mls__is_pointwise(node) ? set_same : NULL;
+}
+
+/* Some ops take an image only as their first input, others as any. */
+static const mls__image *first_image(const mls__images *m, const mls__node *node, set_fn set)
+{
+    const size_t count = set == set_binary ? node->input_count : node->input_count > 0;
+    for (size_t k = 0; k < count; k++) {
+        const mls__image *image =
+            node->inputs[k] == MLS__NO_VALUE ? NULL : mls__images_get(m, node->inputs[k]);
+        if (image)
+            return image;
+    }
+    return NULL;
+}
+
+static void follow(mls__images *m, const mls__node *node)
+{
+    const set_fn set = find_set(node);
+    const mls__image *x = set ? first_image(m, node, set) : NULL;
+    if (!x || !node->output_count || node->outputs[0] == MLS__NO_VALUE)
+        return;
+    mls__image y = *x;
+    if (set(m, node, x, &y))
+        m->images[node->outputs[0]] = y;
+}
+
+mls_status mls__images_find(const mls__graph *graph, mls__images *ret_images)
+{
+    mls__images m = {.graph = graph, .count = graph->values.count};
+    m.images = mls__alloc_array(graph->allocator, m.count, sizeof *m.images);
+    if (!m.images)
+        return mls__error_nomem(m.count * sizeof *m.images);
+    mls__vec_init(&m.dims, graph->allocator, sizeof(rule));
+    for (size_t i = 0; i < graph->inputs.count; i++)
+        set_input(&m, mls__graph_input(graph, i));
+    for (size_t i = 0; i < graph->nodes.count; i++)
+        if (!mls__graph_node(graph, i)->is_dead)
+            follow(&m, mls__graph_node(graph, i));
+    *ret_images = m;
+    return MLS_OK;
+}
+
+void mls__images_free(mls__images *images)
+{
+    mls__free(images->graph->allocator, images->images);
+    mls__vec_clear(&images->dims);
+}
+
+const mls__image *mls__images_get(const mls__images *images, uint32_t value)
+{
+    return value < images->count && images->images[value].rank ? &images->images[value] : NULL;
+}
+
+bool mls__image_equal(const mls__image *a, const mls__image *b)
+{
+    if (a->rank != b->rank || a->channels != b->channels || a->batch != b->batch)
+        return false;
+    return memcmp(a->dims, b->dims, (size_t) a->rank * sizeof *a->dims) == 0;
+}
+
+bool mls__image_is_point(const mls__images *images, const mls__image *image)
+{
+    for (int i = 0; i < image->rank; i++) {
+        const rule *r = mls__vec_at(&images->dims, image->dims[i]);
+        if (r->kind != DIM_CONSTANT || r->a != 1)
+            return false;
+    }
+    return true;
+}

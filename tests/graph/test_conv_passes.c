@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What passes make of convolutions and what is around them: the nodes that are left, and that the
+ * results are those of the model as it was.
+ */
+#include "support/onnx_build.h"
+#include "support/test.h"
+
+#include "graph/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static mls_context *context;
+static mls_model *model;
+static onnx_build *b;
+static uint64_t seed;
+
+static float number(void)
+{
+    return (float) (mls_test_random(&seed) % 2001) / 1000 - 1;
+}
+
+/* An initializer of `count` numbers at random, all positive if `low` is 0. */
+static void add_constant(const char *name, const char *shape, size_t count, float low)
+{
+    float *data = calloc(count, sizeof *data);
+    ck_assert_ptr_nonnull(data);
+    for (size_t i = 0; i < count; i++)
+        data[i] = low < 0 ? number() : fabsf(number()) + 0.5f;
+    onnx_build_floats(b, name, shape, data);
+    free(data);
+}
+
+static void setup(void)
+{
+    seed = 7;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    b = onnx_build_create(17);
+    onnx_build_input(b, "x", MLS_FLOAT32, "batch,20,9,height");
+    add_constant("w", "20,20,3,3", 3600, -1);
+    add_constant("w1", "20,20,1,1", 400, -1);
+    add_constant("bias", "20", 20, -1);
+}
+
+static void teardown(void)
+{
+    onnx_build_free(b);
+    mls_model_free(model);
+    mls_context_free(context);
+}
+
+static onnx_node *add_conv(const char *inputs, const char *output)
+{
+    onnx_node *conv = onnx_build_node(b, "Conv", inputs, output);
+    onnx_node_ints(conv, "pads", 4, (int64_t[]){1, 1, 1, 1});
+    return conv;
+}
+
+static const mls__graph *optimized(void)
+{
+    ck_assert_ok(onnx_build_load(b, context, 0, &model));
+    ck_assert(model->has_optimized);
+    return &model->optimized;
+}
+
+static size_t count_nodes(const char *type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->optimized.nodes.count; i++)
+        count += strcmp(mls__graph_node(&model->optimized, i)->type, type) == 0;
+    return count;
+}
+
+/* --- results --------------------------------------------------------------------------------- */
+
+/* The only output for an input at random, of so many elements. */
+static float *run(uint64_t flags, size_t *ret_count)
+{
+    const mls_dim_value dims[] = {{"batch", 2}, {"height", 11}};
+    mls_session_options options = MLS_SESSION_OPTIONS_INIT;
+    options.flags = flags;
+    options.dims = dims;
+    options.dim_count = 2;
+    mls_session *session;
+    ck_assert_ok(mls_session_create(model, &options, &session));
+    float *x = mls_session_input_data(session, 0);
+    seed = 99;
+    for (int i = 0; i < 2 * 20 * 9 * 11; i++)
+        x[i] = number();
+    ck_assert_ok(mls_session_run(session));
+    mls_dtype dtype;
+    int rank;
+    const int64_t *shape;
+    ck_assert_ok(mls_session_output_shape(session, 0, &dtype, &rank, &shape));
+    *ret_count = 1;
+    for (int i = 0; i < rank; i++)
+        *ret_count *= (size_t) shape[i];
+    float *y = malloc(*ret_count * sizeof *y);
+    ck_assert_ptr_nonnull(y);
+    memcpy(y, mls_session_output_data(session, 0), *ret_count * sizeof *y);
+    mls_session_free(session);
+    return y;
+}
+
+/* Optimized and not; equal to the bit where the bound is 0. */
+static void expect_equal(double bound)
+{
+    size_t count, same_count;
+    float *plain = run(MLS_SESSION_NO_OPTIMIZE, &same_count);
+    float *fast = run(0, &count);
+    ck_assert_uint_eq(count, same_count);
+    for (size_t i = 0; i < count; i++) {
+        if (bound == 0)
+            ck_assert_msg(memcmp(&plain[i], &fast[i], sizeof *fast) == 0, "%zu: %a, not %a", i,
+                          (double) fast[i], (double) plain[i]);
+        ck_assert_double_le(fabs((double) plain[i] - (double) fast[i]),
+                            bound * (1 + fabs((double) plain[i])));
+    }
+    free(plain);
+    free(fast);
+}
+
+/* --- fusing ---------------------------------------------------------------------------------- */
+
+START_TEST(a_conv_takes_bias_residual_and_activation)
+{
+    add_constant("added", "1,20,1,1", 20, -1);
+    add_conv("x w", "c");
+    onnx_build_node(b, "Add", "c added", "a");
+    onnx_build_node(b, "Add", "x a", "r");
+    onnx_build_node(b, "Relu", "r", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("FusedConv"), 1);
+    ck_assert_uint_eq(count_nodes("Add") + count_nodes("Relu") + count_nodes("Conv"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+/* Two ways that halve an image give one shape, whatever it was. */
+START_TEST(a_residual_may_come_from_another_way)
+{
+    onnx_node *a = add_conv("x w bias", "a");
+    onnx_node_ints(a, "strides", 2, (int64_t[]){2, 2});
+    onnx_node *shortcut = onnx_build_node(b, "Conv", "x w1 bias", "s");
+    onnx_node_ints(shortcut, "strides", 2, (int64_t[]){2, 2});
+    onnx_build_node(b, "Add", "a s", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("FusedConv"), 2);
+    ck_assert_uint_eq(count_nodes("Add"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+START_TEST(what_broadcasts_stays_apart)
+{
+    add_conv("x w bias", "a");
+    onnx_build_node(b, "GlobalAveragePool", "x", "p");
+    onnx_build_node(b, "Add", "a p", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    const mls_status status = onnx_build_load(b, context, 0, &model);
+    if (status == MLS_EUNSUPPORTED)
+        return;
+    ck_assert_ok(status);
+    ck_assert_uint_eq(count_nodes("Add"), 1);
+    expect_equal(0);
+}
+END_TEST
+
+START_TEST(a_value_read_twice_stays)
+{
+    add_conv("x w bias", "c");
+    onnx_build_node(b, "Relu", "c", "r");
+    onnx_build_node(b, "Neg", "c", "n");
+    onnx_build_node(b, "Add", "r n", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("Relu"), 1);
+    ck_assert_uint_eq(count_nodes("Add"), 1);
+    expect_equal(0);
+}
+END_TEST
+
+/* Every activation, with its attributes. */
+static const struct {
+    const char *op;
+    float alpha, beta;
+} activations[] = {
+    {"Relu", 0, 0}, {"LeakyRelu", 0.3f, 0}, {"Sigmoid", 0, 0},  {"HardSigmoid", 0.3f, 0.4f},
+    {"Tanh", 0, 0}, {"Elu", 0.5f, 0},       {"Softplus", 0, 0}, {"HardSwish", 0, 0},
+};
+
+START_TEST(activations_are_taken)
+{
+    add_conv("x w bias", "c");
+    onnx_node *node = onnx_build_node(b, activations[_i].op, "c", "y");
+    if (activations[_i].alpha > 0)
+        onnx_node_float(node, "alpha", activations[_i].alpha);
+    if (activations[_i].beta > 0)
+        onnx_node_float(node, "beta", activations[_i].beta);
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes(activations[_i].op), 0);
+    expect_equal(0);
+}
+END_TEST
+
+START_TEST(clip_is_taken_with_its_bounds)
+{
+    onnx_build_floats(b, "low", "", (float[]){-0.5f});
+    onnx_build_floats(b, "high", "", (float[]){0.75f});
+    add_conv("x w bias", "c");
+    onnx_build_node(b, "Clip", _i ? "c - high" : "c low high", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("Clip"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+/* --- batch normalization --------------------------------------------------------------------- */
+
+static void add_norm(const char *input, const char *output, const char *shape, size_t count)
+{
+    add_constant("scale", shape, count, 0);
+    add_constant("shift", shape, count, -1);
+    add_constant("mean", shape, count, -1);
+    add_constant("variance", shape, count, 0);
+    char inputs[64];
+    snprintf(inputs, sizeof inputs, "%s scale shift mean variance", input);
+    onnx_node *norm = onnx_build_node(b, "BatchNormalization", inputs, output);
+    onnx_node_float(norm, "epsilon", 1e-3f);
+}
+
+START_TEST(a_conv_takes_a_batch_normalization)
+{
+    add_conv(_i ? "x w bias" : "x w", "c");
+    add_norm("c", "n", "20", 20);
+    onnx_build_node(b, "Relu", "n", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BatchNormalization"), 0);
+    ck_assert_uint_eq(count_nodes("FusedConv"), 1);
+    ck_assert_uint_eq(count_nodes("Relu"), 0);
+    expect_equal(1e-4);
+}
+END_TEST
+
+START_TEST(a_transposed_conv_takes_a_batch_normalization)
+{
+    add_constant("t", "20,3,2,2", 240, -1);
+    onnx_node *conv = onnx_build_node(b, "ConvTranspose", "x t", "c");
+    onnx_node_int(conv, "group", 4);
+    onnx_node_ints(conv, "strides", 2, (int64_t[]){2, 2});
+    add_norm("c", "y", "12", 12);
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BatchNormalization"), 0);
+    expect_equal(1e-4);
+}
+END_TEST
+
+START_TEST(a_normalization_of_more_than_a_conv_stays)
+{
+    add_conv("x w bias", "c");
+    add_norm("c", "n", "20", 20);
+    onnx_build_node(b, "Mul", "n c", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BatchNormalization"), 1);
+    expect_equal(0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("graph/conv_passes");
+    TCase *tests = tcase_create("passes");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, a_conv_takes_bias_residual_and_activation);
+    tcase_add_test(tests, a_residual_may_come_from_another_way);
+    tcase_add_test(tests, what_broadcasts_stays_apart);
+    tcase_add_test(tests, a_value_read_twice_stays);
+    tcase_add_loop_test(tests, activations_are_taken, 0,
+                        sizeof activations / sizeof activations[0]);
+    tcase_add_loop_test(tests, clip_is_taken_with_its_bounds, 0, 2);
+    tcase_add_loop_test(tests, a_conv_takes_a_batch_normalization, 0, 2);
+    tcase_add_test(tests, a_transposed_conv_takes_a_batch_normalization);
+    tcase_add_test(tests, a_normalization_of_more_than_a_conv_stays);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
