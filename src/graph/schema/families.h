@@ -5,24 +5,25 @@
 
 #include "graph/schema/schema.h"
 
-extern const mls__op_schema mls__schemas_elementwise[];
+extern mls__op_schema_table mls__schemas_elementwise;
 extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
 extern mls__op_schema_table mls__schemas_matrix;
 extern mls__op_schema_table mls__schemas_image;
 extern const mls__op_schema mls__schemas_product[];
+extern mls__op_schema_table mls__schemas_product;
 extern mls__op_schema_table mls__schemas_convolution;
 extern mls__op_schema_table mls__schemas_int8_product;
 extern mls__op_schema_table mls__schemas_int8_convolution;
 extern mls__op_schema_table mls__schemas_quantize;
-extern const mls__op_schema mls__schemas_ml_features[];
-extern const mls__op_schema mls__schemas_ml_linear[];
-extern const mls__op_schema mls__schemas_ml_trees[];
-extern const mls__op_schema mls__schemas_reduction[];
+extern mls__op_schema_table mls__schemas_ml_features;
+extern mls__op_schema_table mls__schemas_ml_linear;
+extern mls__op_schema_table mls__schemas_ml_trees;
+extern mls__op_schema_table mls__schemas_reduction;
 extern mls__op_schema_table mls__schemas_indexing;
 extern mls__op_schema_table mls__schemas_recurrent;
-extern const mls__op_schema mls__schemas_norm[];
+extern mls__op_schema_table mls__schemas_norm;
 extern mls__op_schema_table mls__schemas_einsum;
 extern const mls__op_schema mls__schemas_pooling[];
 extern mls__op_schema_table mls__schemas_attention;

@@ -9,7 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Each family is a file in this folder. */
+/* Each family is a file in this folder, and a line here. */
+/* clang-format off */
 static const mls__op_schema *const families[] = {
     mls__schemas_elementwise, mls__schemas_views,        mls__schemas_movement,
     mls__schemas_generate,    mls__schemas_product,      mls__schemas_ml_features,
@@ -19,12 +20,48 @@ static const mls__op_schema *const families[] = {
     mls__schemas_norm,        mls__schemas_einsum,       mls__schemas_convolution,
     mls__schemas_pooling,     mls__schemas_attention,    mls__schemas_random,
     mls__schemas_contrib,     mls__schemas_image,        NULL,
+    mls__schemas_elementwise,
+    mls__schemas_views,
+    mls__schemas_movement,
+    mls__schemas_generate,
+    mls__schemas_matrix,
+    mls__schemas_product,
+    mls__schemas_convolution,
+    mls__schemas_quantize,
+    mls__schemas_ml_features,
+    mls__schemas_ml_linear,
+    mls__schemas_ml_trees,
+    mls__schemas_reduction,
+    mls__schemas_indexing,
+    mls__schemas_int8_product,
+    mls__schemas_int8_convolution,
+    mls__schemas_quantize,
+    mls__schemas_matrix,
+    mls__schemas_recurrent,
+    mls__schemas_norm,
+    mls__schemas_einsum,
+    mls__schemas_convolution,
+    mls__schemas_pooling,
+    mls__schemas_attention,
+    mls__schemas_random,
+    mls__schemas_contrib,
+    mls__schemas_elementwise, mls__schemas_views,
+    mls__schemas_movement,    mls__schemas_generate,
+    mls__schemas_product,     mls__schemas_ml_features,
+    mls__schemas_ml_linear,   mls__schemas_ml_trees,
+    NULL,
+    mls__schemas_recurrent,
+    mls__schemas_norm,
+    mls__schemas_einsum,
 };
+/* clang-format on */
+
+#define FAMILIES (sizeof families / sizeof families[0])
 
 const mls__op_schema *mls__op_schema_next(size_t *cursor)
 {
     size_t left = (*cursor)++;
-    for (size_t f = 0; families[f]; f++)
+    for (size_t f = 0; f < FAMILIES; f++)
         for (const mls__op_schema *row = families[f]; row->type; row++)
             if (left-- == 0)
                 return row;
@@ -33,7 +70,7 @@ const mls__op_schema *mls__op_schema_next(size_t *cursor)
 
 const mls__op_schema *mls__op_schema_find(const char *domain, const char *type)
 {
-    for (size_t f = 0; families[f]; f++)
+    for (size_t f = 0; f < FAMILIES; f++)
         for (const mls__op_schema *row = families[f]; row->type; row++)
             if (strcmp(row->type, type) == 0 && strcmp(row->domain, domain) == 0)
                 return row;
