@@ -15,10 +15,17 @@ void mls__graph_init(mls__graph *graph, const mls__allocator *allocator, uint64_
     mls__vec_init(&graph->nodes, allocator, sizeof(mls__node));
     mls__vec_init(&graph->inputs, allocator, sizeof(uint32_t));
     mls__vec_init(&graph->outputs, allocator, sizeof(uint32_t));
+    mls__vec_init(&graph->owned, allocator, sizeof(mls__graph *));
 }
 
 void mls__graph_clear(mls__graph *graph)
 {
+    for (size_t i = 0; i < graph->owned.count; i++) {
+        mls__graph *body = *(mls__graph **) mls__vec_at(&graph->owned, i);
+        mls__graph_clear(body);
+        mls__free(graph->allocator, body);
+    }
+    mls__vec_clear(&graph->owned);
     mls__vec_clear(&graph->outputs);
     mls__vec_clear(&graph->inputs);
     mls__vec_clear(&graph->nodes);
@@ -55,6 +62,7 @@ mls_status mls__graph_add_value(mls__graph *graph, const char *name, uint32_t *r
     if (!value)
         return mls__error_nomem(sizeof *value);
     value->name = copy;
+    value->id = ++*graph->next_id;
     value->rank = -1;
     *ret_value = (uint32_t) (graph->values.count - 1);
     return MLS_OK;
@@ -94,11 +102,35 @@ mls_status mls__graph_add_node(mls__graph *graph, const char *domain, const char
         .schema = mls__op_schema_find(domain, type),
         .inputs = inputs,
         .input_count = input_count,
+        .own_input_count = input_count,
         .outputs = outputs,
         .output_count = output_count,
     };
     *ret_node = node;
     return MLS_OK;
+}
+
+mls_status mls__graph_add_owned(mls__graph *graph, mls__graph **ret_body)
+{
+    mls__graph **slot = mls__vec_push(&graph->owned);
+    if (!slot)
+        return mls__error_nomem(sizeof *slot);
+    mls__graph *body = mls__alloc_array(graph->allocator, 1, sizeof *body);
+    if (!body) {
+        graph->owned.count--;
+        return mls__error_nomem(sizeof *body);
+    }
+    mls__graph_init(body, graph->allocator, graph->next_id);
+    *ret_body = *slot = body;
+    return MLS_OK;
+}
+
+const mls__body *mls__node_body(const mls__node *node, const char *name)
+{
+    for (size_t i = 0; i < node->body_count; i++)
+        if (strcmp(node->bodies[i].name, name) == 0)
+            return &node->bodies[i];
+    return NULL;
 }
 
 static mls_status push_index(mls__vec *vec, uint32_t value)
@@ -139,6 +171,23 @@ static uint32_t *copy_indices(mls__arena *arena, const uint32_t *indices, size_t
     return copy;
 }
 
+static bool copy_graph(const mls__graph *source, mls__graph *graph);
+
+static bool copy_bodies(mls__graph *graph, mls__node *node)
+{
+    const mls__body *source = node->bodies;
+    if (!node->body_count)
+        return true;
+    node->bodies = mls__arena_array(&graph->arena, node->body_count, sizeof *node->bodies);
+    for (size_t i = 0; node->bodies && i < node->body_count; i++) {
+        node->bodies[i] = source[i];
+        if (mls__graph_add_owned(graph, &node->bodies[i].graph) != MLS_OK ||
+            !copy_graph(source[i].graph, node->bodies[i].graph))
+            return false;
+    }
+    return node->bodies != NULL;
+}
+
 static bool copy_graph(const mls__graph *source, mls__graph *graph)
 {
     if (!copy_vec(&source->values, &graph->values) || !copy_vec(&source->nodes, &graph->nodes) ||
@@ -148,7 +197,7 @@ static bool copy_graph(const mls__graph *source, mls__graph *graph)
         mls__node *node = mls__graph_node(graph, i);
         node->inputs = copy_indices(&graph->arena, node->inputs, node->input_count);
         node->outputs = copy_indices(&graph->arena, node->outputs, node->output_count);
-        if (!node->inputs || !node->outputs)
+        if (!node->inputs || !node->outputs || !copy_bodies(graph, node))
             return false;
     }
     return true;

@@ -24,6 +24,8 @@
 
 typedef struct mls__value {
     const char *name; /* never NULL */
+    uint64_t id;      /* not 0, unique within the model; a copy of the graph has the same */
+    uint8_t kind;     /* MLS_VALUE_*, as far as it is declared */
     /* As the model declares it; MLS_DTYPE_NONE and -1 where it does not say. */
     int32_t dtype;
     int32_t rank;
@@ -34,6 +36,18 @@ typedef struct mls__value {
     uint64_t weight_id; /* of a constant: not 0, unique within the model */
 } mls__value;
 
+typedef struct mls__graph mls__graph;
+
+/*
+ * The subgraph of an attribute (If, Loop, Scan). It stands alone: the values that it takes from
+ * outside are inputs of it, behind those that the op gives it.
+ */
+typedef struct mls__body {
+    const char *name; /* of the attribute */
+    mls__graph *graph;
+    size_t capture_count; /* how many of its inputs, the last ones, come from outside */
+} mls__body;
+
 typedef struct mls__node {
     const char *name;   /* "" when the model gives none */
     const char *domain; /* "" is ai.onnx */
@@ -43,22 +57,25 @@ typedef struct mls__node {
     const char *unsupported;      /* why schema is NULL, else NULL */
     const mls_attr *attrs;
     size_t attr_count;
-    uint32_t *inputs;
-    size_t input_count;
+    uint32_t *inputs; /* the op's own, then those that each of the bodies takes */
+    size_t input_count, own_input_count;
     uint32_t *outputs;
     size_t output_count;
+    mls__body *bodies;
+    size_t body_count;
     bool is_dead; /* removed by a pass; gone after the next mls__graph_sort() */
 } mls__node;
 
-typedef struct mls__graph {
+struct mls__graph {
     const mls__allocator *allocator;
     mls__arena arena;
     mls__vec values;   /* mls__value */
     mls__vec nodes;    /* mls__node, in an order in which they can run */
     mls__vec inputs;   /* uint32_t: values the caller gives */
     mls__vec outputs;  /* uint32_t: values the caller gets; a value may occur twice */
-    uint64_t *next_id; /* the model's counter for weight and node ids */
-} mls__graph;
+    mls__vec owned;    /* mls__graph *: those of the nodes' bodies */
+    uint64_t *next_id; /* the model's counter for ids */
+};
 
 void mls__graph_init(mls__graph *graph, const mls__allocator *allocator, uint64_t *next_id);
 void mls__graph_clear(mls__graph *graph);
@@ -86,6 +103,12 @@ void mls__graph_set_constant(mls__graph *graph, uint32_t value, const mls_tensor
  */
 mls_status mls__graph_add_node(mls__graph *graph, const char *domain, const char *type,
                                size_t input_count, size_t output_count, mls__node **ret_node);
+
+/* An empty graph for a body of one of the nodes; it lives as long as `graph`. */
+mls_status mls__graph_add_owned(mls__graph *graph, mls__graph **ret_body);
+
+/* The body of an attribute, or NULL. */
+const mls__body *mls__node_body(const mls__node *node, const char *name);
 
 /* Appends to the graph's inputs or outputs. Errors: MLS_ENOMEM. */
 mls_status mls__graph_add_input(mls__graph *graph, uint32_t value);

@@ -48,6 +48,8 @@ libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h
 # Recurrent layers and attention.
 libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/recurrent.c
+# Subgraphs, sequences, optionals.
+libmls_core_la_SOURCES += %D%/schema/control.c
 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c

@@ -22,6 +22,7 @@ static mls_status describe(const mls_model *model, uint32_t index, mls_model_val
         .rank = value->rank,
         .dims = value->dims,
         .dim_names = value->dim_names,
+        .kind = value->kind,
     };
     return mls__options_write("mls_model_value", &filled, sizeof filled, sizeof filled, ret_value);
 }

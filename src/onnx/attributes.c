@@ -42,8 +42,6 @@ static mls_status check_fields(const mls__attr_proto *proto)
 {
     const unsigned pointers =
         KIND_BIT(MLS__ATTR_TENSOR) | KIND_BIT(MLS__ATTR_GRAPH) | KIND_BIT(MLS__ATTR_SPARSE_TENSOR);
-    if (proto->ref_attr_name && proto->ref_attr_name[0])
-        return mls__error(MLS_EFORMAT, "refers to a function's attribute, but is in no function");
     if (proto->type < MLS__ATTR_FLOAT || proto->type > MLS__ATTR_TYPES)
         return mls__error(MLS_EFORMAT, "has type %d, which is none", proto->type);
     const unsigned own = KIND_BIT(proto->type), present = fields_present(proto);
@@ -105,8 +103,8 @@ static mls_status read_tensor(mls__onnx_reader *reader, const mls__attr_proto *p
     mls_tensor *tensor;
     mls_status status =
         proto->type == MLS__ATTR_TENSOR
-            ? mls__onnx_tensor_read(&reader->external, proto->t, &tensor)
-            : mls__onnx_sparse_read(&reader->external, proto->sparse_tensor, &tensor);
+            ? mls__onnx_tensor_read(reader->external, proto->t, &tensor)
+            : mls__onnx_sparse_read(reader->external, proto->sparse_tensor, &tensor);
     if (!status)
         status = mls__model_add_tensor(reader->model, tensor);
     if (!status) {
@@ -122,9 +120,8 @@ static mls_status read_value(mls__onnx_reader *reader, const mls__attr_proto *pr
     case MLS__ATTR_TENSOR:
     case MLS__ATTR_SPARSE_TENSOR:
         return read_tensor(reader, proto, attr);
-    case MLS__ATTR_GRAPH:
     case MLS__ATTR_GRAPHS:
-        return mls__error(MLS_EUNSUPPORTED, "is a subgraph, which is not supported");
+        return mls__error(MLS_EUNSUPPORTED, "is a list of subgraphs, which is not supported");
     case MLS__ATTR_TENSORS:
     case MLS__ATTR_SPARSE_TENSORS:
     case MLS__ATTR_TYPE:
@@ -138,9 +135,8 @@ static mls_status read_value(mls__onnx_reader *reader, const mls__attr_proto *pr
 }
 
 mls_status mls__onnx_read_attr(mls__onnx_reader *reader, const mls__attr_proto *proto,
-                               mls_attr *ret_attr)
+                               const char *name, mls_attr *ret_attr)
 {
-    const char *name = mls__proto_text(proto->name);
     if (!name[0])
         return mls__error(MLS_EFORMAT, "an attribute has no name");
     mls_attr attr = {.type = proto->type, .count = 1};

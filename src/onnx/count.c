@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model holds, as the file has it: ops, parameters, functions. */
+/* What a model holds, as the file has it: ops and parameters. */
 #include "onnx/reader.h"
 
 #include "base/error.h"
 #include "tensor/shape.h"
-
-#include <stdio.h>
-#include <string.h>
 
 static void count_dims(mls__onnx_reader *reader, const int64_t *dims, size_t rank)
 {
@@ -56,44 +53,11 @@ static mls_status count_nodes(mls__onnx_reader *reader, mls__node_proto *const *
     return status;
 }
 
-/* What identifies a function, as one string; NULL: no memory. */
-static const char *function_key(mls__onnx_reader *reader, const char *domain, const char *name,
-                                const char *overload)
-{
-    domain = mls__onnx_domain(domain);
-    name = mls__proto_text(name);
-    overload = mls__proto_text(overload);
-    const size_t size = strlen(domain) + strlen(name) + strlen(overload) + 3;
-    char *key = mls__arena_alloc(&reader->graph->arena, size);
-    if (key)
-        snprintf(key, size, "%s\n%s\n%s", domain, name, overload);
-    return key;
-}
-
-mls_status mls__onnx_is_function(mls__onnx_reader *reader, const mls__node_proto *node,
-                                 bool *ret_is_function)
-{
-    *ret_is_function = false;
-    if (!reader->functions.count)
-        return MLS_OK;
-    const char *key = function_key(reader, node->domain, node->op_type, node->overload);
-    if (!key)
-        return mls__error_nomem(1);
-    *ret_is_function = mls__map_get(&reader->functions, key, strlen(key), NULL);
-    return MLS_OK;
-}
-
 mls_status mls__onnx_count(mls__onnx_reader *reader)
 {
     const mls__model_proto *proto = reader->proto;
     mls_status status = count_graph(reader, proto->graph);
-    for (size_t i = 0; !status && i < proto->n_functions; i++) {
-        const mls__function_proto *function = proto->functions[i];
-        const char *key =
-            function_key(reader, function->domain, function->name, function->overload);
-        if (!key || !mls__map_set(&reader->functions, key, strlen(key), i))
-            return mls__error_nomem(1);
-        status = count_nodes(reader, function->node, function->n_node);
-    }
+    for (size_t i = 0; !status && i < proto->n_functions; i++)
+        status = count_nodes(reader, proto->functions[i]->node, proto->functions[i]->n_node);
     return status;
 }

@@ -13,6 +13,7 @@ typedef struct mls__weight_file mls__weight_file;
 typedef struct mls__external {
     mls_context *context;
     const char *directory; /* NULL: there may be no external data */
+    bool is_read_again;    /* what is read now is read once more: take nothing out of it */
     mls__vec files;        /* mls__weight_file *, a reference each */
 } mls__external;
 

@@ -47,6 +47,8 @@ static mls_status take_list(mls__reading *r, const struct list *list, mls_tensor
         return status;
     if (count == 0)
         return mls__reading_create(r, ret_tensor);
+    if (r->external->is_read_again)
+        return mls__reading_copy(r, entries, ret_tensor);
     status = mls__reading_take(r, entries, ret_tensor);
     if (status)
         return status;

@@ -28,6 +28,21 @@ const char *mls__onnx_domain(const char *domain)
     return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
 }
 
+/* A function's nodes are of the opsets that the function imports. */
+static bool find_function_version(const mls__onnx_reader *reader, const char *domain,
+                                  int64_t *ret_version)
+{
+    while (reader->captures)
+        reader = reader->outer;
+    const mls__function_proto *function = reader->function;
+    for (size_t i = 0; function && i < function->n_opset_import; i++)
+        if (strcmp(mls__onnx_domain(function->opset_import[i]->domain), domain) == 0) {
+            *ret_version = function->opset_import[i]->version;
+            return true;
+        }
+    return false;
+}
+
 static const char *domain_text(const char *domain)
 {
     return domain[0] ? domain : "ai.onnx";
@@ -46,24 +61,28 @@ static mls__opset *find_opset(const mls_model *model, const char *domain)
 mls_status mls__onnx_version(const mls__onnx_reader *reader, const char *domain,
                              int64_t *ret_version)
 {
-    const mls__opset *opset = find_opset(reader->model, domain);
-    if (!opset)
-        return mls__error(MLS_EFORMAT, "the model does not import an opset of its domain '%.100s'",
-                          domain_text(domain));
-    *ret_version = opset->version;
+    if (!find_function_version(reader, domain, ret_version)) {
+        const mls__opset *opset = find_opset(reader->model, domain);
+        if (!opset)
+            return mls__error(MLS_EFORMAT,
+                              "the model does not import an opset of its domain '%.100s'",
+                              domain_text(domain));
+        *ret_version = opset->version;
+    }
+    const int64_t version = *ret_version;
     for (size_t i = 0; i < sizeof domains / sizeof domains[0]; i++) {
         const struct domain *d = &domains[i];
         if (strcmp(d->name, domain) != 0)
             continue;
-        if (opset->version >= d->min && opset->version <= d->max)
+        if (version >= d->min && version <= d->max)
             return MLS_OK;
         return mls__error(MLS_EUNSUPPORTED,
                           "opset %" PRId64 " of %s is not supported; %" PRId64 " to %" PRId64
                           " are",
-                          opset->version, d->text, d->min, d->max);
+                          version, d->text, d->min, d->max);
     }
     return mls__error(MLS_EUNSUPPORTED, "domain '%.100s' (version %" PRId64 ") is not supported",
-                      domain, opset->version);
+                      domain, version);
 }
 
 const char *mls__onnx_reason(const mls__onnx_reader *reader)
@@ -161,9 +180,12 @@ static mls_status read_model(mls__onnx_reader *reader)
     if (!status)
         status = mls__onnx_count(reader);
     if (!status)
+        status = mls__onnx_note_functions(reader);
+    if (!status)
         status = mls__onnx_read_values(reader);
     if (!status)
-        status = mls__onnx_read_nodes(reader);
+        status =
+            mls__onnx_read_nodes(reader, reader->graph_proto->node, reader->graph_proto->n_node);
     if (!status)
         status = mls__onnx_read_outputs(reader);
     if (!status)
@@ -178,21 +200,30 @@ static mls_status load_proto(mls_context *context, mls__model_proto *proto,
     mls_status status = mls__model_create(context, &model);
     if (status)
         return status;
+    mls__external external;
+    mls__map functions;
+    mls__vec notes;
+    size_t call_nodes = 0;
     mls__onnx_reader reader = {
         .model = model,
         .graph = &model->graph,
         .proto = proto,
+        .graph_proto = proto->graph,
+        .external = &external,
         .allow_unsupported = (options->flags & MLS_MODEL_ALLOW_UNSUPPORTED) != 0,
+        .notes = &notes,
+        .functions = &functions,
+        .call_nodes = &call_nodes,
     };
-    mls__external_init(&reader.external, context, options->external_data_dir);
+    mls__external_init(&external, context, options->external_data_dir);
     mls__map_init(&reader.values, &context->allocator);
-    mls__map_init(&reader.functions, &context->allocator);
-    mls__vec_init(&reader.notes, &context->allocator, sizeof(mls__value_note));
+    mls__map_init(&functions, &context->allocator);
+    mls__vec_init(&notes, &context->allocator, sizeof(mls__value_note));
     status = read_model(&reader);
-    mls__vec_clear(&reader.notes);
-    mls__map_clear(&reader.functions);
+    mls__vec_clear(&notes);
+    mls__map_clear(&functions);
     mls__map_clear(&reader.values);
-    mls__external_clear(&reader.external);
+    mls__external_clear(&external);
     if (status)
         mls__model_unref(model);
     else

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
 	%D%/attributes.c \
+	%D%/bodies.c \
 	%D%/count.c \
 	%D%/external.c %D%/external.h \
+	%D%/functions.c \
 	%D%/lists.c \
 	%D%/load.c \
 	%D%/nodes.c \

@@ -28,13 +28,6 @@ static bool is_op(const mls__onnx_node *node, const char *domain, const char *ty
 
 static mls_status check_callable(mls__onnx_node *node)
 {
-    bool is_function;
-    mls_status status = mls__onnx_is_function(node->reader, node->proto, &is_function);
-    if (status)
-        return status;
-    if (is_function)
-        return mls__error(MLS_EUNSUPPORTED,
-                          "calls a function of the model, which is not supported");
     if (node->reader->unsupported)
         return mls__error(MLS_EUNSUPPORTED, "%s", node->reader->unsupported);
     return mls__onnx_version(node->reader, node->domain, &node->version);
@@ -43,7 +36,7 @@ static mls_status check_callable(mls__onnx_node *node)
 static mls_status check_value(const mls__onnx_node *node, const char *name)
 {
     size_t value;
-    if (!mls__map_get(&node->reader->values, name, strlen(name), &value))
+    if (!mls__map_get(&node->reader->values, name, strlen(name), &value) || value == MLS__NO_VALUE)
         return MLS_OK;
     const char *reason = mls__onnx_note(node->reader, (uint32_t) value)->unsupported;
     return reason ? mls__error(MLS_EUNSUPPORTED, "%s", reason) : MLS_OK;
@@ -63,18 +56,36 @@ static mls_status check_values(const mls__onnx_node *node)
     return status;
 }
 
+static mls_status read_attr(mls__onnx_node *node, const mls__attr_proto *given)
+{
+    const char *name = mls__proto_text(given->name);
+    mls__onnx_reader *reader;
+    if (mls__onnx_attr(node, name))
+        return mls__error(MLS_EFORMAT, "attribute '%.100s' is given twice", name);
+    const mls__attr_proto *proto = mls__onnx_resolve_attr(node->reader, given, &reader);
+    if (!proto)
+        return MLS_OK;
+    if (proto->ref_attr_name && proto->ref_attr_name[0])
+        return mls__error(MLS_EFORMAT,
+                          "attribute '%.100s' refers to a function's, but is in no function", name);
+    /* What an Optional may hold: nothing here depends on it. */
+    if (proto->type == MLS__ATTR_TYPE && is_op(node, "", "Optional"))
+        return MLS_OK;
+    if (proto->type == MLS__ATTR_GRAPH && proto->g) {
+        const mls_status status = mls__onnx_read_body(node, reader, name, proto->g);
+        return status ? mls__error_at(status, "attribute '%.100s'", name) : MLS_OK;
+    }
+    mls_attr *attr = &node->attrs[node->attr_count];
+    const mls_status status = mls__onnx_read_attr(reader, proto, name, attr);
+    node->attr_count += !status;
+    return status;
+}
+
 static mls_status read_attrs(mls__onnx_node *node)
 {
-    const mls__node_proto *proto = node->proto;
     mls_status status = MLS_OK;
-    for (size_t i = 0; !status && i < proto->n_attribute; i++) {
-        const char *name = mls__proto_text(proto->attribute[i]->name);
-        if (mls__onnx_attr(node, name))
-            return mls__error(MLS_EFORMAT, "attribute '%.100s' is given twice", name);
-        status =
-            mls__onnx_read_attr(node->reader, proto->attribute[i], &node->attrs[node->attr_count]);
-        node->attr_count += !status;
-    }
+    for (size_t i = 0; !status && i < node->proto->n_attribute; i++)
+        status = read_attr(node, node->proto->attribute[i]);
     return status;
 }
 
@@ -119,11 +130,12 @@ static mls_status begin_node(mls__onnx_reader *reader, const mls__node_proto *pr
         .inputs = mls__arena_array(arena, proto->n_input + MLS__ONNX_SPARE, sizeof(uint32_t)),
         .output_count = proto->n_output,
     };
+    mls__vec_init(&node.captures, reader->graph->allocator, sizeof(uint32_t));
+    *ret_node = node;
     if (!node.domain || !node.type || !node.attrs || !node.inputs)
         return mls__error(MLS_ENOMEM, "out of memory while reading a node");
     if (!node.type[0])
         return mls__error(MLS_EFORMAT, "it has no op_type");
-    *ret_node = node;
     return read_inputs(ret_node);
 }
 
@@ -164,13 +176,32 @@ static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *
     return check_count(node, "outputs", output_count, schema->min_outputs, schema->max_outputs);
 }
 
+static mls_status add_bodies(const mls__onnx_node *node, mls__node *added)
+{
+    const size_t own = node->input_count, captures = node->captures.count;
+    if (own)
+        memcpy(added->inputs, node->inputs, own * sizeof *added->inputs);
+    if (captures)
+        memcpy(added->inputs + own, node->captures.data, captures * sizeof *added->inputs);
+    added->own_input_count = own;
+    added->body_count = node->body_count;
+    added->bodies =
+        mls__arena_array(&node->reader->graph->arena, node->body_count, sizeof *added->bodies);
+    if (!added->bodies)
+        return mls__error_nomem(sizeof *added->bodies);
+    if (node->body_count)
+        memcpy(added->bodies, node->bodies, node->body_count * sizeof *added->bodies);
+    return MLS_OK;
+}
+
 static mls_status add_node(mls__onnx_node *node, const char *unsupported)
 {
     const mls__node_proto *proto = node->proto;
     const size_t output_count = used_outputs(node, mls__op_schema_find(node->domain, node->type));
     mls__node *added;
-    mls_status status = mls__graph_add_node(node->reader->graph, node->domain, node->type,
-                                            node->input_count, output_count, &added);
+    mls_status status =
+        mls__graph_add_node(node->reader->graph, node->domain, node->type,
+                            node->input_count + node->captures.count, output_count, &added);
     if (status)
         return status;
     added->name = mls__arena_string(&node->reader->graph->arena, mls__proto_text(proto->name));
@@ -181,7 +212,7 @@ static mls_status add_node(mls__onnx_node *node, const char *unsupported)
         added->schema = NULL;
     added->attrs = node->attrs;
     added->attr_count = node->attr_count;
-    memcpy(added->inputs, node->inputs, node->input_count * sizeof *added->inputs);
+    status = add_bodies(node, added);
     for (size_t i = 0; !status && i < output_count; i++)
         status = mls__onnx_value(node->reader, proto->output[i], &added->outputs[i]);
     if (!status && added->schema)
@@ -189,32 +220,42 @@ static mls_status add_node(mls__onnx_node *node, const char *unsupported)
     return status;
 }
 
-static mls_status read_node(mls__onnx_reader *reader, const mls__node_proto *proto)
+/* An op, or a node that is marked with the reason why it is none. */
+static mls_status read_op(mls__onnx_node *node)
 {
-    mls__onnx_node node;
     const char *reason = NULL;
-    mls_status status = begin_node(reader, proto, &node);
-    if (status)
-        return status;
-    status = read_form(&node);
+    mls_status status = read_form(node);
     if (status == MLS_EUNSUPPORTED) {
-        reason = mls__onnx_reason(reader);
+        reason = mls__onnx_reason(node->reader);
         status = reason ? MLS_OK : mls__error_nomem(1);
     }
     if (status)
         return status;
-    if (!reason && is_op(&node, "", "Constant"))
-        return mls__onnx_read_constant(&node);
-    return add_node(&node, reason);
+    if (!reason && is_op(node, "", "Constant"))
+        return mls__onnx_read_constant(node);
+    return add_node(node, reason);
 }
 
-mls_status mls__onnx_read_nodes(mls__onnx_reader *reader)
+static mls_status read_node(mls__onnx_reader *reader, const mls__node_proto *proto)
 {
-    const mls__graph_proto *graph = reader->proto->graph;
-    for (size_t i = 0; i < graph->n_node; i++) {
-        const mls_status status = read_node(reader, graph->node[i]);
+    mls__onnx_node node;
+    const mls__function_proto *function;
+    mls_status status = begin_node(reader, proto, &node);
+    if (!status)
+        status = mls__onnx_find_function(reader, proto, &function);
+    if (!status)
+        status = function ? mls__onnx_read_call(&node, function) : read_op(&node);
+    mls__vec_clear(&node.captures);
+    return status;
+}
+
+mls_status mls__onnx_read_nodes(mls__onnx_reader *reader, mls__node_proto *const *nodes,
+                                size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const mls_status status = read_node(reader, nodes[i]);
         if (status)
-            return at_node(status, graph->node[i], i);
+            return at_node(status, nodes[i], i);
     }
     return MLS_OK;
 }

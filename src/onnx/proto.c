@@ -27,10 +27,9 @@ static void heap_free(void *user, void *block)
     mls__free(h->allocator, block);
 }
 
-/* A message of `descriptor`, checked and unpacked. */
-static mls_status unpack(const mls__allocator *allocator,
-                         const ProtobufCMessageDescriptor *descriptor, const void *data,
-                         size_t size, ProtobufCMessage **ret_message)
+mls_status mls__proto_unpack_message(const mls__allocator *allocator,
+                                     const ProtobufCMessageDescriptor *descriptor, const void *data,
+                                     size_t size, ProtobufCMessage **ret_message)
 {
     const mls_status status = mls__wire_check(descriptor, data, size);
     if (status)
@@ -46,7 +45,7 @@ static mls_status unpack(const mls__allocator *allocator,
     return MLS_OK;
 }
 
-static void free_message(const mls__allocator *allocator, ProtobufCMessage *message)
+void mls__proto_free_message(const mls__allocator *allocator, ProtobufCMessage *message)
 {
     heap h = {allocator, 0};
     ProtobufCAllocator functions = {heap_alloc, heap_free, &h};
@@ -57,8 +56,8 @@ mls_status mls__proto_unpack(const mls__allocator *allocator, const void *data, 
                              mls__model_proto **ret_model)
 {
     ProtobufCMessage *message;
-    const mls_status status =
-        unpack(allocator, &mls__onnx__model_proto__descriptor, data, size, &message);
+    const mls_status status = mls__proto_unpack_message(
+        allocator, &mls__onnx__model_proto__descriptor, data, size, &message);
     if (!status)
         *ret_model = (mls__model_proto *) message;
     return status;
@@ -66,21 +65,5 @@ mls_status mls__proto_unpack(const mls__allocator *allocator, const void *data, 
 
 void mls__proto_free(const mls__allocator *allocator, mls__model_proto *model)
 {
-    free_message(allocator, &model->base);
-}
-
-mls_status mls__proto_unpack_tensor(const mls__allocator *allocator, const void *data, size_t size,
-                                    mls__tensor_proto **ret_tensor)
-{
-    ProtobufCMessage *message;
-    const mls_status status =
-        unpack(allocator, &mls__onnx__tensor_proto__descriptor, data, size, &message);
-    if (!status)
-        *ret_tensor = (mls__tensor_proto *) message;
-    return status;
-}
-
-void mls__proto_free_tensor(const mls__allocator *allocator, mls__tensor_proto *tensor)
-{
-    free_message(allocator, &tensor->base);
+    mls__proto_free_message(allocator, &model->base);
 }

@@ -21,6 +21,8 @@ typedef Mls__Onnx__TypeProto mls__type_proto;
 typedef Mls__Onnx__TensorShapeProto mls__shape_proto;
 typedef Mls__Onnx__TensorShapeProto__Dimension mls__dim_proto;
 typedef Mls__Onnx__StringStringEntryProto mls__entry_proto;
+typedef Mls__Onnx__SequenceProto mls__sequence_proto;
+typedef Mls__Onnx__OptionalProto mls__optional_proto;
 
 /* AttributeProto.type */
 typedef enum mls__attr_kind {
@@ -58,9 +60,10 @@ mls_status mls__proto_unpack(const mls__allocator *allocator, const void *data, 
                              mls__model_proto **ret_model);
 void mls__proto_free(const mls__allocator *allocator, mls__model_proto *model);
 
-/* The same for a tensor alone. */
-mls_status mls__proto_unpack_tensor(const mls__allocator *allocator, const void *data, size_t size,
-                                    mls__tensor_proto **ret_tensor);
-void mls__proto_free_tensor(const mls__allocator *allocator, mls__tensor_proto *tensor);
+/* The same for a message of any other kind, such as a tensor alone. */
+mls_status mls__proto_unpack_message(const mls__allocator *allocator,
+                                     const ProtobufCMessageDescriptor *descriptor, const void *data,
+                                     size_t size, ProtobufCMessage **ret_message);
+void mls__proto_free_message(const mls__allocator *allocator, ProtobufCMessage *message);
 
 #endif

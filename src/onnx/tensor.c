@@ -112,7 +112,7 @@ static mls_status read_raw(mls__reading *r, mls_tensor **ret_tensor)
     if (raw->len != r->packed)
         return mls__error(MLS_EFORMAT, "raw_data has %zu bytes, the dims make %zu", raw->len,
                           r->packed);
-    if (r->info->bits < 8 || r->count == 0)
+    if (r->info->bits < 8 || r->count == 0 || r->external->is_read_again)
         return mls__reading_copy(r, raw->data, ret_tensor);
     fix_bools(r, raw->data);
     const mls_status status = mls__reading_take(r, raw->data, ret_tensor);

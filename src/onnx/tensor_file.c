@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of one tensor: a TensorProto alone, as ONNX's test data has them. */
+/* Files of one value: a TensorProto alone, as ONNX's test data has them. */
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -7,32 +7,118 @@
 #include "tensor/dtype.h"
 #include "tensor/tensor.h"
 
-static mls_status read_bytes(mls_context *context, const mls__file_map *map,
-                             mls_tensor **ret_tensor)
-{
-    mls__tensor_proto *proto;
+/* The tensors of a file, as many as the caller has room for. */
+typedef struct items {
     mls__external external;
-    mls_status status = mls__proto_unpack_tensor(&context->allocator, map->data, map->size, &proto);
-    if (status)
-        return status;
-    mls__external_init(&external, context, NULL);
-    status = mls__onnx_tensor_read(&external, proto, ret_tensor);
-    mls__external_clear(&external);
-    mls__proto_free_tensor(&context->allocator, proto);
+    mls_tensor **tensors;
+    size_t capacity, count;
+} items;
+
+static mls_status read_item(items *i, mls__tensor_proto *proto)
+{
+    mls_status status = MLS_OK;
+    if (i->count < i->capacity)
+        status = mls__onnx_tensor_read(&i->external, proto, &i->tensors[i->count]);
+    i->count += !status;
     return status;
 }
 
-mls_status mls_tensor_read_onnx(mls_context *context, const char *path, mls_tensor **ret_tensor)
+static mls_status read_sequence(items *i, const mls__sequence_proto *proto)
 {
-    if (!context || !path || !ret_tensor)
-        return mls__error_null(__func__, "context, path and ret_tensor");
+    mls_status status = MLS_OK;
+    if (proto->elem_type > 1)
+        return mls__error(MLS_EUNSUPPORTED,
+                          "a sequence of elem_type %d; only tensors, 1, are "
+                          "supported",
+                          proto->elem_type);
+    for (size_t k = 0; !status && k < proto->n_tensor_values; k++)
+        status = read_item(i, proto->tensor_values[k]);
+    return status;
+}
+
+static mls_status read_optional(items *i, const mls__optional_proto *proto, uint32_t *ret_kind)
+{
+    *ret_kind = MLS_VALUE_OPTIONAL;
+    if (proto->tensor_value) {
+        *ret_kind = MLS_VALUE_TENSOR;
+        return read_item(i, proto->tensor_value);
+    }
+    if (proto->sequence_value) {
+        *ret_kind = MLS_VALUE_SEQUENCE;
+        return read_sequence(i, proto->sequence_value);
+    }
+    return proto->elem_type == 0
+               ? MLS_OK
+               : mls__error(MLS_EUNSUPPORTED, "an optional of elem_type %d", proto->elem_type);
+}
+
+static mls_status read_message(items *i, uint32_t kind, ProtobufCMessage *message,
+                               uint32_t *ret_kind)
+{
+    *ret_kind = kind;
+    if (kind == MLS_VALUE_SEQUENCE)
+        return read_sequence(i, (mls__sequence_proto *) message);
+    if (kind == MLS_VALUE_OPTIONAL)
+        return read_optional(i, (mls__optional_proto *) message, ret_kind);
+    return read_item(i, (mls__tensor_proto *) message);
+}
+
+static mls_status read_bytes(mls_context *context, const mls__file_map *map, uint32_t kind,
+                             items *i, uint32_t *ret_kind)
+{
+    static const ProtobufCMessageDescriptor *const descriptors[] = {
+        [MLS_VALUE_TENSOR] = &mls__onnx__tensor_proto__descriptor,
+        [MLS_VALUE_SEQUENCE] = &mls__onnx__sequence_proto__descriptor,
+        [MLS_VALUE_OPTIONAL] = &mls__onnx__optional_proto__descriptor,
+    };
+    ProtobufCMessage *message;
+    mls_status status = mls__proto_unpack_message(&context->allocator, descriptors[kind], map->data,
+                                                  map->size, &message);
+    if (status)
+        return status;
+    mls__external_init(&i->external, context, NULL);
+    status = read_message(i, kind, message, ret_kind);
+    mls__external_clear(&i->external);
+    mls__proto_free_message(&context->allocator, message);
+    return status;
+}
+
+mls_status mls_tensor_read_onnx_value(mls_context *context, const char *path, uint32_t kind,
+                                      mls_tensor **ret_items, size_t capacity, size_t *ret_count,
+                                      uint32_t *ret_kind)
+{
+    if (!context || !path || (capacity && !ret_items) || !ret_count || !ret_kind)
+        return mls__error_null(__func__, "context, path and the results");
+    if (kind > MLS_VALUE_OPTIONAL)
+        return mls__error(MLS_EINVAL, "kind %u is none of MLS_VALUE_*", kind);
     mls__file_map map;
     mls_status status = mls__file_map_open(path, &map);
     if (status)
         return status;
-    status = read_bytes(context, &map, ret_tensor);
+    items i = {.tensors = ret_items, .capacity = capacity};
+    status = read_bytes(context, &map, kind, &i, ret_kind);
     mls__file_map_close(&map);
-    return status ? mls__error_at(status, "'%.300s'", path) : MLS_OK;
+    if (!status) {
+        *ret_count = i.count;
+        return MLS_OK;
+    }
+    for (size_t k = 0; k < i.count && k < capacity; k++)
+        mls_tensor_free(ret_items[k]);
+    return mls__error_at(status, "'%.300s'", path);
+}
+
+mls_status mls_tensor_read_onnx(mls_context *context, const char *path, mls_tensor **ret_tensor)
+{
+    mls_tensor *tensor;
+    size_t count;
+    uint32_t kind;
+    if (!context || !path || !ret_tensor)
+        return mls__error_null(__func__, "context, path and ret_tensor");
+    const mls_status status =
+        mls_tensor_read_onnx_value(context, path, MLS_VALUE_TENSOR, &tensor, 1, &count, &kind);
+    if (!status)
+        *ret_tensor = tensor;
+    return status;
 }
 
 /* --- writing --- */

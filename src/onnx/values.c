@@ -11,34 +11,95 @@
 
 mls__value_note *mls__onnx_note(const mls__onnx_reader *reader, uint32_t value)
 {
-    return mls__vec_at(&reader->notes, value);
+    return mls__vec_at(reader->notes, value);
 }
 
 static mls_status add_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
 {
     /* The note first, so that every value has one whatever fails. */
-    if (!mls__vec_push(&reader->notes))
+    if (!mls__vec_push(reader->notes))
         return mls__error_nomem(sizeof(mls__value_note));
     return mls__graph_add_value(reader->graph, name, ret_value);
 }
 
-mls_status mls__onnx_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+static mls_status add_named(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
 {
-    const size_t size = strlen(name);
-    size_t known;
-    *ret_value = MLS__NO_VALUE;
-    if (size == 0)
-        return MLS_OK;
-    if (mls__map_get(&reader->values, name, size, &known)) {
-        *ret_value = (uint32_t) known;
-        return MLS_OK;
-    }
     const mls_status status = add_value(reader, name, ret_value);
     if (status)
         return status;
-    if (!mls__map_set(&reader->values, name, size, *ret_value))
-        return mls__error_nomem(size);
+    if (!mls__map_set(&reader->values, name, strlen(name), *ret_value))
+        return mls__error_nomem(strlen(name));
     return MLS_OK;
+}
+
+/* The value of this graph alone. */
+static mls_status own_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+{
+    size_t known;
+    if (!mls__map_get(&reader->values, name, strlen(name), &known))
+        return add_named(reader, name, ret_value);
+    *ret_value = (uint32_t) known;
+    return MLS_OK;
+}
+
+/* Whether a graph around this body has the name. A function sees nothing of its caller's. */
+static bool is_outside(const mls__onnx_reader *reader, const char *name)
+{
+    for (; reader->captures; reader = reader->outer)
+        if (mls__map_get(&reader->outer->values, name, strlen(name), NULL))
+            return true;
+    return false;
+}
+
+/* What is known of a value outside holds inside too; a constant needs no input. */
+static void take_over(mls__onnx_reader *reader, uint32_t outer, uint32_t inner)
+{
+    const mls__value *source = mls__graph_value(reader->outer->graph, outer);
+    mls__value *value = mls__graph_value(reader->graph, inner);
+    mls__value_note *note = mls__onnx_note(reader, inner);
+    value->dtype = source->dtype;
+    value->kind = source->kind;
+    value->rank = source->rank;
+    value->dims = source->dims;
+    value->dim_names = source->dim_names;
+    value->constant = source->constant;
+    value->weight_id = source->weight_id;
+    note->origin = source->constant ? MLS__ORIGIN_INITIALIZER : MLS__ORIGIN_INPUT;
+    note->unsupported = mls__onnx_note(reader->outer, outer)->unsupported;
+}
+
+static mls_status capture(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+{
+    uint32_t outer;
+    mls_status status = mls__onnx_value(reader->outer, name, &outer);
+    if (status)
+        return status;
+    if (outer == MLS__NO_VALUE) {
+        *ret_value = MLS__NO_VALUE;
+        return MLS_OK;
+    }
+    mls__onnx_note(reader->outer, outer)->is_used = true;
+    status = add_named(reader, name, ret_value);
+    if (status)
+        return status;
+    take_over(reader, outer, *ret_value);
+    if (mls__graph_value(reader->graph, *ret_value)->constant)
+        return MLS_OK;
+    mls__capture *slot = mls__vec_push(reader->captures);
+    if (!slot)
+        return mls__error_nomem(sizeof *slot);
+    *slot = (mls__capture){outer, *ret_value};
+    return mls__graph_add_input(reader->graph, *ret_value);
+}
+
+mls_status mls__onnx_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+{
+    *ret_value = MLS__NO_VALUE;
+    if (!name[0])
+        return MLS_OK;
+    if (!mls__map_get(&reader->values, name, strlen(name), NULL) && is_outside(reader, name))
+        return capture(reader, name, ret_value);
+    return own_value(reader, name, ret_value);
 }
 
 mls_status mls__onnx_add_constant(mls__onnx_reader *reader, const char *name, mls_tensor *tensor,
@@ -88,7 +149,7 @@ static mls_status claim_value(mls__onnx_reader *reader, const char *name, mls__o
 {
     if (!name || !name[0])
         return mls__error(MLS_EFORMAT, "an entry of %s has no name", what);
-    const mls_status status = mls__onnx_value(reader, name, ret_value);
+    const mls_status status = own_value(reader, name, ret_value);
     if (status)
         return status;
     mls__value_note *note = mls__onnx_note(reader, *ret_value);
@@ -116,7 +177,7 @@ static mls_status set_constant(mls__onnx_reader *reader, mls_status status, cons
 
 static mls_status read_initializers(mls__onnx_reader *reader)
 {
-    const mls__graph_proto *graph = reader->proto->graph;
+    const mls__graph_proto *graph = reader->graph_proto;
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < graph->n_initializer; i++) {
         mls__tensor_proto *proto = graph->initializer[i];
@@ -126,7 +187,7 @@ static mls_status read_initializers(mls__onnx_reader *reader)
             claim_value(reader, proto->name, MLS__ORIGIN_INITIALIZER, "graph.initializer", &value);
         if (status)
             break;
-        status = mls__onnx_tensor_read(&reader->external, proto, &tensor);
+        status = mls__onnx_tensor_read(reader->external, proto, &tensor);
         status = set_constant(reader, status, proto->name, value, tensor);
     }
     for (size_t i = 0; !status && i < graph->n_sparse_initializer; i++) {
@@ -138,7 +199,7 @@ static mls_status read_initializers(mls__onnx_reader *reader)
             claim_value(reader, name, MLS__ORIGIN_INITIALIZER, "graph.sparse_initializer", &value);
         if (status)
             break;
-        status = mls__onnx_sparse_read(&reader->external, proto, &tensor);
+        status = mls__onnx_sparse_read(reader->external, proto, &tensor);
         status = set_constant(reader, status, name, value, tensor);
     }
     return status;
@@ -147,6 +208,8 @@ static mls_status read_initializers(mls__onnx_reader *reader)
 static const char *type_text(const mls__type_proto *type)
 {
     switch (type->value_case) {
+    case MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE:
+        return "a tensor";
     case MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
         return "a sequence";
     case MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
@@ -196,21 +259,69 @@ static mls_status read_shape(mls__arena *arena, const mls__shape_proto *shape, m
     return MLS_OK;
 }
 
-static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls__value *value)
+static mls_status read_element_type(const Mls__Onnx__TypeProto__Tensor *tensor, mls__value *value)
 {
-    if (type->value_case != MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
-        return mls__error(MLS_EUNSUPPORTED, "is %s; only tensors are supported", type_text(type));
-    const Mls__Onnx__TypeProto__Tensor *tensor = type->tensor_type;
     if (tensor->elem_type != MLS_DTYPE_NONE && !mls__dtype_is_valid(tensor->elem_type))
         return mls__error(MLS_EUNSUPPORTED, "has elem_type %d, which is not supported",
                           tensor->elem_type);
     value->dtype = tensor->elem_type;
-    if (!tensor->shape)
-        return MLS_OK;
+    return MLS_OK;
+}
+
+static mls_status read_tensor_type(mls__arena *arena, const Mls__Onnx__TypeProto__Tensor *tensor,
+                                   mls__value *value)
+{
+    const mls_status status = read_element_type(tensor, value);
+    if (status || !tensor->shape)
+        return status;
     if (tensor->shape->n_dim > MLS_MAX_RANK)
         return mls__error(MLS_EUNSUPPORTED, "has %zu dimensions; at most %d are supported",
                           tensor->shape->n_dim, MLS_MAX_RANK);
     return read_shape(arena, tensor->shape, value);
+}
+
+/* The tensors of a sequence differ in shape: nothing but their element type is taken over. */
+static mls_status read_sequence_type(const mls__type_proto *element, mls__value *value)
+{
+    if (!element || element->value_case == MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET)
+        return MLS_OK;
+    if (element->value_case != MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        return mls__error(MLS_EUNSUPPORTED,
+                          "is a sequence of what is %s; only sequences of "
+                          "tensors are supported",
+                          type_text(element));
+    return read_element_type(element->tensor_type, value);
+}
+
+static mls_status read_optional_type(const mls__type_proto *element, mls__value *value)
+{
+    if (!element || element->value_case == MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET)
+        return MLS_OK;
+    if (element->value_case == MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        return read_element_type(element->tensor_type, value);
+    if (element->value_case == MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE)
+        return read_sequence_type(element->sequence_type->elem_type, value);
+    return mls__error(MLS_EUNSUPPORTED,
+                      "is an optional of what is %s; only optional tensors and "
+                      "sequences of tensors are supported",
+                      type_text(element));
+}
+
+static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls__value *value)
+{
+    switch (type->value_case) {
+    case MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE:
+        return read_tensor_type(arena, type->tensor_type, value);
+    case MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
+        value->kind = MLS_VALUE_SEQUENCE;
+        return read_sequence_type(type->sequence_type->elem_type, value);
+    case MLS__ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
+        value->kind = MLS_VALUE_OPTIONAL;
+        return read_optional_type(type->optional_type->elem_type, value);
+    default:
+        return mls__error(MLS_EUNSUPPORTED, "is %s; tensors, sequences and optionals are supported",
+                          type_text(type));
+    }
 }
 
 /* Takes over what is declared of a value, and notes what we cannot do with it. */
@@ -280,7 +391,7 @@ static mls_status declare_known(mls__onnx_reader *reader, mls__value_proto *cons
     for (size_t i = 0; !status && i < count; i++) {
         const char *name = mls__proto_text(protos[i]->name);
         size_t known;
-        if (mls__map_get(&reader->values, name, strlen(name), &known))
+        if (mls__map_get(&reader->values, name, strlen(name), &known) && known != MLS__NO_VALUE)
             status = declare(reader, protos[i], (uint32_t) known);
     }
     return status;
@@ -289,30 +400,57 @@ static mls_status declare_known(mls__onnx_reader *reader, mls__value_proto *cons
 static void mark_used(const mls__onnx_reader *reader, const char *name)
 {
     size_t value;
-    if (mls__map_get(&reader->values, name, strlen(name), &value))
+    if (mls__map_get(&reader->values, name, strlen(name), &value) && value != MLS__NO_VALUE)
         mls__onnx_note(reader, (uint32_t) value)->is_used = true;
 }
 
-static void note_uses(const mls__onnx_reader *reader)
+static void mark_node_uses(const mls__onnx_reader *reader, mls__node_proto *const *nodes,
+                           size_t count);
+
+/* What a body inside names may be a value of ours. */
+static void mark_body_uses(const mls__onnx_reader *reader, const mls__node_proto *node)
 {
-    const mls__graph_proto *graph = reader->proto->graph;
-    for (size_t i = 0; i < graph->n_node; i++)
-        for (size_t k = 0; k < graph->node[i]->n_input; k++)
-            mark_used(reader, graph->node[i]->input[k]);
-    for (size_t i = 0; i < graph->n_output; i++)
-        mark_used(reader, mls__proto_text(graph->output[i]->name));
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        const mls__graph_proto *body = node->attribute[i]->g;
+        if (!body)
+            continue;
+        mark_node_uses(reader, body->node, body->n_node);
+        for (size_t k = 0; k < body->n_output; k++)
+            mark_used(reader, mls__proto_text(body->output[k]->name));
+    }
+}
+
+static void mark_node_uses(const mls__onnx_reader *reader, mls__node_proto *const *nodes,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < nodes[i]->n_input; k++)
+            mark_used(reader, nodes[i]->input[k]);
+        mark_body_uses(reader, nodes[i]);
+    }
+}
+
+mls_status mls__onnx_claim_nodes(mls__onnx_reader *reader, mls__node_proto *const *nodes,
+                                 size_t count)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < count; i++)
+        status = claim_outputs(reader, nodes[i]);
+    if (!status)
+        mark_node_uses(reader, nodes, count);
+    return status;
 }
 
 mls_status mls__onnx_read_values(mls__onnx_reader *reader)
 {
-    const mls__graph_proto *graph = reader->proto->graph;
+    const mls__graph_proto *graph = reader->graph_proto;
     mls_status status = read_initializers(reader);
     for (size_t i = 0; !status && i < graph->n_input; i++)
         status = read_input(reader, graph->input[i]);
-    for (size_t i = 0; !status && i < graph->n_node; i++)
-        status = claim_outputs(reader, graph->node[i]);
     if (!status)
-        note_uses(reader);
+        status = mls__onnx_claim_nodes(reader, graph->node, graph->n_node);
+    for (size_t i = 0; !status && i < graph->n_output; i++)
+        mark_used(reader, mls__proto_text(graph->output[i]->name));
     if (!status)
         status = declare_known(reader, graph->output, graph->n_output);
     if (!status)
@@ -322,7 +460,7 @@ mls_status mls__onnx_read_values(mls__onnx_reader *reader)
 
 mls_status mls__onnx_read_outputs(mls__onnx_reader *reader)
 {
-    const mls__graph_proto *graph = reader->proto->graph;
+    const mls__graph_proto *graph = reader->graph_proto;
     for (size_t i = 0; i < graph->n_output; i++) {
         const char *name = mls__proto_text(graph->output[i]->name);
         uint32_t value;

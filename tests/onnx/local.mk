@@ -43,3 +43,8 @@ check_PROGRAMS += %D%/test_translate_layers
 TESTS += %D%/test_translate_layers
 %C%_test_translate_layers_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_translate_layers_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_functions
+TESTS += %D%/test_functions
+%C%_test_functions_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_functions_LDADD = $(MLS_TEST_LIBS)

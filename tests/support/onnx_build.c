@@ -12,6 +12,8 @@ typedef struct block {
 
 struct onnx_build {
     block *blocks;
+    onnx_build *bodies; /* whose graphs are in this model, by `next` */
+    onnx_build *next;
     mls__model_proto model;
 };
 
@@ -77,6 +79,11 @@ onnx_build *onnx_build_create(int64_t opset)
 
 void onnx_build_free(onnx_build *build)
 {
+    while (build && build->bodies) {
+        onnx_build *next = build->bodies->next;
+        onnx_build_free(build->bodies);
+        build->bodies = next;
+    }
     while (build && build->blocks) {
         block *next = build->blocks->next;
         free(build->blocks);
@@ -270,6 +277,75 @@ mls__node_proto *onnx_node_proto(onnx_node *node)
 void onnx_node_name(onnx_node *node, const char *name)
 {
     node->proto.name = onnx_build_text(node->build, name);
+}
+
+static void keep_body(onnx_build *build, onnx_build *body)
+{
+    body->next = build->bodies;
+    build->bodies = body;
+}
+
+void onnx_node_body(onnx_node *node, const char *name, onnx_build *body)
+{
+    keep_body(node->build, body);
+    onnx_node_attr(node, name, MLS__ATTR_GRAPH)->g = body->model.graph;
+}
+
+static char **value_names(onnx_build *build, mls__value_proto *const *values, size_t count)
+{
+    char **names = onnx_build_alloc(build, count * sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = values[i]->name;
+    return names;
+}
+
+mls__function_proto *onnx_build_function(onnx_build *build, const char *domain, const char *name,
+                                         onnx_build *body)
+{
+    mls__graph_proto *graph = body->model.graph;
+    mls__model_proto *model = &build->model;
+    mls__function_proto *function = onnx_build_alloc(build, sizeof *function);
+    mls__function_proto **more =
+        onnx_build_alloc(build, (model->n_functions + 1) * sizeof(mls__function_proto *));
+    mls__onnx__function_proto__init(function);
+    keep_body(build, body);
+    function->name = onnx_build_text(build, name);
+    function->domain = onnx_build_text(build, domain);
+    function->n_input = graph->n_input;
+    function->input = value_names(build, graph->input, graph->n_input);
+    function->n_output = graph->n_output;
+    function->output = value_names(build, graph->output, graph->n_output);
+    function->n_node = graph->n_node;
+    function->node = graph->node;
+    function->n_opset_import = body->model.n_opset_import;
+    function->opset_import = body->model.opset_import;
+    for (size_t i = 0; i < model->n_functions; i++)
+        more[i] = model->functions[i];
+    more[model->n_functions++] = function;
+    model->functions = more;
+    return function;
+}
+
+void onnx_build_sequence_type(onnx_build *build, mls__value_proto *value)
+{
+    mls__type_proto *type = onnx_build_alloc(build, sizeof *type);
+    mls__onnx__type_proto__init(type);
+    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
+    type->sequence_type = onnx_build_alloc(build, sizeof *type->sequence_type);
+    mls__onnx__type_proto__sequence__init(type->sequence_type);
+    type->sequence_type->elem_type = value->type;
+    value->type = type;
+}
+
+void onnx_build_optional_type(onnx_build *build, mls__value_proto *value)
+{
+    mls__type_proto *type = onnx_build_alloc(build, sizeof *type);
+    mls__onnx__type_proto__init(type);
+    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+    type->optional_type = onnx_build_alloc(build, sizeof *type->optional_type);
+    mls__onnx__type_proto__optional__init(type->optional_type);
+    type->optional_type->elem_type = value->type;
+    value->type = type;
 }
 
 mls__attr_proto *onnx_node_attr(onnx_node *node, const char *name, int32_t type)

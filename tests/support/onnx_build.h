@@ -71,6 +71,17 @@ void onnx_node_tensor(onnx_node *node, const char *name, mls__tensor_proto *tens
 /* Without a value, to be filled in. */
 mls__attr_proto *onnx_node_attr(onnx_node *node, const char *name, int32_t type);
 
+/* The graph of `body` becomes a subgraph of the node; the node's build frees it. */
+void onnx_node_body(onnx_node *node, const char *name, onnx_build *body);
+
+/* The graph of `body` becomes a function of the model, with its opsets; the build frees it. */
+mls__function_proto *onnx_build_function(onnx_build *build, const char *domain, const char *name,
+                                         onnx_build *body);
+
+/* Makes the type of an input, output or value declared last that of a sequence or optional. */
+void onnx_build_sequence_type(onnx_build *build, mls__value_proto *value);
+void onnx_build_optional_type(onnx_build *build, mls__value_proto *value);
+
 /* The structs themselves. */
 mls__model_proto *onnx_build_model(onnx_build *build);
 mls__node_proto *onnx_node_proto(onnx_node *node);

@@ -162,37 +162,77 @@ static void fill_trees(onnx_build *b)
     onnx_build_output(b, "code", MLS_FLOAT32, "N,1");
 }
 
-/* What is read but not run: subgraphs, functions, types that are no tensors. */
+/* What is read but not run: types that are no tensors. */
 static void fill_unsupported(onnx_build *b)
 {
-    mls__model_proto *model = onnx_build_model(b);
+    onnx_build_input(b, "cond", MLS_BOOL, "");
+    onnx_build_input(b, "map", MLS_FLOAT32, "2");
+    mls__type_proto *type = onnx_build_model(b)->graph->input[1]->type;
+    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE;
+    type->map_type = onnx_build_alloc(b, sizeof *type->map_type);
+    mls__onnx__type_proto__other__init(type->map_type);
+    onnx_build_node(b, "NoSuchOp", "cond", "y");
+    onnx_build_node(b, "DictVectorizer", "map", "z");
+    onnx_build_output(b, "y", MLS_FLOAT32, "2");
+    onnx_build_output(b, "z", MLS_FLOAT32, "2");
+}
+
+/* A body of Loop: sums up, stops at a limit from outside, and shows each sum. */
+static onnx_build *summing_body(void)
+{
+    onnx_build *body = onnx_build_create(18);
+    onnx_build_input(body, "i", MLS_INT64, "");
+    onnx_build_input(body, "go", MLS_BOOL, "");
+    onnx_build_input(body, "sum", MLS_FLOAT32, "2");
+    onnx_build_node(body, "Add", "sum x", "next");
+    onnx_build_node(body, "ReduceMax", "next", "most");
+    onnx_build_node(body, "Less", "most limit", "goes");
+    onnx_build_output(body, "goes", MLS_BOOL, NULL);
+    onnx_build_output(body, "next", MLS_FLOAT32, "2");
+    onnx_build_output(body, "next", MLS_FLOAT32, "2");
+    return body;
+}
+
+static onnx_build *branch(const char *op)
+{
+    onnx_build *body = onnx_build_create(18);
+    onnx_build_node(body, op, "x total", "r");
+    onnx_build_output(body, "r", MLS_FLOAT32, "2");
+    return body;
+}
+
+/* Subgraphs, functions, sequences and optionals. */
+static void fill_flow(onnx_build *b)
+{
     onnx_build_input(b, "cond", MLS_BOOL, "");
     onnx_build_input(b, "x", MLS_FLOAT32, "2");
     onnx_build_input(b, "list", MLS_FLOAT32, "2");
-    mls__type_proto *type = model->graph->input[2]->type;
-    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE;
-    type->sequence_type = onnx_build_alloc(b, sizeof *type->sequence_type);
-    mls__onnx__type_proto__other__init(type->sequence_type);
-    mls__graph_proto *graph = onnx_build_alloc(b, sizeof *graph);
-    mls__onnx__graph_proto__init(graph);
-    graph->name = onnx_build_text(b, "then");
-    onnx_node *branch = onnx_build_node(b, "If", "cond", "y");
-    onnx_node_attr(branch, "then_branch", MLS__ATTR_GRAPH)->g = graph;
-    onnx_build_node(b, "com.example:Twice", "x", "z");
-    onnx_build_node(b, "SequenceLength", "list", "n");
+    onnx_build_sequence_type(b, onnx_build_model(b)->graph->input[2]);
+    onnx_build_ints(b, "trips", "", (int64_t[]){5});
+    onnx_build_floats(b, "limit", "1,1", (float[]){1});
+    onnx_build_floats(b, "zero", "2", (float[]){0, 0});
+    onnx_node_body(onnx_build_node(b, "Loop", "trips cond zero", "total sums"), "body",
+                   summing_body());
+    onnx_node *choice = onnx_build_node(b, "If", "cond", "y");
+    onnx_node_body(choice, "then_branch", branch("Mul"));
+    onnx_node_body(choice, "else_branch", branch("Sub"));
     onnx_build_opset(b, "com.example", 1);
-    mls__function_proto *function = onnx_build_alloc(b, sizeof *function);
-    mls__onnx__function_proto__init(function);
-    function->name = onnx_build_text(b, "Twice");
-    function->domain = onnx_build_text(b, "com.example");
-    function->n_node = 1;
-    function->node = onnx_build_alloc(b, sizeof *function->node);
-    function->node[0] = onnx_node_proto(branch);
-    model->n_functions = 1;
-    model->functions = onnx_build_alloc(b, sizeof *model->functions);
-    model->functions[0] = function;
-    onnx_build_output(b, "y", MLS_FLOAT32, "2");
+    onnx_build *twice = onnx_build_create(18);
+    onnx_build_input(twice, "a", MLS_FLOAT32, NULL);
+    onnx_build_node(twice, "Add", "a a", "b");
+    onnx_build_output(twice, "b", MLS_FLOAT32, NULL);
+    onnx_build_function(b, "com.example", "Twice", twice);
+    onnx_build_node(b, "com.example:Twice", "y", "z");
+    onnx_build_node(b, "SequenceInsert", "list z", "longer");
+    onnx_build_node(b, "SequenceLength", "longer", "n");
+    onnx_build_node(b, "Optional", "longer", "maybe");
+    onnx_build_node(b, "OptionalHasElement", "maybe", "has");
     onnx_build_output(b, "z", MLS_FLOAT32, "2");
+    onnx_build_output(b, "n", MLS_INT64, "");
+    onnx_build_output(b, "has", MLS_BOOL, "");
+    onnx_build_output(b, "sums", MLS_FLOAT32, NULL);
+    onnx_build_output(b, "longer", MLS_FLOAT32, NULL);
+    onnx_build_sequence_type(b, onnx_build_model(b)->graph->output[4]);
 }
 
 const onnx_sample onnx_samples[] = {
@@ -201,6 +241,7 @@ const onnx_sample onnx_samples[] = {
     {"old_forms", 9, fill_old_forms},
     {"shapes", 13, fill_shapes},
     {"trees", 17, fill_trees},
+    {"flow", 18, fill_flow},
     {"unsupported", 18, fill_unsupported},
     {NULL, 0, NULL},
 };

@@ -29,5 +29,6 @@ extern const mls__op_schema mls__schemas_pooling[];
 extern mls__op_schema_table mls__schemas_attention;
 extern mls__op_schema_table mls__schemas_random;
 extern const mls__op_schema mls__schemas_contrib[];
+extern mls__op_schema_table mls__schemas_control;
 
 #endif

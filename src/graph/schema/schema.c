@@ -53,6 +53,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_recurrent,
     mls__schemas_norm,
     mls__schemas_einsum,
+    mls__schemas_control,
 };
 /* clang-format on */
 

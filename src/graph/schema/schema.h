@@ -23,6 +23,8 @@
  * kernel's run() the true ones (mls_kernel_call.output_dims).
  */
 #define MLS__OP_LATE 4u
+/* Run by src/exec/flow, not by a backend: it has no infer(). */
+#define MLS__OP_HOST 8u
 
 typedef struct mls__op_schema {
     const char *domain, *type;

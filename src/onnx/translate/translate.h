@@ -10,6 +10,9 @@
 
 #include "onnx/reader.h"
 
+/* If has two. */
+#define MLS__ONNX_MAX_BODIES 2
+
 /* Room behind the attributes and inputs of a node, for what rules add. */
 #define MLS__ONNX_SPARE 4
 
@@ -24,6 +27,9 @@ typedef struct mls__onnx_node {
     uint32_t *inputs;
     size_t input_count;
     size_t output_count; /* how many of the file's are kept */
+    mls__body bodies[MLS__ONNX_MAX_BODIES];
+    size_t body_count;
+    mls__vec captures; /* uint32_t: values that the bodies take, in their order */
 } mls__onnx_node;
 
 typedef struct mls__onnx_rule mls__onnx_rule;
