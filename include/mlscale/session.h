@@ -145,12 +145,47 @@ MLS_API mls_status mls_session_bind_output_data(mls_session *session, size_t ind
                                                 size_t size_bytes);
 
 /*
+ * Binds the tensors of an input that is a sequence; an optional one that holds a sequence too. The
+ * session holds views of them. An optional input to which nothing is bound is empty.
+ * Errors: MLS_EINVAL, MLS_EDTYPE (the model wants a tensor, or other elements), MLS_ENOMEM.
+ */
+MLS_API mls_status mls_session_bind_input_sequence(mls_session *session, size_t index,
+                                                   const mls_tensor *const *items, size_t count);
+
+/*
+ * How many tensors an output holds: 1, those of a sequence, or 0 for an empty optional. Of a model
+ * with control flow, sequences or sizes that follow from the data, it is known after a run, as are
+ * the dims of its outputs. Errors: MLS_EINVAL (index), MLS_ESTATE (no run yet).
+ */
+MLS_API mls_status mls_session_output_count(mls_session *session, size_t index, size_t *ret_count);
+
+/*
+ * A view of one of them, to be freed; its memory is the session's, and good until the next run.
+ * Errors: as above; MLS_ENOMEM.
+ */
+MLS_API mls_status mls_session_output_item(mls_session *session, size_t index, size_t item,
+                                           mls_tensor **ret_tensor);
+
+/*
  * Runs the plan once. Errors: those of planning when it is still to do;
  * MLS_ERANGE (an index in the data is out of range: the node is named),
  * MLS_ESHAPE (an input that decides a shape holds other values than planned and
- * asks for more memory). Output buffers then hold no result.
+ * asks for more memory), MLS_ECANCELLED. Output buffers then hold no result.
  */
 MLS_API mls_status mls_session_run(mls_session *session);
+
+/*
+ * The same, but gives up between two steps once CLOCK_MONOTONIC is at `deadline_ns` nanoseconds:
+ * MLS_EDEADLINE. The session is fine, and its next run starts from the beginning.
+ */
+MLS_API mls_status mls_session_run_until(mls_session *session, uint64_t deadline_ns);
+
+/*
+ * Makes the run that is going on in another thread, or else the next one, give up between two
+ * steps with MLS_ECANCELLED. The only function of a session that any thread may call at any time
+ * while the session lives.
+ */
+MLS_API void mls_session_cancel(mls_session *session);
 
 /* Bytes of the plan's one block: inputs, outputs and everything between. */
 MLS_API size_t mls_session_plan_bytes(const mls_session *session);

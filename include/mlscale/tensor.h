@@ -193,6 +193,21 @@ MLS_API mls_status mls_tensor_read_onnx(mls_context *context, const char *path,
 MLS_API mls_status mls_tensor_write_onnx(const mls_tensor *tensor, const char *name,
                                          const char *path);
 
+/* What a value of a model is. */
+#define MLS_VALUE_TENSOR   0
+#define MLS_VALUE_SEQUENCE 1 /* of tensors */
+#define MLS_VALUE_OPTIONAL 2 /* a tensor, a sequence or nothing */
+
+/*
+ * Reads a file of ONNX's test data whose value is of `kind` (the file does not say which): a
+ * TensorProto, SequenceProto or OptionalProto. Gives what it holds, MLS_VALUE_OPTIONAL for nothing,
+ * and its tensors, each to be freed: as many as fit into `capacity`, of *ret_count.
+ * Errors: those of reading a tensor; MLS_EUNSUPPORTED (maps, sequences of sequences).
+ */
+MLS_API mls_status mls_tensor_read_onnx_value(mls_context *context, const char *path, uint32_t kind,
+                                              mls_tensor **ret_items, size_t capacity,
+                                              size_t *ret_count, uint32_t *ret_kind);
+
 /*
  * DLPack (https://dmlc.github.io/dlpack). `managed` is a DLManagedTensorVersioned *
  * of major version 1.

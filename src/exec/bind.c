@@ -72,6 +72,22 @@ mls_status mls_session_output_index(const mls_session *session, const char *name
     return find_index(session, output_side(session), name, ret_index);
 }
 
+static mls_status flow_object(mls_session *session, side (*get)(const mls_session *), size_t index,
+                              mls__object **ret_object)
+{
+    const side s = get(session);
+    mls_status status = check_index(&s, index);
+    if (!status)
+        status = mls__session_flow_object(session, get == input_side, index, ret_object);
+    if (status)
+        return status;
+    if (*ret_object && !(*ret_object)->is_sequence)
+        return MLS_OK;
+    return mls__error(MLS_EDTYPE, "%s '%.200s' is %s, not a tensor", s.noun,
+                      side_value(session, &s, index)->name,
+                      *ret_object ? "a sequence" : "an empty optional");
+}
+
 static mls_status settled_port(mls_session *session, side (*get)(const mls_session *), size_t index,
                                mls__port **ret_port)
 {
@@ -86,25 +102,41 @@ static mls_status settled_port(mls_session *session, side (*get)(const mls_sessi
     return MLS_OK;
 }
 
-void *mls_session_input_data(mls_session *session, size_t index)
+/* The session's own memory of an input or output; NULL on an error. */
+static void *own_data(mls_session *session, side (*get)(const mls_session *), size_t index)
 {
     mls__port *port;
-    return settled_port(session, input_side, index, &port) ? NULL : port->own;
+    mls__object *object;
+    if (session->flow)
+        return flow_object(session, get, index, &object) ? NULL : object->data;
+    return settled_port(session, get, index, &port) ? NULL : port->own;
+}
+
+void *mls_session_input_data(mls_session *session, size_t index)
+{
+    return own_data(session, input_side, index);
 }
 
 const void *mls_session_output_data(mls_session *session, size_t index)
 {
-    mls__port *port;
-    return settled_port(session, output_side, index, &port) ? NULL : port->own;
+    return own_data(session, output_side, index);
 }
 
 static mls_status get_shape(mls_session *session, side (*get)(const mls_session *), size_t index,
                             mls_dtype *ret_dtype, int *ret_rank, const int64_t **ret_dims)
 {
     mls__port *port;
-    const mls_status status = settled_port(session, get, index, &port);
+    mls__object *object;
+    const mls_status status = session->flow ? flow_object(session, get, index, &object)
+                                            : settled_port(session, get, index, &port);
     if (status)
         return status;
+    if (session->flow) {
+        *ret_dtype = (mls_dtype) object->dtype;
+        *ret_rank = object->rank;
+        *ret_dims = object->dims;
+        return MLS_OK;
+    }
     const mls_arg *arg = &session->plan.slots[port->slot].arg;
     *ret_dtype = (mls_dtype) arg->dtype;
     *ret_rank = arg->rank;
@@ -128,6 +160,9 @@ static mls_status check_tensor(const mls_session *session, const side *s, size_t
                                const mls_tensor *tensor)
 {
     const mls__value *value = side_value(session, s, index);
+    if (value->kind == MLS_VALUE_SEQUENCE)
+        return mls__error(MLS_EDTYPE, "%s '%.200s' is a sequence, not a tensor", s->noun,
+                          value->name);
     if (value->dtype && tensor->dtype != value->dtype)
         return mls__error(MLS_EDTYPE, "%s '%.200s': the tensor is %s; the model wants %s", s->noun,
                           value->name, mls_dtype_name((mls_dtype) tensor->dtype),
@@ -149,6 +184,7 @@ static void set_binding(mls_session *session, const side *s, size_t index, mls_t
     binding->tensor = view;
     binding->data = data;
     binding->size_bytes = size_bytes;
+    binding->is_stale = true;
     session->is_checked = false;
     if (session->is_planned)
         mls__plan_point(&s->ports[index], data);
@@ -231,15 +267,39 @@ mls_status mls_session_bind_output(mls_session *session, size_t index, mls_tenso
     return status ? status : bind_tensor(session, &s, index, tensor);
 }
 
+/* Of what a flow gives, only a run can tell; it is checked then. */
+static mls_status needed_bytes(mls_session *session, side (*get)(const mls_session *), size_t index,
+                               size_t given, size_t *ret_bytes)
+{
+    mls__port *port;
+    const side s = get(session);
+    mls_status status = check_index(&s, index);
+    if (status)
+        return status;
+    *ret_bytes = given;
+    if (session->flow && get == output_side)
+        return MLS_OK;
+    if (session->flow) {
+        mls__object *object;
+        status = flow_object(session, get, index, &object);
+        if (!status)
+            *ret_bytes = mls__object_bytes(object);
+        return status;
+    }
+    status = settled_port(session, get, index, &port);
+    if (!status)
+        *ret_bytes = mls__arg_bytes(&session->plan.slots[port->slot].arg);
+    return status;
+}
+
 static mls_status bind_data(mls_session *session, side (*get)(const mls_session *), size_t index,
                             void *data, size_t size_bytes)
 {
-    mls__port *port;
-    const mls_status status = settled_port(session, get, index, &port);
+    size_t needed;
+    const mls_status status = needed_bytes(session, get, index, size_bytes, &needed);
     if (status)
         return status;
     const side s = get(session);
-    const size_t needed = mls__arg_bytes(&session->plan.slots[port->slot].arg);
     const bool is_reset = !data && !size_bytes;
     if (!is_reset && (size_bytes != needed || !data))
         return mls__error(MLS_ESHAPE, "%s '%.200s' takes %zu bytes at the present dims; %zu given",
@@ -300,4 +360,55 @@ mls_status mls__session_check_bindings(mls_session *session)
         }
     session->is_checked = true;
     return MLS_OK;
+}
+
+/* --- sequences and optionals --- */
+
+mls_status mls_session_output_count(mls_session *session, size_t index, size_t *ret_count)
+{
+    mls__object *object;
+    const side s = output_side(session);
+    mls_status status = check_index(&s, index);
+    if (status)
+        return status;
+    *ret_count = 1;
+    if (!session->flow)
+        return MLS_OK;
+    status = mls__session_flow_object(session, false, index, &object);
+    if (!status)
+        *ret_count = !object ? 0 : object->is_sequence ? object->count : 1;
+    return status;
+}
+
+mls_status mls_session_output_item(mls_session *session, size_t index, size_t item,
+                                   mls_tensor **ret_tensor)
+{
+    mls__object *object;
+    size_t count;
+    mls_status status = mls_session_output_count(session, index, &count);
+    if (status)
+        return status;
+    if (item >= count)
+        return mls__error(MLS_EINVAL, "item %zu of output %zu: it has %zu", item, index, count);
+    mls_dtype dtype;
+    int rank;
+    const int64_t *dims;
+    void *data;
+    status = session->flow ? mls__session_flow_object(session, false, index, &object) : MLS_OK;
+    if (!status && session->flow && object->is_sequence) {
+        object = object->items[item];
+        dtype = (mls_dtype) object->dtype;
+        rank = object->rank;
+        dims = object->dims;
+        data = object->data;
+    } else if (!status) {
+        status = mls_session_output_shape(session, index, &dtype, &rank, &dims);
+        data = session->outputs[index].data
+                   ? session->outputs[index].data
+                   : (void *) (uintptr_t) mls_session_output_data(session, index);
+    }
+    if (status)
+        return status;
+    return mls_tensor_wrap(session->model->context, dtype, rank, dims, NULL, data, NULL, NULL,
+                           ret_tensor);
 }

@@ -13,8 +13,8 @@
 uint64_t mls__plan_derived_id(const mls__plan *plan, uint32_t value)
 {
     /* Ids of the file's constants count up from 1; these cannot meet them. */
-    const uint64_t graph = plan->graph == &plan->model->graph ? 0 : UINT64_C(1) << 62;
-    return UINT64_C(1) << 63 | graph | value;
+    const uint64_t graph = plan->flags & MLS_SESSION_NO_OPTIMIZE ? 0 : UINT64_C(1) << 62;
+    return UINT64_C(1) << 63 | graph | mls__graph_value(plan->graph, value)->id;
 }
 
 static void set_constants(mls__plan *plan)
@@ -102,12 +102,12 @@ static mls_status set_input_dims(const mls__plan *plan, const mls__port *port,
 {
     mls__slot *slot = &plan->slots[port->slot];
     const mls__value *value = mls__graph_value(plan->graph, port->slot);
+    const int32_t dtype = input->dtype ? input->dtype : value->dtype;
     size_t bytes;
-    const mls_status status =
-        mls__tensor_check("input", value->dtype, input->rank, input->dims, &bytes);
+    const mls_status status = mls__tensor_check("input", dtype, input->rank, input->dims, &bytes);
     if (status)
         return mls__error_at(MLS_ELIMIT, "input '%.200s'", value->name);
-    slot->arg.dtype = value->dtype;
+    slot->arg.dtype = dtype;
     slot->arg.rank = input->rank;
     if (input->rank)
         memcpy(slot->arg.dims, input->dims, (size_t) input->rank * sizeof *input->dims);
@@ -175,7 +175,7 @@ static void choose_mode(const mls__plan *plan, mls__step *step, bool is_copy)
 {
     const bool known = are_inputs_known(plan, step);
     step->mode = MLS__STEP_RUN;
-    if (is_copy)
+    if (is_copy || (step->schema->flags & MLS__OP_LATE))
         return;
     if (known || (step->schema->flags & MLS__OP_FROM_DIMS))
         step->mode = MLS__STEP_EVAL;

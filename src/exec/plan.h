@@ -12,6 +12,8 @@
 
 #include <mlscale/session.h>
 
+#include <stdatomic.h>
+
 /* Where a value's contents come from. */
 typedef enum mls__slot_kind {
     MLS__SLOT_UNSET,    /* nothing gives it (yet) */
@@ -96,8 +98,15 @@ typedef struct mls__plan {
     bool no_alias; /* give up in-place results: a smaller shape did not allow one */
 } mls__plan;
 
+/* What may end a run before its time; set by another thread, or by the clock. */
+typedef struct mls__run_control {
+    atomic_bool is_cancelled;
+    uint64_t deadline_ns; /* of mls__clock_monotonic_ns(); 0: none */
+} mls__run_control;
+
 /* What an input is when a plan is made. */
 typedef struct mls__plan_input {
+    int32_t dtype; /* MLS_DTYPE_NONE: as the graph declares it */
     int rank;
     const int64_t *dims;
     const void *data; /* of a bound tensor, else NULL */
@@ -120,6 +129,15 @@ void mls__plan_clear(mls__plan *plan);
  * means that building again helps.
  */
 mls_status mls__plan_reshape(mls__plan *plan, const mls__plan_input *inputs);
+
+/*
+ * Walks the steps. Errors: those of kernels; MLS_ECANCELLED and MLS_EDEADLINE between two steps,
+ * after which the plan may run again.
+ */
+mls_status mls__plan_run(const mls__plan *plan, mls__run_control *control);
+
+/* MLS_OK, or why the run is to end; a cancellation counts once. */
+mls_status mls__run_control_check(mls__run_control *control);
 
 /* Points an input or output at the caller's memory, or (NULL) at the plan's own. */
 void mls__plan_point(mls__port *port, void *data);

@@ -2,7 +2,6 @@
 /* The run: a walk over prepared calls. Everything rare is out of its way. */
 #include "exec/session.h"
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/options.h"
 
@@ -24,6 +23,8 @@ static void notice_decisive(mls_session *session)
 /* Whatever must be true before the walk and seldom is not. */
 static mls_status make_ready(mls_session *session)
 {
+    if (session->flow)
+        return mls__session_settle_flow(session);
     if (session->has_decisive && session->is_planned && session->is_settled)
         notice_decisive(session);
     mls_status status = mls__session_settle(session);
@@ -32,37 +33,27 @@ static mls_status make_ready(mls_session *session)
     return status;
 }
 
-static mls_status run_profiled(const mls__plan *plan)
-{
-    for (size_t i = 0; i < plan->run_count; i++) {
-        const mls__run_step *step = &plan->run_steps[i];
-        const uint64_t start = mls__clock_monotonic_ns();
-        const mls_status status = step->run(step->kernel, &step->call);
-        if (status)
-            return status;
-        step->step->time_ns += mls__clock_monotonic_ns() - start;
-        step->step->runs++;
-    }
-    return MLS_OK;
-}
-
 mls_status mls_session_run(mls_session *session)
 {
     if (!session->is_settled || !session->is_checked || session->has_decisive) {
         const mls_status status = make_ready(session);
-        if (status)
-            return status;
+        if (status || session->flow)
+            return status ? status : mls__session_run_flow(session);
     }
-    const mls__plan *plan = &session->plan;
-    if (plan->flags & MLS_SESSION_PROFILE)
-        return run_profiled(plan);
-    const mls__run_step *end = plan->run_steps + plan->run_count;
-    for (const mls__run_step *step = plan->run_steps; step < end; step++) {
-        const mls_status status = step->run(step->kernel, &step->call);
-        if (status)
-            return status;
-    }
-    return MLS_OK;
+    return mls__plan_run(&session->plan, &session->control);
+}
+
+mls_status mls_session_run_until(mls_session *session, uint64_t deadline_ns)
+{
+    session->control.deadline_ns = deadline_ns ? deadline_ns : 1;
+    const mls_status status = mls_session_run(session);
+    session->control.deadline_ns = 0;
+    return status;
+}
+
+void mls_session_cancel(mls_session *session)
+{
+    atomic_store_explicit(&session->control.is_cancelled, true, memory_order_relaxed);
 }
 
 size_t mls_session_plan_bytes(const mls_session *session)

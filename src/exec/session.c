@@ -125,10 +125,12 @@ static mls_status init_session(mls_session *session, const mls_session_options *
     if (!status)
         status = alloc_arrays(session);
     if (!status)
+        status = mls__session_make_flow(session);
+    if (!status && !session->flow)
         status = mark_decisive(session);
     if (!status)
         status = set_options_dims(session, options);
-    if (!status && can_plan(session))
+    if (!status && !session->flow && can_plan(session))
         status = mls__session_settle(session);
     return status;
 }
@@ -168,6 +170,7 @@ void mls_session_free(mls_session *session)
         for (size_t i = 0; i < session->plan.graph->outputs.count; i++)
             mls_tensor_free(session->outputs[i].tensor);
     }
+    mls__session_free_flow(session);
     if (session->is_planned)
         mls__plan_clear(&session->plan);
     if (session->dims.arena.allocator)
@@ -186,23 +189,28 @@ static bool is_input_dynamic(const mls__input_shape *shape)
     return false;
 }
 
-/* The inputs at the planned maxima, or at present. */
-static mls_status describe_inputs(mls_session *session, bool at_maximum)
+mls_status mls__session_describe_inputs(mls_session *session, bool at_maximum)
 {
     for (size_t i = 0; i < session->plan.graph->inputs.count; i++) {
         const mls__input_shape *shape = &session->dims.inputs[i];
         const mls__binding *binding = &session->inputs[i];
         mls__plan_input *input = &session->plan_inputs[i];
-        *input = (mls__plan_input){shape->rank, session->plan_dims[i], binding->data,
-                                   is_input_dynamic(shape)};
+        *input = (mls__plan_input){
+            .rank = shape->rank,
+            .dims = session->plan_dims[i],
+            .data = binding->data,
+            .is_dynamic = is_input_dynamic(shape),
+        };
         if (shape->rank < 0) {
+            const mls__value *value =
+                mls__graph_value(session->plan.graph, mls__graph_input(session->plan.graph, i));
+            if (value->kind != MLS_VALUE_TENSOR)
+                continue;
             if (binding->rank < 0)
-                return mls__error(
-                    MLS_ESTATE,
-                    "the model does not say the shape of input '%.200s': bind a "
-                    "tensor to it first",
-                    mls__graph_value(session->plan.graph, mls__graph_input(session->plan.graph, i))
-                        ->name);
+                return mls__error(MLS_ESTATE,
+                                  "the model does not say the shape of input '%.200s': bind a "
+                                  "tensor to it first",
+                                  value->name);
             input->rank = binding->rank;
             input->dims = binding->dims;
             continue;
@@ -232,8 +240,7 @@ static void fix_decisive_dims(mls_session *session)
     }
 }
 
-/* What nothing has set is 1; maxima grow to the present values. */
-static void settle_dims(mls_session *session)
+void mls__session_settle_dims(mls_session *session)
 {
     for (size_t i = 0; i < session->dims.table.count; i++) {
         mls__dim *dim = mls__dims_at(&session->dims, i);
@@ -286,8 +293,8 @@ static void point_ports(mls_session *session)
 static mls_status build_plan(mls_session *session)
 {
     drop_plan(session);
-    settle_dims(session);
-    mls_status status = describe_inputs(session, true);
+    mls__session_settle_dims(session);
+    mls_status status = mls__session_describe_inputs(session, true);
     if (!status)
         status = mls__plan_build(&session->plan, session->plan_inputs);
     if (status)
@@ -299,7 +306,7 @@ static mls_status build_plan(mls_session *session)
 
 static mls_status follow_dims(mls_session *session)
 {
-    const mls_status status = describe_inputs(session, false);
+    const mls_status status = mls__session_describe_inputs(session, false);
     return status ? status : mls__plan_reshape(&session->plan, session->plan_inputs);
 }
 
@@ -315,6 +322,8 @@ static mls_status build_for_present(mls_session *session)
 
 mls_status mls__session_settle(mls_session *session)
 {
+    if (session->flow)
+        return mls__session_settle_flow(session);
     if (session->is_settled)
         return MLS_OK;
     mls_status status = MLS_OK;

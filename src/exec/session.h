@@ -4,7 +4,7 @@
 #define MLS_EXEC_SESSION_H
 
 #include "exec/dims.h"
-#include "exec/plan.h"
+#include "exec/flow/flow.h"
 
 /* What the caller bound to an input or output. */
 typedef struct mls__binding {
@@ -14,6 +14,10 @@ typedef struct mls__binding {
     int32_t rank; /* of an input whose rank the model does not say */
     int64_t dims[MLS_MAX_RANK];
     bool is_decisive; /* an input whose contents decide a shape */
+    /* With a flow: what an input is, and whether that is no longer what is bound. */
+    mls__object *object;
+    bool is_stale;
+    bool is_own; /* the object is the session's memory */
 } mls__binding;
 
 struct mls_session {
@@ -27,10 +31,37 @@ struct mls_session {
     bool is_settled; /* the plan follows the present dims */
     bool is_checked; /* and the bound memory fits them */
     bool has_decisive;
+    mls__run_control control;
+    mls__flow *flow; /* what runs a graph that one plan cannot, or NULL */
+    mls__flow_host flow_host;
+    bool has_run; /* the flow has outputs */
 };
 
 /* Plans and reshapes as needed. Errors: those of mls_session_plan(). */
 mls_status mls__session_settle(mls_session *session);
+
+/* Dims that nothing has set are 1; maxima grow to the present values. */
+void mls__session_settle_dims(mls_session *session);
+
+/*
+ * session->plan_inputs: the inputs at the planned maxima, or at present. Errors: MLS_ESTATE (the
+ * model does not say the rank of one that is not bound).
+ */
+mls_status mls__session_describe_inputs(mls_session *session, bool at_maximum);
+
+/* --- flow_session.c: the same for a session with a flow --- */
+
+/* Makes the flow if the graph needs one. Errors: MLS_ENOMEM, MLS_EUNSUPPORTED. */
+mls_status mls__session_make_flow(mls_session *session);
+void mls__session_free_flow(mls_session *session);
+
+/* An object for each input: the caller's memory, or the session's own at the present dims. */
+mls_status mls__session_settle_flow(mls_session *session);
+mls_status mls__session_run_flow(mls_session *session);
+
+/* What an input is, or what an output was after the last run. Errors: MLS_ESTATE. */
+mls_status mls__session_flow_object(mls_session *session, bool is_input, size_t index,
+                                    mls__object **ret_object);
 
 /* Whether bound memory fits the present dims. Errors: MLS_ESHAPE, MLS_EDTYPE. */
 mls_status mls__session_check_bindings(mls_session *session);

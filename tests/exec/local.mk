@@ -20,3 +20,8 @@ check_PROGRAMS += %D%/test_same_bits
 TESTS += %D%/test_same_bits
 %C%_test_same_bits_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_same_bits_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_flow
+TESTS += %D%/test_flow
+%C%_test_flow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_flow_LDADD = $(MLS_TEST_LIBS)

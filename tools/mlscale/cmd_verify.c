@@ -18,6 +18,7 @@
 
 #define PATH_MOST   4096
 #define REASON_MOST 256
+#define MAX_ITEMS   256 /* of a sequence */
 
 static const option_spec options[] = {
     {"rtol", "X", "relative tolerance of floats (default 0.001)"},
@@ -117,22 +118,56 @@ static mls_status as_declared(mls_context *context, mls_dtype dtype, mls_tensor 
     return MLS_OK;
 }
 
+/* What a file of the test data holds. */
+typedef struct contents {
+    mls_tensor *items[MAX_ITEMS];
+    size_t count;
+    uint32_t kind; /* MLS_VALUE_* */
+} contents;
+
+static void free_contents(contents *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        mls_tensor_free(c->items[i]);
+    c->count = 0;
+}
+
+static mls_status read_contents(verifier *v, const char *path, const mls_model_value *value,
+                                contents *c)
+{
+    size_t count;
+    mls_status status = mls_tensor_read_onnx_value(v->context, path, (uint32_t) value->kind,
+                                                   c->items, MAX_ITEMS, &count, &c->kind);
+    c->count = status ? 0 : count < MAX_ITEMS ? count : MAX_ITEMS;
+    for (size_t i = 0; !status && i < c->count; i++)
+        status = as_declared(v->context, (mls_dtype) value->dtype, &c->items[i]);
+    return status;
+}
+
+static mls_status bind_contents(mls_session *session, size_t index, const contents *c)
+{
+    if (c->kind == MLS_VALUE_SEQUENCE)
+        return mls_session_bind_input_sequence(session, index, (const mls_tensor *const *) c->items,
+                                               c->count);
+    return mls_session_bind_input(session, index, c->count ? c->items[0] : NULL);
+}
+
 static outcome bind_inputs_of(verifier *v, const char *name, const char *set,
                               const mls_model *model, mls_session *session)
 {
     for (size_t i = 0; i < mls_model_input_count(model); i++) {
         char path[PATH_MOST];
-        mls_tensor *tensor;
+        contents c = {.count = 0};
         mls_model_value value = MLS_MODEL_VALUE_INIT;
         mls_model_input(model, i, &value);
         print_path(path, "%s/input_%zu.pb", set, i);
-        mls_status status = mls_tensor_read_onnx(v->context, path, &tensor);
-        if (status)
+        mls_status status = read_contents(v, path, &value, &c);
+        if (status) {
+            free_contents(&c);
             return library_outcome(v, name, status);
-        status = as_declared(v->context, (mls_dtype) value.dtype, &tensor);
-        if (!status)
-            status = mls_session_bind_input(session, i, tensor);
-        mls_tensor_free(tensor);
+        }
+        status = bind_contents(session, i, &c);
+        free_contents(&c);
         if (status == MLS_ESHAPE)
             return skip(v, "the case's inputs do not have the dims that its model declares");
         if (status)
@@ -169,15 +204,13 @@ static bool is_random(const char *name)
     return false;
 }
 
-static outcome compare_output(const verifier *v, const char *name, mls_session *session,
-                              size_t index, const char *output, const mls_tensor *want)
+static outcome compare_item(const verifier *v, const char *name, const char *output,
+                            const mls_tensor *got, const mls_tensor *want)
 {
-    mls_dtype dtype;
-    int rank;
-    const int64_t *dims;
     char difference[512], text[640];
-    if (mls_session_output_shape(session, index, &dtype, &rank, &dims))
-        return fail(name, "", mls_error_message());
+    const mls_dtype dtype = mls_tensor_dtype(got);
+    const int rank = mls_tensor_rank(got);
+    const int64_t *dims = mls_tensor_dims(got);
     if (dtype != mls_tensor_dtype(want)) {
         snprintf(text, sizeof text, "output '%s' is %s, expected %s", output, mls_dtype_name(dtype),
                  mls_dtype_name(mls_tensor_dtype(want)));
@@ -193,11 +226,34 @@ static outcome compare_output(const verifier *v, const char *name, mls_session *
                                       mls_tensor_dims(want)[i]);
         return fail(name, text, "");
     }
-    if (is_random(name) || compare_elements(want, mls_session_output_data(session, index), v->limit,
-                                            difference, sizeof difference))
+    if (is_random(name) ||
+        compare_elements(want, mls_tensor_data(got), v->limit, difference, sizeof difference))
         return PASSED;
     snprintf(text, sizeof text, "output '%.64s': ", output);
     return fail(name, text, difference);
+}
+
+static outcome compare_output(const verifier *v, const char *name, mls_session *session,
+                              size_t index, const char *output, const contents *want)
+{
+    size_t count;
+    char text[640];
+    outcome result = PASSED;
+    if (mls_session_output_count(session, index, &count))
+        return fail(name, "", mls_error_message());
+    if (count != want->count) {
+        snprintf(text, sizeof text, "output '%.64s' holds %zu tensors, expected %zu", output, count,
+                 want->count);
+        return fail(name, text, "");
+    }
+    for (size_t i = 0; result == PASSED && i < count; i++) {
+        mls_tensor *got;
+        if (mls_session_output_item(session, index, i, &got))
+            return fail(name, "", mls_error_message());
+        result = compare_item(v, name, output, got, want->items[i]);
+        mls_tensor_free(got);
+    }
+    return result;
 }
 
 static outcome compare_outputs(verifier *v, const char *name, const char *set,
@@ -206,22 +262,16 @@ static outcome compare_outputs(verifier *v, const char *name, const char *set,
     outcome result = PASSED;
     for (size_t i = 0; result == PASSED && i < mls_model_output_count(model); i++) {
         char path[PATH_MOST];
-        mls_tensor *want;
+        contents want = {.count = 0};
         mls_model_value value = MLS_MODEL_VALUE_INIT;
         mls_model_output(model, i, &value);
         print_path(path, "%s/output_%zu.pb", set, i);
         if (!is_file(path))
             continue; /* the case does not say what it expects there */
-        mls_status status = mls_tensor_read_onnx(v->context, path, &want);
-        if (status)
-            return library_outcome(v, name, status);
-        status = as_declared(v->context, (mls_dtype) value.dtype, &want);
-        if (status) {
-            mls_tensor_free(want);
-            return library_outcome(v, name, status);
-        }
-        result = compare_output(v, name, session, i, value.name, want);
-        mls_tensor_free(want);
+        const mls_status status = read_contents(v, path, &value, &want);
+        result = status ? library_outcome(v, name, status)
+                        : compare_output(v, name, session, i, value.name, &want);
+        free_contents(&want);
     }
     return result;
 }

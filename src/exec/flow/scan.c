@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scan: a body over the slices of tensors; SequenceMap: over the items of sequences. */
+#include "exec/flow/control.h"
+
+#include "base/error.h"
+#include "op/op.h"
+
+#include <string.h>
+
+typedef struct scan {
+    mls__flow *flow, *body;
+    const mls__flow_step *step;
+    size_t states, scanned, outputs; /* values handed on; scanned inputs; gathered outputs */
+    int64_t length;                  /* iterations */
+    mls__object **state;             /* each state at present */
+    mls__gathered *gathered;
+} scan;
+
+static int64_t listed(const scan *s, const char *name, size_t index)
+{
+    size_t count;
+    const int64_t *values = mls__op_ints(&s->step->op, name, &count);
+    return index < count ? values[index] : 0;
+}
+
+static mls_status check_counts(const scan *s, const mls__body *body)
+{
+    const size_t inputs = body->graph->inputs.count - body->capture_count;
+    if (inputs == s->states + s->scanned && body->graph->outputs.count >= s->states &&
+        s->step->op.output_count <= body->graph->outputs.count)
+        return MLS_OK;
+    return mls__op_error(&s->step->op, MLS_EFORMAT,
+                         "the body takes %zu and gives %zu values, which does not fit the node's "
+                         "%zu inputs and %zu outputs",
+                         inputs, body->graph->outputs.count, s->step->input_count,
+                         s->step->op.output_count);
+}
+
+static mls_status init_scan(scan *s, mls__flow *flow, const mls__flow_step *step)
+{
+    const mls__allocator *allocator = flow->graph->allocator;
+    const mls__body *body = mls__node_body(step->node, "body");
+    const int64_t scanned = mls__op_int(&step->op, "num_scan_inputs", 0);
+    if (!body)
+        return mls__op_error(&step->op, MLS_EFORMAT, "attribute 'body' is missing");
+    if (scanned < 1 || (uint64_t) scanned > step->input_count)
+        return mls__op_error(&step->op, MLS_EFORMAT,
+                             "num_scan_inputs is %lld; the node has %zu inputs",
+                             (long long) scanned, step->input_count);
+    s->body = step->bodies[0];
+    s->step = step;
+    s->scanned = (size_t) scanned;
+    s->states = step->input_count - s->scanned;
+    const mls_status status = check_counts(s, body);
+    if (status)
+        return status;
+    s->outputs = body->graph->outputs.count - s->states;
+    s->state = mls__alloc_array(allocator, s->states, sizeof(mls__object *));
+    s->gathered = mls__alloc_array(allocator, s->outputs, sizeof *s->gathered);
+    for (size_t i = 0; s->gathered && i < s->outputs; i++)
+        mls__gathered_init(&s->gathered[i], flow);
+    return s->state && s->gathered ? MLS_OK : mls__error_nomem(s->outputs * sizeof *s->gathered);
+}
+
+static void clear_scan(scan *s)
+{
+    const mls__allocator *allocator = s->flow->graph->allocator;
+    for (size_t i = 0; s->state && i < s->states; i++)
+        mls__object_unref(&s->flow->host->pool, s->state[i]);
+    for (size_t i = 0; s->gathered && i < s->outputs; i++)
+        mls__gathered_clear(&s->gathered[i]);
+    mls__free(allocator, s->state);
+    mls__free(allocator, s->gathered);
+}
+
+static mls_status find_length(scan *s)
+{
+    for (size_t i = 0; i < s->scanned; i++) {
+        mls__object *tensor;
+        int axis;
+        mls_status status = mls__flow_tensor(s->flow, s->step, s->states + i, &tensor);
+        if (!status)
+            status =
+                mls__op_axis(&s->step->op, listed(s, "scan_input_axes", i), tensor->rank, &axis);
+        if (status)
+            return status;
+        if (i && tensor->dims[axis] != s->length)
+            return mls__op_error(&s->step->op, MLS_ESHAPE,
+                                 "scanned input %zu has %lld slices, the first %lld", i,
+                                 (long long) tensor->dims[axis], (long long) s->length);
+        s->length = tensor->dims[axis];
+    }
+    return MLS_OK;
+}
+
+/* Position `at` along `axis`, which is not in the result. */
+static mls_status copy_slice(const scan *s, mls__object *tensor, int axis, int64_t at,
+                             mls__object **ret_slice)
+{
+    int64_t dims[MLS_MAX_RANK];
+    size_t outer = 1, inner = mls_dtype_size((mls_dtype) tensor->dtype);
+    if (axis == 0)
+        return mls__object_slice(&s->flow->host->pool, tensor, at, ret_slice);
+    for (int k = 0; k < tensor->rank; k++)
+        if (k < axis)
+            outer *= (size_t) (dims[k] = tensor->dims[k]);
+        else if (k > axis)
+            inner *= (size_t) (dims[k - 1] = tensor->dims[k]);
+    const mls_status status =
+        mls__object_create(&s->flow->host->pool, tensor->dtype, tensor->rank - 1, dims, ret_slice);
+    if (status)
+        return status;
+    const size_t row = inner * (size_t) tensor->dims[axis];
+    const char *from = (const char *) tensor->data + (size_t) at * inner;
+    for (size_t o = 0; o < outer && inner; o++)
+        memcpy((char *) (*ret_slice)->data + o * inner, from + o * row, inner);
+    return mls__object_keep_text(&s->flow->host->pool, *ret_slice);
+}
+
+static mls_status set_slices(const scan *s, int64_t iteration)
+{
+    for (size_t i = 0; i < s->scanned; i++) {
+        mls__object *tensor = mls__flow_input(s->flow, s->step, s->states + i), *slice;
+        const bool is_reversed = listed(s, "scan_input_directions", i) != 0;
+        int axis;
+        mls_status status =
+            mls__op_axis(&s->step->op, listed(s, "scan_input_axes", i), tensor->rank, &axis);
+        if (!status)
+            status = copy_slice(s, tensor, axis,
+                                is_reversed ? s->length - 1 - iteration : iteration, &slice);
+        if (status)
+            return status;
+        mls__flow_set_input(s->body, s->states + i, slice);
+        mls__object_unref(&s->flow->host->pool, slice);
+    }
+    return MLS_OK;
+}
+
+static mls_status iterate(const scan *s, int64_t iteration)
+{
+    mls__flow_set_captures(s->flow, s->step, 0);
+    for (size_t i = 0; i < s->states; i++)
+        mls__flow_set_input(s->body, i, s->state[i]);
+    mls_status status = set_slices(s, iteration);
+    if (!status)
+        status = mls__flow_run(s->body);
+    for (size_t i = 0; !status && i < s->states + s->outputs; i++) {
+        mls__object *output = mls__flow_output(s->body, i);
+        if (!output || output->is_sequence)
+            return mls__op_error(&s->step->op, MLS_EDTYPE, "output %zu of the body is no tensor",
+                                 i);
+        if (i >= s->states) {
+            status = mls__gathered_add(&s->gathered[i - s->states], output);
+        } else {
+            mls__object_unref(&s->flow->host->pool, s->state[i]);
+            s->state[i] = mls__object_ref(output);
+        }
+    }
+    return status;
+}
+
+static mls_status give_results(const scan *s)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; i < s->states; i++)
+        mls__flow_give(s->flow, s->step, i, mls__object_ref(s->state[i]));
+    for (size_t i = 0; !status && i < s->outputs; i++)
+        if (s->states + i < s->step->op.output_count)
+            status = mls__gathered_give(&s->gathered[i], s->flow, s->step, s->states + i,
+                                        s->states + i, listed(s, "scan_output_axes", i),
+                                        listed(s, "scan_output_directions", i) != 0);
+    return status;
+}
+
+static mls_status run_iterations(scan *s)
+{
+    mls_status status = find_length(s);
+    for (size_t i = 0; !status && i < s->states; i++) {
+        mls__object *first;
+        status = mls__flow_tensor(s->flow, s->step, i, &first);
+        if (!status)
+            s->state[i] = mls__object_ref(first);
+    }
+    for (int64_t i = 0; !status && i < s->length; i++)
+        status = iterate(s, i);
+    return status ? status : give_results(s);
+}
+
+mls_status mls__run_scan(mls__flow *flow, const mls__flow_step *step)
+{
+    scan s = {.flow = flow};
+    mls_status status = init_scan(&s, flow, step);
+    if (!status)
+        status = run_iterations(&s);
+    clear_scan(&s);
+    return status;
+}
+
+/* --- SequenceMap --- */
+
+static mls_status map_item(mls__flow *flow, const mls__flow_step *step, size_t index,
+                           mls__object **outputs)
+{
+    mls__flow *body = step->bodies[0];
+    mls__flow_set_captures(flow, step, 0);
+    for (size_t i = 0; i < step->input_count; i++) {
+        mls__object *input = mls__flow_input(flow, step, i);
+        if (input && input->is_sequence && index >= input->count)
+            return mls__op_error(&step->op, MLS_ESHAPE,
+                                 "sequence %zu has %zu items, fewer than the first", i,
+                                 input->count);
+        mls__flow_set_input(body, i, input && input->is_sequence ? input->items[index] : input);
+    }
+    mls_status status = mls__flow_run(body);
+    for (size_t k = 0; !status && k < step->op.output_count; k++) {
+        mls__object *output = mls__flow_output(body, k);
+        if (!output || output->is_sequence)
+            return mls__op_error(&step->op, MLS_EDTYPE, "output %zu of the body is no tensor", k);
+        outputs[k]->dtype = output->dtype;
+        status = mls__object_append(&flow->host->pool, outputs[k], output);
+    }
+    return status;
+}
+
+mls_status mls__run_sequence_map(mls__flow *flow, const mls__flow_step *step)
+{
+    const mls__body *body = mls__node_body(step->node, "body");
+    const size_t count = step->op.output_count;
+    mls__object *first;
+    if (!body || body->graph->outputs.count < count ||
+        body->graph->inputs.count - body->capture_count != step->input_count)
+        return mls__op_error(&step->op, MLS_EFORMAT,
+                             "attribute 'body' is missing or does not fit the node's inputs and "
+                             "outputs");
+    mls_status status = mls__flow_sequence(flow, step, 0, &first);
+    if (status)
+        return status;
+    mls__object **outputs = mls__alloc_array(flow->graph->allocator, count, sizeof *outputs);
+    if (!outputs)
+        return mls__error_nomem(count * sizeof *outputs);
+    for (size_t k = 0; !status && k < count; k++)
+        status = mls__object_sequence(&flow->host->pool, MLS_DTYPE_NONE, first->count, &outputs[k]);
+    for (size_t i = 0; !status && i < first->count; i++)
+        status = map_item(flow, step, i, outputs);
+    for (size_t k = 0; k < count; k++)
+        if (status)
+            mls__object_unref(&flow->host->pool, outputs[k]);
+        else
+            mls__flow_give(flow, step, k, outputs[k]);
+    mls__free(flow->graph->allocator, outputs);
+    return status;
+}
