@@ -11,6 +11,7 @@
 #include <string.h>
 
 /* Each family is a file in ops/. */
+/* clang-format off */
 static const mls__cpu_op *const families[] = {
     mls__cpu_ops_binary,
     mls__cpu_ops_cast,
@@ -27,6 +28,10 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_variadic,
     mls__cpu_ops_where,
     mls__cpu_ops_product,
+    mls__cpu_ops_conv,
+    mls__cpu_ops_int8_product,
+    mls__cpu_ops_int8_conv,
+    mls__cpu_ops_quantize,
     mls__cpu_ops_ml_columns,
     mls__cpu_ops_ml_encoders,
     mls__cpu_ops_ml_features,
@@ -38,38 +43,35 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_top_k,
     mls__cpu_ops_cumsum,
     mls__cpu_ops_softmax,
-    mls__cpu_ops_einsum,
-    mls__cpu_ops_gather_elements,
-    mls__cpu_ops_gather_nd,
-    mls__cpu_ops_multinomial,
-    mls__cpu_ops_random,
-    mls__cpu_ops_scatter_elements,
-    mls__cpu_ops_scatter_nd,
-    mls__cpu_ops_sequence_moves,
-    mls__cpu_ops_int8_product,
-    mls__cpu_ops_int8_conv,
-    mls__cpu_ops_quantize,
     mls__cpu_ops_det,
     mls__cpu_ops_diagonal,
     mls__cpu_ops_hardmax,
     mls__cpu_ops_one_hot,
+    mls__cpu_ops_resize,
+    mls__cpu_ops_gather_elements,
+    mls__cpu_ops_gather_nd,
+    mls__cpu_ops_einsum,
+    mls__cpu_ops_scatter_elements,
+    mls__cpu_ops_scatter_nd,
+    mls__cpu_ops_sequence_moves,
     mls__cpu_ops_recurrent,
     mls__cpu_ops_norm_rows,
     mls__cpu_ops_norm_channels,
     mls__cpu_ops_lp_norm,
     mls__cpu_ops_lrn,
     mls__cpu_ops_mvn,
-    mls__cpu_ops_conv,
     mls__cpu_ops_pool,
     mls__cpu_ops_global_pool,
     mls__cpu_ops_max_unpool,
     mls__cpu_ops_attention,
     mls__cpu_ops_rotary,
+    mls__cpu_ops_multinomial,
+    mls__cpu_ops_random,
     mls__cpu_ops_bias_gelu,
     mls__cpu_ops_embed_norm,
-    mls__cpu_ops_resize,
     NULL,
 };
+/* clang-format on */
 
 static const mls__cpu_op *find_op(const char *domain, const char *type)
 {

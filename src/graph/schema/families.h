@@ -11,7 +11,6 @@ extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
 extern mls__op_schema_table mls__schemas_matrix;
 extern mls__op_schema_table mls__schemas_image;
-extern const mls__op_schema mls__schemas_product[];
 extern mls__op_schema_table mls__schemas_product;
 extern mls__op_schema_table mls__schemas_convolution;
 extern mls__op_schema_table mls__schemas_int8_product;
@@ -25,10 +24,10 @@ extern mls__op_schema_table mls__schemas_indexing;
 extern mls__op_schema_table mls__schemas_recurrent;
 extern mls__op_schema_table mls__schemas_norm;
 extern mls__op_schema_table mls__schemas_einsum;
-extern const mls__op_schema mls__schemas_pooling[];
+extern mls__op_schema_table mls__schemas_pooling;
 extern mls__op_schema_table mls__schemas_attention;
 extern mls__op_schema_table mls__schemas_random;
-extern const mls__op_schema mls__schemas_contrib[];
+extern mls__op_schema_table mls__schemas_contrib;
 extern mls__op_schema_table mls__schemas_control;
 
 #endif
