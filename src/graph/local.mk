@@ -9,6 +9,10 @@ libmls_core_la_SOURCES += \
 	%D%/passes/dead_code.c \
 	%D%/passes/fold_batch_norm.c \
 	%D%/passes/fuse_conv.c \
+	%D%/passes/formula.c %D%/passes/formula.h \
+	%D%/passes/fuse_gate.c \
+	%D%/passes/fuse_gelu.c \
+	%D%/passes/fuse_norm.c \
 	%D%/passes/fuse_gemm.c \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \
