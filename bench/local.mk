@@ -27,6 +27,9 @@ EXTRA_PROGRAMS += %D%/conv
 %C%_conv_SOURCES = %D%/conv.c
 %C%_conv_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 %C%_conv_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
+EXTRA_PROGRAMS += %D%/gemm_int8
+%C%_gemm_int8_SOURCES = %D%/gemm_int8.c
+%C%_gemm_int8_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 EXTRA_PROGRAMS += %D%/trees
 %C%_trees_SOURCES = %D%/trees.c
@@ -52,6 +55,7 @@ EXTRA_PROGRAMS += %D%/queue
 
 # All of them, one after the other; BENCH_ARGS go to the comparison.
 MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/conv$(EXEEXT) %D%/trees$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
+MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/gemm_int8$(EXEEXT) %D%/trees$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
 bench: $(MLS_BENCHES)
 	@for program in $(MLS_BENCHES); do \
 		echo; echo "== $$program"; \

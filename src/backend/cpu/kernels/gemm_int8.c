@@ -141,8 +141,11 @@ MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gem
     const int64_t b_panel = mls__int8_panel_bytes(g->k), a_row = g->a_row;
     tile_sums sums;
     MLS_UNROLL
-    for (int i = 0; i < rows * panels; i++)
-        sums[i / panels][i % panels] = vi_zero();
+    for (int r = 0; r < rows; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            sums[r][p] = vi_zero();
+    }
     int64_t left = g->k;
     for (; left >= MLS_GROUP; left -= MLS_GROUP) {
         take_group(rows, panels, is_a_signed, a, a_row, MLS_GROUP, b, b_panel, sums);
@@ -152,8 +155,11 @@ MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gem
     if (left > 0)
         take_group(rows, panels, is_a_signed, a, a_row, (int) left, b, b_panel, sums);
     MLS_UNROLL
-    for (int i = 0; i < rows * panels; i++)
-        vi_store(ret_sums[i / panels] + i % panels * MLS_LANES, sums[i / panels][i % panels]);
+    for (int r = 0; r < rows; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            vi_store(ret_sums[r] + p * MLS_LANES, sums[r][p]);
+    }
 }
 
 typedef void (*tile_fn)(const mls__gemm_int8 *g, const uint8_t *a, const uint8_t *b,
