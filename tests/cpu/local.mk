@@ -232,3 +232,8 @@ check_PROGRAMS += %D%/test_ops_resize
 TESTS += %D%/test_ops_resize
 %C%_test_ops_resize_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_resize_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_qlinear
+TESTS += %D%/test_ops_qlinear
+%C%_test_ops_qlinear_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_qlinear_LDADD = $(MLS_OP_TEST_LIBS)

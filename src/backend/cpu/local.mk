@@ -54,6 +54,9 @@ libmls_core_la_SOURCES += \
 
 # Quantized elements.
 libmls_core_la_SOURCES += \
+	%D%/ops/qlinear.h %D%/ops/qlinear_binary.c \
+	%D%/ops/qlinear_map.c %D%/ops/qlinear_pool.c
+libmls_core_la_SOURCES += \
 	%D%/ops/int8_conv.c %D%/ops/int8_conv.h \
 	%D%/ops/int8_conv_depth.c %D%/ops/int8_conv_ops.c
 libmls_core_la_SOURCES += \

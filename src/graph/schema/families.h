@@ -14,6 +14,7 @@ extern mls__op_schema_table mls__schemas_image;
 extern mls__op_schema_table mls__schemas_product;
 extern mls__op_schema_table mls__schemas_convolution;
 extern mls__op_schema_table mls__schemas_int8_product;
+extern mls__op_schema_table mls__schemas_qlinear;
 extern mls__op_schema_table mls__schemas_int8_convolution;
 extern mls__op_schema_table mls__schemas_quantize;
 extern mls__op_schema_table mls__schemas_ml_features;
