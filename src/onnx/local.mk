@@ -18,6 +18,7 @@ libmls_core_la_SOURCES += \
 	%D%/wire.c %D%/wire.h \
 	%D%/translate/translate.c %D%/translate/translate.h \
 	%D%/translate/constant.c \
+	%D%/translate/control.c \
 	%D%/translate/contrib.c \
 	%D%/translate/early.c \
 	%D%/translate/image.c \

@@ -30,14 +30,13 @@ mls_status mls__gathered_add(mls__gathered *gathered, mls__object *item)
 }
 
 /* No iteration: as many dims as the body declares, of length 0 where it does not say. */
-static mls_status give_none(mls__flow *flow, const mls__flow_step *step, size_t output,
-                            size_t body_output)
+static mls_status make_none(mls__flow *flow, const mls__flow_step *step, size_t body_output,
+                            mls__object **ret_tensor)
 {
     const mls__graph *body = step->bodies[0]->graph;
     const mls__value *value = mls__graph_value(body, mls__graph_output(body, body_output));
     const int32_t rank = value->rank < 0 ? 0 : value->rank;
     int64_t dims[MLS_MAX_RANK] = {0};
-    mls__object *tensor;
     if (!value->dtype || rank + 1 > MLS_MAX_RANK)
         return mls__op_error(&step->op, MLS_ESTATE,
                              "no iteration ran, and the body does not declare the type of its "
@@ -45,22 +44,17 @@ static mls_status give_none(mls__flow *flow, const mls__flow_step *step, size_t 
                              value->name);
     for (int32_t k = 0; k < rank; k++)
         dims[k + 1] = value->dims[k] < 0 ? 0 : value->dims[k];
-    return mls__flow_give_new(flow, step, output, value->dtype, rank + 1, dims, &tensor);
+    return mls__object_create(&flow->host->pool, value->dtype, rank + 1, dims, ret_tensor);
 }
 
-mls_status mls__gathered_give(const mls__gathered *gathered, mls__flow *flow,
-                              const mls__flow_step *step, size_t output, size_t body_output,
-                              int64_t axis, bool is_reversed)
+mls_status mls__gathered_join(const mls__gathered *gathered, mls__flow *flow,
+                              const mls__flow_step *step, size_t body_output, int64_t axis,
+                              bool is_reversed, mls__object **ret_tensor)
 {
-    mls__object *tensor;
     if (gathered->items.count == 0)
-        return give_none(flow, step, output, body_output);
-    const mls_status status =
-        mls__flow_join(flow, step, "scan output", gathered->items.data, gathered->items.count, axis,
-                       true, is_reversed, &tensor);
-    if (!status)
-        mls__flow_give(flow, step, output, tensor);
-    return status;
+        return make_none(flow, step, body_output, ret_tensor);
+    return mls__flow_join(flow, step, "scan output", gathered->items.data, gathered->items.count,
+                          axis, true, is_reversed, ret_tensor);
 }
 
 /* --- If --- */
@@ -212,10 +206,13 @@ static mls_status give_results(const loop *l)
         mls__object *value = l->body->cells[mls__graph_input(l->body->graph, 2 + i)];
         mls__flow_give(l->flow, l->step, i, value ? mls__object_ref(value) : NULL);
     }
-    for (size_t i = 0; !status && i < l->scanned; i++)
-        if (l->carried + i < l->step->op.output_count)
-            status = mls__gathered_give(&l->gathered[i], l->flow, l->step, l->carried + i,
-                                        1 + l->carried + i, 0, false);
+    for (size_t i = 0; !status && i < l->scanned; i++) {
+        mls__object *tensor;
+        status = mls__gathered_join(&l->gathered[i], l->flow, l->step, 1 + l->carried + i, 0, false,
+                                    &tensor);
+        if (!status)
+            mls__flow_give(l->flow, l->step, l->carried + i, tensor);
+    }
     return status;
 }
 

@@ -16,12 +16,12 @@ void mls__gathered_clear(mls__gathered *gathered);
 mls_status mls__gathered_add(mls__gathered *gathered, mls__object *item);
 
 /*
- * Gives output `output` of the step: the items side by side along a new axis. When there are
- * none its dims are those that the body declares of its output `body_output`.
+ * The items side by side along a new axis. When there are none the dims are those that the body
+ * declares of its output `body_output`.
  */
-mls_status mls__gathered_give(const mls__gathered *gathered, mls__flow *flow,
-                              const mls__flow_step *step, size_t output, size_t body_output,
-                              int64_t axis, bool is_reversed);
+mls_status mls__gathered_join(const mls__gathered *gathered, mls__flow *flow,
+                              const mls__flow_step *step, size_t body_output, int64_t axis,
+                              bool is_reversed, mls__object **ret_tensor);
 
 mls_status mls__run_scan(mls__flow *flow, const mls__flow_step *step);
 mls_status mls__run_sequence_map(mls__flow *flow, const mls__flow_step *step);

@@ -10,10 +10,15 @@
 typedef struct scan {
     mls__flow *flow, *body;
     const mls__flow_step *step;
+    /*
+     * Of opset 8: everything has a batch as its first axis, which the body does not see, and input
+     * 0 may say how many slices each of the batch has.
+     */
+    bool is_batched;
     size_t states, scanned, outputs; /* values handed on; scanned inputs; gathered outputs */
+    mls__object **inputs;            /* the states at present, then what is scanned */
     int64_t length;                  /* iterations */
-    mls__object **state;             /* each state at present */
-    mls__gathered *gathered;
+    mls__gathered *gathered;         /* one an output */
 } scan;
 
 static int64_t listed(const scan *s, const char *name, size_t index)
@@ -21,6 +26,11 @@ static int64_t listed(const scan *s, const char *name, size_t index)
     size_t count;
     const int64_t *values = mls__op_ints(&s->step->op, name, &count);
     return index < count ? values[index] : 0;
+}
+
+static bool is_backward(const scan *s, size_t index)
+{
+    return listed(s, s->is_batched ? "directions" : "scan_input_directions", index) != 0;
 }
 
 static mls_status check_counts(const scan *s, const mls__body *body)
@@ -36,52 +46,65 @@ static mls_status check_counts(const scan *s, const mls__body *body)
                          s->step->op.output_count);
 }
 
-static mls_status init_scan(scan *s, mls__flow *flow, const mls__flow_step *step)
+static mls_status count_values(scan *s)
 {
-    const mls__allocator *allocator = flow->graph->allocator;
-    const mls__body *body = mls__node_body(step->node, "body");
-    const int64_t scanned = mls__op_int(&step->op, "num_scan_inputs", 0);
+    const mls__body *body = mls__node_body(s->step->node, "body");
+    const size_t first = s->is_batched ? 1 : 0;
+    const int64_t scanned = mls__op_int(&s->step->op, "num_scan_inputs", 0);
     if (!body)
-        return mls__op_error(&step->op, MLS_EFORMAT, "attribute 'body' is missing");
-    if (scanned < 1 || (uint64_t) scanned > step->input_count)
-        return mls__op_error(&step->op, MLS_EFORMAT,
+        return mls__op_error(&s->step->op, MLS_EFORMAT, "attribute 'body' is missing");
+    if (scanned < 1 || (uint64_t) scanned + first > s->step->input_count)
+        return mls__op_error(&s->step->op, MLS_EFORMAT,
                              "num_scan_inputs is %lld; the node has %zu inputs",
-                             (long long) scanned, step->input_count);
-    s->body = step->bodies[0];
-    s->step = step;
+                             (long long) scanned, s->step->input_count);
+    s->body = s->step->bodies[0];
     s->scanned = (size_t) scanned;
-    s->states = step->input_count - s->scanned;
+    s->states = s->step->input_count - first - s->scanned;
     const mls_status status = check_counts(s, body);
+    if (!status)
+        s->outputs = body->graph->outputs.count - s->states;
+    return status;
+}
+
+static mls_status init_scan(scan *s)
+{
+    const mls__allocator *allocator = s->flow->graph->allocator;
+    s->is_batched = mls__op_int(&s->step->op, "mls_batched", 0) != 0;
+    const mls_status status = count_values(s);
     if (status)
         return status;
-    s->outputs = body->graph->outputs.count - s->states;
-    s->state = mls__alloc_array(allocator, s->states, sizeof(mls__object *));
+    s->inputs = mls__alloc_array(allocator, s->states + s->scanned, sizeof(mls__object *));
     s->gathered = mls__alloc_array(allocator, s->outputs, sizeof *s->gathered);
     for (size_t i = 0; s->gathered && i < s->outputs; i++)
-        mls__gathered_init(&s->gathered[i], flow);
-    return s->state && s->gathered ? MLS_OK : mls__error_nomem(s->outputs * sizeof *s->gathered);
+        mls__gathered_init(&s->gathered[i], s->flow);
+    return s->inputs && s->gathered ? MLS_OK : mls__error_nomem(s->outputs * sizeof *s->gathered);
+}
+
+/* As before the first iteration. */
+static void reset_scan(scan *s)
+{
+    for (size_t i = 0; s->inputs && i < s->states + s->scanned; i++) {
+        mls__object_unref(&s->flow->host->pool, s->inputs[i]);
+        s->inputs[i] = NULL;
+    }
+    for (size_t i = 0; s->gathered && i < s->outputs; i++)
+        mls__gathered_clear(&s->gathered[i]);
 }
 
 static void clear_scan(scan *s)
 {
-    const mls__allocator *allocator = s->flow->graph->allocator;
-    for (size_t i = 0; s->state && i < s->states; i++)
-        mls__object_unref(&s->flow->host->pool, s->state[i]);
-    for (size_t i = 0; s->gathered && i < s->outputs; i++)
-        mls__gathered_clear(&s->gathered[i]);
-    mls__free(allocator, s->state);
-    mls__free(allocator, s->gathered);
+    reset_scan(s);
+    mls__free(s->flow->graph->allocator, s->inputs);
+    mls__free(s->flow->graph->allocator, s->gathered);
 }
 
 static mls_status find_length(scan *s)
 {
     for (size_t i = 0; i < s->scanned; i++) {
-        mls__object *tensor;
+        const mls__object *tensor = s->inputs[s->states + i];
         int axis;
-        mls_status status = mls__flow_tensor(s->flow, s->step, s->states + i, &tensor);
-        if (!status)
-            status =
-                mls__op_axis(&s->step->op, listed(s, "scan_input_axes", i), tensor->rank, &axis);
+        const mls_status status =
+            mls__op_axis(&s->step->op, listed(s, "scan_input_axes", i), tensor->rank, &axis);
         if (status)
             return status;
         if (i && tensor->dims[axis] != s->length)
@@ -120,14 +143,13 @@ static mls_status copy_slice(const scan *s, mls__object *tensor, int axis, int64
 static mls_status set_slices(const scan *s, int64_t iteration)
 {
     for (size_t i = 0; i < s->scanned; i++) {
-        mls__object *tensor = mls__flow_input(s->flow, s->step, s->states + i), *slice;
-        const bool is_reversed = listed(s, "scan_input_directions", i) != 0;
+        mls__object *tensor = s->inputs[s->states + i], *slice;
         int axis;
         mls_status status =
             mls__op_axis(&s->step->op, listed(s, "scan_input_axes", i), tensor->rank, &axis);
         if (!status)
             status = copy_slice(s, tensor, axis,
-                                is_reversed ? s->length - 1 - iteration : iteration, &slice);
+                                is_backward(s, i) ? s->length - 1 - iteration : iteration, &slice);
         if (status)
             return status;
         mls__flow_set_input(s->body, s->states + i, slice);
@@ -140,7 +162,7 @@ static mls_status iterate(const scan *s, int64_t iteration)
 {
     mls__flow_set_captures(s->flow, s->step, 0);
     for (size_t i = 0; i < s->states; i++)
-        mls__flow_set_input(s->body, i, s->state[i]);
+        mls__flow_set_input(s->body, i, s->inputs[i]);
     mls_status status = set_slices(s, iteration);
     if (!status)
         status = mls__flow_run(s->body);
@@ -152,46 +174,151 @@ static mls_status iterate(const scan *s, int64_t iteration)
         if (i >= s->states) {
             status = mls__gathered_add(&s->gathered[i - s->states], output);
         } else {
-            mls__object_unref(&s->flow->host->pool, s->state[i]);
-            s->state[i] = mls__object_ref(output);
+            mls__object_unref(&s->flow->host->pool, s->inputs[i]);
+            s->inputs[i] = mls__object_ref(output);
         }
     }
     return status;
 }
 
-static mls_status give_results(const scan *s)
+static mls_status run_iterations(scan *s)
 {
     mls_status status = MLS_OK;
-    for (size_t i = 0; i < s->states; i++)
-        mls__flow_give(s->flow, s->step, i, mls__object_ref(s->state[i]));
-    for (size_t i = 0; !status && i < s->outputs; i++)
-        if (s->states + i < s->step->op.output_count)
-            status = mls__gathered_give(&s->gathered[i], s->flow, s->step, s->states + i,
-                                        s->states + i, listed(s, "scan_output_axes", i),
-                                        listed(s, "scan_output_directions", i) != 0);
+    for (int64_t i = 0; !status && i < s->length; i++)
+        status = iterate(s, i);
     return status;
 }
 
-static mls_status run_iterations(scan *s)
+/* What output `index` of the node is, after the iterations. */
+static mls_status make_result(const scan *s, size_t index, mls__object **ret_object)
 {
-    mls_status status = find_length(s);
-    for (size_t i = 0; !status && i < s->states; i++) {
-        mls__object *first;
-        status = mls__flow_tensor(s->flow, s->step, i, &first);
-        if (!status)
-            s->state[i] = mls__object_ref(first);
+    if (index < s->states) {
+        *ret_object = mls__object_ref(s->inputs[index]);
+        return MLS_OK;
     }
-    for (int64_t i = 0; !status && i < s->length; i++)
-        status = iterate(s, i);
-    return status ? status : give_results(s);
+    const size_t i = index - s->states;
+    return mls__gathered_join(&s->gathered[i], s->flow, s->step, index,
+                              listed(s, "scan_output_axes", i),
+                              listed(s, "scan_output_directions", i) != 0, ret_object);
+}
+
+static mls_status run_plain(scan *s)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < s->states + s->scanned; i++) {
+        mls__object *input;
+        status = mls__flow_tensor(s->flow, s->step, i, &input);
+        if (!status)
+            s->inputs[i] = mls__object_ref(input);
+    }
+    if (!status)
+        status = find_length(s);
+    if (!status)
+        status = run_iterations(s);
+    for (size_t i = 0; !status && i < s->step->op.output_count; i++) {
+        mls__object *result;
+        status = make_result(s, i, &result);
+        if (!status)
+            mls__flow_give(s->flow, s->step, i, result);
+    }
+    return status;
+}
+
+/* --- of opset 8 --- */
+
+static mls_status find_batch(const scan *s, int64_t *ret_batch)
+{
+    for (size_t i = 0; i < s->states + s->scanned; i++) {
+        mls__object *input;
+        const mls_status status = mls__flow_tensor(s->flow, s->step, 1 + i, &input);
+        if (status)
+            return status;
+        if (input->rank < 1 || (i && input->dims[0] != *ret_batch))
+            return mls__op_error(&s->step->op, MLS_ESHAPE,
+                                 "input %zu has another batch than input 1, or none", 1 + i);
+        *ret_batch = input->dims[0];
+    }
+    return MLS_OK;
+}
+
+/* How many slices of row `b` count. */
+static mls_status read_length(scan *s, int64_t b)
+{
+    const mls__object *lengths = mls__flow_input(s->flow, s->step, 0);
+    mls_status status = find_length(s);
+    if (status || !lengths)
+        return status;
+    if (lengths->is_sequence || lengths->dtype != MLS_INT64 || mls__object_count(lengths) <= b)
+        return mls__op_error(&s->step->op, MLS_EDTYPE,
+                             "input 0, sequence_lens, must be int64 and one number a row");
+    const int64_t length = ((const int64_t *) lengths->data)[b];
+    if (length < 0 || length > s->length)
+        return mls__op_error(&s->step->op, MLS_ERANGE,
+                             "sequence_lens[%lld] is %lld, of %lld slices", (long long) b,
+                             (long long) length, (long long) s->length);
+    s->length = length;
+    return MLS_OK;
+}
+
+static mls_status run_row(scan *s, int64_t b, mls__gathered *rows)
+{
+    mls_status status = MLS_OK;
+    reset_scan(s);
+    for (size_t i = 0; !status && i < s->states + s->scanned; i++)
+        status = mls__object_slice(&s->flow->host->pool, mls__flow_input(s->flow, s->step, 1 + i),
+                                   b, &s->inputs[i]);
+    if (!status)
+        status = read_length(s, b);
+    if (!status)
+        status = run_iterations(s);
+    for (size_t i = 0; !status && i < s->step->op.output_count; i++) {
+        mls__object *result;
+        status = make_result(s, i, &result);
+        if (!status) {
+            status = mls__gathered_add(&rows[i], result);
+            mls__object_unref(&s->flow->host->pool, result);
+        }
+    }
+    return status;
+}
+
+static mls_status run_rows(scan *s, mls__gathered *rows)
+{
+    int64_t batch;
+    mls_status status = find_batch(s, &batch);
+    for (int64_t b = 0; !status && b < batch; b++)
+        status = run_row(s, b, rows);
+    for (size_t i = 0; !status && i < s->step->op.output_count; i++) {
+        mls__object *result;
+        status = mls__gathered_join(&rows[i], s->flow, s->step, i, 0, false, &result);
+        if (!status)
+            mls__flow_give(s->flow, s->step, i, result);
+    }
+    return status;
+}
+
+static mls_status run_batched(scan *s)
+{
+    const mls__allocator *allocator = s->flow->graph->allocator;
+    const size_t outputs = s->step->op.output_count;
+    mls__gathered *rows = mls__alloc_array(allocator, outputs, sizeof *rows);
+    if (!rows)
+        return mls__error_nomem(outputs * sizeof *rows);
+    for (size_t i = 0; i < outputs; i++)
+        mls__gathered_init(&rows[i], s->flow);
+    const mls_status status = run_rows(s, rows);
+    for (size_t i = 0; i < outputs; i++)
+        mls__gathered_clear(&rows[i]);
+    mls__free(allocator, rows);
+    return status;
 }
 
 mls_status mls__run_scan(mls__flow *flow, const mls__flow_step *step)
 {
-    scan s = {.flow = flow};
-    mls_status status = init_scan(&s, flow, step);
+    scan s = {.flow = flow, .step = step};
+    mls_status status = init_scan(&s);
     if (!status)
-        status = run_iterations(&s);
+        status = s.is_batched ? run_batched(&s) : run_plain(&s);
     clear_scan(&s);
     return status;
 }

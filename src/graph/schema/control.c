@@ -10,7 +10,7 @@
 const mls__op_schema mls__schemas_control[] = {
     {"", "If", 1, 1, 1, MANY, MLS__OP_HOST, 0, NULL},
     {"", "Loop", 0, MANY, 1, MANY, MLS__OP_HOST, 0, NULL},
-    {"", "Scan", 1, MANY, 1, MANY, MLS__OP_HOST, 0, NULL},
+    {"", "Scan", 0, MANY, 1, MANY, MLS__OP_HOST, 0, NULL},
     {"", "SequenceMap", 1, MANY, 1, MANY, MLS__OP_HOST, 0, NULL},
     {"", "ConcatFromSequence", 1, 1, 1, 1, MLS__OP_HOST, 0, NULL},
     {"", "SequenceAt", 2, 2, 1, 1, MLS__OP_HOST, 0, NULL},

@@ -47,6 +47,7 @@ struct mls__onnx_rule {
 
 /* A family's rules; ended by a row whose type is NULL. */
 extern const mls__onnx_rule mls__onnx_rules_contrib[];
+extern const mls__onnx_rule mls__onnx_rules_control[];
 extern const mls__onnx_rule mls__onnx_rules_early[];
 extern const mls__onnx_rule mls__onnx_rules_image[];
 extern const mls__onnx_rule mls__onnx_rules_indexing[];
