@@ -44,8 +44,10 @@ static mls__image_dim dim_of(mls__images *m, rule r)
         if (is_same_rule(mls__vec_at(&m->dims, i), &r))
             return (mls__image_dim) i;
     rule *added = mls__vec_push(&m->dims);
-    if (!added)
+    if (!added) {
+        m->is_short = true;
         return NO_DIM;
+    }
     *added = r;
     return (mls__image_dim) (m->dims.count - 1);
 }
@@ -336,6 +338,10 @@ mls_status mls__images_find(const mls__graph *graph, mls__images *ret_images)
     for (size_t i = 0; i < graph->nodes.count; i++)
         if (!mls__graph_node(graph, i)->is_dead)
             follow(&m, mls__graph_node(graph, i));
+    if (m.is_short) {
+        mls__images_free(&m);
+        return mls__error_nomem(sizeof(rule));
+    }
     *ret_images = m;
     return MLS_OK;
 }
