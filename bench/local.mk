@@ -27,6 +27,7 @@ EXTRA_PROGRAMS += %D%/conv
 %C%_conv_SOURCES = %D%/conv.c
 %C%_conv_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 %C%_conv_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
+
 EXTRA_PROGRAMS += %D%/gemm_int8
 %C%_gemm_int8_SOURCES = %D%/gemm_int8.c
 %C%_gemm_int8_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
@@ -54,8 +55,13 @@ EXTRA_PROGRAMS += %D%/queue
 %C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 # All of them, one after the other; BENCH_ARGS go to the comparison.
-MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/conv$(EXEEXT) %D%/trees$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
-MLS_BENCHES = %D%/gemm$(EXEEXT) %D%/gemm_int8$(EXEEXT) %D%/trees$(EXEEXT) %D%/peers$(EXEEXT) %D%/queue$(EXEEXT)
+MLS_BENCHES =
+MLS_BENCHES += %D%/gemm$(EXEEXT)
+MLS_BENCHES += %D%/conv$(EXEEXT)
+MLS_BENCHES += %D%/trees$(EXEEXT)
+MLS_BENCHES += %D%/peers$(EXEEXT)
+MLS_BENCHES += %D%/queue$(EXEEXT)
+MLS_BENCHES += %D%/gemm_int8$(EXEEXT)
 bench: $(MLS_BENCHES)
 	@for program in $(MLS_BENCHES); do \
 		echo; echo "== $$program"; \
