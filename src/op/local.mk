@@ -7,6 +7,7 @@ libmls_core_la_SOURCES += %D%/convolution.c %D%/convolution.h
 
 libmls_core_la_SOURCES += %D%/pooling.c %D%/pooling.h
 libmls_core_la_SOURCES += %D%/resize.c %D%/resize.h
+libmls_core_la_SOURCES += %D%/image.c %D%/image.h
 libmls_core_la_SOURCES += %D%/reduction.c %D%/reduction.h
 libmls_core_la_SOURCES += %D%/indexing.c %D%/indexing.h
 

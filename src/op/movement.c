@@ -190,6 +190,41 @@ mls_status mls__op_pads(const mls_op *op, mls__pad *ret_pads)
     return MLS_OK;
 }
 
+/* An odd element is cut, or made up, behind. */
+static mls__pad center_of(int64_t dim, int64_t length)
+{
+    if (length < dim)
+        return (mls__pad){.dim = length, .source = (dim - length) / 2, .kept = length};
+    return (mls__pad){.dim = length, .before = dim ? (length - dim) / 2 : length, .kept = dim};
+}
+
+mls_status mls__op_center(const mls_op *op, mls__pad *ret_pads)
+{
+    const mls_arg *data = &op->inputs[0];
+    int64_t lengths[MLS_MAX_RANK];
+    size_t count, axis_count;
+    bool is_given;
+    mls_status status = mls__op_known_ints(op, 1, lengths, MLS_MAX_RANK, &count, &is_given);
+    const int64_t *axes = mls__op_ints(op, "axes", &axis_count);
+    if (status)
+        return status;
+    if (count != (axes ? axis_count : (size_t) data->rank))
+        return mls__op_error(op, MLS_ESHAPE, "%zu lengths for %zu axes", count,
+                             axes ? axis_count : (size_t) data->rank);
+    for (int i = 0; i < data->rank; i++)
+        ret_pads[i] = center_of(data->dims[i], data->dims[i]);
+    for (size_t i = 0; i < count; i++) {
+        int axis = (int) i;
+        status = axes ? mls__op_axis(op, axes[i], data->rank, &axis) : MLS_OK;
+        if (status)
+            return status;
+        if (lengths[i] < 0)
+            return mls__op_error(op, MLS_EINVAL, "length %" PRId64 " of axis %d", lengths[i], axis);
+        ret_pads[axis] = center_of(data->dims[axis], lengths[i]);
+    }
+    return MLS_OK;
+}
+
 mls_status mls__op_pad_mode(const mls_op *op, mls__pad_mode *ret_mode)
 {
     static const char *const names[] = {"constant", "reflect", "edge", "wrap"};

@@ -48,6 +48,8 @@ typedef enum mls__pad_mode {
 
 /* One for each dimension of input 0. */
 mls_status mls__op_pads(const mls_op *op, mls__pad *ret_pads);
+/* CenterCropPad, likewise: the middle is kept, and made up elements are around it. */
+mls_status mls__op_center(const mls_op *op, mls__pad *ret_pads);
 mls_status mls__op_pad_mode(const mls_op *op, mls__pad_mode *ret_mode);
 
 #endif

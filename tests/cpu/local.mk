@@ -237,3 +237,7 @@ check_PROGRAMS += %D%/test_ops_qlinear
 TESTS += %D%/test_ops_qlinear
 %C%_test_ops_qlinear_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_qlinear_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_image
+TESTS += %D%/test_ops_image
+%C%_test_ops_image_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_image_LDADD = $(MLS_OP_TEST_LIBS)

@@ -40,9 +40,14 @@ libmls_core_la_SOURCES += \
 
 # Images.
 libmls_core_la_SOURCES += \
+	%D%/ops/affine_grid.c \
+	%D%/ops/col2im.c \
+	%D%/ops/depth_space.c \
+	%D%/ops/grid_sample.c \
 	%D%/ops/resize.c %D%/ops/resize.h \
 	%D%/ops/resize_nearest.c \
-	%D%/ops/resize_taps.c %D%/ops/resize_taps.h
+	%D%/ops/resize_taps.c %D%/ops/resize_taps.h \
+	%D%/ops/roi_align.c
 
 # Matrix products.
 libmls_core_la_SOURCES += \

@@ -43,6 +43,13 @@ extern mls__cpu_op_table mls__cpu_ops_diagonal;
 extern mls__cpu_op_table mls__cpu_ops_hardmax;
 extern mls__cpu_op_table mls__cpu_ops_one_hot;
 extern mls__cpu_op_table mls__cpu_ops_resize;
+extern mls__cpu_op_table mls__cpu_ops_affine_grid;
+extern mls__cpu_op_table mls__cpu_ops_col2im;
+extern mls__cpu_op_table mls__cpu_ops_depth_space;
+extern mls__cpu_op_table mls__cpu_ops_grid_sample;
+extern mls__cpu_op_table mls__cpu_ops_roi_align;
+
+/* By indices. */
 extern mls__cpu_op_table mls__cpu_ops_gather_elements;
 extern mls__cpu_op_table mls__cpu_ops_gather_nd;
 extern mls__cpu_op_table mls__cpu_ops_einsum;

@@ -20,6 +20,7 @@ typedef struct padded_axis {
 
 typedef struct pad {
     mls__cpu_kernel base;
+    bool is_centered; /* CenterCropPad, which pads with zeros */
     mls__pad_mode mode;
     size_t element_size;
     size_t value, output; /* their positions among the buffers; no value: SIZE_MAX, then ... */
@@ -174,7 +175,7 @@ static mls_status plan_pad(mls_kernel *base, const mls_op *op)
     int first;
     mls_status status = mls__op_pad_mode(op, &kernel->mode);
     if (!status)
-        status = mls__op_pads(op, pads);
+        status = kernel->is_centered ? mls__op_center(op, pads) : mls__op_pads(op, pads);
     kernel->is_empty = bytes == 0;
     if (status || kernel->is_empty)
         return status;
@@ -211,6 +212,7 @@ static mls_status create_pad(const mls__cpu *cpu, const mls_op *op, mls_kernel *
         return status;
     mls_kernel *base = &kernel->base.base;
     kernel->element_size = mls_dtype_size((mls_dtype) op->inputs[0].dtype);
+    kernel->is_centered = strcmp(op->type, "CenterCropPad") == 0;
     kernel->value = mls__op_input(op, 2) ? 2 : SIZE_MAX;
     kernel->output = op->input_count;
     base->reshape = plan_pad;
@@ -227,5 +229,6 @@ static mls_status create_pad(const mls__cpu *cpu, const mls_op *op, mls_kernel *
 
 const mls__cpu_op mls__cpu_ops_pad[] = {
     {"", "Pad", create_pad, 0},
+    {"", "CenterCropPad", create_pad, 0},
     {0},
 };
