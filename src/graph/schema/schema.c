@@ -21,6 +21,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_product,
     mls__schemas_convolution,
     mls__schemas_int8_product,
+    mls__schemas_qlinear,
     mls__schemas_int8_convolution,
     mls__schemas_quantize,
     mls__schemas_ml_features,
@@ -36,8 +37,6 @@ static const mls__op_schema *const families[] = {
     mls__schemas_random,
     mls__schemas_contrib,
     mls__schemas_control,
-    mls__schemas_qlinear,
-    NULL,
 };
 /* clang-format on */
 

@@ -11,6 +11,7 @@
 /* clang-format off */
 static const mls__onnx_rule *const families[] = {
     mls__onnx_rules_contrib,
+    mls__onnx_rules_control,
     mls__onnx_rules_early,
     mls__onnx_rules_image,
     mls__onnx_rules_indexing,
@@ -18,7 +19,6 @@ static const mls__onnx_rule *const families[] = {
     mls__onnx_rules_nn,
     mls__onnx_rules_norm,
     mls__onnx_rules_reduce,
-    mls__onnx_rules_control,
 };
 /* clang-format on */
 

@@ -48,8 +48,6 @@ extern mls__cpu_op_table mls__cpu_ops_col2im;
 extern mls__cpu_op_table mls__cpu_ops_depth_space;
 extern mls__cpu_op_table mls__cpu_ops_grid_sample;
 extern mls__cpu_op_table mls__cpu_ops_roi_align;
-
-/* By indices. */
 extern mls__cpu_op_table mls__cpu_ops_gather_elements;
 extern mls__cpu_op_table mls__cpu_ops_gather_nd;
 extern mls__cpu_op_table mls__cpu_ops_einsum;
