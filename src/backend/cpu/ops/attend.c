@@ -99,7 +99,7 @@ static bool slot_of(const mls__attend *a, slot *ret_slot)
         add_part(&at.bytes, rows, v_columns, wide, &at.y) &&
         add_part(&at.bytes, scores, 1, wide, &at.scores) &&
         add_part(&at.bytes, a->keys, 1, wide, &at.mask) &&
-        add_part(&at.bytes, most(a->size, a->v_size), 1, wide, &at.row);
+        add_part(&at.bytes, 4, a->size, wide, &at.row);
     *ret_slot = at;
     return fits;
 }
@@ -144,22 +144,60 @@ static int64_t v_index(const item *it, int64_t key)
     return it->batch * s->batch + it->kv_head * s->head + key * s->row;
 }
 
-/* Keys key .. key+keys-1 as the columns of panels. */
+/* Four floats, for turning blocks of four by four in registers. */
+typedef float quad __attribute__((vector_size(16)));
+
+static quad load_quad(const float *p)
+{
+    quad v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static void turn_quads(const float *const rows[4], int64_t i, float *ret_columns)
+{
+    const quad a = load_quad(rows[0] + i), b = load_quad(rows[1] + i);
+    const quad c = load_quad(rows[2] + i), d = load_quad(rows[3] + i);
+    const quad low0 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    const quad high0 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const quad low1 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const quad high1 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const quad turned[4] = {__builtin_shufflevector(low0, low1, 0, 1, 4, 5),
+                            __builtin_shufflevector(low0, low1, 2, 3, 6, 7),
+                            __builtin_shufflevector(high0, high1, 0, 1, 4, 5),
+                            __builtin_shufflevector(high0, high1, 2, 3, 6, 7)};
+    for (int k = 0; k < 4; k++)
+        memcpy(ret_columns + k * MLS__GEMM_PANEL, &turned[k], sizeof turned[k]);
+}
+
+/* Four rows as neighbouring columns of a panel. */
+static void turn_rows(const float *const rows[4], int64_t size, float *ret_columns)
+{
+    int64_t i = 0;
+    for (; i + 4 <= size; i += 4)
+        turn_quads(rows, i, ret_columns + i * MLS__GEMM_PANEL);
+    for (; i < size; i++)
+        for (int j = 0; j < 4; j++)
+            ret_columns[i * MLS__GEMM_PANEL + j] = rows[j][i];
+}
+
+/* Keys key .. key+keys-1 as the columns of panels; the columns past the last are 0. */
 static void pack_k(const item *it, int64_t key, int64_t keys, float *ret_panels)
 {
     const int64_t size = it->a->size;
-    for (int64_t j = 0; j < mls__gemm_panels(keys) * MLS__GEMM_PANEL; j++) {
-        float *column =
-            ret_panels + j / MLS__GEMM_PANEL * MLS__GEMM_PANEL * size + j % MLS__GEMM_PANEL;
-        if (j >= keys) {
-            for (int64_t i = 0; i < size; i++)
-                column[i * MLS__GEMM_PANEL] = 0;
-            continue;
+    char *memory = it->memory + it->at.row;
+    for (int64_t j = 0; j < padded(keys); j += 4) {
+        const float *rows[4];
+        for (int64_t r = 0; r < 4; r++) {
+            char *own = memory + (size_t) (r * size) * it->wide;
+            rows[r] = (const float *) (void *) own;
+            if (j + r < keys)
+                rows[r] = widened(it, it->d->k, k_index(it, key + j + r), size, own);
+            else
+                memset(own, 0, (size_t) size * it->wide);
         }
-        const float *row =
-            widened(it, it->d->k, k_index(it, key + j), size, it->memory + it->at.row);
-        for (int64_t i = 0; i < size; i++)
-            column[i * MLS__GEMM_PANEL] = row[i];
+        turn_rows(rows, size,
+                  ret_panels + j / MLS__GEMM_PANEL * MLS__GEMM_PANEL * size + j % MLS__GEMM_PANEL);
     }
 }
 
@@ -181,7 +219,9 @@ static void pack_v(const item *it, int64_t keys, float *ret_rows)
 /* `first`: the block's first row; keys from `keys` on are not looked at. */
 typedef struct block {
     int64_t first, rows, keys;
-    char *q, *scores, *y;
+    const char *q;
+    char *scores, *y;
+    int64_t q_row, y_row;
 } block;
 
 static int64_t head_of(const item *it, int64_t row)
@@ -209,18 +249,52 @@ static void range_of(const item *it, int64_t row, int64_t *ret_begin, int64_t *r
     *ret_begin = least(begin, *ret_end);
 }
 
-static void bring_q(const item *it, const block *b)
+/* Whether the rows are of one head, and need no other type: Q and Y are used as they lie. */
+static bool is_in_place(const item *it, const block *b)
+{
+    return !it->is_half && head_of(it, b->first) == head_of(it, b->first + b->rows - 1);
+}
+
+static int64_t q_index(const item *it, int64_t row)
+{
+    const mls__attend *a = it->a;
+    return it->batch * a->q.batch + head_of(it, row) * a->q.head + row % a->queries * a->q.row;
+}
+
+static int64_t y_index(const item *it, int64_t row)
+{
+    const mls__attend *a = it->a;
+    return it->batch * a->y.batch + head_of(it, row) * a->y.head + row % a->queries * a->y.row;
+}
+
+static void bring_q(const item *it, block *b)
 {
     const mls__attend *a = it->a;
     const size_t bytes = (size_t) a->size * it->wide;
+    if (is_in_place(it, b)) {
+        b->q = (const char *) it->d->q + (size_t) q_index(it, b->first) * it->wide;
+        b->q_row = a->q.row;
+        return;
+    }
+    b->q = it->memory + it->at.q;
+    b->q_row = a->size;
     for (int64_t r = 0; r < b->rows; r++) {
-        const int64_t row = b->first + r;
-        const int64_t index =
-            it->batch * a->q.batch + head_of(it, row) * a->q.head + row % a->queries * a->q.row;
-        char *to = b->q + (size_t) r * bytes;
-        const void *from = widened(it, it->d->q, index, a->size, to);
+        char *to = it->memory + it->at.q + (size_t) r * bytes;
+        const void *from = widened(it, it->d->q, q_index(it, b->first + r), a->size, to);
         if (from != to)
             memcpy(to, from, bytes);
+    }
+}
+
+/* Where the products write Y: columns of whole vectors, if they are not its own. */
+static void choose_y(const item *it, block *b)
+{
+    const mls__attend *a = it->a;
+    b->y_row = it->is_double ? a->v_size : padded(a->v_size);
+    b->y = it->memory + it->at.y;
+    if (is_in_place(it, b) && b->y_row == a->v_size) {
+        b->y = (char *) it->d->y + (size_t) y_index(it, b->first) * it->wide;
+        b->y_row = a->y.row;
     }
 }
 
@@ -230,7 +304,7 @@ static void score_f64(const item *it, const block *b)
     const mls__gemm_plain g = {.n = b->keys,
                                .k = a->size,
                                .a = b->q,
-                               .a_row = a->size,
+                               .a_row = b->q_row,
                                .a_step = 1,
                                .b = (const double *) it->d->k + k_index(it, 0),
                                .b_row = 1,
@@ -248,7 +322,7 @@ static void score(const item *it, const block *b)
     float *panels = (float *) (void *) (it->memory + it->at.k);
     mls__gemm g = {.k = a->size,
                    .a = (const float *) (const void *) b->q,
-                   .a_row = a->size,
+                   .a_row = b->q_row,
                    .a_step = 1,
                    .b = panels,
                    .alpha = a->is_divided ? 1 : (float) a->scale,
@@ -342,7 +416,7 @@ static void weigh_f64(const item *it, const block *b)
                                .b_step = 1,
                                .alpha = 1,
                                .y = b->y,
-                               .y_row = a->v_size};
+                               .y_row = b->y_row};
     a->cpu->kernels->gemm->float64(&g, 0, b->rows);
 }
 
@@ -360,7 +434,7 @@ static void weigh(const item *it, const block *b)
                    .b_row = columns,
                    .alpha = 1,
                    .y = (float *) (void *) b->y,
-                   .y_row = columns};
+                   .y_row = b->y_row};
     if (!it->has_panels && !it->is_half && columns == a->v_size) {
         g.b = (const float *) it->d->v + v_index(it, 0);
         g.b_row = a->v.row;
@@ -372,25 +446,26 @@ static void weigh(const item *it, const block *b)
 
 static void store_y(const item *it, const block *b)
 {
+    if (b->y != it->memory + it->at.y)
+        return;
+    for (int64_t r = 0; r < b->rows; r++)
+        narrow(it, it->d->y, y_index(it, b->first + r), b->y + (size_t) (r * b->y_row) * it->wide,
+               it->a->v_size);
+}
+
+/* Whether scores are softmax's input as they are, all of them. */
+static bool is_plain(const item *it)
+{
     const mls__attend *a = it->a;
-    const int64_t columns = it->is_double ? a->v_size : padded(a->v_size);
-    for (int64_t r = 0; r < b->rows; r++) {
-        const int64_t row = b->first + r;
-        narrow(it, it->d->y,
-               it->batch * a->y.batch + head_of(it, row) * a->y.head + row % a->queries * a->y.row,
-               b->y + (size_t) (r * columns) * it->wide, a->v_size);
-    }
+    return !it->d->scores && !it->d->lengths && a->mask_dtype == MLS_DTYPE_NONE && !a->is_causal &&
+           a->left < 0 && a->right < 0 && !a->is_divided && !(a->softcap > 0) && !it->is_double;
 }
 
 static void run_block(const item *it, int64_t first, int64_t rows)
 {
     const mls__attend *a = it->a;
-    block b = {.first = first,
-               .rows = rows,
-               .q = it->memory + it->at.q,
-               .scores = it->memory + it->at.scores,
-               .y = it->memory + it->at.y};
-    for (int64_t r = 0; r < rows; r++) {
+    block b = {.first = first, .rows = rows, .scores = it->memory + it->at.scores};
+    for (int64_t r = 0; r < rows && b.keys < a->keys; r++) {
         int64_t begin, end;
         range_of(it, first + r, &begin, &end);
         b.keys = most(b.keys, end);
@@ -398,8 +473,12 @@ static void run_block(const item *it, int64_t first, int64_t rows)
     if (it->d->scores)
         b.keys = a->keys;
     bring_q(it, &b);
+    choose_y(it, &b);
     (it->is_double ? score_f64 : score)(it, &b);
-    for (int64_t r = 0; r < rows; r++)
+    if (is_plain(it) && a->keys)
+        a->cpu->kernels->softmax->rows((float *) (void *) b.scores,
+                                       (const float *) (void *) b.scores, rows, a->keys);
+    for (int64_t r = 0; !is_plain(it) && r < rows; r++)
         finish_row(it, &b, r);
     (it->is_double ? weigh_f64 : weigh)(it, &b);
     store_y(it, &b);
@@ -416,8 +495,11 @@ static void run_item(item *it, int64_t row, int64_t end)
         pack_k(it, 0, a->keys, (float *) (void *) (it->memory + it->at.k));
         pack_v(it, a->keys, (float *) (void *) (it->memory + it->at.v));
     }
-    for (; row < end; row += step)
-        run_block(it, row, least(step, end - row));
+    for (int64_t blocks = (end - row + step - 1) / step; blocks > 0; blocks--) {
+        const int64_t rows = (end - row + blocks - 1) / blocks;
+        run_block(it, row, rows);
+        row += rows;
+    }
 }
 
 typedef struct work {
