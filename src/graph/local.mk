@@ -55,6 +55,8 @@ libmls_core_la_SOURCES += %D%/schema/qlinear.c
 libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/recurrent.c
 # Subgraphs, sequences, optionals.
 libmls_core_la_SOURCES += %D%/schema/control.c
+libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/contrib_attention.c \
+	%D%/schema/recurrent.c
 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c

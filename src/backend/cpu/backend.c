@@ -77,6 +77,8 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_random,
     mls__cpu_ops_bias_gelu,
     mls__cpu_ops_embed_norm,
+    mls__cpu_ops_projected_attention,
+    mls__cpu_ops_multi_head,
     NULL,
 };
 /* clang-format on */

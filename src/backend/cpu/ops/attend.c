@@ -348,29 +348,39 @@ static void keep_scores(const item *it, const block *b, int64_t r, mls__attend_s
     narrow(it, it->d->scores, at * a->keys, b->scores + (size_t) (r * a->keys) * it->wide, a->keys);
 }
 
-/* Adds the mask; whether it leaves none of the keys begin .. end-1. */
-static bool mask_row(const item *it, const block *b, int64_t row, char *x, int64_t begin,
+/* A row of a mask as numbers of the type computed with. */
+static const char *mask_numbers(const item *it, const mls__attend_mask *mask, const void *data,
+                                int64_t index, int64_t columns)
+{
+    if (mask->dtype == MLS_FLOAT32 && !it->is_double)
+        return (const char *) data + (size_t) index * sizeof(float);
+    return widened(it, data, index, columns, it->memory + it->at.mask);
+}
+
+/* Adds a mask; whether it leaves none of the keys begin .. end-1. */
+static bool mask_row(const item *it, const block *b, int which, int64_t row, char *x, int64_t begin,
                      int64_t end)
 {
     const mls__attend *a = it->a;
-    const int64_t index = it->batch * a->mask.batch + head_of(it, row) * a->mask.head +
-                          row % a->queries * a->mask.row;
-    const int64_t columns = least(a->mask_columns, b->keys);
+    const mls__attend_mask *mask = &a->masks[which];
+    const int64_t index = it->batch * mask->steps.batch + head_of(it, row) * mask->steps.head +
+                          row % a->queries * mask->steps.row;
+    const int64_t columns = least(mask->columns, b->keys);
     if (columns < b->keys)
         it->fns->exclude(x + (size_t) columns * it->wide, b->keys - columns);
     end = least(end, columns);
-    if (a->mask_dtype == MLS_BOOL) {
-        const uint8_t *mask = (const uint8_t *) it->d->mask + index;
+    if (mask->dtype == MLS_BOOL) {
+        const uint8_t *flags = (const uint8_t *) it->d->masks[which] + index;
         bool is_dead = true;
-        it->fns->keep(a->cpu, x, mask, columns);
+        it->fns->keep(a->cpu, x, flags, columns);
         for (int64_t i = begin; is_dead && i < end; i++)
-            is_dead = !mask[i];
+            is_dead = !flags[i];
         return is_dead;
     }
-    const char *mask = widened(it, it->d->mask, index, columns, it->memory + it->at.mask);
-    it->fns->add(a->cpu, x, mask, columns);
+    const char *numbers = mask_numbers(it, mask, it->d->masks[which], index, columns);
+    it->fns->add(a->cpu, x, numbers, columns);
     return end <= begin ||
-           it->fns->is_excluded(a->cpu, mask + (size_t) begin * it->wide, end - begin);
+           it->fns->is_excluded(a->cpu, numbers + (size_t) begin * it->wide, end - begin);
 }
 
 /* From scores to weights. */
@@ -388,8 +398,9 @@ static void finish_row(const item *it, const block *b, int64_t r)
         it->fns->cap(a->cpu, x, b->keys, a->softcap);
     keep_scores(it, b, r, MLS__SCORES_CAPPED);
     bool is_dead = begin == end;
-    if (a->mask_dtype != MLS_DTYPE_NONE && mask_row(it, b, b->first + r, x, begin, end))
-        is_dead = true;
+    for (int i = 0; i < MLS__ATTEND_MASKS; i++)
+        if (a->masks[i].dtype != MLS_DTYPE_NONE && mask_row(it, b, i, b->first + r, x, begin, end))
+            is_dead = true;
     it->fns->exclude(x, begin);
     it->fns->exclude(x + (size_t) end * wide, b->keys - end);
     keep_scores(it, b, r, MLS__SCORES_MASKED);
@@ -457,8 +468,9 @@ static void store_y(const item *it, const block *b)
 static bool is_plain(const item *it)
 {
     const mls__attend *a = it->a;
-    return !it->d->scores && !it->d->lengths && a->mask_dtype == MLS_DTYPE_NONE && !a->is_causal &&
-           a->left < 0 && a->right < 0 && !a->is_divided && !(a->softcap > 0) && !it->is_double;
+    return !it->d->scores && !it->d->lengths && a->masks[0].dtype == MLS_DTYPE_NONE &&
+           a->masks[1].dtype == MLS_DTYPE_NONE && !a->is_causal && a->left < 0 && a->right < 0 &&
+           !a->is_divided && !(a->softcap > 0) && !it->is_double;
 }
 
 static void run_block(const item *it, int64_t first, int64_t rows)
@@ -572,4 +584,23 @@ void mls__attend_run(const mls__attend *a, const mls__attend_data *d, const mls_
     if (units < w.shares)
         w.parts = least(blocks, (w.shares + units - 1) / units);
     call->parallel_for(call->executor, (size_t) w.shares, run_share, &w);
+}
+
+/* --- joining --------------------------------------------------------------------------------- */
+
+void mls__attend_join(const mls__attend_joint *j, const void *past, const void *fresh,
+                      void *ret_joined)
+{
+    const size_t past_bytes = (size_t) (j->past * j->size) * j->element;
+    const size_t row_bytes = (size_t) j->size * j->element;
+    char *to = ret_joined;
+    for (int64_t i = 0; i < j->batch * j->heads; i++) {
+        const int64_t index = i / j->heads * j->fresh.batch + i % j->heads * j->fresh.head;
+        if (past_bytes)
+            memcpy(to, (const char *) past + (size_t) i * past_bytes, past_bytes);
+        to += past_bytes;
+        for (int64_t r = 0; r < j->rows; r++, to += row_bytes)
+            memcpy(to, (const char *) fresh + (size_t) (index + r * j->fresh.row) * j->element,
+                   row_bytes);
+    }
 }

@@ -21,7 +21,19 @@ typedef struct mls__attend_steps {
     int64_t batch, head, row;
 } mls__attend_steps;
 
-/* What is added to the scores after the softcap and before softmax, or after which they are. */
+/*
+ * What is added to the scores: elements of the op's dtype, or float32 with 16-bit floats, or BOOL
+ * (0: not attended). Past `columns` it is -inf.
+ */
+typedef struct mls__attend_mask {
+    int32_t dtype; /* NONE: there is no mask */
+    mls__attend_steps steps;
+    int64_t columns;
+} mls__attend_mask;
+
+#define MLS__ATTEND_MASKS 2
+
+/* Scores as they are after which step. */
 typedef enum mls__attend_scores {
     MLS__SCORES_NONE = -1,
     MLS__SCORES_RAW,
@@ -48,15 +60,13 @@ typedef struct mls__attend {
      */
     bool is_causal;
     int64_t left, right, past;
-    /* NONE, BOOL (0: not attended) or a float dtype (added). Past `mask_columns` it is -inf. */
-    int32_t mask_dtype;
-    mls__attend_steps mask;
-    int64_t mask_columns;
+    mls__attend_mask masks[MLS__ATTEND_MASKS];
     mls__attend_scores scores; /* which of them are kept */
 } mls__attend;
 
 typedef struct mls__attend_data {
-    const void *q, *k, *v, *mask;
+    const void *q, *k, *v;
+    const void *masks[MLS__ATTEND_MASKS];
     const int64_t *lengths; /* of each batch: keys from there on are not attended; NULL: none */
     void *y;
     void *scores; /* [batch, heads, queries, keys] */
@@ -67,6 +77,17 @@ bool mls__attend_workspace(const mls__attend *attend, size_t *ret_bytes);
 
 void mls__attend_run(const mls__attend *attend, const mls__attend_data *data,
                      const mls_kernel_call *call, void *workspace);
+
+/* New rows of K or V behind those of a past: [batch, heads, past + rows, size]. */
+typedef struct mls__attend_joint {
+    int64_t batch, heads, past, rows, size;
+    size_t element; /* bytes */
+    mls__attend_steps fresh;
+} mls__attend_joint;
+
+/* `past` may be NULL where it has no rows. */
+void mls__attend_join(const mls__attend_joint *joint, const void *past, const void *fresh,
+                      void *ret_joined);
 
 /* One row of scores, `wide` type: float32, or float64 for that dtype (attend_rows.c). */
 typedef struct mls__attend_row_fns {

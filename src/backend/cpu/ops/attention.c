@@ -15,9 +15,7 @@ enum { Y, PRESENT_K, PRESENT_V, SCORES };
 
 /* K or V: what is new, and where past and new are joined. */
 typedef struct cache {
-    int64_t past, rows; /* rows before and of the new ones */
-    int64_t size;
-    mls__attend_steps fresh;
+    mls__attend_joint joint;
     bool is_joined; /* there is a past, or an output of all */
     size_t offset;  /* in the workspace, for where that output is left out */
 } cache;
@@ -59,12 +57,12 @@ static int64_t mask_step(const mls_arg *mask, int axis)
 static void read_mask(const mls_op *op, mls__attend *attend)
 {
     const mls_arg *mask = mls__op_input(op, MASK);
-    attend->mask_dtype = MLS_DTYPE_NONE;
-    if (!mask)
-        return;
-    attend->mask_dtype = mask->dtype;
-    attend->mask = (mls__attend_steps){mask_step(mask, 0), mask_step(mask, 1), mask_step(mask, 2)};
-    attend->mask_columns = mask->dims[mask->rank - 1];
+    if (mask)
+        attend->masks[0] = (mls__attend_mask){
+            .dtype = mask->dtype,
+            .steps = {mask_step(mask, 0), mask_step(mask, 1), mask_step(mask, 2)},
+            .columns = mask->dims[mask->rank - 1],
+        };
 }
 
 /* K or V as rows of [batch, kv_heads, rows, size] once they are joined. */
@@ -72,12 +70,16 @@ static mls__attend_steps join_steps(attention *k, int which, const mls_arg *arg,
                                     const mls_arg *past)
 {
     cache *c = &k->caches[which];
-    c->fresh = steps_of(arg, k->attend.kv_heads, &c->rows, &c->size);
-    c->past = past ? past->dims[2] : 0;
+    mls__attend_joint *j = &c->joint;
+    j->fresh = steps_of(arg, k->attend.kv_heads, &j->rows, &j->size);
+    j->batch = k->attend.batch;
+    j->heads = k->attend.kv_heads;
+    j->past = past ? past->dims[2] : 0;
+    j->element = mls_dtype_size((mls_dtype) arg->dtype);
     if (!c->is_joined)
-        return c->fresh;
-    const int64_t head = (c->past + c->rows) * c->size;
-    return (mls__attend_steps){k->attend.kv_heads * head, head, c->size};
+        return j->fresh;
+    const int64_t head = (j->past + j->rows) * j->size;
+    return (mls__attend_steps){j->heads * head, head, j->size};
 }
 
 static void read_dims(attention *k, const mls_op *op)
@@ -90,9 +92,9 @@ static void read_dims(attention *k, const mls_op *op)
     a->q = steps_of(q, a->heads, &a->queries, &a->size);
     a->k = join_steps(k, 0, keys, mls__op_input(op, PAST_K));
     a->v = join_steps(k, 1, &op->inputs[V], mls__op_input(op, PAST_V));
-    a->past = k->caches[0].past;
-    a->keys = a->past + k->caches[0].rows;
-    a->v_size = k->caches[1].size;
+    a->past = k->caches[0].joint.past;
+    a->keys = a->past + k->caches[0].joint.rows;
+    a->v_size = k->caches[1].joint.size;
     a->y =
         (mls__attend_steps){a->heads * a->queries * a->v_size, a->queries * a->v_size, a->v_size};
     if (q->rank == 3)
@@ -116,24 +118,6 @@ static mls_status attention_reshape(mls_kernel *kernel, const mls_op *op)
 
 /* --- runs ------------------------------------------------------------------------------------ */
 
-/* Past and new rows of every head, one after the other. */
-static void join(const attention *k, const cache *c, const char *past, const char *fresh,
-                 char *ret_joined)
-{
-    const mls__attend *a = &k->attend;
-    const size_t size = mls_dtype_size((mls_dtype) a->dtype);
-    const size_t past_bytes = (size_t) (c->past * c->size) * size;
-    const size_t row_bytes = (size_t) c->size * size;
-    for (int64_t i = 0; i < a->batch * a->kv_heads; i++) {
-        const int64_t index = i / a->kv_heads * c->fresh.batch + i % a->kv_heads * c->fresh.head;
-        if (past_bytes)
-            memcpy(ret_joined, past + (size_t) i * past_bytes, past_bytes);
-        ret_joined += past_bytes;
-        for (int64_t r = 0; r < c->rows; r++, ret_joined += row_bytes)
-            memcpy(ret_joined, fresh + (size_t) (index + r * c->fresh.row) * size, row_bytes);
-    }
-}
-
 /* K (0) or V (1) of all rows. */
 static const void *joined(const attention *k, const mls_kernel_call *call, int which)
 {
@@ -145,7 +129,7 @@ static const void *joined(const attention *k, const mls_kernel_call *call, int w
     char *memory = k->output_count > output ? in[k->input_count + output] : NULL;
     if (!memory)
         memory = (char *) call->workspace + c->offset;
-    join(k, c, k->has_past ? in[PAST_K + which] : NULL, in[K + which], memory);
+    mls__attend_join(&c->joint, k->has_past ? in[PAST_K + which] : NULL, in[K + which], memory);
     return memory;
 }
 
@@ -169,7 +153,7 @@ static mls_status attention_run(const mls_kernel *kernel, const mls_kernel_call 
         .q = call->buffers[Q],
         .k = joined(k, call, 0),
         .v = joined(k, call, 1),
-        .mask = k->has_mask ? call->buffers[MASK] : NULL,
+        .masks = {k->has_mask ? call->buffers[MASK] : NULL},
         .lengths = k->has_lengths ? call->buffers[LENGTHS] : NULL,
         .y = out[Y],
         .scores = k->output_count > SCORES ? out[SCORES] : NULL,
@@ -215,7 +199,7 @@ static mls_status plan(attention *k, const mls_op *op)
         size_t rows, count;
         c->offset = bytes;
         if (c->is_joined)
-            fits = mls__mul_size((size_t) k->attend.keys, (size_t) c->size, &rows) &&
+            fits = mls__mul_size((size_t) k->attend.keys, (size_t) c->joint.size, &rows) &&
                    mls__mul_size(rows, (size_t) (k->attend.batch * k->attend.kv_heads), &count) &&
                    mls__mul_size(count, mls_dtype_size((mls_dtype) k->attend.dtype), &count) &&
                    mls__align_size(count, &count) && mls__add_size(bytes, count, &bytes);

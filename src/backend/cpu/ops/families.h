@@ -65,6 +65,10 @@ extern mls__cpu_op_table mls__cpu_ops_global_pool;
 extern mls__cpu_op_table mls__cpu_ops_max_unpool;
 extern mls__cpu_op_table mls__cpu_ops_attention;
 extern mls__cpu_op_table mls__cpu_ops_rotary;
+extern mls__cpu_op_table mls__cpu_ops_projected_attention;
+extern mls__cpu_op_table mls__cpu_ops_multi_head;
+
+/* By chance. */
 extern mls__cpu_op_table mls__cpu_ops_multinomial;
 extern mls__cpu_op_table mls__cpu_ops_random;
 extern mls__cpu_op_table mls__cpu_ops_bias_gelu;
