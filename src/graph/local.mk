@@ -46,6 +46,8 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += %D%/schema/indexing.c
 # Ops that draw random numbers.
 libmls_core_la_SOURCES += %D%/schema/random.c
+# Ops of signals.
+libmls_core_la_SOURCES += %D%/schema/spectral.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_convolution.c

@@ -22,6 +22,7 @@ libmls_core_la_SOURCES += \
 	%D%/translate/contrib.c \
 	%D%/translate/early.c \
 	%D%/translate/image.c \
+	%D%/translate/spectral.c \
 	%D%/translate/indexing.c \
 	%D%/translate/movement.c \
 	%D%/translate/nn.c \

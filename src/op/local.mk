@@ -18,3 +18,4 @@ libmls_core_la_SOURCES += %D%/int8_product.c %D%/int8_product.h
 libmls_core_la_SOURCES += %D%/int8_convolution.c %D%/int8_convolution.h
 
 libmls_core_la_SOURCES += %D%/padding.c %D%/padding.h
+libmls_core_la_SOURCES += %D%/spectral.c %D%/spectral.h

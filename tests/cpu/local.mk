@@ -245,3 +245,9 @@ check_PROGRAMS += %D%/test_ops_image
 TESTS += %D%/test_ops_image
 %C%_test_ops_image_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_image_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Ops of signals.
+check_PROGRAMS += %D%/test_ops_spectral
+TESTS += %D%/test_ops_spectral
+%C%_test_ops_spectral_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_spectral_LDADD = $(MLS_OP_TEST_LIBS)

@@ -102,6 +102,12 @@ libmls_core_la_SOURCES += \
 	%D%/ops/multinomial.c \
 	%D%/ops/random.c %D%/ops/random.h
 
+# Ops of signals.
+libmls_core_la_SOURCES += \
+	%D%/ops/dft.c \
+	%D%/ops/fft.c %D%/ops/fft.h \
+	%D%/ops/window.c
+
 # Ops that go by indices.
 libmls_core_la_SOURCES += \
 	%D%/ops/combine.c %D%/ops/combine.h \

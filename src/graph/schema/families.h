@@ -31,5 +31,6 @@ extern mls__op_schema_table mls__schemas_contrib_attention;
 extern mls__op_schema_table mls__schemas_random;
 extern mls__op_schema_table mls__schemas_contrib;
 extern mls__op_schema_table mls__schemas_control;
+extern mls__op_schema_table mls__schemas_spectral;
 
 #endif

@@ -74,4 +74,8 @@ extern mls__cpu_op_table mls__cpu_ops_random;
 extern mls__cpu_op_table mls__cpu_ops_bias_gelu;
 extern mls__cpu_op_table mls__cpu_ops_embed_norm;
 
+/* Of signals. */
+extern mls__cpu_op_table mls__cpu_ops_dft;
+extern mls__cpu_op_table mls__cpu_ops_window;
+
 #endif
