@@ -53,10 +53,9 @@ libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h
 libmls_core_la_SOURCES += %D%/schema/qlinear.c
-# Recurrent layers and attention.
-libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/recurrent.c
 # Subgraphs, sequences, optionals.
 libmls_core_la_SOURCES += %D%/schema/control.c
+# Attention and recurrent layers.
 libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/contrib_attention.c \
 	%D%/schema/recurrent.c
 
