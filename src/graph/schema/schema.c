@@ -38,7 +38,6 @@ static const mls__op_schema *const families[] = {
     mls__schemas_random,
     mls__schemas_contrib,
     mls__schemas_control,
-    mls__schemas_qlinear,
     mls__schemas_spectral,
 };
 /* clang-format on */

@@ -19,7 +19,6 @@ static const mls__onnx_rule *const families[] = {
     mls__onnx_rules_nn,
     mls__onnx_rules_norm,
     mls__onnx_rules_reduce,
-    mls__onnx_rules_control,
     mls__onnx_rules_spectral,
 };
 /* clang-format on */
