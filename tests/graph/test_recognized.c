@@ -77,6 +77,8 @@ static void add_nodes(const char *const *lines)
         onnx_node *node = onnx_build_node(b, op, inputs, output);
         if (strcmp(op, "ReduceMean") == 0)
             onnx_node_ints(node, "axes", 1, (int64_t[]){-1});
+        if (strcmp(op, "Cast") == 0)
+            onnx_node_int(node, "to", MLS_FLOAT32);
         if (strcmp(op, "HardSigmoid") == 0)
             onnx_node_float(node, "alpha", 1.0f / 6);
     }

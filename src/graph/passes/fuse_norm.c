@@ -69,7 +69,10 @@ static uint32_t centred(const mls__links *links, uint32_t value, int64_t axes)
     return sub->inputs[0];
 }
 
-/* What a value is the square of, or MLS__NO_VALUE. */
+/*
+ * What a value is the square of, or MLS__NO_VALUE. A Cast before it changes nothing: what comes of
+ * the square divides its base, so both are of one dtype.
+ */
 static uint32_t square_root(const mls__links *links, uint32_t value)
 {
     const mls__node *node = mls__giver(links, value);
@@ -79,7 +82,10 @@ static uint32_t square_root(const mls__links *links, uint32_t value)
     const bool is_product = mls__node_is(node, "Mul") && node->inputs[0] == node->inputs[1];
     const bool is_power = mls__node_is(node, "Pow") &&
                           mls__formula_number(links->graph, node->inputs[1], &power) && power == 2;
-    return is_product || is_power ? node->inputs[0] : MLS__NO_VALUE;
+    if (!is_product && !is_power)
+        return MLS__NO_VALUE;
+    const mls__node *cast = giver_of(links, node->inputs[0], "Cast");
+    return cast ? cast->inputs[0] : node->inputs[0];
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */
