@@ -336,6 +336,11 @@ static void gather_int_mask(int32_t *y, uint32_t bits, const int32_t *base, cons
     vi_store(y, vi_gather_mask(vi_load(y), vm_from_bits(bits), base, vi_load(index)));
 }
 
+static void even(float *y, const float *a, const float *b)
+{
+    vf_store(y, vf_even(vf_load(a), vf_load(b)));
+}
+
 static void gather_pair(float *y, const void *base, const int32_t *index)
 {
     vf_store(y, vf_gather_pair(base, vi_load(index)));
@@ -398,6 +403,7 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .gather_int = gather_int,
     .gather_mask = gather_mask,
     .gather_int_mask = gather_int_mask,
+    .even = even,
     .gather_pair = gather_pair,
     .gather_int_pair = gather_int_pair,
     .lookup32 = lookup32,

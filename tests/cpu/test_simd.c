@@ -455,7 +455,7 @@ START_TEST(gathers)
     for (int round = 0; set && round < 100; round++) {
         const uint32_t mask = next_random(&state) & 0xffffu;
         int32_t at[LANES], masked_at[LANES], near_at[LANES], z[LANES], mz[LANES], pz[LANES];
-        float y[LANES], my[LANES], py[LANES];
+        float y[LANES], my[LANES], py[LANES], even[LANES];
         for (int i = 0; i < LANES; i++) {
             at[i] = (int32_t) (next_random(&state) % VALUES) - 128;
             near_at[i] = at[i] / 2;
@@ -465,12 +465,14 @@ START_TEST(gathers)
         }
         set->gather(y, values + 128, at);
         set->gather_int(z, ints + 128, at);
+        set->even(even, values + round, values + 128);
         set->gather_pair(py, values + 128, near_at);
         set->gather_int_pair(pz, ints + 129, near_at);
         set->gather_mask(my, mask, values + 128, masked_at);
         set->gather_int_mask(mz, mask, ints + 128, masked_at);
         for (int i = 0; i < LANES; i++) {
             const bool on = (mask >> i) & 1u;
+            EXPECT(same(even[i], i < LANES / 2 ? values[round + 2 * i] : values[112 + 2 * i]));
             EXPECT(same(y[i], values[128 + at[i]]));
             EXPECT(z[i] == (ints[128 + at[i]]));
             EXPECT(same(py[i], values[128 + 2 * near_at[i]]));

@@ -18,6 +18,11 @@ MLS_SIMD_FN mls_vf step_max(mls_vf max, mls_vf x)
     return vf_max_nan(max, x);
 }
 
+MLS_SIMD_FN mls_vf step_max_numbers(mls_vf max, mls_vf x)
+{
+    return vf_max(max, x);
+}
+
 MLS_SIMD_FN mls_vf step_sum(mls_vf sum, mls_vf x)
 {
     return vf_add(sum, x);
@@ -33,8 +38,8 @@ MLS_SIMD_FN mls_vf step_sum_square(mls_vf sum, mls_vf x)
     return vf_fma(x, x, sum);
 }
 
-MLS_SIMD_FN void reduce_rows(step_op step, float neutral, float *y, const void *const *rows,
-                             int64_t count, int64_t n)
+MLS_SIMD_FN void reduce_some_rows(step_op step, float neutral, float *y, const void *const *rows,
+                                  int64_t count, int64_t n)
 {
     for (int64_t i = 0; i < n; i += MLS_LANES) {
         const int lanes = lanes_at(i, n);
@@ -45,16 +50,41 @@ MLS_SIMD_FN void reduce_rows(step_op step, float neutral, float *y, const void *
     }
 }
 
+/* With a constant count, as most windows have, there is no loop over rows. */
+MLS_SIMD_FN void reduce_rows(step_op step, float neutral, float *y, const void *const *rows,
+                             int64_t count, int64_t n)
+{
+    if (count == 2)
+        reduce_some_rows(step, neutral, y, rows, 2, n);
+    else if (count == 3)
+        reduce_some_rows(step, neutral, y, rows, 3, n);
+    else
+        reduce_some_rows(step, neutral, y, rows, count, n);
+}
+
 /* Windows next to each other: each position is a run. */
 MLS_SIMD_FN void reduce_dense(step_op step, float neutral, float *y, const float *x, int64_t n,
                               int64_t kernel, int64_t dilation)
 {
     for (int64_t o = 0; o < n; o += MLS_LANES) {
-        const int lanes = lanes_at(o, n);
         mls_vf v = vf_set1(neutral);
         for (int64_t k = 0; k < kernel; k++)
-            v = step(v, vf_load_n(x + o + k * dilation, lanes));
-        vf_store_n(y + o, v, lanes);
+            v = step(v, vf_load(x + o + k * dilation));
+        vf_store_n(y + o, v, lanes_at(o, n));
+    }
+}
+
+/* Windows two apart: every other element of two runs. */
+MLS_SIMD_FN void reduce_pairs(step_op step, float neutral, float *y, const float *x, int64_t n,
+                              int64_t kernel, int64_t dilation)
+{
+    for (int64_t o = 0; o < n; o += MLS_LANES) {
+        mls_vf v = vf_set1(neutral);
+        for (int64_t k = 0; k < kernel; k++) {
+            const float *first = x + 2 * o + k * dilation;
+            v = step(v, vf_even(vf_load(first), vf_load(first + MLS_LANES)));
+        }
+        vf_store_n(y + o, v, lanes_at(o, n));
     }
 }
 
@@ -76,14 +106,31 @@ MLS_SIMD_FN void reduce_strided(step_op step, float neutral, float *y, const flo
 MLS_SIMD_FN void reduce_along(step_op step, float neutral, float *y, const float *x, int64_t n,
                               int64_t kernel, int64_t stride, int64_t dilation)
 {
-    if (stride == 1) {
+    if (stride == 1 && kernel == 3) {
+        reduce_dense(step, neutral, y, x, n, 3, dilation);
+    } else if (stride == 1) {
         reduce_dense(step, neutral, y, x, n, kernel, dilation);
+    } else if (stride == 2 && kernel == 2) {
+        reduce_pairs(step, neutral, y, x, n, 2, dilation);
+    } else if (stride == 2 && kernel == 3) {
+        reduce_pairs(step, neutral, y, x, n, 3, dilation);
+    } else if (stride == 2) {
+        reduce_pairs(step, neutral, y, x, n, kernel, dilation);
     } else if (stride <= MAX_STRIDE) {
         reduce_strided(step, neutral, y, x, n, kernel, stride, dilation);
     } else {
         for (int64_t o = 0; o < n; o++)
             reduce_dense(step, neutral, y + o, x + o * stride, 1, kernel, dilation);
     }
+}
+
+static bool has_nan(const void *elements, int64_t n)
+{
+    const float *x = elements;
+    mls_vm any = vm_first(0);
+    for (int64_t i = 0; i < n; i += MLS_LANES)
+        any = vm_or(any, vf_isnan(vf_load_n(x + i, lanes_at(i, n))));
+    return vm_any(any);
 }
 
 /* The two steps of one op, as functions for the table. */
@@ -100,16 +147,19 @@ MLS_SIMD_FN void reduce_along(step_op step, float neutral, float *y, const float
     }
 
 POOL_ROWS(max, -INFINITY)
+POOL_ROWS(max_numbers, -INFINITY)
 POOL_ROWS(sum, 0.0f)
 POOL_ROWS(sum_abs, 0.0f)
 POOL_ROWS(sum_square, 0.0f)
 POOL_ALONG(max, -INFINITY)
+POOL_ALONG(max_numbers, -INFINITY)
 POOL_ALONG(sum, 0.0f)
 
 const mls__pool_kernels MLS_ISA_NAME(pool) = {
     .rows =
         {
             [MLS__POOL_MAX] = rows_max,
+            [MLS__POOL_MAX_NUMBERS] = rows_max_numbers,
             [MLS__POOL_SUM] = rows_sum,
             [MLS__POOL_SUM_ABS] = rows_sum_abs,
             [MLS__POOL_SUM_SQUARE] = rows_sum_square,
@@ -117,8 +167,10 @@ const mls__pool_kernels MLS_ISA_NAME(pool) = {
     .along =
         {
             [MLS__POOL_MAX] = along_max,
+            [MLS__POOL_MAX_NUMBERS] = along_max_numbers,
             [MLS__POOL_SUM] = along_sum,
             [MLS__POOL_SUM_ABS] = along_sum,
             [MLS__POOL_SUM_SQUARE] = along_sum,
         },
+    .has_nan = has_nan,
 };

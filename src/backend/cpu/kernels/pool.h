@@ -12,10 +12,14 @@
 #ifndef MLS_BACKEND_CPU_KERNELS_POOL_H
 #define MLS_BACKEND_CPU_KERNELS_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#define MLS__POOL_SLACK 32
 
 typedef enum mls__pool_op {
     MLS__POOL_MAX,
+    MLS__POOL_MAX_NUMBERS, /* where no element is NaN: the same, and faster */
     MLS__POOL_SUM,
     MLS__POOL_SUM_ABS, /* the second step of these two is that of SUM */
     MLS__POOL_SUM_SQUARE,
@@ -25,9 +29,13 @@ typedef enum mls__pool_op {
 typedef struct mls__pool_kernels {
     /* y[i] from rows[0 .. count-1][i], for i < n; count may be 0. */
     void (*rows[MLS__POOL_COUNT])(void *y, const void *const *rows, int64_t count, int64_t n);
-    /* y[o] from x[o * stride + k * dilation] for k < kernel, for o < n. */
+    /*
+     * y[o] from x[o * stride + k * dilation] for k < kernel, for o < n. Behind the last of these
+     * elements there are MLS__POOL_SLACK more that may be read.
+     */
     void (*along[MLS__POOL_COUNT])(void *y, const void *x, int64_t n, int64_t kernel,
                                    int64_t stride, int64_t dilation);
+    bool (*has_nan)(const void *x, int64_t n);
 } mls__pool_kernels;
 
 #endif

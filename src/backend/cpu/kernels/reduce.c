@@ -42,6 +42,11 @@ MLS_SIMD_FN mls_vf step_min(mls_vf min, mls_vf x, mls_vf shift)
     {                                                                                              \
         return reduce_row(step, join, neutral, x, n, 0.0f);                                        \
     }                                                                                              \
+    static void rows_##name(float *y, const float *x, int64_t rows, int64_t n)                     \
+    {                                                                                              \
+        for (int64_t r = 0; r < rows; r++)                                                         \
+            y[r] = reduce_row(step, join, neutral, x + r * n, n, 0.0f);                            \
+    }                                                                                              \
     static void columns_##name(float *y, const float *x, int64_t rows, int64_t stride,             \
                                int64_t columns)                                                    \
     {                                                                                              \
@@ -69,6 +74,12 @@ static float row_log_sum_exp(const float *x, int64_t n)
     return vf_lane0(vf_add(vf_log(vf_set1(sum)), shift));
 }
 
+static void rows_log_sum_exp(float *y, const float *x, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++)
+        y[r] = row_log_sum_exp(x + r * n, n);
+}
+
 static void columns_log_sum_exp(float *y, const float *x, int64_t rows, int64_t stride,
                                 int64_t columns)
 {
@@ -92,6 +103,16 @@ const mls__reduce_kernels MLS_ISA_NAME(reduce) = {
             [MLS__REDUCE_MAX] = row_max,
             [MLS__REDUCE_MIN] = row_min,
             [MLS__REDUCE_LOG_SUM_EXP] = row_log_sum_exp,
+        },
+    .rows =
+        {
+            [MLS__REDUCE_SUM] = rows_sum,
+            [MLS__REDUCE_SUM_ABS] = rows_sum_abs,
+            [MLS__REDUCE_SUM_SQUARE] = rows_sum_square,
+            [MLS__REDUCE_PROD] = rows_prod,
+            [MLS__REDUCE_MAX] = rows_max,
+            [MLS__REDUCE_MIN] = rows_min,
+            [MLS__REDUCE_LOG_SUM_EXP] = rows_log_sum_exp,
         },
     .columns =
         {

@@ -37,12 +37,15 @@ typedef enum mls__reduce_op {
 } mls__reduce_op;
 
 typedef float (*mls__reduce_row_fn)(const float *x, int64_t n);
+typedef void (*mls__reduce_rows_fn)(float *y, const float *x, int64_t rows, int64_t n);
 typedef void (*mls__reduce_columns_fn)(float *y, const float *x, int64_t rows, int64_t stride,
                                        int64_t columns);
 
 typedef struct mls__reduce_kernels {
     /* n >= 0; of no elements: the neutral element, which for LOG_SUM_EXP is -inf. */
     mls__reduce_row_fn row[MLS__REDUCE_COUNT];
+    /* The same of each of `rows` rows, one after the other. */
+    mls__reduce_rows_fn rows[MLS__REDUCE_COUNT];
     /* y[0 .. columns-1] from rows >= 0 rows, `stride` elements apart. Not in place. */
     mls__reduce_columns_fn columns[MLS__REDUCE_COUNT];
 } mls__reduce_kernels;

@@ -2,6 +2,7 @@
 /* Pools over whole planes: reductions of rows, as kernels/reduce.h orders them. */
 #include "backend/cpu/ops/families.h"
 #include "backend/cpu/ops/float_work.h"
+#include "backend/cpu/ops/half.h"
 #include "backend/cpu/ops/ranges.h"
 #include "backend/cpu/ops/reduce_plain.h"
 
@@ -30,49 +31,64 @@ typedef struct work {
     char *y, *wide;
 } work;
 
-static const char *stage_plane(const work *w, int64_t plane)
+/* Planes [plane, plane + n) in the type of the work, and for FINISH_POWER |x|^p. */
+static const char *stage_planes(const work *w, int64_t plane, int64_t n)
 {
     const global_kernel *k = w->k;
     const mls__cpu *cpu = k->base.cpu;
     const size_t at = (size_t) (plane * k->n);
+    const int64_t count = n * k->n;
     char *wide = w->wide + at * k->size;
     if (!k->is_staged)
         return w->x + at * k->x_size;
-    mls__float_convert(cpu, k->work_dtype, wide, k->dtype, w->x + at * k->x_size, k->n);
+    mls__float_convert(cpu, k->work_dtype, wide, k->dtype, w->x + at * k->x_size, count);
     if (k->finish == FINISH_POWER) {
-        mls__float_unary(cpu, k->work_dtype, MLS__UNARY_ABS, wide, wide, k->n);
-        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_POW, wide, wide, 1, &k->p, 0, k->n);
+        mls__float_unary(cpu, k->work_dtype, MLS__UNARY_ABS, wide, wide, count);
+        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_POW, wide, wide, 1, &k->p, 0, count);
     }
     return wide;
 }
 
-static void finish_plane(const global_kernel *k, mls__number *value)
+/* Of n planes, in the type of the work. */
+static void finish_planes(const global_kernel *k, void *values, int64_t n)
 {
     const mls__cpu *cpu = k->base.cpu;
     if (k->finish == FINISH_MEAN)
-        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_DIV, value, value, 1, &k->count, 1, 1);
+        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_DIV, values, values, 1, &k->count, 0, n);
     else if (k->finish == FINISH_SQRT)
-        mls__float_unary(cpu, k->work_dtype, MLS__UNARY_SQRT, value, value, 1);
+        mls__float_unary(cpu, k->work_dtype, MLS__UNARY_SQRT, values, values, n);
     else if (k->finish == FINISH_POWER)
-        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_POW, value, value, 1, &k->inverse_p, 0,
-                          1);
+        mls__float_binary(cpu, k->work_dtype, MLS__BINARY_POW, values, values, 1, &k->inverse_p, 0,
+                          n);
+}
+
+static void reduce_planes(const global_kernel *k, void *values, const char *planes, int64_t n)
+{
+    if (k->work_dtype == MLS_FLOAT32) {
+        k->base.cpu->kernels->reduce->rows[k->op](values, (const float *) (const void *) planes, n,
+                                                  k->n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        mls__reduce_f64.row[k->op]((double *) values + i, planes + (size_t) (i * k->n) * k->size,
+                                   k->n);
 }
 
 static mls_status run_planes(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
     const global_kernel *k = w->k;
-    for (int64_t p = begin; p < end; p++) {
-        const char *plane = stage_plane(w, p);
-        mls__number value;
-        if (k->work_dtype == MLS_FLOAT64)
-            mls__reduce_f64.row[k->op](&value.d, plane, k->n);
-        else
-            value.f = k->base.cpu->kernels->reduce->row[k->op]((const float *) (const void *) plane,
-                                                               k->n);
-        finish_plane(k, &value);
+    union {
+        float f[MLS__BLOCK];
+        double d[MLS__BLOCK];
+    } block;
+    for (int64_t p = begin; p < end; p += MLS__BLOCK) {
+        const int64_t n = end - p < MLS__BLOCK ? end - p : MLS__BLOCK;
+        const char *planes = stage_planes(w, p, n);
+        reduce_planes(k, &block, planes, n);
+        finish_planes(k, &block, n);
         mls__float_convert(k->base.cpu, k->dtype, w->y + (size_t) p * k->x_size, k->work_dtype,
-                           &value, 1);
+                           &block, n);
     }
     return MLS_OK;
 }

@@ -12,6 +12,12 @@
 /* Positions of windows that are worth a task of their own. */
 #define GRAIN 65536
 
+/* Along an outer dimension: the rows of the input that an element of the output takes. */
+typedef struct rows_taken {
+    int64_t first, count; /* the first row, and how many, `dilation` apart */
+    int64_t divisor;      /* how many elements a mean is of */
+} rows_taken;
+
 /* A task's memory, and what it has counted so far. */
 typedef struct task {
     const mls__pool *k;
@@ -19,6 +25,8 @@ typedef struct task {
     char *y;
     char *plane, *row, *counts, *divisors, *y_row;
     const void **rows;
+    const rows_taken *taken[MLS_MAX_RANK]; /* by each outer dimension's elements */
+    mls__pool_op op;
     int64_t outer_count; /* that the divisors are for */
 } task;
 
@@ -76,48 +84,36 @@ static const char *stage_plane(const task *t, int64_t plane)
 
 /* --- a row of the output --------------------------------------------------------------------- */
 
-/* The position of row `row` in the output's outer dimensions. */
-static void find_row(const mls__pool *k, int64_t row, int64_t *ret_position)
-{
-    for (int d = k->g.rank - 2; d >= 0; d--) {
-        ret_position[d] = row % k->g.axes[d].output;
-        row /= k->g.axes[d].output;
-    }
-}
-
-/* The next position of a window's outer dimensions; false after the last. */
-static bool next_position(const mls__pool_window *windows, int rank, int64_t *position)
+/* The next position below `ends`, the last dimension first; false after the last. */
+static bool next_position(const int64_t *ends, int rank, int64_t *position)
 {
     for (int d = rank - 1; d >= 0; d--) {
-        if (++position[d] < windows[d].last)
+        if (++position[d] < ends[d])
             return true;
-        position[d] = windows[d].first;
+        position[d] = 0;
     }
     return false;
 }
 
-/* The rows of the plane that the windows of a row of the output have; gives their number. */
+/* The rows of the plane that the windows at `o` have; gives their number. */
 static int64_t collect_rows(const task *t, const char *plane, const int64_t *o)
 {
     const mls__pool *k = t->k;
     const int rank = k->g.rank - 1;
-    mls__pool_window windows[MLS_MAX_RANK];
-    int64_t position[MLS_MAX_RANK], count = 0;
+    const size_t bytes = (size_t) inner_axis(k)->input * k->size;
+    int64_t position[MLS_MAX_RANK] = {0}, ends[MLS_MAX_RANK], count = 0;
     for (int d = 0; d < rank; d++) {
-        windows[d] = mls__pool_inside(&k->g.axes[d], o[d]);
-        position[d] = windows[d].first;
-        if (windows[d].first == windows[d].last)
+        ends[d] = t->taken[d][o[d]].count;
+        if (!ends[d])
             return 0;
     }
     do {
         int64_t row = 0;
-        for (int d = 0; d < rank; d++) {
-            const mls__pool_axis *axis = &k->g.axes[d];
-            row = row * axis->input + o[d] * axis->stride - axis->before +
-                  position[d] * axis->dilation;
-        }
-        t->rows[count++] = plane + (size_t) (row * inner_axis(k)->input) * k->size;
-    } while (next_position(windows, rank, position));
+        for (int d = 0; d < rank; d++)
+            row = row * k->g.axes[d].input + t->taken[d][o[d]].first +
+                  position[d] * k->g.axes[d].dilation;
+        t->rows[count++] = plane + (size_t) row * bytes;
+    } while (next_position(ends, rank, position));
     return count;
 }
 
@@ -145,7 +141,7 @@ static void divide_row(task *t, char *y, const int64_t *o)
     const int64_t n = inner_axis(k)->output;
     int64_t outer = 1;
     for (int d = 0; d < k->g.rank - 1; d++)
-        outer *= window_count(k, &k->g.axes[d], o[d]);
+        outer *= t->taken[d][o[d]].divisor;
     if (outer != t->outer_count) {
         mls__number scale;
         put_number(k, (char *) &scale, 0, outer > 1 ? outer : 1);
@@ -169,17 +165,15 @@ static void finish_row(task *t, char *y, const int64_t *o)
                           n);
 }
 
-static void pool_row(task *t, const char *plane, char *y, int64_t row)
+static void pool_row(task *t, const char *plane, char *y, const int64_t *o)
 {
     const mls__pool *k = t->k;
     const mls__pool_axis *axis = inner_axis(k);
     const bool is_direct = k->dtype == k->work_dtype;
-    int64_t o[MLS_MAX_RANK];
-    find_row(k, row, o);
     const int64_t count = collect_rows(t, plane, o);
     char *work = is_direct ? y : t->y_row;
-    k->fns->rows[k->op](t->row + (size_t) axis->before * k->size, t->rows, count, axis->input);
-    k->fns->along[k->op](work, t->row, axis->output, axis->kernel, axis->stride, axis->dilation);
+    k->fns->rows[t->op](t->row + (size_t) axis->before * k->size, t->rows, count, axis->input);
+    k->fns->along[t->op](work, t->row, axis->output, axis->kernel, axis->stride, axis->dilation);
     finish_row(t, work, o);
     if (is_bytes(k))
         narrow_bytes(k, y, (const float *) (const void *) work, axis->output);
@@ -189,8 +183,21 @@ static void pool_row(task *t, const char *plane, char *y, int64_t row)
 
 /* --- a run ----------------------------------------------------------------------------------- */
 
-/* The padding of the row, which is never written again, and the counts along it. */
-static void begin_task(task *t)
+static void find_taken(const mls__pool *k, int d, rows_taken *ret_taken)
+{
+    const mls__pool_axis *axis = &k->g.axes[d];
+    for (int64_t o = 0; o < axis->output; o++) {
+        const mls__pool_window window = mls__pool_inside(axis, o);
+        ret_taken[o] = (rows_taken){
+            .first = o * axis->stride - axis->before + window.first * axis->dilation,
+            .count = window.last - window.first,
+            .divisor = window_count(k, axis, o),
+        };
+    }
+}
+
+/* What all rows share: the padding, which is never written again, and how windows lie. */
+static void begin_task(task *t, char *memory)
 {
     const mls__pool *k = t->k;
     const mls__pool_axis *axis = inner_axis(k);
@@ -205,7 +212,29 @@ static void begin_task(task *t)
         const int64_t count = window_count(k, axis, i);
         put_number(k, t->counts, i, count > 1 ? count : 1);
     }
+    for (int d = 0; d < k->g.rank - 1; d++) {
+        rows_taken *taken = (rows_taken *) (void *) (memory + k->windows_offset[d]);
+        find_taken(k, d, taken);
+        t->taken[d] = taken;
+    }
     t->outer_count = -1;
+    t->op = k->op;
+}
+
+static void pool_plane(task *t, int64_t index)
+{
+    const mls__pool *k = t->k;
+    const char *plane = stage_plane(t, index);
+    int64_t o[MLS_MAX_RANK] = {0}, ends[MLS_MAX_RANK];
+    char *y = t->y + (size_t) (index * k->y_plane) * k->x_size;
+    for (int d = 0; d < k->g.rank - 1; d++)
+        ends[d] = k->g.axes[d].output;
+    if (k->op == MLS__POOL_MAX)
+        t->op = k->fns->has_nan(plane, k->x_plane) ? MLS__POOL_MAX : MLS__POOL_MAX_NUMBERS;
+    do {
+        pool_row(t, plane, y, o);
+        y += (size_t) inner_axis(k)->output * k->x_size;
+    } while (next_position(ends, k->g.rank - 1, o));
 }
 
 typedef struct work {
@@ -232,17 +261,13 @@ static void run_task(void *arg, size_t index)
     };
     const int64_t begin = mls__part_begin(k->g.planes, 1, (int64_t) index, w->tasks);
     const int64_t end = mls__part_begin(k->g.planes, 1, (int64_t) index + 1, w->tasks);
-    const int64_t n = inner_axis(k)->output;
     if (!k->has_indices)
-        begin_task(&t);
+        begin_task(&t, memory);
     for (int64_t p = begin; p < end; p++) {
-        if (k->has_indices) {
+        if (k->has_indices)
             mls__pool_indexed_plane(k, w->call, p);
-            continue;
-        }
-        const char *plane = stage_plane(&t, p);
-        for (int64_t row = 0; row < k->y_rows; row++)
-            pool_row(&t, plane, t.y + (size_t) (p * k->y_plane + row * n) * k->x_size, row);
+        else
+            pool_plane(&t, p);
     }
 }
 
@@ -279,8 +304,13 @@ static mls_status pool_reshape(mls_kernel *kernel, const mls_op *op)
     const int64_t reached =
         (axis->output - 1) * axis->stride + (axis->kernel - 1) * axis->dilation + 1;
     const int64_t held = axis->before + axis->input;
-    k->row_length = reached > held ? reached : held;
+    k->row_length = (reached > held ? reached : held) + MLS__POOL_SLACK;
     return MLS_OK;
+}
+
+static mls_status too_large(const mls_op *op)
+{
+    return mls__op_error(op, MLS_ESHAPE, "input 0 is larger than memory can be");
 }
 
 static mls_status plan_workspace(mls__pool *k, const mls_op *op)
@@ -293,6 +323,10 @@ static mls_status plan_workspace(mls__pool *k, const mls_op *op)
         rows *= k->g.axes[d].kernel < k->g.axes[d].input ? k->g.axes[d].kernel : k->g.axes[d].input;
     if (k->has_indices)
         return MLS_OK;
+    for (int d = 0; d < k->g.rank - 1; d++)
+        if (!mls__work_region(&bytes, k->g.axes[d].output, sizeof(rows_taken),
+                              &k->windows_offset[d]))
+            return too_large(op);
     if (!mls__work_region(&bytes, k->is_staged ? k->x_plane : 0, k->size, &k->plane_offset) ||
         !mls__work_region(&bytes, k->row_length, k->size, &k->row_offset) ||
         !mls__work_region(&bytes, rows, sizeof(void *), &k->rows_offset) ||
@@ -300,7 +334,7 @@ static mls_status plan_workspace(mls__pool *k, const mls_op *op)
         !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->divisors_offset) ||
         !mls__work_region(&bytes, k->dtype == k->work_dtype ? 0 : n, k->size, &k->y_offset) ||
         !mls__mul_size(bytes, (size_t) k->tasks, &all))
-        return mls__op_error(op, MLS_ESHAPE, "input 0 is larger than memory can be");
+        return too_large(op);
     k->task_bytes = bytes;
     k->base.base.workspace_bytes = all;
     return MLS_OK;

@@ -48,6 +48,13 @@ static inline void reduce_along(step_op step, double neutral, double *y, const d
     }
 }
 
+/* There is no faster maximum for those that have none. */
+static bool has_nan(const void *x, int64_t n)
+{
+    (void) x, (void) n;
+    return true;
+}
+
 /* The two steps of one op, as functions for the table. */
 #define POOL_ROWS(name, neutral)                                                                   \
     static void rows_##name(void *y, const void *const *rows, int64_t count, int64_t n)            \
@@ -72,6 +79,7 @@ const mls__pool_kernels mls__pool_f64 = {
     .rows =
         {
             [MLS__POOL_MAX] = rows_max,
+            [MLS__POOL_MAX_NUMBERS] = rows_max,
             [MLS__POOL_SUM] = rows_sum,
             [MLS__POOL_SUM_ABS] = rows_sum_abs,
             [MLS__POOL_SUM_SQUARE] = rows_sum_square,
@@ -79,8 +87,10 @@ const mls__pool_kernels mls__pool_f64 = {
     .along =
         {
             [MLS__POOL_MAX] = along_max,
+            [MLS__POOL_MAX_NUMBERS] = along_max,
             [MLS__POOL_SUM] = along_sum,
             [MLS__POOL_SUM_ABS] = along_sum,
             [MLS__POOL_SUM_SQUARE] = along_sum,
         },
+    .has_nan = has_nan,
 };

@@ -436,6 +436,12 @@ MLS_SIMD_FN mls_vf vf_down1(mls_vf v)
 {
     return _mm512_permute_ps(v, 0x01);
 }
+MLS_SIMD_FN mls_vf vf_even(mls_vf a, mls_vf b)
+{
+    const __m512i lanes =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_ps(a, lanes, b);
+}
 MLS_SIMD_FN float vf_lane0(mls_vf v)
 {
     return _mm512_cvtss_f32(v);
