@@ -12,6 +12,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_fold_batch_norm,
     mls__pass_fuse_conv,
     mls__pass_fuse_gemm,
+    mls__pass_block_channels,
 };
 
 mls_status mls__passes_run(mls__graph *graph)

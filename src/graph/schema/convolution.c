@@ -6,6 +6,9 @@
 #include "base/alloc.h"
 #include "op/convolution.h"
 
+#include <inttypes.h>
+#include <string.h>
+
 #define SINGLES                                                                                    \
     (MLS__DTYPE_BIT(MLS_FLOAT16) | MLS__DTYPE_BIT(MLS_BFLOAT16) | MLS__DTYPE_BIT(MLS_FLOAT32))
 #define FLOATS (SINGLES | MLS__DTYPE_BIT(MLS_FLOAT64))
@@ -62,12 +65,59 @@ static mls_status infer_fold(const mls_op *op, mls_arg *ret_outputs)
     return status ? status : mls__infer_set(op, &ret_outputs[1], w->dtype, 1, &filters);
 }
 
+/* --- blocks of channels ----------------------------------------------------------------------- */
+
+static mls_status infer_block(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *x = &op->inputs[0];
+    int64_t dims[MLS_MAX_RANK];
+    const mls_status status = mls__infer_dtype(op, 0, MLS__DTYPE_BIT(MLS_FLOAT32), "float32");
+    if (status)
+        return status;
+    if (x->rank < 3 || x->rank >= MLS_MAX_RANK)
+        return mls__op_error(op, MLS_ESHAPE, "input 0 has %d dimensions, expected 3 to %d", x->rank,
+                             MLS_MAX_RANK - 1);
+    memcpy(dims, x->dims, sizeof dims);
+    dims[1] = mls__channel_blocks(x->dims[1]);
+    dims[x->rank] = MLS__CHANNEL_BLOCK;
+    return mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank + 1, dims);
+}
+
+/* Whether input 0 is `channels` channels in blocks. */
+static mls_status check_blocked(const mls_op *op, int64_t channels)
+{
+    const mls_arg *x = &op->inputs[0];
+    const mls_status status = mls__infer_dtype(op, 0, MLS__DTYPE_BIT(MLS_FLOAT32), "float32");
+    if (status)
+        return status;
+    if (x->rank < 4 || x->dims[x->rank - 1] != MLS__CHANNEL_BLOCK || channels < 0 ||
+        x->dims[1] != mls__channel_blocks(channels))
+        return mls__op_error(op, MLS_ESHAPE, "input 0 is not %" PRId64 " channels in blocks",
+                             channels);
+    return MLS_OK;
+}
+
+static mls_status infer_unblock(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *x = &op->inputs[0];
+    const int64_t channels = mls__op_int(op, "channels", -1);
+    int64_t dims[MLS_MAX_RANK];
+    const mls_status status = check_blocked(op, channels);
+    if (status)
+        return status;
+    memcpy(dims, x->dims, sizeof dims);
+    dims[1] = channels;
+    return mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank - 1, dims);
+}
+
 mls__op_schema_table mls__schemas_convolution = {
     {"", "Conv", 2, 3, 1, 1, 0, 0, infer_conv},
     {"", "ConvTranspose", 2, 3, 1, 1, 0, 0, infer_conv},
     {"com.microsoft", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused},
+    {"mlscale", "BlockChannels", 1, 1, 1, 1, 0, 0, infer_block},
+    {"mlscale", "UnblockChannels", 1, 1, 1, 1, 0, 0, infer_unblock},
     {"mlscale", "FoldBatchNorm", 5, 6, 2, 2, 0, 0, infer_fold},
     {.type = NULL},
 };

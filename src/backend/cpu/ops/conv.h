@@ -85,6 +85,10 @@ mls_status mls__conv_pack_constant(mls__conv_op *conv, const mls_op *op);
 mls_status mls__fold_batch_norm_create(const mls__cpu *cpu, const mls_op *op,
                                        mls_kernel **ret_kernel);
 
+/* --- blocks.c --- */
+
+mls_status mls__reorder_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel);
+
 /* --- conv.c --- */
 
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);

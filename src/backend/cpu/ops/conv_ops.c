@@ -313,5 +313,7 @@ mls__cpu_op_table mls__cpu_ops_conv = {
     {"mlscale", "FusedConv", create, 0},
     {"mlscale", "FusedConvTranspose", create, 0},
     {"mlscale", "FoldBatchNorm", mls__fold_batch_norm_create, 0},
+    {"mlscale", "BlockChannels", mls__reorder_create, 0},
+    {"mlscale", "UnblockChannels", mls__reorder_create, 0},
     {.type = NULL},
 };
