@@ -336,6 +336,41 @@ START_TEST(whole_blocks_are_joined)
 }
 END_TEST
 
+static const struct {
+    const char *op;
+    int64_t kernel[2], stride[2], dilation[2], pads[4];
+    int64_t ceil_mode, counts_padding;
+} pools[] = {
+    {"MaxPool", {3, 3}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 0, 0},
+    {"MaxPool", {2, 3}, {1, 2}, {2, 1}, {1, 1, 0, 1}, 1, 0},
+    {"AveragePool", {3, 2}, {2, 1}, {1, 1}, {1, 1, 1, 0}, 0, 0},
+    {"AveragePool", {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, 1},
+    {"GlobalAveragePool", {0, 0}, {0, 0}, {0, 0}, {0, 0, 0, 0}, 0, 0},
+};
+
+START_TEST(pools_know_blocks)
+{
+    add_conv("x w bias", "a");
+    onnx_node *pool = onnx_build_node(b, pools[_i].op, "a", "p");
+    if (pools[_i].kernel[0]) {
+        onnx_node_ints(pool, "kernel_shape", 2, pools[_i].kernel);
+        onnx_node_ints(pool, "strides", 2, pools[_i].stride);
+        onnx_node_ints(pool, "pads", 4, pools[_i].pads);
+        onnx_node_int(pool, "ceil_mode", pools[_i].ceil_mode);
+    }
+    if (pools[_i].dilation[0] > 1)
+        onnx_node_ints(pool, "dilations", 2, pools[_i].dilation);
+    if (pools[_i].counts_padding)
+        onnx_node_int(pool, "count_include_pad", 1);
+    onnx_build_node(b, "Conv", "p w1", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    ck_assert_uint_eq(count_nodes(pools[_i].op), 0);
+    expect_equal(0);
+}
+END_TEST
+
 /* Softmax works along the channels, and an output is what the model says. */
 START_TEST(what_knows_no_blocks_gets_none)
 {
@@ -370,6 +405,7 @@ int main(void)
     tcase_add_test(tests, images_stay_in_blocks);
     tcase_add_test(tests, points_are_spread_in_blocks);
     tcase_add_loop_test(tests, whole_blocks_are_joined, 0, 2);
+    tcase_add_loop_test(tests, pools_know_blocks, 0, sizeof pools / sizeof pools[0]);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

@@ -70,7 +70,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/quantize_dynamic.c %D%/ops/quantize_dynamic.h
 # Convolutions.
 libmls_core_la_SOURCES += \
-	%D%/ops/blocks.c \
+	%D%/ops/blocks.c %D%/ops/blocked_pool.c \
 	%D%/ops/conv.c %D%/ops/conv.h \
 	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_rows.c \
 	%D%/ops/fold_batch_norm.c

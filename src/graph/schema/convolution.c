@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "op/convolution.h"
+#include "op/pooling.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -110,6 +111,39 @@ static mls_status infer_unblock(const mls_op *op, mls_arg *ret_outputs)
     return mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank - 1, dims);
 }
 
+static mls_status infer_blocked_pool(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls_arg x = op->inputs[0];
+    mls_op plain = *op;
+    mls__pooling g;
+    int64_t dims[MLS_MAX_RANK];
+    mls_status status = check_blocked(op, mls__op_int(op, "channels", -1));
+    if (status)
+        return status;
+    x.rank--;
+    plain.inputs = &x;
+    status = mls__op_pooling(&plain, &g);
+    if (status)
+        return status;
+    memcpy(dims, x.dims, sizeof dims);
+    for (int i = 0; i < g.rank; i++)
+        dims[2 + i] = g.axes[i].output;
+    return mls__infer_set(op, &ret_outputs[0], x.dtype, op->inputs[0].rank, dims);
+}
+
+static mls_status infer_blocked_global(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *x = &op->inputs[0];
+    int64_t dims[MLS_MAX_RANK];
+    const mls_status status = check_blocked(op, mls__op_int(op, "channels", -1));
+    if (status)
+        return status;
+    memcpy(dims, x->dims, sizeof dims);
+    for (int i = 2; i < x->rank - 1; i++)
+        dims[i] = 1;
+    return mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank, dims);
+}
+
 mls__op_schema_table mls__schemas_convolution = {
     {"", "Conv", 2, 3, 1, 1, 0, 0, infer_conv},
     {"", "ConvTranspose", 2, 3, 1, 1, 0, 0, infer_conv},
@@ -118,6 +152,9 @@ mls__op_schema_table mls__schemas_convolution = {
     {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "BlockChannels", 1, 1, 1, 1, 0, 0, infer_block},
     {"mlscale", "UnblockChannels", 1, 1, 1, 1, 0, 0, infer_unblock},
+    {"mlscale", "BlockedMaxPool", 1, 1, 1, 1, 0, 0, infer_blocked_pool},
+    {"mlscale", "BlockedAveragePool", 1, 1, 1, 1, 0, 0, infer_blocked_pool},
+    {"mlscale", "BlockedGlobalAveragePool", 1, 1, 1, 1, 0, 0, infer_blocked_global},
     {"mlscale", "FoldBatchNorm", 5, 6, 2, 2, 0, 0, infer_fold},
     {.type = NULL},
 };

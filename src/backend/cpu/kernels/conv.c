@@ -21,6 +21,10 @@ void MLS_ISA_NAME(conv_unblock)(float *y, int64_t y_channel, int64_t y_step, con
                                 int64_t count, int64_t channels);
 void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64_t x_step,
                               int64_t count, int64_t channels);
+void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t kernel,
+                                  int64_t stride, int64_t dilation);
+void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
+                                  int64_t stride, int64_t dilation);
 void MLS_ISA_NAME(conv_float64)(const mls__conv *conv, const mls__conv_row *row, const double *x,
                                 const double *w, double bias, double *y, int64_t count);
 
@@ -306,5 +310,7 @@ const mls__conv_kernels MLS_ISA_NAME(conv) = {
     .rows = MLS_ISA_NAME(conv_rows),
     .unblock = MLS_ISA_NAME(conv_unblock),
     .block = MLS_ISA_NAME(conv_block),
+    .max_along = MLS_ISA_NAME(conv_max_along),
+    .sum_along = MLS_ISA_NAME(conv_sum_along),
     .float64 = MLS_ISA_NAME(conv_float64),
 };

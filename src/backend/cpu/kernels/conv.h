@@ -88,6 +88,11 @@ typedef struct mls__conv_kernels {
     /* y[i * 16 + c] = x[c * x_channel + i * x_step], likewise; 0 where c >= channels. */
     void (*block)(float *y, const float *x, int64_t x_channel, int64_t x_step, int64_t count,
                   int64_t channels);
+    /* Blocks along a row as kernels/pool.h has floats, in its second step. */
+    void (*max_along)(float *y, const float *x, int64_t n, int64_t kernel, int64_t stride,
+                      int64_t dilation);
+    void (*sum_along)(float *y, const float *x, int64_t n, int64_t kernel, int64_t stride,
+                      int64_t dilation);
     /*
      * As rows, for one filter of float64 without residual and activation; of `row` only lines and
      * taps are read, of `conv` neither w nor bias.

@@ -7,12 +7,19 @@
 
 #include "backend/cpu/simd/simd.h"
 
+#include <math.h>
+
 void MLS_ISA_NAME(conv_depthwise)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
                                   int64_t block);
 void MLS_ISA_NAME(conv_unblock)(float *y, int64_t y_channel, int64_t y_step, const float *x,
                                 int64_t count, int64_t channels);
 void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64_t x_step,
                               int64_t count, int64_t channels);
+
+void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t kernel,
+                                  int64_t stride, int64_t dilation);
+void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
+                                  int64_t stride, int64_t dilation);
 
 #if defined(MLS_SIMD_AVX512)
 enum { TILE_OUTPUTS = 8 };
@@ -130,5 +137,29 @@ void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64
             y[i * MLS_LANES + c] = x[c * x_channel + i * x_step];
         for (int64_t c = channels; c < MLS_LANES; c++)
             y[i * MLS_LANES + c] = 0;
+    }
+}
+
+/* --- pools ----------------------------------------------------------------------------------- */
+
+void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t kernel,
+                                  int64_t stride, int64_t dilation)
+{
+    for (int64_t o = 0; o < n; o++) {
+        mls_vf v = vf_set1(-INFINITY);
+        for (int64_t k = 0; k < kernel; k++)
+            v = vf_max_nan(v, vf_load(x + (o * stride + k * dilation) * MLS_LANES));
+        vf_store(y + o * MLS_LANES, v);
+    }
+}
+
+void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
+                                  int64_t stride, int64_t dilation)
+{
+    for (int64_t o = 0; o < n; o++) {
+        mls_vf v = vf_zero();
+        for (int64_t k = 0; k < kernel; k++)
+            v = vf_add(v, vf_load(x + (o * stride + k * dilation) * MLS_LANES));
+        vf_store(y + o * MLS_LANES, v);
     }
 }

@@ -89,6 +89,13 @@ mls_status mls__fold_batch_norm_create(const mls__cpu *cpu, const mls_op *op,
 
 mls_status mls__reorder_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel);
 
+/* --- blocked_pool.c --- */
+
+mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op,
+                                    mls_kernel **ret_kernel);
+mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op,
+                                           mls_kernel **ret_kernel);
+
 /* --- conv.c --- */
 
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);

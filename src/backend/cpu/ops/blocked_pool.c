@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pools over images in blocks of channels, with the bytes of those over plain ones: windows are
+ * reduced in the two steps of kernels/pool.h, whole planes as rows of kernels/reduce.h.
+ */
+#include "backend/cpu/ops/conv.h"
+
+#include "backend/cpu/ops/ranges.h"
+#include "base/alloc.h"
+#include "op/pooling.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = MLS__CHANNEL_BLOCK };
+
+/* Positions of windows that are worth a task of their own. */
+#define GRAIN 32768
+
+typedef struct blocked_pool {
+    mls__cpu_kernel base;
+    mls__pooling g; /* its planes are blocks */
+    mls__pool_op op;
+    bool is_mean, counts_padding;
+    int64_t x_plane, y_plane, rows, row_length; /* the last with its padding */
+    uint32_t threads;
+    /* Each plane's part of the workspace: a row, and the rows it is made of. */
+    uint64_t slot_bytes, rows_offset;
+} blocked_pool;
+
+typedef struct work {
+    const blocked_pool *k;
+    const float *x;
+    float *y;
+    char *workspace;
+} work;
+
+/* --- windows --------------------------------------------------------------------------------- */
+
+/* The rows of the plane that a row of outputs reads; gives their number. */
+static int64_t collect_rows(const blocked_pool *k, const float *plane, const int64_t *o,
+                            const void **rows)
+{
+    const int rank = k->g.rank - 1;
+    const int64_t width = k->g.axes[rank].input;
+    mls__pool_window windows[MLS_MAX_RANK];
+    int64_t count = 1, found = 0;
+    for (int d = 0; d < rank; d++) {
+        windows[d] = mls__pool_inside(&k->g.axes[d], o[d]);
+        count *= windows[d].last - windows[d].first;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int64_t left = i, step = width, at = 0;
+        for (int d = rank - 1; d >= 0; d--) {
+            const mls__pool_axis *axis = &k->g.axes[d];
+            const int64_t positions = windows[d].last - windows[d].first;
+            const int64_t position = windows[d].first + left % positions;
+            at += (o[d] * axis->stride - axis->before + position * axis->dilation) * step;
+            step *= axis->input;
+            left /= positions;
+        }
+        rows[found++] = plane + at * LANES;
+    }
+    return found;
+}
+
+static int64_t window_count(const blocked_pool *k, const mls__pool_axis *axis, int64_t o)
+{
+    if (k->counts_padding)
+        return mls__pool_padded_count(axis, o);
+    const mls__pool_window window = mls__pool_inside(axis, o);
+    return window.last - window.first;
+}
+
+static float at_least_one(int64_t count)
+{
+    return count > 1 ? (float) count : 1.0f;
+}
+
+static void divide_row(const blocked_pool *k, const int64_t *o, float *y)
+{
+    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
+    const mls__binary_fn divide = k->base.cpu->kernels->elementwise->binary[MLS__BINARY_DIV];
+    int64_t outer = 1;
+    for (int d = 0; d < k->g.rank - 1; d++)
+        outer *= window_count(k, &k->g.axes[d], o[d]);
+    for (int64_t i = 0; i < last->output; i++) {
+        const float divisor = at_least_one(window_count(k, last, i)) * at_least_one(outer);
+        divide(y + i * LANES, y + i * LANES, 1, &divisor, 0, LANES);
+    }
+}
+
+static void run_row(const work *w, const float *plane, int64_t index, char *slot, float *y)
+{
+    const blocked_pool *k = w->k;
+    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
+    const void **rows = (const void **) (void *) (slot + k->rows_offset);
+    float *row = (float *) (void *) slot;
+    int64_t o[MLS_MAX_RANK];
+    for (int d = k->g.rank - 2; d >= 0; d--) {
+        o[d] = index % k->g.axes[d].output;
+        index /= k->g.axes[d].output;
+    }
+    const int64_t count = collect_rows(k, plane, o, rows);
+    k->base.cpu->kernels->pool->rows[k->op](row + last->before * LANES, rows, count,
+                                            last->input * LANES);
+    const mls__conv_kernels *kernels = k->base.cpu->kernels->conv;
+    (k->op == MLS__POOL_MAX ? kernels->max_along : kernels->sum_along)(
+        y, row, last->output, last->kernel, last->stride, last->dilation);
+    if (k->is_mean)
+        divide_row(k, o, y);
+}
+
+/* What lies in the padding of a row. */
+static void fill_padding(const blocked_pool *k, float *row)
+{
+    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
+    const float neutral = k->op == MLS__POOL_MAX ? -INFINITY : 0;
+    for (int64_t i = 0; i < k->row_length * LANES; i++)
+        if (i < last->before * LANES || i >= (last->before + last->input) * LANES)
+            row[i] = neutral;
+}
+
+static mls_status run_planes(void *arg, int64_t begin, int64_t end)
+{
+    const work *w = arg;
+    const blocked_pool *k = w->k;
+    const int64_t width = k->g.axes[k->g.rank - 1].output;
+    for (int64_t p = begin; p < end; p++) {
+        char *slot = w->workspace + (size_t) p * k->slot_bytes;
+        fill_padding(k, (float *) (void *) slot);
+        for (int64_t r = 0; r < k->rows; r++)
+            run_row(w, w->x + p * k->x_plane * LANES, r, slot,
+                    w->y + (p * k->y_plane + r * width) * LANES);
+    }
+    return MLS_OK;
+}
+
+static mls_status pool_run(const mls_kernel *base, const mls_kernel_call *call)
+{
+    const blocked_pool *k = (const blocked_pool *) base;
+    work w = {k, call->buffers[0], call->buffers[1], call->workspace};
+    const int64_t grain = GRAIN / (k->x_plane * LANES + 1) + 1;
+    return k->y_plane ? mls__cpu_ranges(call, k->threads, k->g.planes, grain, run_planes, &w)
+                      : MLS_OK;
+}
+
+/* --- kernels --------------------------------------------------------------------------------- */
+
+/* The op as if a block were a channel. */
+static mls_op op_of_blocks(const mls_op *op, mls_arg *x)
+{
+    mls_op plain = *op;
+    *x = op->inputs[0];
+    x->rank--;
+    plain.inputs = x;
+    return plain;
+}
+
+static mls_status read_dims(blocked_pool *k, const mls_op *op, size_t *ret_bytes)
+{
+    mls_arg x;
+    const mls_op plain = op_of_blocks(op, &x);
+    const mls_status status = mls__op_pooling(&plain, &k->g);
+    if (status)
+        return status;
+    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
+    int64_t lines = 1;
+    k->x_plane = k->y_plane = k->rows = 1;
+    for (int i = 0; i < k->g.rank; i++) {
+        k->x_plane *= k->g.axes[i].input;
+        k->y_plane *= k->g.axes[i].output;
+        if (i < k->g.rank - 1) {
+            k->rows *= k->g.axes[i].output;
+            lines *= k->g.axes[i].kernel;
+        }
+    }
+    const int64_t reach =
+        (last->output - 1) * last->stride + (last->kernel - 1) * last->dilation + 1;
+    const int64_t length = last->before + last->input;
+    k->row_length = reach > length ? reach : length;
+    size_t row, rows;
+    const bool fits = mls__mul_size((size_t) k->row_length, LANES * sizeof(float), &row) &&
+                      mls__align_size(row, &row) &&
+                      mls__mul_size((size_t) lines, sizeof(void *), &rows) &&
+                      mls__add_size(row, rows, &rows) && mls__align_size(rows, &rows) &&
+                      mls__mul_size(rows, (size_t) k->g.planes, ret_bytes);
+    if (!fits)
+        return mls__op_error(op, MLS_ESHAPE, "its rows are larger than memory can be");
+    k->rows_offset = row;
+    k->slot_bytes = rows;
+    return MLS_OK;
+}
+
+static mls_status pool_reshape(mls_kernel *kernel, const mls_op *op)
+{
+    size_t bytes;
+    const mls_status status = read_dims((blocked_pool *) kernel, op, &bytes);
+    if (!status && bytes > kernel->workspace_bytes)
+        return mls__op_error(op, MLS_ELIMIT, "needs more memory at these dims than planned");
+    return status;
+}
+
+mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+{
+    blocked_pool *k;
+    size_t bytes;
+    mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *k, "pool.blocked", pool_run, &k);
+    if (status)
+        return status;
+    k->base.base.reshape = pool_reshape;
+    k->is_mean = strcmp(op->type, "BlockedAveragePool") == 0;
+    k->counts_padding = mls__op_int(op, "count_include_pad", 0) != 0;
+    k->op = k->is_mean ? MLS__POOL_SUM : MLS__POOL_MAX;
+    k->threads = op->threads;
+    status = read_dims(k, op, &bytes);
+    if (status) {
+        mls__cpu_kernel_free(&k->base.base);
+        return status;
+    }
+    k->base.base.workspace_bytes = bytes;
+    *ret_kernel = &k->base.base;
+    return MLS_OK;
+}
+
+/* --- whole planes ---------------------------------------------------------------------------- */
+
+typedef struct global_pool {
+    mls__cpu_kernel base;
+    int64_t blocks, plane;
+    uint32_t threads;
+} global_pool;
+
+typedef struct global_work {
+    const global_pool *k;
+    const float *x;
+    float *y, *turned;
+} global_work;
+
+static mls_status run_means(void *arg, int64_t begin, int64_t end)
+{
+    const global_work *w = arg;
+    const global_pool *k = w->k;
+    const mls__cpu_kernels *kernels = k->base.cpu->kernels;
+    for (int64_t b = begin; b < end; b++) {
+        float *turned = w->turned + b * k->plane * LANES;
+        kernels->conv->unblock(turned, k->plane, 1, w->x + b * k->plane * LANES, k->plane, LANES);
+        for (int64_t c = 0; c < LANES; c++)
+            w->y[b * LANES + c] =
+                kernels->reduce->row[MLS__REDUCE_SUM](turned + c * k->plane, k->plane) /
+                (float) k->plane;
+    }
+    return MLS_OK;
+}
+
+static mls_status global_run(const mls_kernel *base, const mls_kernel_call *call)
+{
+    const global_pool *k = (const global_pool *) base;
+    global_work w = {k, call->buffers[0], call->buffers[1], call->workspace};
+    const int64_t grain = GRAIN / (k->plane * LANES + 1) + 1;
+    return mls__cpu_ranges(call, k->threads, k->blocks, grain, run_means, &w);
+}
+
+static mls_status global_reshape(mls_kernel *base, const mls_op *op)
+{
+    global_pool *k = (global_pool *) base;
+    const mls_arg *x = &op->inputs[0];
+    k->blocks = x->dims[0] * x->dims[1];
+    k->plane = mls__arg_span(x, 2, x->rank - 1);
+    return MLS_OK;
+}
+
+mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op,
+                                           mls_kernel **ret_kernel)
+{
+    global_pool *k;
+    const mls_status status =
+        mls__cpu_kernel_create(cpu, op, sizeof *k, "global_pool.blocked", global_run, &k);
+    if (status)
+        return status;
+    k->base.base.reshape = global_reshape;
+    k->base.base.workspace_bytes = mls__arg_bytes(&op->inputs[0]);
+    k->threads = op->threads;
+    *ret_kernel = &k->base.base;
+    return global_reshape(&k->base.base, op);
+}
