@@ -91,8 +91,7 @@ mls_status mls__reorder_create(const mls__cpu *cpu, const mls_op *op, mls_kernel
 
 /* --- blocked_pool.c --- */
 
-mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op,
-                                    mls_kernel **ret_kernel);
+mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel);
 mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op,
                                            mls_kernel **ret_kernel);
 
