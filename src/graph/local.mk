@@ -50,6 +50,7 @@ libmls_core_la_SOURCES += %D%/schema/random.c
 # Ops of signals.
 libmls_core_la_SOURCES += %D%/schema/spectral.c
 # Quantized elements.
+libmls_core_la_SOURCES += %D%/passes/fuse_quantized.c
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h

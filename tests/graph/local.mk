@@ -13,3 +13,8 @@ check_PROGRAMS += %D%/test_recognized
 TESTS += %D%/test_recognized
 %C%_test_recognized_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_recognized_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_fuse_quantized
+TESTS += %D%/test_fuse_quantized
+%C%_test_fuse_quantized_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_fuse_quantized_LDADD = $(MLS_TEST_LIBS)

@@ -9,6 +9,8 @@ static const mls__pass_fn passes[] = {
     mls__pass_fuse_gate,
     /* What the passes above have replaced is in the way of those below. */
     mls__pass_dead_code,
+    mls__pass_fuse_quantized,
+    mls__pass_dead_code,
     mls__pass_fold_batch_norm,
     mls__pass_fuse_conv,
     mls__pass_fuse_gemm,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * QLinearGlobalAveragePool and QLinearAveragePool. Sums of bytes are exact; the mean is their
- * quotient by the count, times the scale, each rounded once.
+ * QLinearGlobalAveragePool and QLinearAveragePool. Sums of bytes are exact; a sum is multiplied by
+ * x_scale / (y_scale * count), each of these rounded once, so that a mean that lies half way
+ * between two steps mostly stays there, and goes to the even one.
  */
 #include "backend/cpu/ops/families.h"
 #include "backend/cpu/ops/half.h"
@@ -32,29 +33,40 @@ typedef struct pool_kernel {
 
 typedef struct work {
     const pool_kernel *kernel;
-    mls__quant_params y_params;
+    const void *y_zero; /* NULL: 0 */
     const uint8_t *x;
     uint8_t *y;
-    float x_scale;
+    float x_scale, y_scale;
     int32_t x_zero;
 } work;
 
 static work work_of(const pool_kernel *k, const mls_kernel_call *call)
 {
     const mls__quant_params x = mls__qlinear_params(&k->x, call);
+    const mls__quant_params y = mls__qlinear_params(&k->y, call);
     work w = {.kernel = k,
-              .y_params = mls__qlinear_params(&k->y, call),
+              .y_zero = y.zero,
               .x = call->buffers[0],
               .y = call->buffers[k->output],
-              .x_scale = *x.scale};
+              .x_scale = *x.scale,
+              .y_scale = *y.scale};
     if (x.zero)
         w.x_zero = k->x.is_signed ? *(const int8_t *) x.zero : *(const uint8_t *) x.zero;
     return w;
 }
 
-static float mean_of(const work *w, int64_t sum, int64_t elements, int64_t count)
+/* The mean of so many bytes in steps of the output; the rest of `count` are 0. */
+static float mean_of(const work *w, int64_t sum, int64_t bytes, int64_t count)
 {
-    return (float) (sum - elements * w->x_zero) / (float) count * w->x_scale;
+    return (float) (sum - bytes * w->x_zero) * (w->x_scale / (w->y_scale * (float) count));
+}
+
+static void store_means(const work *w, const float *means, int64_t n, uint8_t *ret_bytes)
+{
+    const float one = 1;
+    const mls__quant_params params = {&one, w->y_zero, 0};
+    const pool_kernel *k = w->kernel;
+    mls__qlinear_writer(k->base.cpu, k->y.is_signed)(ret_bytes, means, n, &params);
 }
 
 static int64_t byte_at(const work *w, const uint8_t *x)
@@ -86,10 +98,9 @@ static mls_status run_planes(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
     const pool_kernel *k = w->kernel;
-    const mls__quantize_fn write = mls__qlinear_writer(k->base.cpu, k->y.is_signed);
     for (int64_t plane = begin; plane < end; plane++) {
         const float mean = mean_of(w, sum_plane(w, plane), k->count, k->count);
-        write(w->y + plane, &mean, 1, &w->y_params);
+        store_means(w, &mean, 1, w->y + plane);
     }
     return MLS_OK;
 }
@@ -148,14 +159,13 @@ static mls_status run_windows(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
     const pool_kernel *k = w->kernel;
-    const mls__quantize_fn write = mls__qlinear_writer(k->base.cpu, k->y.is_signed);
     float means[MLS__BLOCK];
     for (int64_t i = begin; i < end; i += MLS__BLOCK) {
         const int64_t n = end - i < MLS__BLOCK ? end - i : MLS__BLOCK;
         for (int64_t j = 0; j < n; j++)
             means[j] =
                 window_mean(w, w->x + (i + j) / k->y_plane * k->x_plane, (i + j) % k->y_plane);
-        write(w->y + i, means, n, &w->y_params);
+        store_means(w, means, n, w->y + i);
     }
     return MLS_OK;
 }
