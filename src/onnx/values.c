@@ -310,6 +310,8 @@ static mls_status read_optional_type(const mls__type_proto *element, mls__value 
 static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls__value *value)
 {
     switch (type->value_case) {
+    case MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET: /* nothing is said */
+        return MLS_OK;
     case MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE:
         return read_tensor_type(arena, type->tensor_type, value);
     case MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
