@@ -187,6 +187,22 @@ MLS_API mls_status mls_session_run_until(mls_session *session, uint64_t deadline
  */
 MLS_API void mls_session_cancel(mls_session *session);
 
+/* Measure each run after the seal, and fail when it broke it. Costs two system calls a run. */
+#define MLS_SEAL_CHECK UINT64_C(1)
+
+/*
+ * Makes the session fit for hard real time. Plans, runs twice on whatever the inputs hold, and
+ * locks all memory that a run touches: the session's, the model's weights, what is bound, the
+ * library's code, 64 KiB of the thread's stack. From then on a run has no page fault, and as ever
+ * asks for no memory, takes no lock and makes no system call. The session then belongs to the
+ * calling thread and keeps its plan: dims may change up to the planned maxima; what is bound later
+ * is not locked. Freeing the session unlocks what is its own; weights stay locked as long as the
+ * model lives. With MLS_SEAL_CHECK a run that did ask for memory, had a page fault or waited gives
+ * MLS_ESTATE. Errors: MLS_EUNSUPPORTED (several threads; control flow), MLS_EIO (the system does
+ * not let memory be locked: the message says what to raise), and those of planning.
+ */
+MLS_API mls_status mls_session_seal(mls_session *session, uint64_t flags);
+
 /* Bytes of the plan's one block: inputs, outputs and everything between. */
 MLS_API size_t mls_session_plan_bytes(const mls_session *session);
 

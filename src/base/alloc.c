@@ -22,8 +22,16 @@ static void default_free(void *user, void *ptr)
 
 const mls__allocator mls__allocator_default = {default_alloc, default_free, NULL};
 
+static _Thread_local uint64_t calls;
+
+uint64_t mls__alloc_calls(void)
+{
+    return calls;
+}
+
 void *mls__alloc(const mls__allocator *allocator, size_t size)
 {
+    calls++;
     return allocator->alloc(allocator->user, size ? size : 1, MLS__ALIGN);
 }
 
@@ -59,6 +67,7 @@ char *mls__alloc_string(const mls__allocator *allocator, const char *string)
 
 void mls__free(const mls__allocator *allocator, void *ptr)
 {
+    calls++;
     if (ptr)
         allocator->free(allocator->user, ptr);
 }

@@ -24,6 +24,9 @@ extern const mls__allocator mls__allocator_default;
 /* Uninitialized; NULL when there is no memory. A size of 0 is taken as 1. */
 void *mls__alloc(const mls__allocator *allocator, size_t size);
 
+/* How often the calling thread has asked for memory, or freed some. */
+uint64_t mls__alloc_calls(void);
+
 /* Zero-filled; NULL when there is no memory or count * size overflows. */
 void *mls__alloc_array(const mls__allocator *allocator, size_t count, size_t size);
 

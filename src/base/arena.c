@@ -29,6 +29,13 @@ void mls__arena_clear(mls__arena *arena)
     }
 }
 
+void mls__arena_visit(const mls__arena *arena, void (*visit)(void *arg, void *data, size_t size),
+                      void *arg)
+{
+    for (mls__arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        visit(arg, chunk, sizeof *chunk + chunk->size);
+}
+
 static mls__arena_chunk *chunk_create(const mls__arena *arena, size_t size)
 {
     size_t total;

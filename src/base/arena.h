@@ -22,6 +22,10 @@ void mls__arena_clear(mls__arena *arena);
 void *mls__arena_alloc(mls__arena *arena, size_t size);
 void *mls__arena_array(mls__arena *arena, size_t count, size_t size);
 
+/* Calls visit(arg, data, size) for each piece of memory that the arena holds. */
+void mls__arena_visit(const mls__arena *arena, void (*visit)(void *arg, void *data, size_t size),
+                      void *arg);
+
 /* A copy with a NUL behind it. */
 char *mls__arena_bytes(mls__arena *arena, const void *data, size_t size);
 char *mls__arena_string(mls__arena *arena, const char *string);

@@ -7,6 +7,7 @@ libmls_core_la_SOURCES += \
 	%D%/memory.c \
 	%D%/plan.c %D%/plan.h \
 	%D%/run.c \
+	%D%/seal.c \
 	%D%/session.c %D%/session.h \
 	%D%/walk.c
 

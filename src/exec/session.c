@@ -170,6 +170,7 @@ void mls_session_free(mls_session *session)
         for (size_t i = 0; i < session->plan.graph->outputs.count; i++)
             mls_tensor_free(session->outputs[i].tensor);
     }
+    mls__session_unseal(session);
     mls__session_free_flow(session);
     if (session->is_planned)
         mls__plan_clear(&session->plan);
@@ -328,11 +329,13 @@ mls_status mls__session_settle(mls_session *session)
         return MLS_OK;
     mls_status status = MLS_OK;
     const bool is_new = !session->is_planned || is_past_maximum(session);
+    if (is_new && session->is_sealed)
+        return mls__error(MLS_ESTATE, "the session is sealed, and these dims need another plan");
     if (is_new)
         status = build_plan(session);
     if (!status && (!is_new || is_below_maximum(session))) {
         status = follow_dims(session);
-        if (status == MLS_ELIMIT)
+        if (status == MLS_ELIMIT && !session->is_sealed)
             status = build_for_present(session);
     }
     if (status) {

@@ -6,6 +6,8 @@
 #include "exec/dims.h"
 #include "exec/flow/flow.h"
 
+#include <pthread.h>
+
 /* What the caller bound to an input or output. */
 typedef struct mls__binding {
     mls_tensor *tensor; /* a view of it, or NULL */
@@ -35,6 +37,9 @@ struct mls_session {
     mls__flow *flow; /* what runs a graph that one plan cannot, or NULL */
     mls__flow_host flow_host;
     bool has_run; /* the flow has outputs */
+    /* mls_session_seal() */
+    bool is_sealed, is_seal_checked;
+    pthread_t sealed_by;
 };
 
 /* Plans and reshapes as needed. Errors: those of mls_session_plan(). */
@@ -48,6 +53,16 @@ void mls__session_settle_dims(mls_session *session);
  * model does not say the rank of one that is not bound).
  */
 mls_status mls__session_describe_inputs(mls_session *session, bool at_maximum);
+
+/* --- seal.c --- */
+
+void mls__session_unseal(mls_session *session);
+
+/* Whether this is the thread that a sealed session belongs to. Errors: MLS_ESTATE. */
+mls_status mls__session_check_thread(const mls_session *session);
+
+/* A run, and whether it kept the seal. Errors: MLS_ESTATE. */
+mls_status mls__session_run_checked(mls_session *session);
 
 /* --- flow_session.c: the same for a session with a flow --- */
 

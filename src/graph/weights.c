@@ -30,6 +30,15 @@ void mls__weights_clear(mls_weight_cache *cache)
     pthread_mutex_destroy(&cache->mutex);
 }
 
+void mls__weights_visit(mls_weight_cache *cache,
+                        void (*visit)(void *arg, void *data, size_t size), void *arg)
+{
+    pthread_mutex_lock(&cache->mutex);
+    for (size_t i = 0; i < cache->count; i++)
+        visit(arg, cache->blocks[i].data, cache->blocks[i].size);
+    pthread_mutex_unlock(&cache->mutex);
+}
+
 size_t mls__weights_bytes(mls_weight_cache *cache)
 {
     size_t total = 0;

@@ -21,6 +21,10 @@ struct mls_weight_cache {
 mls_status mls__weights_init(mls_weight_cache *cache, const mls__allocator *allocator);
 void mls__weights_clear(mls_weight_cache *cache);
 
+/* Calls visit(arg, data, size) for each block. Its lock is held: no run, no session creation. */
+void mls__weights_visit(mls_weight_cache *cache, void (*visit)(void *arg, void *data, size_t size),
+                        void *arg);
+
 /* Bytes held, for reports. */
 size_t mls__weights_bytes(mls_weight_cache *cache);
 

@@ -25,3 +25,8 @@ check_PROGRAMS += %D%/test_flow
 TESTS += %D%/test_flow
 %C%_test_flow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_flow_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_seal
+TESTS += %D%/test_seal
+%C%_test_seal_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_seal_LDADD = $(MLS_TEST_LIBS)

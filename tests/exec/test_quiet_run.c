@@ -27,14 +27,7 @@
 #define EXIT_NO_SECCOMP 77
 
 /* Sanitizers bring an allocator and system calls of their own. */
-#if defined(__has_feature)
-#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED 1
-#else
-#define IS_SANITIZED 0
-#endif
-#if IS_SANITIZED || !defined(__GLIBC__)
+#if MLS_TEST_SANITIZED || !defined(__GLIBC__)
 #define HAS_TRAPS 0
 #else
 #define HAS_TRAPS 1

@@ -7,6 +7,15 @@
 
 #include <mlscale.h>
 
+/* Whether a sanitizer that brings its own allocator is at work. */
+#if defined(__has_feature)
+#define MLS_TEST_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MLS_TEST_SANITIZED 1
+#else
+#define MLS_TEST_SANITIZED 0
+#endif
+
 /* Runs the suite, prints TAP, returns main's exit code. Frees the suite. */
 int mls_test_run(Suite *suite);
 
