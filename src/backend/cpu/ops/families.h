@@ -67,14 +67,10 @@ extern mls__cpu_op_table mls__cpu_ops_attention;
 extern mls__cpu_op_table mls__cpu_ops_rotary;
 extern mls__cpu_op_table mls__cpu_ops_projected_attention;
 extern mls__cpu_op_table mls__cpu_ops_multi_head;
-
-/* By chance. */
 extern mls__cpu_op_table mls__cpu_ops_multinomial;
 extern mls__cpu_op_table mls__cpu_ops_random;
 extern mls__cpu_op_table mls__cpu_ops_bias_gelu;
 extern mls__cpu_op_table mls__cpu_ops_embed_norm;
-
-/* Of signals. */
 extern mls__cpu_op_table mls__cpu_ops_dft;
 extern mls__cpu_op_table mls__cpu_ops_window;
 
