@@ -26,6 +26,9 @@ libmls_core_la_SOURCES += \
 	%D%/schema/movement.c \
 	%D%/schema/views.c
 
+# Ops whose dims follow from contents.
+libmls_core_la_SOURCES += %D%/schema/late.c
+
 # Images.
 libmls_core_la_SOURCES += %D%/schema/image.c
 

@@ -251,3 +251,8 @@ check_PROGRAMS += %D%/test_ops_spectral
 TESTS += %D%/test_ops_spectral
 %C%_test_ops_spectral_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_spectral_LDADD = $(MLS_OP_TEST_LIBS)
+# Ops whose dims follow from contents.
+check_PROGRAMS += %D%/test_ops_late
+TESTS += %D%/test_ops_late
+%C%_test_ops_late_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_late_LDADD = $(MLS_OP_TEST_LIBS)

@@ -15,7 +15,8 @@
  * the backend says may be overwritten. All must give the same bytes (any NaN equals any
  * other). Inputs must stay as they were, nothing may be written past an output or the
  * workspace, and no run or reshape may allocate. It fails the test itself when one of
- * these does not hold; it returns what inference, creation, reshape or run returned.
+ * these does not hold; it returns what inference, creation, reshape or run returned. The dims of
+ * a late op's outputs (MLS__OP_LATE) are those that its run gave.
  */
 #ifndef TESTS_CPU_OP_HARNESS_H
 #define TESTS_CPU_OP_HARNESS_H

@@ -81,18 +81,26 @@ typedef struct trial {
     char what[128];
 } trial;
 
+static bool is_late(const op_test *test)
+{
+    return mls__op_schema_find(test->op.domain, test->op.type)->flags & MLS__OP_LATE;
+}
+
 /* The first run's results are kept, and every other run's must be the same. */
-static void take_results(const trial *tr, void *const *outputs, const char *what)
+static void take_results(const trial *tr, const mls_arg *args, void *const *outputs,
+                         const char *what)
 {
     op_test *test = tr->test;
     char text[192];
     for (size_t i = 0; i < test->op.output_count; i++) {
         snprintf(text, sizeof text, "output %zu with %s (%s)", i, tr->what, what);
+        op_part_expect(!test->has_results || memcmp(&args[i].dims, &test->outputs[i].arg.dims,
+                                                    sizeof args[i].dims) == 0,
+                       "%s: other dims", text);
         if (test->has_results)
-            op_part_expect_same(text, &tr->outputs[i], outputs[i], test->outputs[i].data);
+            op_part_expect_same(text, &args[i], outputs[i], test->outputs[i].data);
         else
-            test->outputs[i] =
-                (op_output){tr->outputs[i], op_part_copy_results(&tr->outputs[i], outputs[i])};
+            test->outputs[i] = (op_output){args[i], op_part_copy_results(&args[i], outputs[i])};
     }
     test->has_results = true;
 }
@@ -102,7 +110,7 @@ static mls_status copy_view(const trial *tr, void *const *buffers)
     void *const *outputs = buffers + tr->test->op.input_count;
     if (outputs[0])
         memcpy(outputs[0], buffers[0], mls__arg_bytes(&tr->outputs[0]));
-    take_results(tr, outputs, "a view");
+    take_results(tr, tr->outputs, outputs, "a view");
     return MLS_OK;
 }
 
@@ -141,11 +149,18 @@ static mls_status call_kernel(const trial *tr, void *const *buffers)
     uint32_t threads = tr->threads;
     void *memory;
     void *workspace = guarded(kernel->workspace_bytes, 64, &memory);
+    mls_arg outputs[OP_MAX_OUTPUTS];
+    int64_t *dims[OP_MAX_OUTPUTS];
+    for (size_t i = 0; i < tr->test->op.output_count; i++) {
+        outputs[i] = tr->outputs[i];
+        dims[i] = outputs[i].dims;
+    }
     const mls_kernel_call call = {
         .buffers = buffers,
         .workspace = workspace,
         .parallel_for = parallel_for,
         .executor = &threads,
+        .output_dims = is_late(tr->test) ? dims : NULL,
     };
     const size_t allocations = mls_test_heap_calls(tr->test->heap);
     const mls_status status = kernel->run(kernel, &call);
@@ -153,7 +168,7 @@ static mls_status call_kernel(const trial *tr, void *const *buffers)
                   tr->what);
     check_guard("workspace", workspace, kernel->workspace_bytes);
     if (!status)
-        take_results(tr, buffers + tr->test->op.input_count, kernel->name);
+        take_results(tr, outputs, buffers + tr->test->op.input_count, kernel->name);
     free(memory);
     return status;
 }

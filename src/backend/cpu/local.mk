@@ -38,6 +38,12 @@ libmls_core_la_SOURCES += \
 	%D%/ops/hardmax.c \
 	%D%/ops/one_hot.c
 
+# Ops whose dims follow from contents.
+libmls_core_la_SOURCES += \
+	%D%/ops/non_max.c \
+	%D%/ops/select.c \
+	%D%/ops/unique.c
+
 # Images.
 libmls_core_la_SOURCES += \
 	%D%/ops/affine_grid.c \

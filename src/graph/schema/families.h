@@ -11,6 +11,7 @@ extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;
 extern mls__op_schema_table mls__schemas_matrix;
 extern mls__op_schema_table mls__schemas_image;
+extern mls__op_schema_table mls__schemas_late;
 extern mls__op_schema_table mls__schemas_product;
 extern mls__op_schema_table mls__schemas_convolution;
 extern mls__op_schema_table mls__schemas_int8_product;

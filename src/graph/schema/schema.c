@@ -18,6 +18,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_generate,
     mls__schemas_matrix,
     mls__schemas_image,
+    mls__schemas_late,
     mls__schemas_product,
     mls__schemas_convolution,
     mls__schemas_int8_product,
