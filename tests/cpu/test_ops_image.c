@@ -151,6 +151,7 @@ static const folding foldings[] = {
     {{6, 7}, {2, 3}, {2, 2}, {1, 1}, {1, 0, 2, 1}, {4, 3}},
     {{9, 8}, {3, 2}, {1, 2}, {2, 3}, {1, 2, 0, 1}, {6, 4}},
     {{2, 2}, {3, 3}, {1, 1}, {1, 1}, {0}, {0, 0}},
+    {{4, 4}, {2, 2}, {2, 2}, {1, 1}, {0, 0, 3, 3}, {3, 3}},
 };
 
 static double folded(const folding *f, const double *x, int64_t row, int64_t column)

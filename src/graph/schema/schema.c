@@ -40,6 +40,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_contrib,
     mls__schemas_control,
     mls__schemas_spectral,
+    NULL,
 };
 /* clang-format on */
 
