@@ -52,6 +52,8 @@ libmls_core_la_SOURCES += %D%/schema/indexing.c
 libmls_core_la_SOURCES += %D%/schema/random.c
 # Ops of signals.
 libmls_core_la_SOURCES += %D%/schema/spectral.c
+# Ops on texts.
+libmls_core_la_SOURCES += %D%/schema/text.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/passes/fuse_quantized.c
 libmls_core_la_SOURCES += %D%/schema/quantize.c

@@ -19,3 +19,4 @@ libmls_core_la_SOURCES += %D%/int8_convolution.c %D%/int8_convolution.h
 
 libmls_core_la_SOURCES += %D%/padding.c %D%/padding.h
 libmls_core_la_SOURCES += %D%/spectral.c %D%/spectral.h
+libmls_core_la_SOURCES += %D%/tfidf.c %D%/tfidf.h

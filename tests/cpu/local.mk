@@ -256,3 +256,9 @@ check_PROGRAMS += %D%/test_ops_late
 TESTS += %D%/test_ops_late
 %C%_test_ops_late_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_late_LDADD = $(MLS_OP_TEST_LIBS)
+
+# Ops on texts.
+check_PROGRAMS += %D%/test_ops_text
+TESTS += %D%/test_ops_text
+%C%_test_ops_text_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_text_LDADD = $(MLS_OP_TEST_LIBS)

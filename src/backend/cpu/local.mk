@@ -113,6 +113,7 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += \
 	%D%/ops/dft.c \
 	%D%/ops/fft.c %D%/ops/fft.h \
+	%D%/ops/tfidf.c \
 	%D%/ops/window.c
 
 # Ops that go by indices.

@@ -33,5 +33,6 @@ extern mls__op_schema_table mls__schemas_random;
 extern mls__op_schema_table mls__schemas_contrib;
 extern mls__op_schema_table mls__schemas_control;
 extern mls__op_schema_table mls__schemas_spectral;
+extern mls__op_schema_table mls__schemas_text;
 
 #endif

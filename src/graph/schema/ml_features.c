@@ -244,7 +244,7 @@ static mls_status check_label_dtype(const mls_op *op, int32_t dtype)
                          mls_dtype_name((mls_dtype) dtype));
 }
 
-/* Opset 1: strings to their positions in classes_strings, or the other way. */
+/* LabelEncoder of opset 1: strings to their positions in classes_strings, or the other way. */
 static mls_status infer_classes(const mls_op *op, mls_arg *ret_outputs)
 {
     const bool is_string = op->inputs[0].dtype == MLS_STRING;
@@ -280,6 +280,19 @@ static mls_status infer_label_encoder(const mls_op *op, mls_arg *ret_outputs)
     return status ? status : set_like_input(op, value_dtype, ret_outputs);
 }
 
+/* Strings to integers, or the other way. */
+static mls_status infer_category_mapper(const mls_op *op, mls_arg *ret_outputs)
+{
+    size_t strings, ints;
+    mls__op_strings(op, "cats_strings", &strings);
+    mls__op_ints(op, "cats_int64s", &ints);
+    if (strings != ints)
+        return mls__op_error(op, MLS_EINVAL,
+                             "%zu cats_strings and %zu cats_int64s; they must be as many", strings,
+                             ints);
+    return infer_classes(op, ret_outputs);
+}
+
 const mls__op_schema mls__schemas_ml_features[] = {
     {"ai.onnx.ml", "Scaler", 1, 1, 1, 1, 0, 0, infer_scaler},
     {"ai.onnx.ml", "Normalizer", 1, 1, 1, 1, 0, 0, infer_normalizer},
@@ -289,6 +302,7 @@ const mls__op_schema mls__schemas_ml_features[] = {
     {"ai.onnx.ml", "FeatureVectorizer", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_vectorizer},
     {"ai.onnx.ml", "ZipMap", 1, 1, 1, 1, MLS__OP_VIEW, 0, infer_zip_map},
     {"ai.onnx.ml", "OneHotEncoder", 1, 1, 1, 1, 0, 0, infer_one_hot},
+    {"ai.onnx.ml", "CategoryMapper", 1, 1, 1, 1, 0, 0, infer_category_mapper},
     {"ai.onnx.ml", "LabelEncoder", 1, 1, 1, 1, 0, 0, infer_label_encoder},
     {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL},
 };

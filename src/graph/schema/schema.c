@@ -41,6 +41,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_control,
     mls__schemas_spectral,
     NULL,
+    mls__schemas_text,
 };
 /* clang-format on */
 

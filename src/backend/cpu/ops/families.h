@@ -75,6 +75,7 @@ extern mls__cpu_op_table mls__cpu_ops_random;
 extern mls__cpu_op_table mls__cpu_ops_bias_gelu;
 extern mls__cpu_op_table mls__cpu_ops_embed_norm;
 extern mls__cpu_op_table mls__cpu_ops_dft;
+extern mls__cpu_op_table mls__cpu_ops_tfidf;
 extern mls__cpu_op_table mls__cpu_ops_window;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LabelEncoder and OneHotEncoder: a look-up for each element. */
+/* LabelEncoder, CategoryMapper and OneHotEncoder: a look-up for each element. */
 #include "backend/cpu/ops/families.h"
 #include "backend/cpu/ops/ml_lookup.h"
 #include "backend/cpu/ops/ranges.h"
@@ -12,7 +12,7 @@
 /* Elements that are worth a thread. */
 #define GRAIN 4096
 
-/* --- LabelEncoder ---------------------------------------------------------------------------- */
+/* --- LabelEncoder, CategoryMapper ------------------------------------------------------------- */
 
 typedef struct label_encoder {
     mls__cpu_kernel base;
@@ -120,6 +120,18 @@ static mls_status prepare_classes(label_encoder *e, const mls_op *op)
     return MLS_OK;
 }
 
+/* Both sides are there for either way. */
+static mls_status prepare_categories(label_encoder *e, const mls_op *op)
+{
+    size_t count;
+    const int32_t dtype = op->inputs[0].dtype;
+    const void *strings = mls__op_strings(op, "cats_strings", &count);
+    const void *ints = mls__op_ints(op, "cats_int64s", &count);
+    e->has_lookup = true;
+    e->values = dtype == MLS_STRING ? ints : strings;
+    return mls__lookup_init(&e->lookup, op, dtype, dtype == MLS_STRING ? strings : ints, count);
+}
+
 static mls_status prepare_labels(label_encoder *e, const mls_op *op)
 {
     static const char *const keys[4] = {"keys_strings", "keys_int64s", "keys_floats",
@@ -131,6 +143,8 @@ static mls_status prepare_labels(label_encoder *e, const mls_op *op)
     e->value_size = mls_dtype_size((mls_dtype) op->outputs[0].dtype);
     e->threads = op->threads;
     read_unknown(op, op->outputs[0].dtype, &e->unknown);
+    if (strcmp(op->type, "CategoryMapper") == 0)
+        return prepare_categories(e, op);
     if (mls__op_attr(op, "classes_strings"))
         return prepare_classes(e, op);
     e->has_lookup = true;
@@ -236,6 +250,7 @@ static mls_status one_hot_create(const mls__cpu *cpu, const mls_op *op, mls_kern
 }
 
 const mls__cpu_op mls__cpu_ops_ml_encoders[] = {
+    {"ai.onnx.ml", "CategoryMapper", label_create, 0},
     {"ai.onnx.ml", "LabelEncoder", label_create, 0},
     {"ai.onnx.ml", "OneHotEncoder", one_hot_create, 0},
     {NULL, NULL, NULL, 0},
