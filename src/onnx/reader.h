@@ -126,6 +126,9 @@ mls_status mls__onnx_read_outputs(mls__onnx_reader *reader);
 /* The value of a name: of this graph, of one around it, or made. MLS__NO_VALUE for "". */
 mls_status mls__onnx_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value);
 
+/* A value without a name in the file, which nothing gives yet. */
+mls_status mls__onnx_add_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value);
+
 /* A value without a name in the file. `tensor` becomes the model's, also on failure. */
 mls_status mls__onnx_add_constant(mls__onnx_reader *reader, const char *name, mls_tensor *tensor,
                                   uint32_t *ret_value);

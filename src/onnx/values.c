@@ -14,7 +14,7 @@ mls__value_note *mls__onnx_note(const mls__onnx_reader *reader, uint32_t value)
     return mls__vec_at(reader->notes, value);
 }
 
-static mls_status add_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
+mls_status mls__onnx_add_value(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
 {
     /* The note first, so that every value has one whatever fails. */
     if (!mls__vec_push(reader->notes))
@@ -24,7 +24,7 @@ static mls_status add_value(mls__onnx_reader *reader, const char *name, uint32_t
 
 static mls_status add_named(mls__onnx_reader *reader, const char *name, uint32_t *ret_value)
 {
-    const mls_status status = add_value(reader, name, ret_value);
+    const mls_status status = mls__onnx_add_value(reader, name, ret_value);
     if (status)
         return status;
     if (!mls__map_set(&reader->values, name, strlen(name), *ret_value))
@@ -107,7 +107,7 @@ mls_status mls__onnx_add_constant(mls__onnx_reader *reader, const char *name, ml
 {
     mls_status status = mls__model_add_tensor(reader->model, tensor);
     if (!status)
-        status = add_value(reader, name, ret_value);
+        status = mls__onnx_add_value(reader, name, ret_value);
     if (!status)
         mls__graph_set_constant(reader->graph, *ret_value, tensor);
     return status;

@@ -279,6 +279,33 @@ static void resize_old_new(onnx_build *b)
     onnx_node_string(resize, "coordinate_transformation_mode", "asymmetric");
 }
 
+/* The middle of x is matched. */
+static void add_axis_old(onnx_build *b)
+{
+    onnx_build_floats(b, "c", "3", (float[]){1, 20, 300});
+    onnx_node *add = node(b, "Add", "x c", "y");
+    onnx_node_int(add, "broadcast", 1);
+    onnx_node_int(add, "axis", 1);
+}
+
+static void add_axis_new(onnx_build *b)
+{
+    onnx_build_floats(b, "c", "3,1", (float[]){1, 20, 300});
+    node(b, "Add", "x c", "y");
+}
+
+static void prelu_old(onnx_build *b)
+{
+    onnx_build_floats(b, "c", "3", (float[]){1, 20, 300});
+    node(b, "PRelu", "x c", "y");
+}
+
+static void prelu_new(onnx_build *b)
+{
+    onnx_build_floats(b, "c", "3,1", (float[]){1, 20, 300});
+    node(b, "PRelu", "x c", "y");
+}
+
 static const struct pair {
     const char *name;
     form before, after;
@@ -294,6 +321,8 @@ static const struct pair {
     {"ReduceMean", {17, reduce_old}, {18, reduce_new}},
     {"TopK", {9, topk_old}, {11, topk_new}},
     {"Add", {6, add_old}, {7, add_new}},
+    {"Add along an axis", {6, add_axis_old}, {7, add_axis_new}},
+    {"PRelu of channels", {6, prelu_old}, {7, prelu_new}},
     {"Upsample with an attribute", {7, upsample_7}, {13, resize_new}},
     {"Upsample", {9, upsample_9}, {13, resize_new}},
     {"Resize", {10, resize_old}, {13, resize_old_new}},

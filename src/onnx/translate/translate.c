@@ -120,14 +120,6 @@ mls_status mls__onnx_drop_attr(mls__onnx_node *node, const mls__onnx_rule *rule)
     return MLS_OK;
 }
 
-mls_status mls__onnx_refuse_attr(mls__onnx_node *node, const mls__onnx_rule *rule)
-{
-    if (!mls__onnx_attr(node, rule->attr))
-        return MLS_OK;
-    return mls__error(MLS_EUNSUPPORTED, "attribute '%s' below opset %" PRId64 " is not supported",
-                      rule->attr, rule->below);
-}
-
 static mls_status apply(mls__onnx_node *node, const mls__onnx_rule *rule)
 {
     if (strcmp(rule->type, node->type) != 0 || strcmp(rule->domain, node->domain) != 0)

@@ -81,9 +81,6 @@ mls_status mls__onnx_keep_attr(mls__onnx_node *node, const mls__onnx_rule *rule)
 /* For rules: the attribute goes; it meant nothing. */
 mls_status mls__onnx_drop_attr(mls__onnx_node *node, const mls__onnx_rule *rule);
 
-/* For rules: a node that has the attribute is not supported. */
-mls_status mls__onnx_refuse_attr(mls__onnx_node *node, const mls__onnx_rule *rule);
-
 /* NULL when the node does not have it. */
 mls_attr *mls__onnx_attr(const mls__onnx_node *node, const char *name);
 
