@@ -40,7 +40,6 @@ static const mls__op_schema *const families[] = {
     mls__schemas_contrib,
     mls__schemas_control,
     mls__schemas_spectral,
-    NULL,
     mls__schemas_text,
 };
 /* clang-format on */
