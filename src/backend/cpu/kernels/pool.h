@@ -26,16 +26,23 @@ typedef enum mls__pool_op {
     MLS__POOL_COUNT
 } mls__pool_op;
 
+/* How windows lie along the innermost dimension. */
+typedef struct mls__pool_along {
+    int64_t n, kernel, stride, dilation;
+} mls__pool_along;
+
 typedef struct mls__pool_kernels {
     /* y[i] from rows[0 .. count-1][i], for i < n; count may be 0. */
     void (*rows[MLS__POOL_COUNT])(void *y, const void *const *rows, int64_t count, int64_t n);
     /*
-     * y[o] from x[o * stride + k * dilation] for k < kernel, for o < n. Behind the last of these
-     * elements there are MLS__POOL_SLACK more that may be read.
+     * For each of `rows` rows, which are x_stride apart in x, and one behind the other in y:
+     * y[o] from x[o * stride + k * dilation] for k < kernel, for o < n. Behind the last element
+     * there are MLS__POOL_SLACK more that may be read.
      */
-    void (*along[MLS__POOL_COUNT])(void *y, const void *x, int64_t n, int64_t kernel,
-                                   int64_t stride, int64_t dilation);
-    bool (*has_nan)(const void *x, int64_t n);
+    void (*along[MLS__POOL_COUNT])(void *y, const void *x, int64_t rows, int64_t x_stride,
+                                   const mls__pool_along *along);
+    /* False only if no element is NaN. */
+    bool (*may_have_nan)(const void *x, int64_t n);
 } mls__pool_kernels;
 
 #endif

@@ -12,6 +12,9 @@
 /* Positions of windows that are worth a task of their own. */
 #define GRAIN 65536
 
+/* Elements of padded rows that the first cache has room for. */
+#define BLOCK 4096
+
 /* Along an outer dimension: the rows of the input that an element of the output takes. */
 typedef struct rows_taken {
     int64_t first, count; /* the first row, and how many, `dilation` apart */
@@ -23,7 +26,8 @@ typedef struct task {
     const mls__pool *k;
     const char *x;
     char *y;
-    char *plane, *row, *counts, *divisors, *y_row;
+    char *plane, *block, *counts, *divisors, *wide_y;
+    int64_t *outer; /* elements of each row's windows in the outer dimensions */
     const void **rows;
     const rows_taken *taken[MLS_MAX_RANK]; /* by each outer dimension's elements */
     mls__pool_op op;
@@ -95,25 +99,40 @@ static bool next_position(const int64_t *ends, int rank, int64_t *position)
     return false;
 }
 
+/* The first row for a position in all outer dimensions but the last. */
+static int64_t first_row(const task *t, const int64_t *o, const int64_t *position)
+{
+    const mls__pool *k = t->k;
+    const int last = k->g.rank - 2;
+    int64_t row = 0;
+    for (int d = 0; d < last; d++)
+        row = row * k->g.axes[d].input + t->taken[d][o[d]].first +
+              position[d] * k->g.axes[d].dilation;
+    return row * k->g.axes[last].input + t->taken[last][o[last]].first;
+}
+
 /* The rows of the plane that the windows at `o` have; gives their number. */
 static int64_t collect_rows(const task *t, const char *plane, const int64_t *o)
 {
     const mls__pool *k = t->k;
-    const int rank = k->g.rank - 1;
+    const int last = k->g.rank - 2;
     const size_t bytes = (size_t) inner_axis(k)->input * k->size;
     int64_t position[MLS_MAX_RANK] = {0}, ends[MLS_MAX_RANK], count = 0;
-    for (int d = 0; d < rank; d++) {
+    if (last < 0) {
+        t->rows[0] = plane;
+        return 1;
+    }
+    for (int d = 0; d <= last; d++) {
         ends[d] = t->taken[d][o[d]].count;
         if (!ends[d])
             return 0;
     }
+    const size_t step = (size_t) k->g.axes[last].dilation * bytes;
     do {
-        int64_t row = 0;
-        for (int d = 0; d < rank; d++)
-            row = row * k->g.axes[d].input + t->taken[d][o[d]].first +
-                  position[d] * k->g.axes[d].dilation;
-        t->rows[count++] = plane + (size_t) row * bytes;
-    } while (next_position(ends, rank, position));
+        const char *row = plane + (size_t) first_row(t, o, position) * bytes;
+        for (int64_t i = 0; i < ends[last]; i++, row += step)
+            t->rows[count++] = row;
+    } while (next_position(ends, last, position));
     return count;
 }
 
@@ -134,14 +153,20 @@ static void put_number(const mls__pool *k, char *numbers, int64_t i, int64_t val
         ((float *) (void *) numbers)[i] = (float) value;
 }
 
+/* How many elements a mean has in the outer dimensions. */
+static int64_t outer_count(const task *t, const int64_t *o)
+{
+    int64_t count = 1;
+    for (int d = 0; d < t->k->g.rank - 1; d++)
+        count *= t->taken[d][o[d]].divisor;
+    return count;
+}
+
 /* By the elements of each window. An empty one's sum is 0, and so is its mean. */
-static void divide_row(task *t, char *y, const int64_t *o)
+static void divide_row(task *t, char *y, int64_t outer)
 {
     const mls__pool *k = t->k;
     const int64_t n = inner_axis(k)->output;
-    int64_t outer = 1;
-    for (int d = 0; d < k->g.rank - 1; d++)
-        outer *= t->taken[d][o[d]].divisor;
     if (outer != t->outer_count) {
         mls__number scale;
         put_number(k, (char *) &scale, 0, outer > 1 ? outer : 1);
@@ -152,33 +177,46 @@ static void divide_row(task *t, char *y, const int64_t *o)
     mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_DIV, y, y, 1, t->divisors, 1, n);
 }
 
-static void finish_row(task *t, char *y, const int64_t *o)
+static void finish_rows(task *t, char *y, int64_t rows)
 {
     const mls__pool *k = t->k;
-    const int64_t n = inner_axis(k)->output;
-    if (k->finish == MLS__POOL_FINISH_MEAN)
-        divide_row(t, y, o);
-    else if (k->finish == MLS__POOL_FINISH_SQRT)
-        mls__float_unary(k->base.cpu, k->work_dtype, MLS__UNARY_SQRT, y, y, n);
+    const int64_t n = inner_axis(k)->output, count = rows * n;
+    for (int64_t r = 0; k->finish == MLS__POOL_FINISH_MEAN && r < rows; r++)
+        divide_row(t, y + (size_t) (r * n) * k->size, t->outer[r]);
+    if (k->finish == MLS__POOL_FINISH_SQRT)
+        mls__float_unary(k->base.cpu, k->work_dtype, MLS__UNARY_SQRT, y, y, count);
     else if (k->finish == MLS__POOL_FINISH_POWER)
         mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_POW, y, y, 1, &k->inverse_p, 0,
-                          n);
+                          count);
 }
 
-static void pool_row(task *t, const char *plane, char *y, const int64_t *o)
+/* Rows of the output from those in the block: along them, then finished. */
+static void pool_block(task *t, char *y, int64_t rows)
 {
     const mls__pool *k = t->k;
     const mls__pool_axis *axis = inner_axis(k);
+    const mls__pool_along along = {axis->output, axis->kernel, axis->stride, axis->dilation};
+    const int64_t count = rows * axis->output;
     const bool is_direct = k->dtype == k->work_dtype;
-    const int64_t count = collect_rows(t, plane, o);
-    char *work = is_direct ? y : t->y_row;
-    k->fns->rows[t->op](t->row + (size_t) axis->before * k->size, t->rows, count, axis->input);
-    k->fns->along[t->op](work, t->row, axis->output, axis->kernel, axis->stride, axis->dilation);
-    finish_row(t, work, o);
+    char *work = is_direct ? y : t->wide_y;
+    k->fns->along[t->op](work, t->block, rows, k->row_length, &along);
+    finish_rows(t, work, rows);
     if (is_bytes(k))
-        narrow_bytes(k, y, (const float *) (const void *) work, axis->output);
+        narrow_bytes(k, y, (const float *) (const void *) work, count);
     else if (!is_direct)
-        mls__float_convert(k->base.cpu, k->dtype, y, k->work_dtype, work, axis->output);
+        mls__float_convert(k->base.cpu, k->dtype, y, k->work_dtype, work, count);
+}
+
+/* Row r of the block: the sum or maximum of the rows that the windows at `o` have. */
+static void reduce_rows(task *t, const char *plane, const int64_t *o, int64_t r)
+{
+    const mls__pool *k = t->k;
+    const mls__pool_axis *axis = inner_axis(k);
+    const int64_t count = collect_rows(t, plane, o);
+    k->fns->rows[t->op](t->block + (size_t) (r * k->row_length + axis->before) * k->size, t->rows,
+                        count, axis->input);
+    if (k->finish == MLS__POOL_FINISH_MEAN)
+        t->outer[r] = outer_count(t, o);
 }
 
 /* --- a run ----------------------------------------------------------------------------------- */
@@ -202,11 +240,11 @@ static void begin_task(task *t, char *memory)
     const mls__pool *k = t->k;
     const mls__pool_axis *axis = inner_axis(k);
     const bool is_max = k->op == MLS__POOL_MAX;
-    for (int64_t i = 0; i < k->row_length; i++) {
+    for (int64_t i = 0; i < k->block_rows * k->row_length; i++) {
         if (k->work_dtype == MLS_FLOAT64)
-            ((double *) (void *) t->row)[i] = is_max ? -(double) INFINITY : 0;
+            ((double *) (void *) t->block)[i] = is_max ? -(double) INFINITY : 0;
         else
-            ((float *) (void *) t->row)[i] = is_max ? -INFINITY : 0;
+            ((float *) (void *) t->block)[i] = is_max ? -INFINITY : 0;
     }
     for (int64_t i = 0; k->finish == MLS__POOL_FINISH_MEAN && i < axis->output; i++) {
         const int64_t count = window_count(k, axis, i);
@@ -230,11 +268,18 @@ static void pool_plane(task *t, int64_t index)
     for (int d = 0; d < k->g.rank - 1; d++)
         ends[d] = k->g.axes[d].output;
     if (k->op == MLS__POOL_MAX)
-        t->op = k->fns->has_nan(plane, k->x_plane) ? MLS__POOL_MAX : MLS__POOL_MAX_NUMBERS;
+        t->op = k->fns->may_have_nan(plane, k->x_plane) ? MLS__POOL_MAX : MLS__POOL_MAX_NUMBERS;
+    int64_t rows = 0;
+    bool has_more;
     do {
-        pool_row(t, plane, y, o);
-        y += (size_t) inner_axis(k)->output * k->x_size;
-    } while (next_position(ends, k->g.rank - 1, o));
+        reduce_rows(t, plane, o, rows++);
+        has_more = next_position(ends, k->g.rank - 1, o);
+        if (has_more && rows < k->block_rows)
+            continue;
+        pool_block(t, y, rows);
+        y += (size_t) (rows * inner_axis(k)->output) * k->x_size;
+        rows = 0;
+    } while (has_more);
 }
 
 typedef struct work {
@@ -253,11 +298,12 @@ static void run_task(void *arg, size_t index)
         .x = w->call->buffers[0],
         .y = w->call->buffers[1],
         .plane = memory + k->plane_offset,
-        .row = memory + k->row_offset,
+        .block = memory + k->row_offset,
         .rows = (const void **) (void *) (memory + k->rows_offset),
         .counts = memory + k->counts_offset,
         .divisors = memory + k->divisors_offset,
-        .y_row = memory + k->y_offset,
+        .outer = (int64_t *) (void *) (memory + k->outer_offset),
+        .wide_y = memory + k->y_offset,
     };
     const int64_t begin = mls__part_begin(k->g.planes, 1, (int64_t) index, w->tasks);
     const int64_t end = mls__part_begin(k->g.planes, 1, (int64_t) index + 1, w->tasks);
@@ -317,22 +363,27 @@ static mls_status plan_workspace(mls__pool *k, const mls_op *op)
 {
     const int64_t n = inner_axis(k)->output;
     const bool is_mean = k->finish == MLS__POOL_FINISH_MEAN;
-    size_t bytes = 0, all;
+    size_t bytes = 0, block, all;
     int64_t rows = 1; /* of a window, which are also rows of the input */
     for (int d = 0; d < k->g.rank - 1; d++)
         rows *= k->g.axes[d].kernel < k->g.axes[d].input ? k->g.axes[d].kernel : k->g.axes[d].input;
     if (k->has_indices)
         return MLS_OK;
+    k->block_rows = BLOCK / k->row_length;
+    k->block_rows = k->block_rows < 1 ? 1 : k->block_rows > k->y_rows ? k->y_rows : k->block_rows;
     for (int d = 0; d < k->g.rank - 1; d++)
         if (!mls__work_region(&bytes, k->g.axes[d].output, sizeof(rows_taken),
                               &k->windows_offset[d]))
             return too_large(op);
     if (!mls__work_region(&bytes, k->is_staged ? k->x_plane : 0, k->size, &k->plane_offset) ||
-        !mls__work_region(&bytes, k->row_length, k->size, &k->row_offset) ||
+        !mls__mul_size((size_t) k->block_rows, (size_t) k->row_length, &block) ||
+        !mls__work_region(&bytes, (int64_t) block, k->size, &k->row_offset) ||
         !mls__work_region(&bytes, rows, sizeof(void *), &k->rows_offset) ||
         !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->counts_offset) ||
         !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->divisors_offset) ||
-        !mls__work_region(&bytes, k->dtype == k->work_dtype ? 0 : n, k->size, &k->y_offset) ||
+        !mls__work_region(&bytes, is_mean ? k->block_rows : 0, sizeof(int64_t), &k->outer_offset) ||
+        !mls__work_region(&bytes, k->dtype == k->work_dtype ? 0 : k->block_rows * n, k->size,
+                          &k->y_offset) ||
         !mls__mul_size(bytes, (size_t) k->tasks, &all))
         return too_large(op);
     k->task_bytes = bytes;

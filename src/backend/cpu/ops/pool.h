@@ -35,9 +35,10 @@ typedef struct mls__pool {
     mls__pooling g;
     int64_t x_plane, y_plane, y_rows; /* elements of a plane; rows of the output's */
     int64_t row_length;               /* of a padded row, with slack */
-    /* In a task's memory: the staged plane, a padded row, rows to reduce, windows, counts, y. */
+    int64_t block_rows;               /* of the output, that are worked on together */
+    /* In a task's memory: the staged plane, padded rows, rows to reduce, windows, counts, y. */
     uint64_t plane_offset, row_offset, rows_offset, windows_offset[MLS_MAX_RANK];
-    uint64_t counts_offset, divisors_offset, y_offset;
+    uint64_t counts_offset, divisors_offset, outer_offset, y_offset;
     uint64_t task_bytes;
 } mls__pool;
 

@@ -37,19 +37,19 @@ static inline void reduce_rows(step_op step, double neutral, double *y, const vo
     }
 }
 
-static inline void reduce_along(step_op step, double neutral, double *y, const double *x, int64_t n,
-                                int64_t kernel, int64_t stride, int64_t dilation)
+static inline void reduce_along(step_op step, double neutral, double *y, const double *x,
+                                const mls__pool_along *along)
 {
-    for (int64_t o = 0; o < n; o++) {
+    for (int64_t o = 0; o < along->n; o++) {
         double v = neutral;
-        for (int64_t k = 0; k < kernel; k++)
-            v = step(v, x[o * stride + k * dilation]);
+        for (int64_t k = 0; k < along->kernel; k++)
+            v = step(v, x[o * along->stride + k * along->dilation]);
         y[o] = v;
     }
 }
 
 /* There is no faster maximum for those that have none. */
-static bool has_nan(const void *x, int64_t n)
+static bool may_have_nan(const void *x, int64_t n)
 {
     (void) x, (void) n;
     return true;
@@ -62,10 +62,12 @@ static bool has_nan(const void *x, int64_t n)
         reduce_rows(step_##name, neutral, y, rows, count, n);                                      \
     }
 #define POOL_ALONG(name, neutral)                                                                  \
-    static void along_##name(void *y, const void *x, int64_t n, int64_t kernel, int64_t stride,    \
-                             int64_t dilation)                                                     \
+    static void along_##name(void *y, const void *x, int64_t rows, int64_t x_stride,               \
+                             const mls__pool_along *along)                                         \
     {                                                                                              \
-        reduce_along(step_##name, neutral, y, x, n, kernel, stride, dilation);                     \
+        for (int64_t r = 0; r < rows; r++)                                                         \
+            reduce_along(step_##name, neutral, (double *) y + r * along->n,                        \
+                         (const double *) x + r * x_stride, along);                                \
     }
 
 POOL_ROWS(max, -(double) INFINITY)
@@ -92,5 +94,5 @@ const mls__pool_kernels mls__pool_f64 = {
             [MLS__POOL_SUM_ABS] = along_sum,
             [MLS__POOL_SUM_SQUARE] = along_sum,
         },
-    .has_nan = has_nan,
+    .may_have_nan = may_have_nan,
 };
