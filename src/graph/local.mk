@@ -11,6 +11,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/fold_batch_norm.c \
 	%D%/passes/fuse_conv.c \
 	%D%/passes/formula.c %D%/passes/formula.h \
+	%D%/passes/fuse_attention.c \
 	%D%/passes/fuse_gate.c \
 	%D%/passes/fuse_gelu.c \
 	%D%/passes/fuse_norm.c \

@@ -18,3 +18,7 @@ check_PROGRAMS += %D%/test_fuse_quantized
 TESTS += %D%/test_fuse_quantized
 %C%_test_fuse_quantized_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_fuse_quantized_LDADD = $(MLS_TEST_LIBS)
+check_PROGRAMS += %D%/test_attention_pass
+TESTS += %D%/test_attention_pass
+%C%_test_attention_pass_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_attention_pass_LDADD = $(MLS_TEST_LIBS)

@@ -80,6 +80,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_global_pool,
     mls__cpu_ops_max_unpool,
     mls__cpu_ops_attention,
+    mls__cpu_ops_fused_attention,
     mls__cpu_ops_rotary,
     mls__cpu_ops_projected_attention,
     mls__cpu_ops_multi_head,

@@ -7,6 +7,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_fuse_norm,
     mls__pass_fuse_gelu,
     mls__pass_fuse_gate,
+    mls__pass_fuse_attention,
     /* What the passes above have replaced is in the way of those below. */
     mls__pass_dead_code,
     mls__pass_fuse_quantized,

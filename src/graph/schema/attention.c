@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention and what goes with it: Attention and RotaryEmbedding of ai.onnx. */
+/*
+ * Attention and what goes with it: Attention and RotaryEmbedding of ai.onnx, and FusedAttention, in
+ * which a pass puts the pieces of attention together.
+ */
 #include "graph/schema/families.h"
 
 #include "base/alloc.h"
@@ -247,8 +250,95 @@ static mls_status infer_rotary(const mls_op *op, mls_arg *ret_outputs)
     return status ? status : mls__infer_same(op, ret_outputs);
 }
 
+/* --- FusedAttention -------------------------------------------------------------------------- */
+
+/*
+ * K as [.., keys, size]; with k_inside the dimension before these lies between them, as heads do in
+ * [batch, keys, heads, size].
+ */
+static mls_status read_keys(const mls_op *op, int64_t *ret_dims)
+{
+    const mls_arg *k = &op->inputs[K];
+    memcpy(ret_dims, k->dims, sizeof k->dims);
+    if (!mls__op_int(op, "k_inside", 0))
+        return MLS_OK;
+    if (k->rank < 3)
+        return mls__op_error(op, MLS_ESHAPE, "input 1 has %d dimensions, expected 3 or more",
+                             k->rank);
+    ret_dims[k->rank - 3] = k->dims[k->rank - 2];
+    ret_dims[k->rank - 2] = k->dims[k->rank - 3];
+    return MLS_OK;
+}
+
+static mls_status broadcast_error(const mls_op *op, size_t index)
+{
+    return mls__op_error(op, MLS_ESHAPE, "input %zu does not broadcast to the others", index);
+}
+
+/* The scores' dims, mask and all. */
+static mls_status read_scores(const mls_op *op, const int64_t *k_dims, int *ret_rank,
+                              int64_t *ret_dims)
+{
+    const mls_arg *q = &op->inputs[Q], *k = &op->inputs[K], *mask = mls__op_input(op, MASK);
+    int rank;
+    if (!mls__shape_broadcast(q->rank - 2, q->dims, k->rank - 2, k_dims, &rank, ret_dims))
+        return broadcast_error(op, K);
+    ret_dims[rank] = q->dims[q->rank - 2];
+    ret_dims[rank + 1] = k_dims[k->rank - 2];
+    *ret_rank = rank + 2;
+    if (mask &&
+        !mls__shape_broadcast(*ret_rank, ret_dims, mask->rank, mask->dims, ret_rank, ret_dims))
+        return broadcast_error(op, MASK);
+    const int64_t expected = mls__op_int(op, "rank", 0);
+    if (expected && expected != *ret_rank)
+        return mls__op_error(op, MLS_EUNSUPPORTED,
+                             "a softmax of %d dimensions over axis %" PRId64 ", not the last one",
+                             *ret_rank, expected - 1);
+    return MLS_OK;
+}
+
+static mls_status set_fused(const mls_op *op, mls_arg *ret_output)
+{
+    const mls_arg *q = &op->inputs[Q], *k = &op->inputs[K], *v = &op->inputs[V];
+    int64_t k_dims[MLS_MAX_RANK], dims[MLS_MAX_RANK + 2];
+    int rank;
+    mls_status status = read_keys(op, k_dims);
+    if (!status && q->dims[q->rank - 1] != k_dims[k->rank - 1])
+        status = mls__op_error(op, MLS_ESHAPE,
+                               "rows of input 0 have %" PRId64 " elements, of input 1 %" PRId64,
+                               q->dims[q->rank - 1], k_dims[k->rank - 1]);
+    if (!status)
+        status = read_scores(op, k_dims, &rank, dims);
+    if (status)
+        return status;
+    const int64_t queries = dims[rank - 2], keys = dims[rank - 1];
+    if (v->dims[v->rank - 2] != keys)
+        return mls__op_error(op, MLS_ESHAPE,
+                             "input 2 has %" PRId64 " rows, and there are %" PRId64 " keys",
+                             v->dims[v->rank - 2], keys);
+    if (!mls__shape_broadcast(rank - 2, dims, v->rank - 2, v->dims, &rank, dims))
+        return broadcast_error(op, V);
+    dims[rank] = queries;
+    dims[rank + 1] = v->dims[v->rank - 1];
+    return mls__infer_set(op, ret_output, q->dtype, rank + 2, dims);
+}
+
+static mls_status infer_fused(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls_status status = mls__infer_dtype(op, Q, FLOATS, "a float of 16, 32 or 64 bits");
+    for (size_t i = K; !status && i <= MASK; i++)
+        status = mls__infer_same_dtype(op, i, Q);
+    for (size_t i = Q; !status && i <= V; i++)
+        if (op->inputs[i].rank < 2)
+            status =
+                mls__op_error(op, MLS_ESHAPE, "input %zu has %d dimensions, expected 2 or more", i,
+                              op->inputs[i].rank);
+    return status ? status : set_fused(op, &ret_outputs[0]);
+}
+
 mls__op_schema_table mls__schemas_attention = {
     {"", "Attention", 3, 7, 1, 4, 0, 0, infer_attention},
     {"", "RotaryEmbedding", 3, 4, 1, 1, 0, 0, infer_rotary},
+    {"mlscale", "FusedAttention", 3, 4, 1, 1, 0, 0, infer_fused},
     {.type = NULL},
 };

@@ -404,7 +404,7 @@ static void finish_row(const item *it, const block *b, int64_t r)
     it->fns->exclude(x, begin);
     it->fns->exclude(x + (size_t) end * wide, b->keys - end);
     keep_scores(it, b, r, MLS__SCORES_MASKED);
-    if (!is_dead)
+    if (!is_dead || (it->a->gives_nan && end > 0))
         it->fns->softmax(a->cpu, x, end);
     else
         end = 0;

@@ -62,6 +62,7 @@ typedef struct mls__attend {
     int64_t left, right, past;
     mls__attend_mask masks[MLS__ATTEND_MASKS];
     mls__attend_scores scores; /* which of them are kept */
+    bool gives_nan;            /* a query that may attend no key gives NaN, as its softmax does */
 } mls__attend;
 
 typedef struct mls__attend_data {

@@ -102,7 +102,6 @@ static void read_dims(attention *k, const mls_op *op)
     read_mask(op, a);
     const mls_attr *scale = mls__op_attr(op, "scale");
     a->scale = scale ? (double) scale->f : 1 / sqrt((double) a->size);
-    a->is_divided = mls__op_int(op, "mls_divides", 0) != 0;
 }
 
 static mls_status attention_reshape(mls_kernel *kernel, const mls_op *op)

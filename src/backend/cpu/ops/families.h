@@ -67,6 +67,7 @@ extern mls__cpu_op_table mls__cpu_ops_pool;
 extern mls__cpu_op_table mls__cpu_ops_global_pool;
 extern mls__cpu_op_table mls__cpu_ops_max_unpool;
 extern mls__cpu_op_table mls__cpu_ops_attention;
+extern mls__cpu_op_table mls__cpu_ops_fused_attention;
 extern mls__cpu_op_table mls__cpu_ops_rotary;
 extern mls__cpu_op_table mls__cpu_ops_projected_attention;
 extern mls__cpu_op_table mls__cpu_ops_multi_head;
