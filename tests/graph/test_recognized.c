@@ -285,6 +285,40 @@ START_TEST(gates)
 }
 END_TEST
 
+static const float *weights(void)
+{
+    static float w[ROW * ROW];
+    for (int i = 0; i < ROW * ROW; i++)
+        w[i] = (float) (i * 29 % 101) / 200 - 0.25f;
+    return w;
+}
+
+/* What is recognised goes into the product before it, with the same bits. */
+START_TEST(activations_of_products)
+{
+    static const char *const ops[] = {"Gelu", "Swish", "com.microsoft:FastGelu"};
+    static const char *const names[] = {"Gelu", "Swish", "GeluTanh"};
+    static float x[COUNT], apart[COUNT], fused[COUNT];
+    for (int i = 0; i < COUNT; i++)
+        x[i] = (float) (i * 37 % COUNT) / 3000 - 1;
+    for (size_t i = 0; i < 3; i++) {
+        begin();
+        onnx_build_opset(b, "com.microsoft", 1);
+        onnx_build_floats(b, "w", "60,60", weights());
+        onnx_build_node(b, "MatMul", "x w", "p");
+        onnx_build_node(b, "Add", "p b", "m");
+        onnx_build_node(b, ops[i], "m", "y");
+        ck_assert_ok(onnx_build_load(b, context, 0, &model));
+        ck_assert_uint_eq(model->optimized.nodes.count, 1);
+        const mls_attr *attr = &mls__graph_node(&model->optimized, 0)->attrs[0];
+        ck_assert_str_eq(attr->strings[0].data, names[i]);
+        run(MLS_SESSION_NO_OPTIMIZE, x, apart);
+        run(0, x, fused);
+        ck_assert_mem_eq(apart, fused, sizeof apart);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("graph/recognized");
@@ -300,6 +334,7 @@ int main(void)
     tcase_add_test(tests, gelu_by_tanh);
     tcase_add_test(tests, what_is_no_gelu_stays);
     tcase_add_test(tests, gates);
+    tcase_add_test(tests, activations_of_products);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "graph/passes/passes.h"
 
 #include "base/error.h"
+#include "graph/passes/matching.h"
 #include "tensor/tensor.h"
 
 #include <string.h>
@@ -19,7 +20,8 @@ static const struct activation {
     {"Relu", NULL, NULL},         {"Sigmoid", NULL, NULL},  {"Tanh", NULL, NULL},
     {"LeakyRelu", "alpha", NULL}, {"Elu", "alpha", NULL},   {"Selu", "alpha", "gamma"},
     {"Softplus", NULL, NULL},     {"Softsign", NULL, NULL}, {"HardSigmoid", "alpha", "beta"},
-    {"HardSwish", NULL, NULL},    {"Mish", NULL, NULL},
+    {"HardSwish", NULL, NULL},    {"Mish", NULL, NULL},     {"Swish", "alpha", NULL},
+    {"Gelu", NULL, NULL},
 };
 
 typedef struct fuser {
@@ -35,6 +37,15 @@ static const struct activation *find_activation(const mls__node *node)
         if (node->domain[0] == '\0' && strcmp(activations[i].type, node->type) == 0)
             return &activations[i];
     return NULL;
+}
+
+/* Gelu by tanh is an activation of its own. */
+static const char *activation_name(const mls__node *node)
+{
+    const mls_attr *attr = mls__node_attr(node, "approximate");
+    const bool is_by_tanh = attr && attr->type == MLS_ATTR_STRING &&
+                            mls__string_equal(attr->strings[0], (mls_string){"tanh", 4});
+    return is_by_tanh && mls__node_is(node, "Gelu") ? "GeluTanh" : node->type;
 }
 
 static bool is_op(const mls__node *node, const char *type)
@@ -103,7 +114,8 @@ static mls_status set_activation(const fuser *f, mls__node *fused, const mls__no
     mls_string *name = mls__arena_alloc(&f->graph->arena, sizeof *name);
     if (!attrs || !name)
         return mls__error_nomem(3 * sizeof *attrs);
-    *name = (mls_string){row->type, strlen(row->type)};
+    const char *text = activation_name(activation);
+    *name = (mls_string){text, strlen(text)};
     attrs[fused->attr_count++] =
         (mls_attr){.name = "activation", .type = MLS_ATTR_STRING, .count = 1, .strings = name};
     const struct {
