@@ -21,4 +21,5 @@ libmls_core_la_SOURCES += \
 	%D%/flow/partition.c %D%/flow/partition.h \
 	%D%/flow/scan.c \
 	%D%/flow/segment.c \
-	%D%/flow/sequence.c
+	%D%/flow/sequence.c \
+	%D%/flow/text.c

@@ -11,6 +11,7 @@ BASE_TESTS = \
 	%D%/test_options \
 	%D%/test_rng \
 	%D%/test_thread \
+	%D%/test_utf8 \
 	%D%/test_vec
 check_PROGRAMS += $(BASE_TESTS)
 TESTS += $(BASE_TESTS)
@@ -36,5 +37,7 @@ TESTS += $(BASE_TESTS)
 %C%_test_rng_LDADD = $(MLS_TEST_LIBS)
 %C%_test_thread_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_thread_LDADD = $(MLS_TEST_LIBS)
+%C%_test_utf8_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_utf8_LDADD = $(MLS_TEST_LIBS)
 %C%_test_vec_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_vec_LDADD = $(MLS_TEST_LIBS)

@@ -30,3 +30,8 @@ check_PROGRAMS += %D%/test_seal
 TESTS += %D%/test_seal
 %C%_test_seal_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_seal_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_text
+TESTS += %D%/test_text
+%C%_test_text_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_text_LDADD = $(MLS_TEST_LIBS)

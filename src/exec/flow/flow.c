@@ -12,6 +12,7 @@ static const mls__host_op *const families[] = {
     mls__host_ops_control,
     mls__host_ops_sequence,
     mls__host_ops_optional,
+    mls__host_ops_text,
 };
 
 const mls__host_op *mls__host_op_find(const char *domain, const char *type)

@@ -113,6 +113,7 @@ mls_status mls__flow_join(mls__flow *flow, const mls__flow_step *step, const cha
 extern const mls__host_op mls__host_ops_control[];
 extern const mls__host_op mls__host_ops_sequence[];
 extern const mls__host_op mls__host_ops_optional[];
+extern const mls__host_op mls__host_ops_text[];
 
 /* NULL: the op is none. */
 const mls__host_op *mls__host_op_find(const char *domain, const char *type);

@@ -25,6 +25,9 @@ static mls_status infer_tfidf(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_text = {
+    {"", "StringConcat", 2, 2, 1, 1, MLS__OP_HOST, 0, NULL},
+    {"", "StringNormalizer", 1, 1, 1, 1, MLS__OP_HOST, 0, NULL},
+    {"", "StringSplit", 1, 1, 1, 2, MLS__OP_HOST, 0, NULL},
     {"", "TfIdfVectorizer", 1, 1, 1, 1, 0, 0, infer_tfidf},
     {.type = NULL},
 };
