@@ -33,68 +33,147 @@ static const int panels_of_rows[TILE_ROWS + 1] = {0, 1, 1, 1, 1};
 /* Rows whose bytes stay in the second cache while the panels go past them. */
 enum { BLOCK_BYTES = 128 * 1024, GROUP_PANELS = 8 };
 
+/* Of sums of taps at a time. */
+enum { TAP_VECTORS = 4 };
+
 typedef mls_vi tile_sums[TILE_ROWS][TILE_PANELS];
-typedef int32_t sums_buffer[TILE_ROWS][TILE_PANELS * MLS_LANES];
+/* Sums of the rows of a tile and the panels of a group. */
+enum { SUMS_ROW = GROUP_PANELS * MLS_LANES };
+typedef int32_t sums_buffer[TILE_ROWS * SUMS_ROW];
 
 /* --- finishing ------------------------------------------------------------------------------- */
 
-MLS_SIMD_FN mls_vi ints_at(const mls__int8_ints *ints, int64_t i, int64_t j, int lanes)
-{
-    const int32_t *at = ints->data + i * ints->row + j * ints->step;
-    return ints->step ? vi_load_n(at, lanes) : vi_set1(*at);
-}
+/* What is the same for a whole row, and what has an element a column; NULL: nothing. */
+typedef struct row_terms {
+    mls_vi shift; /* added to every sum */
+    mls_vf scale, addend;
+    const int32_t *b_terms, *b_zeros, *bias; /* of the row's first column */
+    const float *scales, *addends;
+    mls_vi a_zero, a_sum;
+    mls_vf low, high; /* of quantized values, less their zero point */
+    mls_vi y_zero;
+} row_terms;
 
-MLS_SIMD_FN mls_vf floats_at(const mls__int8_floats *floats, int64_t i, int64_t j, int lanes)
-{
-    const float *at = floats->data + i * floats->row + j * floats->step;
-    return floats->step ? vf_load_n(at, lanes) : vf_set1(*at);
-}
-
-/* What the products of bytes lack of the sum. */
-MLS_SIMD_FN mls_vi whole_sum(const mls__gemm_int8 *g, mls_vi sum, int64_t i, int64_t j, int lanes)
-{
-    if (g->a_zeros.data) {
-        const mls_vi zero = vi_set1(g->a_zeros.data[i * g->a_zeros.row]);
-        sum = vi_sub(sum, vi_mul(zero, vi_load_n(g->b_terms + j, lanes)));
-    }
-    if (g->b_zeros.data)
-        sum = vi_sub(sum, vi_mul(ints_at(&g->b_zeros, 0, j, lanes), vi_set1(g->a_sums[i])));
-    if (g->bias.data)
-        sum = vi_add(sum, ints_at(&g->bias, i, j, lanes));
-    return sum;
-}
-
-/* Bounds come before the sum, where float32 holds them all; NaN becomes the lower one. */
-MLS_SIMD_FN void store_quantized(const mls__gemm_int8 *g, mls_vf value, int64_t at, int lanes)
+MLS_SIMD_FN row_terms terms_of_row(const mls__gemm_int8 *g, int64_t i, int64_t column)
 {
     const bool is_signed = g->form == MLS__INT8_SIGNED;
     const int32_t low = (is_signed ? -128 : 0) - g->y_zero;
-    const int32_t high = (is_signed ? 127 : 255) - g->y_zero;
-    value = vf_min(vf_max(value, vf_set1((float) low)), vf_set1((float) high));
-    const mls_vi rounded = vi_add(vf_to_int_rint(value), vi_set1(g->y_zero));
-    vi_store_u8_n((uint8_t *) g->y + at, rounded, lanes);
+    row_terms t = {.shift = vi_zero(),
+                   .scale = vf_zero(),
+                   .addend = vf_zero(),
+                   .a_zero = vi_zero(),
+                   .a_sum = vi_zero(),
+                   .low = vf_set1((float) low),
+                   .high = vf_set1((float) (low + 255)),
+                   .y_zero = vi_set1(g->y_zero)};
+    if (g->a_zeros.data) {
+        t.a_zero = vi_set1(g->a_zeros.data[i * g->a_zeros.row]);
+        t.b_terms = g->b_terms + column;
+    }
+    if (g->b_zeros.data) {
+        t.a_sum = vi_set1(g->a_sums[i]);
+        if (g->b_zeros.step)
+            t.b_zeros = g->b_zeros.data + column;
+        else
+            t.shift = vi_sub(t.shift, vi_mul(t.a_sum, vi_set1(*g->b_zeros.data)));
+    }
+    if (g->bias.data) {
+        const int32_t *bias = g->bias.data + i * g->bias.row;
+        if (g->bias.step)
+            t.bias = bias + column;
+        else
+            t.shift = vi_add(t.shift, vi_set1(*bias));
+    }
+    if (g->scale.data) {
+        const float *scale = g->scale.data + i * g->scale.row;
+        if (g->scale.step)
+            t.scales = scale + column;
+        else
+            t.scale = vf_set1(*scale);
+    }
+    if (g->addend.data) {
+        const float *addend = g->addend.data + i * g->addend.row;
+        if (g->addend.step)
+            t.addends = addend + column;
+        else
+            t.addend = vf_set1(*addend);
+    }
+    return t;
+}
+
+/* What the products of bytes lack of the sum. */
+MLS_SIMD_FN mls_vi whole_sum(const row_terms *t, mls_vi sum, int64_t c, int lanes)
+{
+    sum = vi_add(sum, t->shift);
+    if (t->b_terms)
+        sum = vi_sub(sum, vi_mul(t->a_zero, vi_load_n(t->b_terms + c, lanes)));
+    if (t->b_zeros)
+        sum = vi_sub(sum, vi_mul(t->a_sum, vi_load_n(t->b_zeros + c, lanes)));
+    if (t->bias)
+        sum = vi_add(sum, vi_load_n(t->bias + c, lanes));
+    return sum;
+}
+
+MLS_SIMD_FN mls_vf scaled(const row_terms *t, mls_vi sum, int64_t c, int lanes)
+{
+    const mls_vf scale = t->scales ? vf_load_n(t->scales + c, lanes) : t->scale;
+    return vf_mul(vi_to_float(sum), scale);
+}
+
+static void finish_sums(const row_terms *t, const int32_t *sums, int64_t columns, int32_t *y)
+{
+    for (int64_t c = 0; c < columns; c += MLS_LANES) {
+        const int lanes = lanes_at(c, columns);
+        vi_store_n(y + c, whole_sum(t, vi_load(sums + c), c, lanes), lanes);
+    }
+}
+
+static void finish_floats(const row_terms *t, bool has_addend, const int32_t *sums, int64_t columns,
+                          float *y)
+{
+    for (int64_t c = 0; c < columns; c += MLS_LANES) {
+        const int lanes = lanes_at(c, columns);
+        mls_vf value = scaled(t, whole_sum(t, vi_load(sums + c), c, lanes), c, lanes);
+        if (has_addend)
+            value = vf_add(value, t->addends ? vf_load_n(t->addends + c, lanes) : t->addend);
+        vf_store_n(y + c, value, lanes);
+    }
+}
+
+/* Bounds come before the sum, where float32 holds them all; NaN becomes the lower one. */
+MLS_SIMD_FN mls_vi quantized(const row_terms *t, mls_vf value)
+{
+    const mls_vf bounded = vf_min(vf_max(value, t->low), t->high);
+    return vi_add(vf_to_int_rint(bounded), t->y_zero);
+}
+
+static void finish_bytes(const row_terms *t, const int32_t *sums, int64_t columns, uint8_t *y)
+{
+    const row_terms row = *t; /* which bytes of y cannot be part of */
+    const bool is_uniform = !row.b_terms && !row.b_zeros && !row.bias && !row.scales;
+    int64_t c = 0;
+    for (; is_uniform && c + MLS_LANES <= columns; c += MLS_LANES) {
+        const mls_vi sum = vi_add(vi_load(sums + c), row.shift);
+        vi_store_u8(y + c, quantized(&row, vf_mul(vi_to_float(sum), row.scale)));
+    }
+    for (; c < columns; c += MLS_LANES) {
+        const int lanes = lanes_at(c, columns);
+        const mls_vi sum = whole_sum(&row, vi_load(sums + c), c, lanes);
+        vi_store_u8_n(y + c, quantized(&row, scaled(&row, sum, c, lanes)), lanes);
+    }
 }
 
 static void finish_row(const mls__gemm_int8 *g, const int32_t *sums, int64_t i, int64_t column,
                        int64_t columns)
 {
-    for (int64_t c = 0; c < columns; c += MLS_LANES) {
-        const int lanes = lanes_at(c, columns);
-        const int64_t j = column + c, at = i * g->y_row + j;
-        const mls_vi sum = whole_sum(g, vi_load(sums + c), i, j, lanes);
-        if (g->form == MLS__INT8_SUM) {
-            vi_store_n((int32_t *) g->y + at, sum, lanes);
-            continue;
-        }
-        mls_vf value = vf_mul(vi_to_float(sum), floats_at(&g->scale, i, j, lanes));
-        if (g->form != MLS__INT8_FLOAT) {
-            store_quantized(g, value, at, lanes);
-            continue;
-        }
-        if (g->addend.data)
-            value = vf_add(value, floats_at(&g->addend, i, j, lanes));
-        vf_store_n((float *) g->y + at, value, lanes);
-    }
+    const row_terms t = terms_of_row(g, i, column);
+    const int64_t at = i * g->y_row + column;
+    if (g->form == MLS__INT8_SUM)
+        finish_sums(&t, sums, columns, (int32_t *) g->y + at);
+    else if (g->form == MLS__INT8_FLOAT)
+        finish_floats(&t, g->addend.data != NULL, sums, columns, (float *) g->y + at);
+    else
+        finish_bytes(&t, sums, columns, (uint8_t *) g->y + at);
 }
 
 /* --- a tile ---------------------------------------------------------------------------------- */
@@ -136,7 +215,7 @@ MLS_SIMD_FN void take_group(int rows, int panels, bool is_a_signed, const uint8_
 }
 
 MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gemm_int8 *g,
-                          const uint8_t *a, const uint8_t *b, sums_buffer ret_sums)
+                          const uint8_t *a, const uint8_t *b, int32_t *ret_sums)
 {
     const int64_t b_panel = mls__int8_panel_bytes(g->k), a_row = g->a_row;
     tile_sums sums;
@@ -158,21 +237,21 @@ MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gem
     for (int r = 0; r < rows; r++) {
         MLS_UNROLL
         for (int p = 0; p < panels; p++)
-            vi_store(ret_sums[r] + p * MLS_LANES, sums[r][p]);
+            vi_store(ret_sums + r * SUMS_ROW + p * MLS_LANES, sums[r][p]);
     }
 }
 
 typedef void (*tile_fn)(const mls__gemm_int8 *g, const uint8_t *a, const uint8_t *b,
-                        sums_buffer ret_sums);
+                        int32_t *ret_sums);
 
 #define TILE(rows, panels)                                                                         \
     static void tile_##rows##x##panels##_unsigned(const mls__gemm_int8 *g, const uint8_t *a,       \
-                                                  const uint8_t *b, sums_buffer ret_sums)          \
+                                                  const uint8_t *b, int32_t *ret_sums)             \
     {                                                                                              \
         run_tile(rows, panels, false, g, a, b, ret_sums);                                          \
     }                                                                                              \
     static void tile_##rows##x##panels##_signed(const mls__gemm_int8 *g, const uint8_t *a,         \
-                                                const uint8_t *b, sums_buffer ret_sums)            \
+                                                const uint8_t *b, int32_t *ret_sums)               \
     {                                                                                              \
         run_tile(rows, panels, true, g, a, b, ret_sums);                                           \
     }
@@ -256,20 +335,20 @@ static int64_t at_most(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Rows row .. row+rows-1, at most TILE_ROWS of them. */
+/* Rows row .. row+rows-1, at most TILE_ROWS of them, of at most GROUP_PANELS panels. */
 static void run_rows(const mls__gemm_int8 *g, int64_t row, int rows, int64_t panel, int64_t panels)
 {
+    const int64_t column = panel * MLS_LANES, panel_bytes = mls__int8_panel_bytes(g->k);
+    const int64_t columns = at_most(g->n - column, panels * MLS_LANES);
+    const uint8_t *a = g->a + row * g->a_row, *b = g->b + panel * panel_bytes;
     sums_buffer sums;
-    for (int64_t end = panel + panels; panel < end;) {
-        const int taken = (int) at_most(end - panel, panels_of_rows[rows]);
-        const int64_t column = panel * MLS_LANES;
-        const int64_t columns = at_most(g->n - column, (int64_t) taken * MLS_LANES);
-        tiles[rows - 1][taken - 1][g->is_a_signed](
-            g, g->a + row * g->a_row, g->b + panel * mls__int8_panel_bytes(g->k), sums);
-        for (int r = 0; r < rows; r++)
-            finish_row(g, sums[r], row + r, column, columns);
-        panel += taken;
+    for (int64_t p = 0; p < panels;) {
+        const int taken = (int) at_most(panels - p, panels_of_rows[rows]);
+        tiles[rows - 1][taken - 1][g->is_a_signed](g, a, b + p * panel_bytes, sums + p * MLS_LANES);
+        p += taken;
     }
+    for (int r = 0; r < rows; r++)
+        finish_row(g, sums + r * SUMS_ROW, row + r, column, columns);
 }
 
 /* Rows in nearly equal tiles: seven are four and three, not six and one. */
@@ -387,15 +466,34 @@ static int32_t row_sum(const uint8_t *a, int64_t n, bool is_signed)
     return total;
 }
 
+/* `vectors` of sums from i on; constant in every caller. */
+MLS_SIMD_FN void run_taps(int vectors, int32_t *sums, const uint8_t *x, const int64_t *offsets,
+                          const int32_t *weights, int64_t count, int64_t i)
+{
+    mls_vi sum[TAP_VECTORS];
+    MLS_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[v] = vi_zero();
+    for (int64_t t = 0; t < count; t++) {
+        const mls_vi weight = vi_set1(weights[t]);
+        const uint8_t *under = x + offsets[t] + i;
+        MLS_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[v] = vi_add(sum[v], vi_mul(vi_load_u8(under + v * MLS_LANES), weight));
+    }
+    MLS_UNROLL
+    for (int v = 0; v < vectors; v++)
+        vi_store(sums + i + v * MLS_LANES, sum[v]);
+}
+
 static void taps(int32_t *sums, const uint8_t *x, const int64_t *offsets, const int32_t *weights,
                  int64_t count, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += MLS_LANES) {
-        mls_vi sum = vi_zero();
-        for (int64_t t = 0; t < count; t++)
-            sum = vi_add(sum, vi_mul(vi_load_u8(x + offsets[t] + i), vi_set1(weights[t])));
-        vi_store(sums + i, sum);
-    }
+    int64_t i = 0;
+    for (; i + (TAP_VECTORS - 1) * MLS_LANES < n; i += TAP_VECTORS * MLS_LANES)
+        run_taps(TAP_VECTORS, sums, x, offsets, weights, count, i);
+    for (; i < n; i += MLS_LANES)
+        run_taps(1, sums, x, offsets, weights, count, i);
 }
 
 const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8) = {

@@ -20,6 +20,9 @@ typedef struct mls__int8_filters {
     const int32_t *sums;  /* of each filter's bytes */
 } mls__int8_filters;
 
+/* Spatial dimensions of a convolution that is done tap by tap, at most. */
+#define MLS__INT8_DEPTH_AXES 3
+
 typedef struct mls__int8_conv {
     mls__cpu_kernel base;
     const mls__int8_conv_roles *roles;
@@ -30,13 +33,13 @@ typedef struct mls__int8_conv {
     bool is_x_signed, is_w_signed, is_y_signed;
     bool has_x_zero, has_y_zero, has_bias;
     int64_t w_zeros, w_scales; /* how many there are; 0: none */
-    bool is_depth;             /* groups of one channel */
+    bool is_depth;             /* groups of one channel, and at most MLS__INT8_DEPTH_AXES axes */
     int64_t pixels;            /* of the output, in one channel */
     int64_t depth;             /* elements of a filter */
     int64_t row_bytes;         /* `depth` rounded up to whole groups */
     int64_t chunk;             /* output elements at a time, whole panels */
-    /* The padded input of one channel, for depth: elements along each axis, and of a row. */
-    int64_t padded[MLS_MAX_RANK], phase, padded_row;
+    /* For depth: elements of one phase of each padded axis, and rows of the output at a time. */
+    int64_t phase[MLS__INT8_DEPTH_AXES], run_rows;
     bool is_constant;
     const char *packed;                 /* constant filters; NULL: prepared by each run */
     uint64_t packed_bytes, sums_offset; /* in all, and before the filters' sums */

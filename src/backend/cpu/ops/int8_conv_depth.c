@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Convolutions of groups of one channel. A channel is copied with what is outside of it, its rows
- * split by the phase of the stride, so that what lies under a row of the output at any tap of the
- * filter lies side by side.
+ * Convolutions of groups of one channel. A channel is copied with what is outside of it and split
+ * by the phases of the strides: what lies under the output at any tap of the filter then lies as
+ * the output does, but for rows that are as long as a padded one. So many rows are one run, whose
+ * sums between the rows mean nothing and are left out when it is done.
  */
 #include "backend/cpu/ops/int8_conv.h"
 
@@ -10,116 +11,146 @@
 
 #include <string.h>
 
-/* A vector more than there is may be read. */
+/* A vector more than there is may be read and written. */
 #define SLACK MLS__INT8_PANEL
+/* Sums of a run, which stay in the first cache. */
+#define RUN_SUMS 4096
+
+/* The axes as three: those that are missing have one element. */
+enum { DEPTH, ROW, COLUMN, AXES };
+
+static mls__conv_axis axis_of(const mls__convolution *shape, int axis)
+{
+    const int own = axis - (AXES - shape->rank);
+    const mls__conv_axis none = {1, 1, 1, 1, 1, 0};
+    return own < 0 ? none : shape->axes[own];
+}
 
 bool mls__int8_depth_plan_slot(mls__int8_conv *c)
 {
-    const mls__convolution *shape = &c->shape;
+    int64_t bytes = 1, sums;
     uint64_t taps_offset, total = 0;
-    int64_t rows = 1;
-    for (int i = 0; i < shape->rank; i++) {
-        const mls__conv_axis *axis = &shape->axes[i];
-        const int64_t reach = (axis->kernel - 1) * axis->dilation + 1;
-        const int64_t last = axis->output ? axis->output - 1 : 0;
-        if (!mls__mul_i64(last, axis->stride, &c->padded[i]) ||
-            !mls__add_i64(c->padded[i], reach, &c->padded[i]))
+    for (int i = 0; i < AXES; i++) {
+        const mls__conv_axis axis = axis_of(&c->shape, i);
+        const int64_t reach = (axis.kernel - 1) * axis.dilation + 1;
+        int64_t padded;
+        if (!mls__mul_i64(axis.output ? axis.output - 1 : 0, axis.stride, &padded) ||
+            !mls__add_i64(padded, reach, &padded))
             return false;
-        if (i < shape->rank - 1 && !mls__mul_i64(rows, c->padded[i], &rows))
+        c->phase[i] = padded / axis.stride + (padded % axis.stride != 0);
+        if (!mls__mul_i64(bytes, c->phase[i], &bytes) || !mls__mul_i64(bytes, axis.stride, &bytes))
             return false;
     }
-    const int64_t stride = shape->axes[shape->rank - 1].stride;
-    c->phase = (c->padded[shape->rank - 1] + stride - 1) / stride;
-    c->chunk = shape->axes[shape->rank - 1].output;
-    int64_t bytes;
-    if (!mls__mul_i64(c->phase, stride, &c->padded_row) ||
-        !mls__mul_i64(c->padded_row, rows, &bytes) || !mls__add_i64(bytes, SLACK, &bytes))
-        return false;
+    const mls__conv_axis rows = axis_of(&c->shape, ROW);
+    const int64_t fitting = RUN_SUMS / c->phase[COLUMN];
+    c->run_rows = fitting < 1 ? 1 : fitting < rows.output ? fitting : rows.output;
     const bool fits =
+        mls__add_i64(bytes, SLACK, &bytes) && mls__mul_i64(c->run_rows, c->phase[COLUMN], &sums) &&
+        mls__add_i64(sums, SLACK, &sums) &&
         mls__int8_conv_region(&total, c->depth, sizeof(int64_t) + sizeof(int32_t), &taps_offset) &&
         mls__int8_conv_region(&total, bytes, 1, &c->panels_offset) &&
-        mls__int8_conv_region(&total, c->chunk + SLACK, sizeof(int32_t), &c->terms_offset);
+        mls__int8_conv_region(&total, sums, sizeof(int32_t), &c->terms_offset);
     c->slot_bytes = total;
     return fits;
 }
 
 /* --- a channel ------------------------------------------------------------------------------- */
 
-/* A row of the input, NULL for one outside, as a padded row of unsigned bytes. */
-static void copy_row(const mls__int8_conv_work *w, const uint8_t *row, uint8_t *ret_padded)
+/* Where element `index` of a padded axis lies among those of its axis. */
+static int64_t split(const mls__int8_conv *c, int axis, int64_t index)
+{
+    const int64_t stride = axis_of(&c->shape, axis).stride;
+    return index % stride * c->phase[axis] + index / stride;
+}
+
+/* Elements of the padded axis, and how far apart its rows are. */
+static int64_t padded_count(const mls__int8_conv *c, int axis)
+{
+    return c->phase[axis] * axis_of(&c->shape, axis).stride;
+}
+
+/*
+ * Columns of one phase lie together over all rows: column phases, depths, rows, columns. This is
+ * where a padded row begins, for the first phase of columns, and how far the next one is.
+ */
+static int64_t row_place(const mls__int8_conv *c, int64_t depth, int64_t row)
+{
+    return (split(c, DEPTH, depth) * padded_count(c, ROW) + split(c, ROW, row)) * c->phase[COLUMN];
+}
+
+static int64_t phase_step(const mls__int8_conv *c)
+{
+    return padded_count(c, DEPTH) * padded_count(c, ROW) * c->phase[COLUMN];
+}
+
+/* One phase of the columns: which of them are inside, from the first one in the input on. */
+typedef struct column_phase {
+    int64_t first, count, from;
+} column_phase;
+
+static column_phase read_phase(const mls__conv_axis *axis, int64_t phase, int64_t length)
+{
+    const int64_t before = axis->before - phase;
+    const int64_t first = before <= 0 ? 0 : (before + axis->stride - 1) / axis->stride;
+    const int64_t from = first * axis->stride + phase - axis->before;
+    int64_t count = from < axis->input ? (axis->input - from - 1) / axis->stride + 1 : 0;
+    if (count > length - first)
+        count = length - first;
+    return (column_phase){first, count, from};
+}
+
+/* The rows of one plane of the input; `padded` is where the padded plane begins. */
+static void copy_rows(const mls__int8_conv_work *w, const column_phase *p, const uint8_t *x,
+                      uint8_t *padded)
 {
     const mls__int8_conv *c = w->conv;
     const mls__gemm_int8_kernels *kernels = c->base.cpu->kernels->gemm_int8;
-    const mls__conv_axis *axis = &c->shape.axes[c->shape.rank - 1];
-    memset(ret_padded, (uint8_t) w->x_zero, (size_t) c->padded_row);
-    for (int64_t phase = 0; row && phase < axis->stride; phase++) {
-        /* The first padded element of the phase that is inside, and how many there are. */
-        const int64_t before = axis->before - phase;
-        const int64_t first = before <= 0 ? 0 : (before + axis->stride - 1) / axis->stride;
-        const int64_t from = first * axis->stride + phase - axis->before;
-        int64_t count = from < axis->input ? (axis->input - from - 1) / axis->stride + 1 : 0;
-        if (count > c->phase - first)
-            count = c->phase - first;
-        if (count <= 0)
-            continue;
-        uint8_t *to = ret_padded + phase * c->phase + first;
-        kernels->take_steps(to, row + from, count, axis->stride);
+    const mls__conv_axis rows = axis_of(&c->shape, ROW), columns = axis_of(&c->shape, COLUMN);
+    const int64_t room = padded_count(c, ROW) - rows.before;
+    const int64_t taken = rows.input < room ? rows.input : room;
+    int64_t phase = rows.before % rows.stride, place = rows.before / rows.stride;
+    for (int64_t r = 0; r < taken; r++) {
+        uint8_t *to = padded + (phase * c->phase[ROW] + place) * c->phase[COLUMN] + p->first;
+        if (columns.stride == 1)
+            memcpy(to, x + r * columns.input + p->from, (size_t) p->count);
+        else
+            kernels->take_steps(to, x + r * columns.input + p->from, p->count, columns.stride);
         if (c->is_x_signed)
-            kernels->flip(to, to, count);
+            kernels->flip(to, to, p->count);
+        if (++phase == rows.stride) {
+            phase = 0;
+            place++;
+        }
     }
 }
 
 static void copy_channel(const mls__int8_conv_work *w, const uint8_t *x, uint8_t *ret_padded)
 {
     const mls__int8_conv *c = w->conv;
-    const mls__convolution *shape = &c->shape;
-    const int last = shape->rank - 1;
-    int64_t rows = 1;
-    for (int i = 0; i < last; i++)
-        rows *= c->padded[i];
-    for (int64_t row = 0; row < rows; row++) {
-        int64_t left = row, at = 0, step = shape->axes[last].input;
-        bool is_inside = true;
-        for (int i = last - 1; i >= 0; i--) {
-            const int64_t index = left % c->padded[i] - shape->axes[i].before;
-            is_inside = is_inside && index >= 0 && index < shape->axes[i].input;
-            at += index * step;
-            step *= shape->axes[i].input;
-            left /= c->padded[i];
-        }
-        copy_row(w, is_inside ? x + at : NULL, ret_padded + row * c->padded_row);
+    const mls__conv_axis depths = axis_of(&c->shape, DEPTH), columns = axis_of(&c->shape, COLUMN);
+    const int64_t plane = axis_of(&c->shape, ROW).input * columns.input;
+    const int64_t step = phase_step(c), room = padded_count(c, DEPTH) - depths.before;
+    memset(ret_padded, (uint8_t) w->x_zero, (size_t) (step * columns.stride));
+    for (int64_t phase = 0; phase < columns.stride; phase++) {
+        const column_phase p = read_phase(&columns, phase, c->phase[COLUMN]);
+        for (int64_t d = 0; p.count > 0 && d < depths.input && d < room; d++)
+            copy_rows(w, &p, x + d * plane,
+                      ret_padded + phase * step + row_place(c, d + depths.before, 0));
     }
 }
 
-/* Where each tap finds the first element of a row of the output that begins at `row`. */
+/* Where each tap finds what lies under the first element of the output. */
 static void place_taps(const mls__int8_conv *c, int64_t *ret_offsets)
 {
-    const mls__convolution *shape = &c->shape;
-    const int last = shape->rank - 1;
-    for (int64_t t = 0; t < c->depth; t++) {
-        const int64_t column = t % shape->axes[last].kernel * shape->axes[last].dilation;
-        const int64_t stride = shape->axes[last].stride;
-        int64_t left = t / shape->axes[last].kernel, step = c->padded_row;
-        ret_offsets[t] = column % stride * c->phase + column / stride;
-        for (int i = last - 1; i >= 0; i--) {
-            ret_offsets[t] += left % shape->axes[i].kernel * shape->axes[i].dilation * step;
-            step *= c->padded[i];
-            left /= shape->axes[i].kernel;
-        }
-    }
-}
-
-/* Where a row of the output begins in the padded channel. */
-static int64_t row_begin(const mls__int8_conv *c, int64_t row)
-{
-    const mls__convolution *shape = &c->shape;
-    int64_t at = 0, step = c->padded_row;
-    for (int i = shape->rank - 2; i >= 0; i--) {
-        at += row % shape->axes[i].output * shape->axes[i].stride * step;
-        row /= shape->axes[i].output;
-        step *= c->padded[i];
-    }
-    return at;
+    const mls__conv_axis depths = axis_of(&c->shape, DEPTH), rows = axis_of(&c->shape, ROW),
+                         columns = axis_of(&c->shape, COLUMN);
+    for (int64_t d = 0; d < depths.kernel; d++)
+        for (int64_t r = 0; r < rows.kernel; r++)
+            for (int64_t k = 0; k < columns.kernel; k++) {
+                const int64_t column = k * columns.dilation;
+                *ret_offsets++ = column % columns.stride * phase_step(c) + column / columns.stride +
+                                 row_place(c, d * depths.dilation, r * rows.dilation);
+            }
 }
 
 /* --- a filter -------------------------------------------------------------------------------- */
@@ -134,15 +165,39 @@ static void read_weights(const mls__int8_conv_work *w, int64_t filter, int32_t *
         ret_weights[t] = bytes[t] - zero;
 }
 
+/* Brings rows of `width` sums that are `length` apart together. */
+static void close_up(int32_t *sums, int64_t rows, int64_t width, int64_t length)
+{
+    for (int64_t row = 1; width < length && row < rows; row++)
+        memmove(sums + row * width, sums + row * length, (size_t) width * sizeof *sums);
+}
+
+static void run_rows(const mls__int8_conv *c, const mls__gemm_int8 *g, char *slot)
+{
+    const mls__gemm_int8_kernels *kernels = c->base.cpu->kernels->gemm_int8;
+    const int64_t *offsets = (const int64_t *) (const void *) slot;
+    const int32_t *weights = (const int32_t *) (const void *) (offsets + c->depth);
+    int32_t *sums = (int32_t *) (void *) (slot + c->terms_offset);
+    const uint8_t *padded = (const uint8_t *) slot + c->panels_offset;
+    const int64_t width = axis_of(&c->shape, COLUMN).output, length = c->phase[COLUMN];
+    const int64_t rows = axis_of(&c->shape, ROW).output, depths = axis_of(&c->shape, DEPTH).output;
+    for (int64_t d = 0; d < depths; d++) {
+        const uint8_t *plane = padded + d * padded_count(c, ROW) * length;
+        for (int64_t row = 0; row < rows; row += c->run_rows) {
+            const int64_t taken = rows - row < c->run_rows ? rows - row : c->run_rows;
+            kernels->taps(sums, plane + row * length, offsets, weights, c->depth,
+                          (taken - 1) * length + width);
+            close_up(sums, taken, width, length);
+            kernels->finish(g, sums, 0, (d * rows + row) * width, taken * width);
+        }
+    }
+}
+
 /* The input's zero point goes with the sum of the weights, which have theirs taken off. */
 static void run_filter(const mls__int8_conv_work *w, int64_t image, int64_t filter, char *slot)
 {
     const mls__int8_conv *c = w->conv;
-    const mls__gemm_int8_kernels *kernels = c->base.cpu->kernels->gemm_int8;
-    const int64_t *offsets = (const int64_t *) (const void *) slot;
-    int32_t *weights = (int32_t *) (void *) (slot + c->depth * (int64_t) sizeof *offsets);
-    int32_t *sums = (int32_t *) (void *) (slot + c->terms_offset);
-    const uint8_t *padded = (const uint8_t *) slot + c->panels_offset;
+    int32_t *weights = (int32_t *) (void *) (slot + (size_t) c->depth * sizeof(int64_t));
     const size_t y_size = c->form == MLS__INT8_SUM ? sizeof(int32_t) : 1;
     const int64_t filters = c->shape.filters * c->shape.groups;
     mls__gemm_int8 g = w->gemm;
@@ -155,10 +210,7 @@ static void run_filter(const mls__int8_conv_work *w, int64_t image, int64_t filt
     g.bias.data = g.bias.data ? g.bias.data + filter * g.bias.row : NULL;
     g.scale.data = g.scale.data ? g.scale.data + filter * g.scale.row : NULL;
     g.y = (char *) g.y + (size_t) ((image * filters + filter) * c->pixels) * y_size;
-    for (int64_t row = 0; row < c->pixels / c->chunk; row++) {
-        kernels->taps(sums, padded + row_begin(c, row), offsets, weights, c->depth, c->chunk);
-        kernels->finish(&g, sums, 0, row * c->chunk, c->chunk);
-    }
+    run_rows(c, &g, slot);
 }
 
 /* Channels of all images, each with its filters. */

@@ -223,7 +223,8 @@ static void read_op(mls__int8_conv *c, const mls_op *op)
     c->has_x_zero = mls__op_conv_role(op, roles->x_zero) != NULL;
     c->has_y_zero = mls__op_conv_role(op, roles->y_zero) != NULL;
     c->has_bias = mls__op_conv_role(op, roles->bias) != NULL;
-    c->is_depth = w->dims[1] == 1 && w->dims[0] <= MOST_FILTERS * mls__op_int(op, "group", 1);
+    c->is_depth = w->dims[1] == 1 && w->rank - 2 <= MLS__INT8_DEPTH_AXES &&
+                  w->dims[0] <= MOST_FILTERS * mls__op_int(op, "group", 1);
     c->is_constant = w->data && w->weight_id && op->weights_ops;
 }
 
