@@ -607,173 +607,95 @@ START_TEST(names_a_sequence_that_is_outside)
 }
 END_TEST
 
-/* Inputs 0 to 2 of ones: dtype and rank, or dims. */
+/* An op with an int or string attribute, its inputs, and what is wrong with them. */
+/* clang-format off */
+static const struct {
+    const char *type, *name;
+    int64_t value;
+    const char *text;
+    struct {
+        mls_dtype dtype;
+        int rank;
+        int64_t dims[4];
+    } inputs[3];
+    mls_status status;
+    const char *words;
+} misfits[] = {
+    {"GatherElements", "axis", 2, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 2}}},
+     MLS_EINVAL, "axis 2 is outside [-2, 1]"},
+    {"GatherElements", "axis", 0, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 1, {2}}},
+     MLS_ESHAPE, "the indices have 1 dimensions and the data 2"},
+    {"GatherElements", "axis", 0, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {5, 3}}},
+     MLS_ESHAPE, "reaches past input 0"},
+    {"GatherElements", "axis", 0, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_FLOAT32, 2, {2, 2}}},
+     MLS_EDTYPE, "expected int64 or int32"},
+    {"ScatterElements", "reduction", 0, "mean",
+     {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}, {MLS_FLOAT32, 1, {2}}},
+     MLS_EINVAL, "reduction 'mean' is none of"},
+    {"ScatterElements", "reduction", 0, "add",
+     {{MLS_STRING, 1, {0}}, {MLS_INT64, 1, {0}}, {MLS_STRING, 1, {0}}},
+     MLS_EDTYPE, "a number to reduce with"},
+    {"ScatterElements", "axis", 0, NULL,
+     {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}, {MLS_FLOAT32, 1, {1}}},
+     MLS_ESHAPE, "input 2 is"},
+    {"GatherND", "batch_dims", 2, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 1}}},
+     MLS_EINVAL, "batch_dims is 2"},
+    {"GatherND", "batch_dims", 1, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {3, 1}}},
+     MLS_ESHAPE, "expected it to begin with"},
+    {"GatherND", "batch_dims", 1, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 2}}},
+     MLS_ESHAPE, "must be in [1, 1]"},
+    {"GatherND", "batch_dims", 0, NULL,
+     {{MLS_FLOAT32, 0, {0}}, {MLS_INT64, 2, {2, 2}}},
+     MLS_EINVAL, "batch_dims is 0"},
+    {"ScatterND", "axis", 0, NULL,
+     {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}, {MLS_FLOAT32, 1, {1}}},
+     MLS_ESHAPE, "must be in [0, 1]"},
+    {"ScatterND", "axis", 0, NULL,
+     {{MLS_FLOAT32, 1, {2}}, {MLS_INT32, 1, {1}}, {MLS_FLOAT32, 0, {0}}},
+     MLS_EDTYPE, "expected int64"},
+    {"ScatterND", "axis", 0, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 1}}, {MLS_FLOAT32, 2, {2, 1}}},
+     MLS_ESHAPE, "input 2 is"},
+    {"ReverseSequence", "time_axis", 1, NULL,
+     {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 1, {2}}},
+     MLS_EINVAL, "time_axis is 1 and batch_axis 1"},
+    {"ReverseSequence", "batch_axis", 1, NULL,
+     {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}},
+     MLS_ESHAPE, "expected at least 2"},
+    {"ReverseSequence", "batch_axis", 1, NULL,
+     {{MLS_FLOAT32, 2, {2, 3}}, {MLS_INT64, 1, {2}}},
+     MLS_ESHAPE, "input 1 is"},
+    {"TensorScatter", "axis", 0, NULL,
+     {{MLS_FLOAT32, 2, {2, 3}}, {MLS_FLOAT32, 2, {2, 1}}},
+     MLS_EINVAL, "axis is 0"},
+    {"TensorScatter", "axis", 1, NULL,
+     {{MLS_FLOAT32, 2, {2, 3}}, {MLS_FLOAT32, 2, {2, 4}}},
+     MLS_ESHAPE, "input 1 is"},
+    {"TensorScatter", "mode", 0, "loop",
+     {{MLS_FLOAT32, 2, {2, 3}}, {MLS_FLOAT32, 2, {2, 1}}},
+     MLS_EINVAL, "mode 'loop' is"},
+};
+/* clang-format on */
+
 START_TEST(refuses_what_does_not_fit)
 {
-    static const struct {
-        const char *type, *name;
-        int64_t value;
-        const char *text;
-        struct {
-            mls_dtype dtype;
-            int rank;
-            int64_t dims[4];
-        } inputs[3];
-        mls_status status;
-        const char *words;
-    } cases[] = {
-        {"GatherElements",
-         "axis",
-         2,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 2}}},
-         MLS_EINVAL,
-         "axis 2 is outside [-2, 1]"},
-        {"GatherElements",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 1, {2}}},
-         MLS_ESHAPE,
-         "the indices have 1 dimensions and the data 2"},
-        {"GatherElements",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {5, 3}}},
-         MLS_ESHAPE,
-         "reaches past input 0"},
-        {"GatherElements",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_FLOAT32, 2, {2, 2}}},
-         MLS_EDTYPE,
-         "expected int64 or int32"},
-        {"ScatterElements",
-         "reduction",
-         0,
-         "mean",
-         {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}, {MLS_FLOAT32, 1, {2}}},
-         MLS_EINVAL,
-         "reduction 'mean' is none of"},
-        {"ScatterElements",
-         "reduction",
-         0,
-         "add",
-         {{MLS_STRING, 1, {0}}, {MLS_INT64, 1, {0}}, {MLS_STRING, 1, {0}}},
-         MLS_EDTYPE,
-         "a number to reduce with"},
-        {"ScatterElements",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}, {MLS_FLOAT32, 1, {1}}},
-         MLS_ESHAPE,
-         "input 2 is"},
-        {"GatherND",
-         "batch_dims",
-         2,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 1}}},
-         MLS_EINVAL,
-         "batch_dims is 2"},
-        {"GatherND",
-         "batch_dims",
-         1,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {3, 1}}},
-         MLS_ESHAPE,
-         "expected it to begin with"},
-        {"GatherND",
-         "batch_dims",
-         1,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 2}}},
-         MLS_ESHAPE,
-         "must be in [1, 1]"},
-        {"GatherND",
-         "batch_dims",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 0, {0}}, {MLS_INT64, 2, {2, 2}}},
-         MLS_EINVAL,
-         "batch_dims is 0"},
-        {"ScatterND",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}, {MLS_FLOAT32, 1, {1}}},
-         MLS_ESHAPE,
-         "must be in [0, 1]"},
-        {"ScatterND",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 1, {2}}, {MLS_INT32, 1, {1}}, {MLS_FLOAT32, 0, {0}}},
-         MLS_EDTYPE,
-         "expected int64"},
-        {"ScatterND",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 2, {2, 1}}, {MLS_FLOAT32, 2, {2, 1}}},
-         MLS_ESHAPE,
-         "input 2 is"},
-        {"ReverseSequence",
-         "time_axis",
-         1,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 2}}, {MLS_INT64, 1, {2}}},
-         MLS_EINVAL,
-         "time_axis is 1 and batch_axis 1"},
-        {"ReverseSequence",
-         "batch_axis",
-         1,
-         NULL,
-         {{MLS_FLOAT32, 1, {2}}, {MLS_INT64, 1, {2}}},
-         MLS_ESHAPE,
-         "expected at least 2"},
-        {"ReverseSequence",
-         "batch_axis",
-         1,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 3}}, {MLS_INT64, 1, {2}}},
-         MLS_ESHAPE,
-         "input 1 is"},
-        {"TensorScatter",
-         "axis",
-         0,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 3}}, {MLS_FLOAT32, 2, {2, 1}}},
-         MLS_EINVAL,
-         "axis is 0"},
-        {"TensorScatter",
-         "axis",
-         1,
-         NULL,
-         {{MLS_FLOAT32, 2, {2, 3}}, {MLS_FLOAT32, 2, {2, 4}}},
-         MLS_ESHAPE,
-         "input 1 is"},
-        {"TensorScatter",
-         "mode",
-         0,
-         "loop",
-         {{MLS_FLOAT32, 2, {2, 3}}, {MLS_FLOAT32, 2, {2, 1}}},
-         MLS_EINVAL,
-         "mode 'loop' is"},
-    };
     static const char zeros[256];
-    ck_assert_int_eq(sizeof cases / sizeof cases[0], 20);
-    op_test *t = op_test_create("", cases[_i].type);
-    if (cases[_i].text)
-        op_test_string(t, cases[_i].name, cases[_i].text);
+    op_test *t = op_test_create("", misfits[_i].type);
+    if (misfits[_i].text)
+        op_test_string(t, misfits[_i].name, misfits[_i].text);
     else
-        op_test_int(t, cases[_i].name, cases[_i].value);
-    for (size_t i = 0; i < 3 && cases[_i].inputs[i].dtype; i++)
-        op_test_input(t, cases[_i].inputs[i].dtype, cases[_i].inputs[i].rank,
-                      cases[_i].inputs[i].dims, zeros);
-    ck_assert_fails(op_test_infer(t), cases[_i].status, cases[_i].words);
+        op_test_int(t, misfits[_i].name, misfits[_i].value);
+    for (size_t i = 0; i < 3 && misfits[_i].inputs[i].dtype; i++)
+        op_test_input(t, misfits[_i].inputs[i].dtype, misfits[_i].inputs[i].rank,
+                      misfits[_i].inputs[i].dims, zeros);
+    ck_assert_fails(op_test_infer(t), misfits[_i].status, misfits[_i].words);
     op_test_free(t);
 }
 END_TEST
@@ -798,7 +720,8 @@ int main(void)
     tcase_add_loop_test(tests, goes_on_in_a_cache, 0, CASES);
     tcase_add_loop_test(tests, names_an_index_that_is_outside, 0, 9);
     tcase_add_loop_test(tests, names_a_sequence_that_is_outside, 0, 4);
-    tcase_add_loop_test(tests, refuses_what_does_not_fit, 0, 20);
+    tcase_add_loop_test(tests, refuses_what_does_not_fit, 0,
+                        (int) (sizeof misfits / sizeof misfits[0]));
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }
