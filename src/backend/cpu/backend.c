@@ -13,7 +13,6 @@
 /* Each family is a file in ops/. */
 /* clang-format off */
 static const mls__cpu_op *const families[] = {
-    mls__cpu_ops_binary, mls__cpu_ops_cast, mls__cpu_ops_views, mls__cpu_ops_rearrange, mls__cpu_ops_join, mls__cpu_ops_gather, mls__cpu_ops_pad, mls__cpu_ops_generate, mls__cpu_ops_classify, mls__cpu_ops_clip, mls__cpu_ops_pow, mls__cpu_ops_unary, mls__cpu_ops_variadic, mls__cpu_ops_where, mls__cpu_ops_product, mls__cpu_ops_conv, mls__cpu_ops_int8_product, mls__cpu_ops_qlinear_binary, mls__cpu_ops_qlinear_map, mls__cpu_ops_qlinear_pool, mls__cpu_ops_int8_conv, mls__cpu_ops_quantize, mls__cpu_ops_ml_columns, mls__cpu_ops_ml_encoders, mls__cpu_ops_ml_features, mls__cpu_ops_ml_linear, mls__cpu_ops_ml_svm, mls__cpu_ops_ml_trees, mls__cpu_ops_reduction, mls__cpu_ops_position, mls__cpu_ops_top_k, mls__cpu_ops_cumsum, mls__cpu_ops_softmax, mls__cpu_ops_einsum, mls__cpu_ops_gather_elements, mls__cpu_ops_gather_nd, mls__cpu_ops_dft, mls__cpu_ops_tfidf, mls__cpu_ops_window, mls__cpu_ops_multinomial, mls__cpu_ops_random, mls__cpu_ops_scatter_elements, mls__cpu_ops_scatter_nd, mls__cpu_ops_sequence_moves, mls__cpu_ops_det, mls__cpu_ops_diagonal, mls__cpu_ops_hardmax, mls__cpu_ops_one_hot, mls__cpu_ops_resize, mls__cpu_ops_affine_grid, mls__cpu_ops_col2im, mls__cpu_ops_depth_space, mls__cpu_ops_grid_sample, mls__cpu_ops_roi_align, mls__cpu_ops_non_max, mls__cpu_ops_select, mls__cpu_ops_unique, mls__cpu_ops_recurrent, mls__cpu_ops_norm_rows, mls__cpu_ops_norm_channels, mls__cpu_ops_lp_norm, mls__cpu_ops_lrn, mls__cpu_ops_mvn, mls__cpu_ops_pool, mls__cpu_ops_global_pool, mls__cpu_ops_max_unpool, mls__cpu_ops_attention, mls__cpu_ops_fused_attention, mls__cpu_ops_rotary, mls__cpu_ops_projected_attention, mls__cpu_ops_multi_head, mls__cpu_ops_bias_gelu, mls__cpu_ops_embed_norm, NULL,
     mls__cpu_ops_binary,
     mls__cpu_ops_cast,
     mls__cpu_ops_views,
@@ -81,6 +80,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_global_pool,
     mls__cpu_ops_max_unpool,
     mls__cpu_ops_attention,
+    mls__cpu_ops_fused_attention,
     mls__cpu_ops_rotary,
     mls__cpu_ops_projected_attention,
     mls__cpu_ops_multi_head,

@@ -12,7 +12,6 @@
 /* Each family is a file in this folder, and a line here. */
 /* clang-format off */
 static const mls__op_schema *const families[] = {
-    mls__schemas_elementwise, mls__schemas_views, mls__schemas_movement, mls__schemas_generate, mls__schemas_matrix, mls__schemas_image, mls__schemas_late, mls__schemas_product, mls__schemas_convolution, mls__schemas_int8_product, mls__schemas_qlinear, mls__schemas_int8_convolution, mls__schemas_quantize, mls__schemas_ml_features, mls__schemas_ml_linear, mls__schemas_ml_trees, mls__schemas_reduction, mls__schemas_indexing, mls__schemas_recurrent, mls__schemas_norm, mls__schemas_einsum, mls__schemas_pooling, mls__schemas_attention, mls__schemas_contrib_attention, mls__schemas_random, mls__schemas_contrib, mls__schemas_control, mls__schemas_spectral, mls__schemas_text, NULL,
     mls__schemas_elementwise,
     mls__schemas_views,
     mls__schemas_movement,
@@ -42,7 +41,6 @@ static const mls__op_schema *const families[] = {
     mls__schemas_control,
     mls__schemas_spectral,
     mls__schemas_text,
-    NULL,
 };
 /* clang-format on */
 

@@ -10,7 +10,16 @@
 /* Each family is a file in this folder, and a line here. */
 /* clang-format off */
 static const mls__onnx_rule *const families[] = {
-    mls__onnx_rules_contrib, mls__onnx_rules_control, mls__onnx_rules_early, mls__onnx_rules_image, mls__onnx_rules_indexing, mls__onnx_rules_movement, mls__onnx_rules_nn, mls__onnx_rules_norm, mls__onnx_rules_reduce, mls__onnx_rules_spectral,
+    mls__onnx_rules_contrib,
+    mls__onnx_rules_control,
+    mls__onnx_rules_early,
+    mls__onnx_rules_image,
+    mls__onnx_rules_indexing,
+    mls__onnx_rules_movement,
+    mls__onnx_rules_nn,
+    mls__onnx_rules_norm,
+    mls__onnx_rules_reduce,
+    mls__onnx_rules_spectral,
 };
 /* clang-format on */
 
