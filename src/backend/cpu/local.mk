@@ -130,7 +130,7 @@ libmls_core_la_SOURCES += \
 # Attention.
 libmls_core_la_SOURCES += \
 	%D%/ops/attend.c %D%/ops/attend.h %D%/ops/attend_rows.c \
-	%D%/ops/attention.c %D%/ops/fused_attention.c \
+	%D%/ops/attention.c %D%/ops/fused_attention.c %D%/ops/fused_matmul.c \
 	%D%/ops/multi_head.c \
 	%D%/ops/padding_mask.c %D%/ops/padding_mask.h \
 	%D%/ops/projected_attention.c \

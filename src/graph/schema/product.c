@@ -119,11 +119,11 @@ static mls_status infer_fused_gemm(const mls_op *op, mls_arg *ret_outputs)
 
 /* --- MatMul ---------------------------------------------------------------------------------- */
 
-mls_status mls__infer_matmul(const mls_op *op, size_t index_a, size_t index_b, int32_t dtype,
-                             mls_arg *ret_output)
+/* Of inputs whose dims are those of a and b. */
+static mls_status set_matmul(const mls_op *op, size_t index_a, const mls_arg *a, size_t index_b,
+                             const mls_arg *b, int32_t dtype, mls_arg *ret_output)
 {
     char text_a[MLS__SHAPE_TEXT], text_b[MLS__SHAPE_TEXT];
-    const mls_arg *a = &op->inputs[index_a], *b = &op->inputs[index_b];
     if (a->rank < 1 || b->rank < 1)
         return mls__op_error(op, MLS_ESHAPE, "input %zu is a scalar; a product needs dimensions",
                              a->rank < 1 ? index_a : index_b);
@@ -145,15 +145,62 @@ mls_status mls__infer_matmul(const mls_op *op, size_t index_a, size_t index_b, i
     return mls__infer_set(op, ret_output, dtype, rank, dims);
 }
 
+mls_status mls__infer_matmul(const mls_op *op, size_t index_a, size_t index_b, int32_t dtype,
+                             mls_arg *ret_output)
+{
+    return set_matmul(op, index_a, &op->inputs[index_a], index_b, &op->inputs[index_b], dtype,
+                      ret_output);
+}
+
 static mls_status infer_matmul(const mls_op *op, mls_arg *ret_outputs)
 {
     mls_status status = check_numbers(op);
     return status ? status : mls__infer_matmul(op, 0, 1, op->inputs[0].dtype, &ret_outputs[0]);
 }
 
+/* --- FusedMatMul ----------------------------------------------------------------------------- */
+
+/* The first dimension behind the batch, where `batch` says so; then the last two turned. */
+static mls_arg moved_arg(const mls_op *op, const mls_arg *arg, const char *batch, const char *trans)
+{
+    mls_arg moved = *arg;
+    const int last = arg->rank - 1;
+    if (arg->rank > 2 && mls__op_int(op, batch, 0)) {
+        memmove(moved.dims, arg->dims + 1, (size_t) (last - 1) * sizeof arg->dims[0]);
+        moved.dims[last - 1] = arg->dims[0];
+    }
+    if (arg->rank > 1 && mls__op_int(op, trans, 0)) {
+        const int64_t rows = moved.dims[last - 1];
+        moved.dims[last - 1] = moved.dims[last];
+        moved.dims[last] = rows;
+    }
+    return moved;
+}
+
+static mls_status infer_fused_matmul(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_status status =
+        check_dtypes(op, SINGLES | MLS__DTYPE_BIT(MLS_FLOAT64), "a float of 16, 32 or 64 bits");
+    if (status)
+        return status;
+    const mls_arg a = moved_arg(op, &op->inputs[0], "transBatchA", "transA");
+    const mls_arg b = moved_arg(op, &op->inputs[1], "transBatchB", "transB");
+    return set_matmul(op, 0, &a, 1, &b, a.dtype, &ret_outputs[0]);
+}
+
+/* Activations are there for float32, and for what is computed in it. */
+static mls_status infer_matmul_activation(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_status status = check_dtypes(op, SINGLES, "a float of 16 or 32 bits");
+    return status ? status : infer_fused_matmul(op, ret_outputs);
+}
+
 mls__op_schema_table mls__schemas_product = {
     {"", "Gemm", 2, 3, 1, 1, 0, 0, infer_gemm},
     {"", "MatMul", 2, 2, 1, 1, 0, 0, infer_matmul},
     {"mlscale", "FusedGemm", 2, 3, 1, 1, 0, 0, infer_fused_gemm},
+    {"com.microsoft", "FusedMatMul", 2, 2, 1, 1, 0, 0, infer_fused_matmul},
+    {"com.microsoft", "FusedMatMulActivation", 2, 2, 1, 1, 0, 0, infer_matmul_activation},
+    {"com.microsoft", "TransposeMatMul", 2, 2, 1, 1, 0, 0, infer_fused_matmul},
     {.type = NULL},
 };

@@ -41,7 +41,7 @@ static mls_status product_reshape(mls_kernel *kernel, const mls_op *op)
     if (strcmp(op->type, "QGemm") == 0)
         read_gemm(p, op, &p->shape);
     else
-        mls__product_read_matmul(a, &op->inputs[roles->b], &op->outputs[0], &p->shape);
+        mls__product_read_matmul(a, &op->inputs[roles->b], &op->outputs[0], false, &p->shape);
     p->a_count = mls__arg_count(a);
     p->a_scale.count = param_count(op, &p->a_scale);
     p->a_zero.count = param_count(op, &p->a_zero);

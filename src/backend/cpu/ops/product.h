@@ -49,7 +49,7 @@ typedef struct mls__product {
 
 /* A MatMul's. The rows of all matrices of A are one matrix's where B is only one. */
 void mls__product_read_matmul(const mls_arg *a, const mls_arg *b, const mls_arg *y,
-                              mls__product_shape *ret_shape);
+                              bool is_a_turned, mls__product_shape *ret_shape);
 
 /* The matrices that product `index` is made of. */
 void mls__product_matrices(const mls__product_shape *shape, int64_t index, int64_t *ret_a,
@@ -66,6 +66,9 @@ mls_status mls__product_pack(mls__product *product, const mls_op *op);
 
 /* B as it lies in `data`. */
 mls__pack_source mls__product_source(const mls__product *product, const void *data);
+
+/* A kernel of the family (mls__cpu_op.create): of Gemm, FusedGemm, or a MatMul by any name. */
+mls_status mls__product_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel);
 
 mls_status mls__product_run(const mls_kernel *kernel, const mls_kernel_call *call);
 mls_status mls__product_run_plain(const mls_kernel *kernel, const mls_kernel_call *call);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gemm, MatMul and FusedGemm as products. */
+/* Gemm, MatMul and their fused forms as products. */
 #include "backend/cpu/ops/product.h"
 
 #include "backend/cpu/ops/families.h"
@@ -51,12 +51,13 @@ static void read_batches(const mls_arg *a, const mls_arg *b, const mls_arg *y,
 }
 
 void mls__product_read_matmul(const mls_arg *a, const mls_arg *b, const mls_arg *y,
-                              mls__product_shape *ret_shape)
+                              bool is_a_turned, mls__product_shape *ret_shape)
 {
     *ret_shape = (mls__product_shape){.count = 1};
     ret_shape->k = a->dims[a->rank - 1];
     ret_shape->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
-    if (b->rank < 3 || mls__arg_span(b, 0, b->rank - 2) == 1) {
+    const bool is_one = b->rank < 3 || mls__arg_span(b, 0, b->rank - 2) == 1;
+    if (is_one && (!is_a_turned || a->rank < 3)) {
         ret_shape->m = mls__arg_span(a, 0, a->rank - 1);
         return;
     }
@@ -64,12 +65,31 @@ void mls__product_read_matmul(const mls_arg *a, const mls_arg *b, const mls_arg 
     read_batches(a, b, y, ret_shape);
 }
 
+static bool is_gemm(const mls_op *op)
+{
+    return strcmp(op->type, "Gemm") == 0 || strcmp(op->type, "FusedGemm") == 0;
+}
+
+/* An input as it is multiplied: the last two dimensions turned, or not. */
+static mls_arg turned_arg(const mls_arg *arg, bool is_turned)
+{
+    mls_arg turned = *arg;
+    if (is_turned) {
+        turned.dims[arg->rank - 2] = arg->dims[arg->rank - 1];
+        turned.dims[arg->rank - 1] = arg->dims[arg->rank - 2];
+    }
+    return turned;
+}
+
 static void read_shape(mls__product *p, const mls_op *op)
 {
-    if (strcmp(op->type, "MatMul") == 0)
-        mls__product_read_matmul(&op->inputs[0], &op->inputs[1], &op->outputs[0], &p->shape);
-    else
+    if (is_gemm(op)) {
         read_gemm(p, op, &p->shape);
+    } else {
+        const mls_arg a = turned_arg(&op->inputs[0], p->is_a_turned);
+        const mls_arg b = turned_arg(&op->inputs[1], p->is_b_turned);
+        mls__product_read_matmul(&a, &b, &op->outputs[0], p->is_a_turned, &p->shape);
+    }
     mls__product_follow(p);
 }
 
@@ -95,8 +115,9 @@ static mls_status read_attributes(mls__product *p, const mls_op *op)
     p->y_index = op->input_count;
     p->dtype = op->inputs[0].dtype;
     p->threads = op->threads;
-    p->is_a_turned = mls__op_int(op, "transA", 0) != 0;
-    p->is_b_turned = mls__op_int(op, "transB", 0) != 0;
+    /* A vector is what it is. */
+    p->is_a_turned = mls__op_int(op, "transA", 0) != 0 && op->inputs[0].rank > 1;
+    p->is_b_turned = mls__op_int(op, "transB", 0) != 0 && op->inputs[1].rank > 1;
     p->alpha = mls__op_float(op, "alpha", 1);
     p->beta = mls__op_float(op, "beta", 1);
     p->has_c = mls__op_input(op, 2) && p->beta != 0;
@@ -121,7 +142,7 @@ static mls_status prepare_plain(mls__product *p, const mls_op *op)
     return status ? status : check_factor(op, "beta", p->beta);
 }
 
-static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+mls_status mls__product_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
     mls__product *p;
     mls_status status = mls__cpu_kernel_create(cpu, op, sizeof *p, "product", mls__product_run, &p);
@@ -144,8 +165,8 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret
 }
 
 mls__cpu_op_table mls__cpu_ops_product = {
-    {"", "Gemm", create, 0},
-    {"", "MatMul", create, 0},
-    {"mlscale", "FusedGemm", create, 0},
+    {"", "Gemm", mls__product_create, 0},
+    {"", "MatMul", mls__product_create, 0},
+    {"mlscale", "FusedGemm", mls__product_create, 0},
     {.type = NULL},
 };
