@@ -81,7 +81,7 @@ static void *make_data(random_state *random, const einsum *e, int64_t count)
     return data;
 }
 
-static void check(random_state *random, const einsum *e)
+static void check(random_state *random, const einsum *e, bool is_constant)
 {
     void *data[OPERANDS];
     op_test *t = op_test_create("", "Einsum");
@@ -89,7 +89,8 @@ static void check(random_state *random, const einsum *e)
     for (int i = 0; i < e->count; i++) {
         const term *o = &e->operands[i];
         data[i] = make_data(random, e, count_of(o->rank, o->dims));
-        op_test_input(t, e->dtype, o->rank, o->dims, data[i]);
+        (i && is_constant ? op_test_constant : op_test_input)(t, e->dtype, o->rank, o->dims,
+                                                              data[i]);
     }
     int64_t *sums = sums_of(e, data);
     const int64_t count = count_of(e->output.rank, e->output.dims);
@@ -183,7 +184,7 @@ START_TEST(sums_random_products)
     random_state random = {(uint64_t) _i + 1};
     einsum e;
     random_einsum(&random, &e);
-    check(&random, &e);
+    check(&random, &e, _i % 3 == 0);
 }
 END_TEST
 
@@ -255,7 +256,8 @@ START_TEST(multiplies_large_matrices)
     memcpy(e.output.labels, cases[_i].output, sizeof cases[_i].output);
     for (int j = 0; j < e.output.rank; j++)
         e.output.dims[j] = e.sizes[e.output.labels[j]];
-    check(&random, &e);
+    check(&random, &e, false);
+    check(&random, &e, true);
 }
 END_TEST
 

@@ -295,7 +295,25 @@ static void begin_product(const planner *p, const pairing *pair, mls__product *p
     product->is_b_turned = pair->is_turned[1];
 }
 
-static mls_status plan_product(const planner *p, const pairing *pair, mls__einsum_step *step)
+/* A constant that is the product's B as it lies is packed once for all runs. */
+static mls_status pack_constant(const planner *p, size_t index, mls__einsum_step *step)
+{
+    const mls__product_shape *shape = &step->product.shape;
+    mls_arg inputs[2] = {p->op->inputs[index], p->op->inputs[index]};
+    mls_op op = *p->op;
+    if (step->is_swapped || step->operand.is_summed || step->sides[1].is_needed ||
+        step->is_elementwise || p->kernel->dtype != MLS_FLOAT32)
+        return MLS_OK;
+    inputs[1].rank = 3;
+    inputs[1].dims[0] = shape->count;
+    inputs[1].dims[1] = shape->k;
+    inputs[1].dims[2] = shape->n;
+    op.inputs = inputs;
+    return mls__product_pack(&step->product, &op);
+}
+
+static mls_status plan_product(const planner *p, const pairing *pair, size_t index,
+                               mls__einsum_step *step)
 {
     mls__product *product = &step->product;
     mls__product_shape *shape = &product->shape;
@@ -320,6 +338,8 @@ static mls_status plan_product(const planner *p, const pairing *pair, mls__einsu
     if (!p->is_first)
         return MLS_OK;
     status = mls__product_plan(product, p->op);
+    if (!status)
+        status = pack_constant(p, index, step);
     return status ? status
                   : claim_bytes(p, (size_t) product->base.base.workspace_bytes, &step->workspace);
 }
@@ -366,7 +386,7 @@ static mls_status plan_step(const planner *p, size_t index, view *v)
     if (!status)
         status = plan_order(p, b, &pair.sides[1], &step->sides[1]);
     if (!status)
-        status = plan_product(p, &pair, step);
+        status = plan_product(p, &pair, index, step);
     return status ? status : plan_result(p, &pair, step, v);
 }
 

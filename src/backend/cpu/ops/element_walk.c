@@ -37,18 +37,25 @@ void mls__element_walk_plan(mls__element_walk *walk, const mls_arg *data, const 
 }
 
 /* Of one line: elements `step` apart but for what the index adds. */
-INLINE void line_offsets(const mls__element_walk *walk, const mls__indices *indices, bool is_wide,
+INLINE bool line_offsets(const mls__element_walk *walk, const mls__indices *indices, bool is_wide,
                          int64_t begin, int64_t n, int64_t base, int64_t *ret_offsets)
 {
     const int64_t step = walk->steps[walk->rank - 1], axis_step = walk->axis_step;
     const mls__indices typed = {indices->data, is_wide, indices->count};
+    const int64_t bound = walk->bound;
+    bool is_good = true;
     for (int64_t i = 0; i < n; i++) {
         const int64_t asked = mls__index_at(&typed, begin + i);
-        ret_offsets[i] = base + i * step + mls__index_from_start(asked, walk->bound) * axis_step;
+        is_good &= !mls__index_is_outside(asked, bound);
+        /* Unsigned: what an index outside makes of it is not used, and may overflow. */
+        ret_offsets[i] =
+            (int64_t) ((uint64_t) (base + i * step) +
+                       (uint64_t) mls__index_from_start(asked, bound) * (uint64_t) axis_step);
     }
+    return is_good;
 }
 
-void mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
+bool mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
                                int64_t begin, int64_t n, int64_t *ret_offsets)
 {
     const int last = walk->rank - 1;
@@ -61,10 +68,12 @@ void mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices
     for (int64_t done = 0; done < n;) {
         const int64_t left = walk->counts[last] - at[last];
         const int64_t line = left < n - done ? left : n - done;
-        if (indices->is_wide)
-            line_offsets(walk, indices, true, begin + done, line, base, ret_offsets + done);
-        else
-            line_offsets(walk, indices, false, begin + done, line, base, ret_offsets + done);
+        const bool is_good =
+            indices->is_wide
+                ? line_offsets(walk, indices, true, begin + done, line, base, ret_offsets + done)
+                : line_offsets(walk, indices, false, begin + done, line, base, ret_offsets + done);
+        if (!is_good)
+            return false;
         done += line;
         at[last] += line;
         base += line * walk->steps[last];
@@ -74,4 +83,5 @@ void mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices
             at[i - 1]++;
         }
     }
+    return true;
 }

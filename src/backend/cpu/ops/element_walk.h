@@ -20,8 +20,11 @@ typedef struct mls__element_walk {
 void mls__element_walk_plan(mls__element_walk *walk, const mls_arg *data, const mls_arg *indices,
                             int axis);
 
-/* The data's elements for indices [begin, begin + n), which were checked; n > 0. */
-void mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
+/*
+ * The data's elements for indices [begin, begin + n); n > 0. false where an index is outside, and
+ * then they are not to be used.
+ */
+bool mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
                                int64_t begin, int64_t n, int64_t *ret_offsets);
 
 #endif

@@ -60,7 +60,8 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     int64_t offsets[BLOCK];
     for (int64_t i = begin; i < end; i += BLOCK) {
         const int64_t n = end - i < BLOCK ? end - i : BLOCK;
-        mls__element_walk_offsets(&kernel->walk, &w->indices, i, n, offsets);
+        if (!mls__element_walk_offsets(&kernel->walk, &w->indices, i, n, offsets))
+            return MLS_ERANGE;
         kernel->take(w->target + i * kernel->size, w->source, offsets, n);
     }
     return MLS_OK;
@@ -74,10 +75,10 @@ static mls_status run_gather(const mls_kernel *base, const mls_kernel_call *call
               {call->buffers[1], kernel->is_wide, walk->count},
               call->buffers[0],
               call->buffers[2]};
-    const mls_status status = mls__indices_check(base, 1, &w.indices, &walk->bound, 1);
-    if (status)
-        return status;
-    return mls__cpu_ranges(call, kernel->threads, walk->count, GRAIN, run_range, &w);
+    if (!mls__cpu_ranges(call, kernel->threads, walk->count, GRAIN, run_range, &w))
+        return MLS_OK;
+    /* For the message, which is this thread's: of the first index that is outside. */
+    return mls__indices_check(base, 1, &w.indices, &walk->bound, 1);
 }
 
 static mls_status plan_gather(mls_kernel *base, const mls_op *op)

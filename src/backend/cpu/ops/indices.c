@@ -6,21 +6,13 @@
 
 #include <inttypes.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
-/* In [-bound, bound): one comparison, that no index can overflow. */
-INLINE bool is_outside(int64_t index, int64_t bound)
-{
-    return (uint64_t) index + (uint64_t) bound >= 2 * (uint64_t) bound;
-}
-
 static bool any_outside(const mls__indices *indices, int64_t bound)
 {
     bool any = false;
     for (int64_t i = 0; i < indices->count && indices->is_wide; i++)
-        any |= is_outside(((const int64_t *) indices->data)[i], bound);
+        any |= mls__index_is_outside(((const int64_t *) indices->data)[i], bound);
     for (int64_t i = 0; i < indices->count && !indices->is_wide; i++)
-        any |= is_outside(((const int32_t *) indices->data)[i], bound);
+        any |= mls__index_is_outside(((const int32_t *) indices->data)[i], bound);
     return any;
 }
 
@@ -29,7 +21,7 @@ static bool any_tuple_outside(const mls__indices *indices, const int64_t *bounds
     bool any = false;
     for (int64_t i = 0; i < indices->count; i += size)
         for (int64_t j = 0; j < size; j++)
-            any |= is_outside(mls__index_at(indices, i + j), bounds[j]);
+            any |= mls__index_is_outside(mls__index_at(indices, i + j), bounds[j]);
     return any;
 }
 
@@ -37,7 +29,7 @@ static mls_status index_error(const mls_kernel *kernel, size_t input, const mls_
                               const int64_t *bounds, int64_t bound_count)
 {
     int64_t i = 0;
-    while (!is_outside(mls__index_at(indices, i), bounds[i % bound_count]))
+    while (!mls__index_is_outside(mls__index_at(indices, i), bounds[i % bound_count]))
         i++;
     const int64_t index = mls__index_at(indices, i), bound = bounds[i % bound_count];
     if (bound == 0)

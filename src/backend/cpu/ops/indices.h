@@ -28,6 +28,12 @@ static inline int64_t mls__index_from_start(int64_t index, int64_t bound)
     return index < 0 ? index + bound : index;
 }
 
+/* Whether an index is outside of [-bound, bound): one comparison, that no index can overflow. */
+static inline bool mls__index_is_outside(int64_t index, int64_t bound)
+{
+    return (uint64_t) index + (uint64_t) bound >= 2 * (uint64_t) bound;
+}
+
 /*
  * Index i must be in [-b, b), where b is bounds[i % bound_count]. Errors: MLS_ERANGE, naming the
  * first index that is not, its position in input `input`, and what would be right.

@@ -38,7 +38,8 @@ static mls_status run_slabs(void *arg, int64_t begin, int64_t end)
     int64_t offsets[BLOCK];
     for (int64_t i = begin * kernel->walk.slab; i < last; i += BLOCK) {
         const int64_t n = last - i < BLOCK ? last - i : BLOCK;
-        mls__element_walk_offsets(&kernel->walk, &w->indices, i, n, offsets);
+        if (!mls__element_walk_offsets(&kernel->walk, &w->indices, i, n, offsets))
+            return MLS_ERANGE;
         combine->scatter(combine, w->y, offsets, w->updates + i * (int64_t) combine->size, n);
     }
     return MLS_OK;
@@ -52,15 +53,15 @@ static mls_status run_scatter(const mls_kernel *base, const mls_kernel_call *cal
               {call->buffers[1], kernel->is_wide, walk->count},
               call->buffers[2],
               call->buffers[3]};
-    const mls_status status = mls__indices_check(base, 1, &w.indices, &walk->bound, 1);
-    if (status)
-        return status;
     if (w.y != call->buffers[0])
         mls__copy_run(&kernel->copy, call, w.y, call->buffers[0]);
     if (walk->count == 0)
         return MLS_OK;
-    return mls__cpu_ranges(call, kernel->threads, walk->count / walk->slab, GRAIN / walk->slab + 1,
-                           run_slabs, &w);
+    if (!mls__cpu_ranges(call, kernel->threads, walk->count / walk->slab, GRAIN / walk->slab + 1,
+                         run_slabs, &w))
+        return MLS_OK;
+    /* For the message, which is this thread's: of the first index that is outside. */
+    return mls__indices_check(base, 1, &w.indices, &walk->bound, 1);
 }
 
 static mls_status plan_scatter(mls_kernel *base, const mls_op *op)
