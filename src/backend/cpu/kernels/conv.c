@@ -134,6 +134,38 @@ MLS_SIMD_FN void take_some(int outputs, int panels, const mls__conv *c, const fl
     }
 }
 
+/* All taps of a line, for outputs that have them all; x is that of the first. */
+MLS_SIMD_FN void take_line(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                           const float *x, const float *w, tile_sums sums)
+{
+    const int64_t w_panel = c->channels * c->positions * BLOCK;
+    const int64_t step = c->x_step, count = row->tap_count * c->channels;
+    for (int64_t k = 0; k < count; k++) {
+        const float *own = x + row->offsets[k];
+        mls_vf weights[TILE_PANELS];
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            weights[p] = vf_load(w + p * w_panel);
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++) {
+            const mls_vf scalar = vf_set1(own[r * step]);
+            MLS_UNROLL
+            for (int p = 0; p < panels; p++)
+                sums[r][p] = vf_fma(scalar, weights[p], sums[r][p]);
+        }
+        w += BLOCK;
+    }
+}
+
+MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                            const struct tile *at, tile_sums sums)
+{
+    const float *w = c->w + at->panel * c->channels * c->positions * BLOCK;
+    for (int64_t l = 0; l < row->line_count; l++)
+        take_line(outputs, panels, c, row, row->x + (row->lines[l].x + at->i * c->x_step),
+                  w + row->lines[l].index * c->channels * BLOCK, sums);
+}
+
 MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                             const struct tile *at, int64_t block, tile_sums sums)
 {
@@ -168,8 +200,12 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
         load_sums(outputs, panels, c, y, sums);
     else
         clear_sums(outputs, panels, sums);
-    for (int64_t b = at->block; b < at->block + at->blocks; b++)
-        take_block(outputs, panels, c, row, at, b, sums);
+    if (row->offsets && at->i >= row->begin && at->i + outputs <= row->end) {
+        take_lines(outputs, panels, c, row, at, sums);
+    } else {
+        for (int64_t b = at->block; b < at->block + at->blocks; b++)
+            take_block(outputs, panels, c, row, at, b, sums);
+    }
     store_sums(outputs, panels, c, y, sums);
 }
 

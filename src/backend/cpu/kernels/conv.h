@@ -39,6 +39,12 @@ typedef struct mls__conv_row {
     int64_t line_count;
     const mls__conv_tap *taps;
     int64_t tap_count;
+    int64_t begin, end; /* the outputs for which all taps are inside */
+    /*
+     * For direct, with no more channels than a block has, or NULL: what is added to the place of an
+     * input, for each tap in order and each of its channels.
+     */
+    const int64_t *offsets;
     float *y;       /* output 0 of panel or filter 0 */
     const float *z; /* the residual, which lies as y does; NULL: none */
 } mls__conv_row;

@@ -22,7 +22,7 @@ void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t k
                                   int64_t stride, int64_t dilation);
 
 #if defined(MLS_SIMD_AVX512)
-enum { TILE_OUTPUTS = 8 };
+enum { TILE_OUTPUTS = 16 };
 #else
 enum { TILE_OUTPUTS = 4 };
 #endif
@@ -46,6 +46,95 @@ MLS_SIMD_FN void take_tap(int outputs, const mls__conv *c, const float *x, mls_v
             sums[r] = vf_fma(vf_load(x + r * step), weight, sums[r]);
 }
 
+MLS_SIMD_FN void take_line(int outputs, const mls__conv *c, const mls__conv_row *row,
+                           const mls__conv_line *line, const float *x, const float *w, int64_t i,
+                           mls_vf *sums)
+{
+    for (int64_t t = 0; t < row->tap_count; t++) {
+        const mls__conv_tap *tap = &row->taps[t];
+        const mls_vf weight = vf_load(w + (line->index + tap->index) * MLS_LANES);
+        take_tap(outputs, c, x + (line->x + tap->x), weight, tap->begin - i, tap->end - i, sums);
+    }
+}
+
+/* How a tile's three taps next to each other meet the input; only the outermost may be outside. */
+struct three {
+    bool is_known; /* they do so at all */
+    bool has_first, has_last;
+};
+
+static struct three meet_three(const mls__conv *c, const mls__conv_row *row, int64_t i,
+                               int64_t outputs)
+{
+    const mls__conv_tap *t = row->taps;
+    struct three three = {.is_known = false};
+    if (row->tap_count != 3 || c->x_step > 2 * MLS_LANES || t[2].index != 2 ||
+        t[1].x != t[0].x + MLS_LANES || t[2].x != t[1].x + MLS_LANES)
+        return three;
+    three.has_first = t[0].begin <= i;
+    three.has_last = t[2].end >= i + outputs;
+    three.is_known = t[0].begin <= i + 1 && t[0].end >= i + outputs && t[1].begin <= i &&
+                     t[1].end >= i + outputs && t[2].begin <= i && t[2].end >= i + outputs - 1;
+    return three;
+}
+
+/* Neighbours share two of their inputs, each of which is read once. */
+MLS_SIMD_FN void take_dense(int outputs, const float *x, const float *w, const struct three *three,
+                            mls_vf *sums)
+{
+    const mls_vf w0 = vf_load(w), w1 = vf_load(w + MLS_LANES), w2 = vf_load(w + 2 * MLS_LANES);
+    if (three->has_first)
+        sums[0] = vf_fma(vf_load(x), w0, sums[0]);
+    MLS_UNROLL
+    for (int r = 1; r <= outputs; r++) {
+        const mls_vf value = vf_load(x + r * MLS_LANES);
+        if (r < outputs)
+            sums[r] = vf_fma(value, w0, sums[r]);
+        sums[r - 1] = vf_fma(value, w1, sums[r - 1]);
+        if (r >= 2)
+            sums[r - 2] = vf_fma(value, w2, sums[r - 2]);
+    }
+    if (three->has_last)
+        sums[outputs - 1] = vf_fma(vf_load(x + (outputs + 1) * MLS_LANES), w2, sums[outputs - 1]);
+}
+
+/* Likewise for neighbours that share one input. */
+MLS_SIMD_FN void take_halved(int outputs, const float *x, const float *w, const struct three *three,
+                             mls_vf *sums)
+{
+    const mls_vf w0 = vf_load(w), w1 = vf_load(w + MLS_LANES), w2 = vf_load(w + 2 * MLS_LANES);
+    if (three->has_first)
+        sums[0] = vf_fma(vf_load(x), w0, sums[0]);
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        sums[r] = vf_fma(vf_load(x + (2 * r + 1) * MLS_LANES), w1, sums[r]);
+        if (r == outputs - 1)
+            continue;
+        const mls_vf shared = vf_load(x + (2 * r + 2) * MLS_LANES);
+        sums[r] = vf_fma(shared, w2, sums[r]);
+        sums[r + 1] = vf_fma(shared, w0, sums[r + 1]);
+    }
+    if (three->has_last)
+        sums[outputs - 1] = vf_fma(vf_load(x + 2 * outputs * MLS_LANES), w2, sums[outputs - 1]);
+}
+
+MLS_SIMD_FN void take_lines(int outputs, const mls__conv *c, const mls__conv_row *row,
+                            const float *x, const float *w, int64_t i, mls_vf *sums)
+{
+    const struct three three = meet_three(c, row, i, outputs);
+    for (int64_t l = 0; l < row->line_count; l++) {
+        const mls__conv_line *line = &row->lines[l];
+        const float *own = w + line->index * MLS_LANES;
+        const float *first = three.is_known ? x + (line->x + row->taps[0].x) : x;
+        if (three.is_known && c->x_step == MLS_LANES)
+            take_dense(outputs, first, own, &three, sums);
+        else if (three.is_known && c->x_step == 2 * MLS_LANES)
+            take_halved(outputs, first, own, &three, sums);
+        else
+            take_line(outputs, c, row, line, x, w, i, sums);
+    }
+}
+
 MLS_SIMD_FN void run_tile(int outputs, const mls__conv *c, const mls__conv_row *row, int64_t i,
                           int64_t block)
 {
@@ -57,13 +146,7 @@ MLS_SIMD_FN void run_tile(int outputs, const mls__conv *c, const mls__conv_row *
     MLS_UNROLL
     for (int r = 0; r < outputs; r++)
         sums[r] = vf_zero();
-    for (int64_t l = 0; l < row->line_count; l++)
-        for (int64_t t = 0; t < row->tap_count; t++) {
-            const mls__conv_tap *tap = &row->taps[t];
-            const mls_vf weight = vf_load(w + (row->lines[l].index + tap->index) * MLS_LANES);
-            take_tap(outputs, c, x + (row->lines[l].x + tap->x), weight, tap->begin - i,
-                     tap->end - i, sums);
-        }
+    take_lines(outputs, c, row, x, w, i, sums);
     MLS_UNROLL
     for (int r = 0; r < outputs; r++) {
         mls_vf v = c->bias ? vf_add(sums[r], bias) : sums[r];
@@ -91,12 +174,21 @@ TILE(5)
 TILE(6)
 TILE(7)
 TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
+TILE(15)
+TILE(16)
 #endif
 
 static const tile_fn tiles[TILE_OUTPUTS] = {
-    tile_1, tile_2, tile_3, tile_4,
+    tile_1,  tile_2,  tile_3,  tile_4,
 #if defined(MLS_SIMD_AVX512)
-    tile_5, tile_6, tile_7, tile_8,
+    tile_5,  tile_6,  tile_7,  tile_8,  tile_9,  tile_10,
+    tile_11, tile_12, tile_13, tile_14, tile_15, tile_16,
 #endif
 };
 

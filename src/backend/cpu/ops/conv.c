@@ -77,6 +77,9 @@ static mls__conv_row row_of(const mls__conv_op *conv, const mls__conv_class *cla
         .line_count = mls__conv_lines(conv, index, lines),
         .taps = conv->taps + class->tap,
         .tap_count = class->tap_count,
+        .begin = class->begin,
+        .end = class->end,
+        .offsets = conv->offsets,
     };
 }
 

@@ -31,6 +31,7 @@ typedef enum mls__conv_method {
 typedef struct mls__conv_class {
     int64_t tap, tap_count; /* in the kernel's taps */
     int64_t count;          /* of outputs */
+    int64_t begin, end;     /* those that have all taps */
 } mls__conv_class;
 
 typedef struct mls__conv_op {
@@ -49,6 +50,7 @@ typedef struct mls__conv_op {
     int64_t panels;           /* of one group */
     int64_t rows;             /* of outputs */
     mls__conv_tap *taps;
+    int64_t *offsets; /* kernels/conv.h; NULL: of no use */
     mls__conv_class *classes;
     int64_t class_count, class_capacity;
     /* The work on one image: units of filters, each of chunks of rows or pieces of one. */

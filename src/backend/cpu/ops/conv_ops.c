@@ -14,6 +14,8 @@
 #define FEW_FILTERS      8
 #define FEWER_THAN_LANES 16
 #define LONG_ROW         16
+/* With so few channels the taps of a line are taken as one. */
+#define FEW_CHANNELS 8
 /* Lanes along a row read inputs this far apart at most. */
 #define MOST_STEP (INT64_C(1) << 24)
 
@@ -216,7 +218,11 @@ static mls_status make_rows(mls__conv_op *conv)
     conv->classes = mls__alloc_array(allocator, classes, sizeof *conv->classes);
     if (!conv->taps || !conv->classes)
         return mls__error_nomem(taps * sizeof *conv->taps);
-    return MLS_OK;
+    if (conv->method != MLS__CONV_DIRECT || s->is_transposed || s->channels < 1 ||
+        s->channels > FEW_CHANNELS || taps < 2)
+        return MLS_OK;
+    conv->offsets = mls__alloc_array(allocator, taps * (size_t) s->channels, sizeof *conv->offsets);
+    return conv->offsets ? MLS_OK : mls__error_nomem(taps * sizeof *conv->offsets);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */
@@ -246,6 +252,7 @@ static void conv_free(mls_kernel *kernel)
     mls__conv_op *conv = (mls__conv_op *) kernel;
     mls__free(conv->base.cpu->allocator, conv->taps);
     mls__free(conv->base.cpu->allocator, conv->classes);
+    mls__free(conv->base.cpu->allocator, conv->offsets);
     mls__cpu_kernel_free(kernel);
 }
 

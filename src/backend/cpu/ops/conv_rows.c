@@ -56,13 +56,32 @@ static void set_transposed_classes(mls__conv_op *conv, const mls__conv_axis *axi
     }
 }
 
-void mls__conv_set_rows(mls__conv_op *conv)
+/* Which outputs have all of their class's taps. */
+static void set_whole(const mls__conv_op *conv, mls__conv_class *class)
+{
+    class->begin = 0;
+    class->end = class->count;
+    for (int64_t t = class->tap; t < class->tap + class->tap_count; t++) {
+        const mls__conv_tap *tap = &conv->taps[t];
+        class->begin = tap->begin > class->begin ? tap->begin : class->begin;
+        class->end = tap->end < class->end ? tap->end : class->end;
+    }
+}
+
+/* Of each tap's channels; only a convolution that is not transposed has its taps in a row. */
+static void set_offsets(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t step = s->is_x_blocked ? 1 : conv->x_plane;
+    for (int64_t k = 0; conv->offsets && k < conv->classes[0].tap_count; k++)
+        for (int64_t c = 0; c < s->channels; c++)
+            conv->offsets[k * s->channels + c] = conv->taps[k].x + c * step;
+}
+
+static void set_classes(mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
     const mls__conv_axis *axis = &s->axes[s->rank - 1];
-    conv->rows = 1;
-    for (int i = 0; i < s->rank - 1; i++)
-        conv->rows *= s->axes[i].output;
     if (s->is_transposed) {
         conv->class_count = axis->stride < axis->output ? axis->stride : axis->output;
         set_transposed_classes(conv, axis);
@@ -72,6 +91,18 @@ void mls__conv_set_rows(mls__conv_op *conv)
     conv->classes[0] = (mls__conv_class){.tap_count = axis->kernel, .count = axis->output};
     for (int64_t k = 0; k < axis->kernel; k++)
         conv->taps[k] = tap_of(axis, k, axis->output, x_unit(conv));
+}
+
+void mls__conv_set_rows(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    conv->rows = 1;
+    for (int i = 0; i < s->rank - 1; i++)
+        conv->rows *= s->axes[i].output;
+    set_classes(conv);
+    for (int64_t c = 0; c < conv->class_count; c++)
+        set_whole(conv, &conv->classes[c]);
+    set_offsets(conv);
 }
 
 /* --- lines ----------------------------------------------------------------------------------- */
@@ -115,9 +146,24 @@ static bool line_of(const mls__conv_op *conv, const int64_t *outputs, int64_t in
     return true;
 }
 
+/* With one coordinate but the last, as most have, there is nothing to divide. */
+static int64_t plane_lines(const mls__conv_op *conv, int64_t row, mls__conv_line *ret_lines)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *axis = &s->axes[0], *last = &s->axes[1];
+    const int64_t step = last->input * x_unit(conv);
+    int64_t count = 0, element;
+    for (int64_t k = 0; k < axis->kernel; k++)
+        if (element_of(axis, s->is_transposed, row, k, &element))
+            ret_lines[count++] = (mls__conv_line){element * step, k * last->kernel};
+    return count;
+}
+
 int64_t mls__conv_lines(const mls__conv_op *conv, int64_t row, mls__conv_line *ret_lines)
 {
     const mls__convolution *s = &conv->shape;
+    if (s->rank == 2)
+        return plane_lines(conv, row, ret_lines);
     const int64_t most = mls__conv_most_lines(conv);
     int64_t outputs[MLS_MAX_RANK], count = 0;
     for (int i = s->rank - 2; i >= 0; i--) {
