@@ -182,6 +182,39 @@ START_TEST(a_value_read_twice_stays)
 }
 END_TEST
 
+/* Pads of zeros become the convolution's; others stay. */
+START_TEST(a_conv_takes_pads)
+{
+    onnx_build_ints(b, "pads", "8", (int64_t[]){0, 0, 1, 0, 0, 0, 2, 3});
+    onnx_build_floats(b, "value", "", (float[]){_i == 1 ? 0.5f : 0});
+    onnx_node *pad = onnx_build_node(b, "Pad", _i ? "x pads value" : "x pads", "p");
+    if (_i == 2)
+        onnx_node_string(pad, "mode", "edge");
+    add_conv("p w bias", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("Pad"), _i ? 1 : 0);
+    expect_equal(0);
+}
+END_TEST
+
+/* What is known of an image behind ops that change its size: enough for a residual. */
+START_TEST(sizes_are_followed)
+{
+    onnx_build_ints(b, "grown", "8", (int64_t[]){0, 0, 1, 1, 0, 0, 1, 1});
+    onnx_build_floats(b, "scales", "4", (float[]){1, 1, 2, 2});
+    onnx_node_string(onnx_build_node(b, "Pad", "x grown", "p"), "mode", "edge");
+    onnx_node *resize = onnx_build_node(b, "Resize", "p - scales", "r");
+    onnx_node_string(resize, "mode", "nearest");
+    add_conv("r w bias", "c");
+    onnx_build_node(b, "Add", "c r", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("Add"), 0);
+    expect_equal(0);
+}
+END_TEST
+
 /* Every activation, with its attributes. */
 static const struct {
     const char *op;
@@ -396,6 +429,8 @@ int main(void)
     tcase_add_test(tests, a_residual_may_come_from_another_way);
     tcase_add_test(tests, what_broadcasts_stays_apart);
     tcase_add_test(tests, a_value_read_twice_stays);
+    tcase_add_loop_test(tests, a_conv_takes_pads, 0, 3);
+    tcase_add_test(tests, sizes_are_followed);
     tcase_add_loop_test(tests, activations_are_taken, 0,
                         sizeof activations / sizeof activations[0]);
     tcase_add_loop_test(tests, clip_is_taken_with_its_bounds, 0, 2);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "graph/passes/matching.h"
+#include "tensor/tensor.h"
 
 #include <string.h>
 
@@ -13,13 +14,14 @@
 /* --- dims ------------------------------------------------------------------------------------ */
 
 typedef enum rule_kind {
-    DIM_CONSTANT,  /* a */
-    DIM_NAMED,     /* the model's dim `name` */
-    DIM_OTHER,     /* the a-th that is like no other */
-    DIM_WINDOW,    /* (from + a) / b + 1 */
-    DIM_CEILING,   /* likewise, rounded up as pools do it */
-    DIM_SHARE,     /* from / b rounded up */
-    DIM_TRANSPOSED /* (from - 1) * b + a */
+    DIM_CONSTANT,   /* a */
+    DIM_NAMED,      /* the model's dim `name` */
+    DIM_OTHER,      /* the a-th that is like no other */
+    DIM_WINDOW,     /* (from + a) / b + 1 */
+    DIM_CEILING,    /* likewise, rounded up as pools do it */
+    DIM_SHARE,      /* from / b rounded up */
+    DIM_TRANSPOSED, /* (from - 1) * b + a */
+    DIM_SCALED      /* from times the float whose bits are a */
 } rule_kind;
 
 typedef struct rule {
@@ -190,6 +192,75 @@ static bool set_global_pool(mls__images *m, const mls__node *node, const mls__im
     return true;
 }
 
+/* --- other sizes ----------------------------------------------------------------------------- */
+
+static bool set_pad(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    const mls_tensor *pads = mls__node_constant(m->graph, node, 1, MLS_INT64);
+    const int rank = x->rank + 2;
+    if (!pads || pads->count != 2 * rank || mls__node_input(node, 3) != MLS__NO_VALUE)
+        return false;
+    const int64_t *values = pads->data;
+    for (int i = 0; i < rank; i++) {
+        const int64_t before = values[i], after = values[rank + i];
+        if (before < -MOST || before > MOST || after < -MOST || after > MOST ||
+            (i < 2 && (before || after)))
+            return false;
+        if (i >= 2)
+            y->dims[i - 2] =
+                derived_dim(m, (rule){DIM_WINDOW, x->dims[i - 2], before + after - 1, 1, NULL});
+        if (i >= 2 && y->dims[i - 2] == NO_DIM)
+            return false;
+    }
+    return true;
+}
+
+/* A whole factor gives a number where there was one. */
+static mls__image_dim scaled_dim(mls__images *m, mls__image_dim from, float scale)
+{
+    const rule *r = mls__vec_at(&m->dims, from);
+    uint32_t bits;
+    if (scale == 1)
+        return from;
+    if (r->kind == DIM_CONSTANT && r->a < MOST && scale > 1 && scale < 1024 &&
+        scale == (float) (int) scale)
+        return constant_dim(m, r->a * (int) scale);
+    memcpy(&bits, &scale, sizeof bits);
+    return dim_of(m, (rule){DIM_SCALED, from, bits, 0, NULL});
+}
+
+static bool set_scales(mls__images *m, const float *scales, const mls__image *x, mls__image *y)
+{
+    for (int i = 0; i < x->rank; i++) {
+        y->dims[i] = scaled_dim(m, x->dims[i], scales[2 + i]);
+        if (y->dims[i] == NO_DIM)
+            return false;
+    }
+    return scales[0] == 1 && scales[1] == 1;
+}
+
+static bool set_sizes(mls__images *m, const int64_t *sizes, const mls__image *x, mls__image *y)
+{
+    for (int i = 0; i < x->rank; i++) {
+        y->dims[i] = constant_dim(m, sizes[2 + i]);
+        if (y->dims[i] == NO_DIM)
+            return false;
+    }
+    y->batch = constant_dim(m, sizes[0]);
+    return y->batch != NO_DIM && sizes[1] == x->channels;
+}
+
+static bool set_resize(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    const mls_tensor *scales = mls__node_constant(m->graph, node, 2, MLS_FLOAT32);
+    const mls_tensor *sizes = mls__node_constant(m->graph, node, 3, MLS_INT64);
+    if (mls__node_attr(node, "axes") || mls__node_attr(node, "keep_aspect_ratio_policy"))
+        return false;
+    if (scales && scales->count == x->rank + 2)
+        return set_scales(m, scales->data, x, y);
+    return sizes && sizes->count == x->rank + 2 && set_sizes(m, sizes->data, x, y);
+}
+
 /* --- elementwise ----------------------------------------------------------------------------- */
 
 static bool set_same(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
@@ -269,6 +340,8 @@ static const struct {
     {"", "LpPool", set_pool},
     {"", "GlobalAveragePool", set_global_pool},
     {"", "GlobalMaxPool", set_global_pool},
+    {"", "Pad", set_pad},
+    {"", "Resize", set_resize},
     {"", "Add", set_binary},
     {"", "Sub", set_binary},
     {"", "Mul", set_binary},

@@ -12,6 +12,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_dead_code,
     mls__pass_fuse_quantized,
     mls__pass_dead_code,
+    mls__pass_fold_pad,
     mls__pass_fold_batch_norm,
     mls__pass_fuse_conv,
     mls__pass_fuse_gemm,

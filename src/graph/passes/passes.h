@@ -17,6 +17,7 @@ mls_status mls__pass_dead_code(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_block_channels(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fold_batch_norm(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_attention(mls__graph *graph, bool *ret_changed);
+mls_status mls__pass_fold_pad(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_conv(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gate(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gelu(mls__graph *graph, bool *ret_changed);

@@ -27,19 +27,33 @@ struct tile {
     int lanes; /* of the last vector */
 };
 
-/* The inputs of one vector of outputs; lanes for which the tap is outside are not read. */
-MLS_SIMD_FN mls_vf load_some(const float *x, int64_t step, int first, int last)
+/* Every other one of `count` floats. */
+MLS_SIMD_FN mls_vf load_even(const float *x, int count)
 {
-    if (first == 0 && step == 1)
-        return vf_load_n(x, last);
+    const int first = count < MLS_LANES ? count : MLS_LANES;
+    return vf_even(vf_load_n(x, first), vf_load_n(x + MLS_LANES, count - first));
+}
+
+/*
+ * The inputs of lanes first .. last-1 of a vector of outputs, of which lane 0's is x[at]. Those
+ * before lane `first` may be read where they are inside of x, which begins at x[0].
+ */
+MLS_SIMD_FN mls_vf load_some(const float *x, int64_t at, int64_t step, int first, int last)
+{
+    if (step == 1 && (first == 0 || at >= 0))
+        return vf_load_n(x + at, last);
+    if (step == 2 && (first == 0 || at >= 0))
+        return load_even(x + at, 2 * last - 1);
     const mls_vm lanes = vm_andnot(vm_first(last), vm_first(first));
-    return vf_gather_mask(vf_zero(), lanes, x, vi_mul(vi_iota(), vi_set1((int32_t) step)));
+    return vf_gather_mask(vf_zero(), lanes, x + at, vi_mul(vi_iota(), vi_set1((int32_t) step)));
 }
 
 MLS_SIMD_FN mls_vf load_all(const float *x, int64_t step)
 {
     if (step == 1)
         return vf_load(x);
+    if (step == 2)
+        return load_even(x, 2 * MLS_LANES - 1);
     return vf_gather(x, vi_mul(vi_iota(), vi_set1((int32_t) step)));
 }
 
@@ -61,7 +75,7 @@ MLS_SIMD_FN void take_all(int filters, int vectors, const mls__conv *c, const fl
 }
 
 /* Likewise, where it is inside for outputs begin .. end-1 of the tile. */
-MLS_SIMD_FN void take_some(int filters, int vectors, const mls__conv *c, const float *x,
+MLS_SIMD_FN void take_some(int filters, int vectors, const mls__conv *c, const float *x, int64_t at,
                            const float *w, int64_t begin, int64_t end, tile_sums sums)
 {
     MLS_UNROLL
@@ -70,7 +84,7 @@ MLS_SIMD_FN void take_some(int filters, int vectors, const mls__conv *c, const f
         if (from >= MLS_LANES || to <= 0)
             continue;
         const int first = from > 0 ? (int) from : 0, last = to < MLS_LANES ? (int) to : MLS_LANES;
-        const mls_vf values = load_some(x + v * MLS_LANES * c->x_step, c->x_step, first, last);
+        const mls_vf values = load_some(x, at + v * MLS_LANES * c->x_step, c->x_step, first, last);
         const mls_vm lanes = vm_andnot(vm_first(last), vm_first(first));
         MLS_UNROLL
         for (int f = 0; f < filters; f++) {
@@ -94,13 +108,14 @@ MLS_SIMD_FN void take_tap(int filters, int vectors, const mls__conv *c, const ml
     const int64_t channels = left < MLS_LANES ? left : MLS_LANES;
     const float *w = c->w + at->filter * c->w_filter + block * MLS_LANES * c->w_channel +
                      line->index + tap->index;
-    const float *x = row->x + (block * c->x_block + line->x + tap->x + at->i * c->x_step);
+    const int64_t x = block * c->x_block + line->x + tap->x + at->i * c->x_step;
+    const bool is_whole = begin <= 0 && end == vectors * MLS_LANES;
     for (int64_t k = 0; k < channels; k++) {
-        if (begin <= 0 && end == vectors * MLS_LANES)
-            take_all(filters, vectors, c, x + k * c->x_channel, w + k * c->w_channel, sums);
+        const int64_t own = x + k * c->x_channel;
+        if (is_whole)
+            take_all(filters, vectors, c, row->x + own, w + k * c->w_channel, sums);
         else
-            take_some(filters, vectors, c, x + k * c->x_channel, w + k * c->w_channel, begin, end,
-                      sums);
+            take_some(filters, vectors, c, row->x, own, w + k * c->w_channel, begin, end, sums);
     }
 }
 
