@@ -36,27 +36,8 @@ void mls__element_walk_plan(mls__element_walk *walk, const mls_arg *data, const 
     }
 }
 
-/* Of one line: elements `step` apart but for what the index adds. */
-INLINE bool line_offsets(const mls__element_walk *walk, const mls__indices *indices, bool is_wide,
-                         int64_t begin, int64_t n, int64_t base, int64_t *ret_offsets)
-{
-    const int64_t step = walk->steps[walk->rank - 1], axis_step = walk->axis_step;
-    const mls__indices typed = {indices->data, is_wide, indices->count};
-    const int64_t bound = walk->bound;
-    bool is_good = true;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t asked = mls__index_at(&typed, begin + i);
-        is_good &= !mls__index_is_outside(asked, bound);
-        /* Unsigned: what an index outside makes of it is not used, and may overflow. */
-        ret_offsets[i] =
-            (int64_t) ((uint64_t) (base + i * step) +
-                       (uint64_t) mls__index_from_start(asked, bound) * (uint64_t) axis_step);
-    }
-    return is_good;
-}
-
-bool mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
-                               int64_t begin, int64_t n, int64_t *ret_offsets)
+bool mls__element_walk_lines(const mls__element_walk *walk, int64_t begin, int64_t n,
+                             mls__element_line_fn fn, void *arg)
 {
     const int last = walk->rank - 1;
     int64_t at[MLS_MAX_RANK], base = 0, rest = begin;
@@ -68,11 +49,7 @@ bool mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices
     for (int64_t done = 0; done < n;) {
         const int64_t left = walk->counts[last] - at[last];
         const int64_t line = left < n - done ? left : n - done;
-        const bool is_good =
-            indices->is_wide
-                ? line_offsets(walk, indices, true, begin + done, line, base, ret_offsets + done)
-                : line_offsets(walk, indices, false, begin + done, line, base, ret_offsets + done);
-        if (!is_good)
+        if (!fn(arg, begin + done, line, base))
             return false;
         done += line;
         at[last] += line;
@@ -84,4 +61,49 @@ bool mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices
         }
     }
     return true;
+}
+
+/* --- offsets ---------------------------------------------------------------------------------- */
+
+typedef struct offset_work {
+    const mls__element_walk *walk;
+    const mls__indices *indices;
+    int64_t begin, *offsets;
+} offset_work;
+
+/* An index outside is not stopped at, so that nothing stops the loop. */
+INLINE bool line_offsets(const offset_work *w, bool is_wide, int64_t begin, int64_t n, int64_t base)
+{
+    const mls__element_walk *walk = w->walk;
+    const mls__indices typed = {w->indices->data, is_wide, w->indices->count};
+    const int64_t step = walk->steps[walk->rank - 1], bound = walk->bound;
+    int64_t *offsets = w->offsets + (begin - w->begin);
+    bool is_good = true;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t asked = mls__index_at(&typed, begin + i);
+        is_good &= !mls__index_is_outside(asked, bound);
+        /* Unsigned: what an index outside makes of it is not used, and may overflow. */
+        offsets[i] =
+            (int64_t) ((uint64_t) (base + i * step) +
+                       (uint64_t) mls__index_from_start(asked, bound) * (uint64_t) walk->axis_step);
+    }
+    return is_good;
+}
+
+static bool offsets_wide(void *arg, int64_t begin, int64_t n, int64_t base)
+{
+    return line_offsets(arg, true, begin, n, base);
+}
+
+static bool offsets_narrow(void *arg, int64_t begin, int64_t n, int64_t base)
+{
+    return line_offsets(arg, false, begin, n, base);
+}
+
+bool mls__element_walk_offsets(const mls__element_walk *walk, const mls__indices *indices,
+                               int64_t begin, int64_t n, int64_t *ret_offsets)
+{
+    offset_work w = {walk, indices, begin, ret_offsets};
+    return mls__element_walk_lines(walk, begin, n, indices->is_wide ? offsets_wide : offsets_narrow,
+                                   &w);
 }

@@ -21,6 +21,16 @@ void mls__element_walk_plan(mls__element_walk *walk, const mls_arg *data, const 
                             int axis);
 
 /*
+ * Indices [begin, begin + n), without what the indices add: index begin + i belongs to the data's
+ * element base + i * step, where step is that of the last loop. false: stop.
+ */
+typedef bool (*mls__element_line_fn)(void *arg, int64_t begin, int64_t n, int64_t base);
+
+/* fn for the lines of indices [begin, begin + n), n > 0; false where it gave that. */
+bool mls__element_walk_lines(const mls__element_walk *walk, int64_t begin, int64_t n,
+                             mls__element_line_fn fn, void *arg);
+
+/*
  * The data's elements for indices [begin, begin + n); n > 0. false where an index is outside, and
  * then they are not to be used.
  */

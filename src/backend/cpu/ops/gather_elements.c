@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GatherElements: single elements picked by index, a block at a time. */
+/* GatherElements: single elements picked by index. */
 #include "backend/cpu/ops/families.h"
 
 #include "backend/cpu/ops/element_walk.h"
@@ -7,13 +7,10 @@
 
 #include <string.h>
 
-/* Offsets that are worked out at once, and elements that are worth a second thread. */
-#define BLOCK 256
+/* Elements that are worth a second thread. */
 #define GRAIN 16384
 
 #define INLINE static inline __attribute__((always_inline))
-
-typedef void (*take_fn)(char *target, const char *source, const int64_t *offsets, int64_t n);
 
 typedef struct gather {
     mls__cpu_kernel base;
@@ -21,30 +18,8 @@ typedef struct gather {
     int axis;
     bool is_wide;
     uint32_t threads;
-    int64_t size; /* bytes of an element */
-    take_fn take;
+    mls__element_line_fn take;
 } gather;
-
-INLINE void take(char *target, const char *source, const int64_t *offsets, int64_t n, size_t size)
-{
-    for (int64_t i = 0; i < n; i++)
-        memcpy(target + i * (int64_t) size, source + offsets[i] * (int64_t) size, size);
-}
-
-#define TAKE(size)                                                                                 \
-    static void take_##size(char *target, const char *source, const int64_t *offsets, int64_t n)   \
-    {                                                                                              \
-        take(target, source, offsets, n, size);                                                    \
-    }
-TAKE(1)
-TAKE(2)
-TAKE(4)
-TAKE(8)
-TAKE(16)
-
-/* By the element's size. */
-static const take_fn take_table[17] = {
-    [1] = take_1, [2] = take_2, [4] = take_4, [8] = take_8, [16] = take_16};
 
 typedef struct work {
     const gather *kernel;
@@ -53,18 +28,61 @@ typedef struct work {
     char *target;
 } work;
 
+/* A line; false at an index that is outside. */
+INLINE bool take(const work *w, int64_t begin, int64_t n, int64_t base, bool is_wide, size_t size)
+{
+    const mls__element_walk *walk = &w->kernel->walk;
+    const mls__indices typed = {w->indices.data, is_wide, w->indices.count};
+    const int64_t step = walk->steps[walk->rank - 1], axis_step = walk->axis_step;
+    const int64_t bound = walk->bound;
+    char *target = w->target + begin * (int64_t) size;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t asked = mls__index_at(&typed, begin + i);
+        if (mls__index_is_outside(asked, bound))
+            return false;
+        const int64_t from = base + i * step + mls__index_from_start(asked, bound) * axis_step;
+        memcpy(target + i * (int64_t) size, w->source + from * (int64_t) size, size);
+    }
+    return true;
+}
+
+#define TAKE(size)                                                                                 \
+    static bool take_wide_##size(void *arg, int64_t begin, int64_t n, int64_t base)                \
+    {                                                                                              \
+        return take(arg, begin, n, base, true, size);                                              \
+    }                                                                                              \
+    static bool take_narrow_##size(void *arg, int64_t begin, int64_t n, int64_t base)              \
+    {                                                                                              \
+        return take(arg, begin, n, base, false, size);                                             \
+    }
+TAKE(1)
+TAKE(2)
+TAKE(4)
+TAKE(8)
+TAKE(16)
+
+/* By the indices' width and the element's size. */
+static const mls__element_line_fn take_table[2][17] = {
+    {[1] = take_narrow_1,
+     [2] = take_narrow_2,
+     [4] = take_narrow_4,
+     [8] = take_narrow_8,
+     [16] = take_narrow_16},
+    {[1] = take_wide_1,
+     [2] = take_wide_2,
+     [4] = take_wide_4,
+     [8] = take_wide_8,
+     [16] = take_wide_16},
+};
+
 static mls_status run_range(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
-    const gather *kernel = w->kernel;
-    int64_t offsets[BLOCK];
-    for (int64_t i = begin; i < end; i += BLOCK) {
-        const int64_t n = end - i < BLOCK ? end - i : BLOCK;
-        if (!mls__element_walk_offsets(&kernel->walk, &w->indices, i, n, offsets))
-            return MLS_ERANGE;
-        kernel->take(w->target + i * kernel->size, w->source, offsets, n);
-    }
-    return MLS_OK;
+    if (end == begin)
+        return MLS_OK;
+    return mls__element_walk_lines(&w->kernel->walk, begin, end - begin, w->kernel->take, arg)
+               ? MLS_OK
+               : MLS_ERANGE;
 }
 
 static mls_status run_gather(const mls_kernel *base, const mls_kernel_call *call)
@@ -102,8 +120,7 @@ static mls_status create_gather(const mls__cpu *cpu, const mls_op *op, mls_kerne
     kernel->axis = axis;
     kernel->is_wide = op->inputs[1].dtype == MLS_INT64;
     kernel->threads = op->threads;
-    kernel->size = (int64_t) mls_dtype_size((mls_dtype) op->inputs[0].dtype);
-    kernel->take = take_table[kernel->size];
+    kernel->take = take_table[kernel->is_wide][mls_dtype_size((mls_dtype) op->inputs[0].dtype)];
     kernel->base.base.reshape = plan_gather;
     *ret_kernel = &kernel->base.base;
     return plan_gather(*ret_kernel, op);
