@@ -17,8 +17,8 @@ static const mls_dtype integers[] = {MLS_INT8,  MLS_INT16,  MLS_INT32,  MLS_INT6
 
 static int64_t floor_mod(int64_t a, int64_t b)
 {
-    const int64_t quotient = a / b - (a % b != 0 && (a < 0) != (b < 0));
-    return a - quotient * b;
+    const int64_t rest = a % b;
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
 
 static int64_t of_mod(mls_dtype dtype, int64_t a, int64_t b)
@@ -32,7 +32,7 @@ static int64_t of_fmod(mls_dtype dtype, int64_t a, int64_t b)
 {
     if (dtype == MLS_UINT64)
         return (int64_t) ((uint64_t) a % (uint64_t) b);
-    return b == -1 ? 0 : a - a / b * b;
+    return b == -1 ? 0 : a % b;
 }
 
 static int64_t of_left(mls_dtype dtype, int64_t a, int64_t b)
