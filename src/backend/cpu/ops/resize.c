@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resize by weighted sums, one axis after another, for each image: what is behind the first axis
- * that changes. Axes go from the one that grows least to the one that grows most, of equal ones
- * the last first, so that what lies between two of them is never larger than both input and
- * output. float32 and what is narrower in float32; float64 and integers in float64, which round
- * to nearest and stop at their bounds.
+ * that changes. Axes that shrink come first, from the outermost on, then those that grow, from
+ * the innermost on: so what lies between two of them is never larger than both input and output,
+ * and elements are picked one by one where there are fewest. float32 and what is narrower in
+ * float32; float64 and integers in float64, which round to nearest and stop at their bounds.
  */
 #include "backend/cpu/ops/resize.h"
 
@@ -255,38 +255,37 @@ static mls_status sum_run(const mls_kernel *base, const mls_kernel_call *call)
 
 /* --- the plan -------------------------------------------------------------------------------- */
 
-/* The axis that grows least of those that are left, or -1. */
-static int next_axis(const mls__resize_kernel *s, const bool *done)
+/* The axes that change, in the order in which they are resized; returns how many. */
+static int order_axes(const mls__resize_kernel *s, int *ret_axes)
 {
-    int next = -1;
-    for (int i = s->last; i >= s->first; i--) {
-        const mls__resize_axis *axis = &s->resize.axes[i];
-        if (done[i] || mls__resize_is_identity(axis))
-            continue;
-        if (next < 0 || (double) axis->out / (double) axis->in <
-                            (double) s->resize.axes[next].out / (double) s->resize.axes[next].in)
-            next = i;
-    }
-    return next;
+    int count = 0;
+    for (int i = s->first; i <= s->last; i++)
+        if (s->resize.axes[i].out < s->resize.axes[i].in)
+            ret_axes[count++] = i;
+    for (int i = s->last; i >= s->first; i--)
+        if (s->resize.axes[i].out >= s->resize.axes[i].in &&
+            !mls__resize_is_identity(&s->resize.axes[i]))
+            ret_axes[count++] = i;
+    return count;
 }
 
 static void plan_passes(sum_kernel *k)
 {
     const mls__resize_kernel *s = &k->shared;
     bool done[MLS_MAX_RANK] = {false};
-    int axis;
-    k->passes = 0;
-    while ((axis = next_axis(s, done)) >= 0) {
-        pass *p = &k->plan[k->passes++];
-        *p = (pass){&s->taps[axis], 1, 1};
+    int axes[MLS_MAX_RANK];
+    k->passes = order_axes(s, axes);
+    for (int n = 0; n < k->passes; n++) {
+        pass *p = &k->plan[n];
+        *p = (pass){&s->taps[axes[n]], 1, 1};
         for (int i = s->first; i < s->rank; i++) {
             const int64_t length = done[i] ? s->resize.axes[i].out : s->resize.axes[i].in;
-            if (i < axis)
+            if (i < axes[n])
                 p->outer *= length;
-            if (i > axis)
+            if (i > axes[n])
                 p->inner *= length;
         }
-        done[axis] = true;
+        done[axes[n]] = true;
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resize to the nearest element: rows of elements that are picked along the last axis that
- * changes. A row that comes from where the one before it does is a copy of it.
+ * changes. A row that comes from where the one before it does is a copy of it. To twice the
+ * length, the most common case, goes without an index.
  */
 #include "backend/cpu/ops/resize.h"
 
@@ -16,9 +17,12 @@
 
 typedef struct nearest_kernel {
     mls__resize_kernel shared;
-    uint64_t beyond;      /* an element; numbers only */
-    int64_t rows, picked; /* rows of the output, runs picked in each */
-    int64_t run, row_in;  /* bytes of a run and of a row of the input */
+    uint64_t beyond;                   /* an element; numbers only */
+    int64_t rows, picked;              /* rows of the output, runs picked in each */
+    int64_t run, row_in;               /* bytes of a run and of a row of the input */
+    bool is_doubled;                   /* the last axis: each run twice */
+    bool is_moved[MLS_MAX_RANK];       /* along each axis in front of the last one: */
+    int64_t row_strides[MLS_MAX_RANK]; /* in rows of the input */
 } nearest_kernel;
 
 #define PICK(name, bytes)                                                                          \
@@ -34,9 +38,39 @@ PICK(pick_4, 4)
 PICK(pick_8, 8)
 PICK(pick_16, 16)
 
+/* Elements twice, as elements W of twice the size. */
+#define DOUBLE(name, T, W)                                                                         \
+    static void name(char *y, const char *x, int64_t n)                                            \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            T element;                                                                             \
+            memcpy(&element, x + i * (int64_t) sizeof element, sizeof element);                    \
+            const W both = (W) ((W) element | (W) element << 8 * sizeof element);                  \
+            memcpy(y + i * (int64_t) sizeof both, &both, sizeof both);                             \
+        }                                                                                          \
+    }
+
+DOUBLE(double_8, uint8_t, uint16_t)
+DOUBLE(double_16, uint16_t, uint32_t)
+DOUBLE(double_32, uint32_t, uint64_t)
+
+static void pick_doubled(const nearest_kernel *k, char *y, const char *x)
+{
+    if (k->run == 1)
+        double_8(y, x, k->picked / 2);
+    else if (k->run == 2)
+        double_16(y, x, k->picked / 2);
+    else
+        double_32(y, x, k->picked / 2);
+}
+
 static void pick(const nearest_kernel *k, char *y, const char *x)
 {
     const int32_t *index = k->shared.taps[k->shared.last].index;
+    if (k->is_doubled) {
+        pick_doubled(k, y, x);
+        return;
+    }
     switch (k->run) {
     case 1:
         pick_1(y, x, index, k->picked);
@@ -59,22 +93,38 @@ static void pick(const nearest_kernel *k, char *y, const char *x)
     }
 }
 
-/* The row of the input that a row of the output comes from, or -1 where that is outside. */
-static int64_t source_row(const nearest_kernel *k, int64_t row)
+/* A row of the output, by its index along each axis. */
+typedef struct row_walk {
+    int64_t at[MLS_MAX_RANK];
+} row_walk;
+
+static void begin_walk(const nearest_kernel *k, int64_t row, row_walk *ret_walk)
 {
-    const mls__resize_kernel *s = &k->shared;
-    int64_t source = 0, stride = 1;
-    for (int i = s->last - 1; i >= 0; i--) {
-        const mls__resize_axis *axis = &s->resize.axes[i];
-        int64_t position = row % axis->out;
-        row /= axis->out;
-        if (!mls__resize_is_identity(axis)) {
-            if (s->taps[i].outside[position])
-                return -1;
-            position = s->taps[i].index[position];
-        }
-        source += position * stride;
-        stride *= axis->in;
+    for (int i = k->shared.last - 1; i >= 0; i--) {
+        ret_walk->at[i] = row % k->shared.resize.axes[i].out;
+        row /= k->shared.resize.axes[i].out;
+    }
+}
+
+static void next_row(const nearest_kernel *k, row_walk *walk)
+{
+    for (int i = k->shared.last - 1; i >= 0; i--) {
+        if (++walk->at[i] < k->shared.resize.axes[i].out)
+            return;
+        walk->at[i] = 0;
+    }
+}
+
+/* The row of the input that it comes from, or -1 where that is outside. */
+static int64_t source_row(const nearest_kernel *k, const row_walk *walk)
+{
+    int64_t source = 0;
+    for (int i = 0; i < k->shared.last; i++) {
+        const mls__taps *taps = &k->shared.taps[i];
+        const int64_t at = walk->at[i];
+        if (k->is_moved[i] && taps->outside[at])
+            return -1;
+        source += (k->is_moved[i] ? taps->index[at] : at) * k->row_strides[i];
     }
     return source;
 }
@@ -109,8 +159,10 @@ static mls_status run_rows(void *arg, int64_t begin, int64_t end)
     const nearest_kernel *k = w->kernel;
     const int64_t row_out = k->picked * k->run;
     int64_t before = INT64_MIN;
-    for (int64_t row = begin; row < end; row++) {
-        const int64_t source = source_row(k, row);
+    row_walk walk;
+    begin_walk(k, begin, &walk);
+    for (int64_t row = begin; row < end; row++, next_row(k, &walk)) {
+        const int64_t source = source_row(k, &walk);
         char *y = w->y + row * row_out;
         if (source == before)
             memcpy(y, y - row_out, (size_t) row_out);
@@ -136,6 +188,17 @@ static mls_status nearest_run(const mls_kernel *base, const mls_kernel_call *cal
                            &w);
 }
 
+static bool is_doubled(const nearest_kernel *k)
+{
+    const mls__taps *taps = &k->shared.taps[k->shared.last];
+    if (taps->out != 2 * taps->in || (k->run != 1 && k->run != 2 && k->run != 4))
+        return false;
+    for (int64_t i = 0; i < taps->out; i++)
+        if (taps->index[i] != i / 2)
+            return false;
+    return true;
+}
+
 static mls_status nearest_reshape(mls_kernel *base, const mls_op *op)
 {
     nearest_kernel *k = (nearest_kernel *) base;
@@ -148,6 +211,13 @@ static mls_status nearest_reshape(mls_kernel *base, const mls_op *op)
     k->picked = y->dims[s->last];
     k->run = mls__arg_span(y, s->last + 1, y->rank) * s->size;
     k->row_in = s->resize.axes[s->last].in * k->run;
+    k->is_doubled = is_doubled(k);
+    int64_t stride = 1;
+    for (int i = s->last - 1; i >= 0; i--) {
+        k->is_moved[i] = !mls__resize_is_identity(&s->resize.axes[i]);
+        k->row_strides[i] = stride;
+        stride *= s->resize.axes[i].in;
+    }
     return MLS_OK;
 }
 
