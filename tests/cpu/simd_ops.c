@@ -256,6 +256,11 @@ static void store_u8_n(uint8_t *y, const int32_t *a, int n)
     vi_store_u8_n(y, vi_load(a), n);
 }
 
+static void store_twice(int32_t *y, const int32_t *a)
+{
+    vi_store_twice(y, vi_load(a));
+}
+
 static void copy_u16(uint16_t *y, const int32_t *a)
 {
     uint16_t narrow[MLS_LANES];
@@ -388,6 +393,7 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .copy_f16_n = copy_f16_n,
     .copy_bf16_n = copy_bf16_n,
     .copy_u16 = copy_u16,
+    .store_twice = store_twice,
     .load_u8_n = load_u8_n,
     .load_i8_n = load_i8_n,
     .store_u8_n = store_u8_n,

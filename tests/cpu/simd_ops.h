@@ -52,6 +52,7 @@ typedef struct simd_ops {
     void (*copy_f16_n)(uint16_t *y, const uint16_t *a, int n);
     void (*copy_bf16_n)(uint16_t *y, const uint16_t *a, int n);
     void (*copy_u16)(uint16_t *y, const int32_t *a);
+    void (*store_twice)(int32_t *y, const int32_t *a);
     void (*load_u8_n)(int32_t *y, const uint8_t *a, int n);
     void (*load_i8_n)(int32_t *y, const int8_t *a, int n);
     void (*store_u8_n)(uint8_t *y, const int32_t *a, int n);

@@ -69,6 +69,7 @@ static const setup setups[] = {
     {.mode = "linear", .has_scales = true, .in = {10, 10}, .out = {7, 25}, .scale = {0.7, 2.5}},
     {.mode = "linear", .in = {5, 6}, .out = {5, 6}},
     {.mode = "nearest", .in = {5, 6}, .out = {5, 0}},
+    {.mode = "nearest", .in = {3, 37}, .out = {6, 74}},
 };
 
 /* What the lengths are in the end, and by what factor. */

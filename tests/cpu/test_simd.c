@@ -670,6 +670,12 @@ START_TEST(partial_16_bit)
         set->copy_u16(low, wide);
     for (int i = 0; set && i < LANES; i++)
         EXPECT(low[i] == ((uint32_t) wide[i] & 0xffffu));
+    int32_t twice[2 * LANES + 1] = {[2 * LANES] = 77};
+    if (set)
+        set->store_twice(twice, wide);
+    for (int i = 0; set && i < 2 * LANES; i++)
+        EXPECT(twice[i] == wide[i / 2]);
+    EXPECT(twice[2 * LANES] == 77);
 }
 END_TEST
 

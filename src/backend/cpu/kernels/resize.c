@@ -55,7 +55,17 @@ static void pick(float *y, const float *x, const int32_t *index, const float *we
         pick_taps(y, x, index, weight, taps, n);
 }
 
+static void twice(int32_t *y, const int32_t *x, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + MLS_LANES <= n; i += MLS_LANES)
+        vi_store_twice(y + 2 * i, vi_load(x + i));
+    for (; i < n; i++)
+        y[2 * i] = y[2 * i + 1] = x[i];
+}
+
 const mls__resize_kernels MLS_ISA_NAME(resize) = {
     .blend = blend,
     .pick = pick,
+    .twice = twice,
 };

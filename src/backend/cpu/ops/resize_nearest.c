@@ -6,6 +6,7 @@
  */
 #include "backend/cpu/ops/resize.h"
 
+#include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/ops/convert.h"
 #include "backend/cpu/ops/copy.h"
 #include "backend/cpu/ops/ranges.h"
@@ -52,7 +53,6 @@ PICK(pick_16, 16)
 
 DOUBLE(double_8, uint8_t, uint16_t)
 DOUBLE(double_16, uint16_t, uint32_t)
-DOUBLE(double_32, uint32_t, uint64_t)
 
 static void pick_doubled(const nearest_kernel *k, char *y, const char *x)
 {
@@ -61,7 +61,8 @@ static void pick_doubled(const nearest_kernel *k, char *y, const char *x)
     else if (k->run == 2)
         double_16(y, x, k->picked / 2);
     else
-        double_32(y, x, k->picked / 2);
+        k->shared.base.cpu->kernels->resize->twice(
+            (int32_t *) (void *) y, (const int32_t *) (const void *) x, k->picked / 2);
 }
 
 static void pick(const nearest_kernel *k, char *y, const char *x)

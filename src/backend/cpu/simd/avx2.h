@@ -111,6 +111,17 @@ MLS_SIMD_FN void vi_store(int32_t *p, mls_vi v)
     _mm256_storeu_si256(half + 1, v.h[1]);
 }
 
+MLS_SIMD_FN void vi_store_twice(int32_t *p, mls_vi v)
+{
+    __m256i *target = (__m256i *) (void *) p;
+    for (int i = 0; i < 2; i++) { /* pairs 0, 1, 4, 5 and 2, 3, 6, 7 */
+        const __m256i outer = _mm256_unpacklo_epi32(v.h[i], v.h[i]);
+        const __m256i inner = _mm256_unpackhi_epi32(v.h[i], v.h[i]);
+        _mm256_storeu_si256(target + 2 * i, _mm256_permute2x128_si256(outer, inner, 0x20));
+        _mm256_storeu_si256(target + 2 * i + 1, _mm256_permute2x128_si256(outer, inner, 0x31));
+    }
+}
+
 /* Lanes 0..n-1 all ones: a window on ones then zeros. */
 MLS_SIMD_FN mls_vi vi_first(int n)
 {

@@ -91,6 +91,13 @@ MLS_SIMD_FN void vi_store(int32_t *p, mls_vi v)
 {
     _mm512_storeu_si512(p, v);
 }
+MLS_SIMD_FN void vi_store_twice(int32_t *p, mls_vi v)
+{
+    const __m512i low = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(low, v));
+    _mm512_storeu_si512(p + 16, _mm512_permutexvar_epi32(high, v));
+}
 MLS_SIMD_FN mls_vi vi_add(mls_vi a, mls_vi b)
 {
     return _mm512_add_epi32(a, b);

@@ -53,6 +53,14 @@ MLS_SIMD_FN void vi_store(int32_t *p, mls_vi v)
     vst1q_s32(p + 12, v.q[3]);
 }
 
+MLS_SIMD_FN void vi_store_twice(int32_t *p, mls_vi v)
+{
+    for (int i = 0; i < 4; i++) {
+        vst1q_s32(p + 8 * i, vzip1q_s32(v.q[i], v.q[i]));
+        vst1q_s32(p + 8 * i + 4, vzip2q_s32(v.q[i], v.q[i]));
+    }
+}
+
 MLS_SIMD_FN mls_vi vi_iota(void)
 {
     static const int32_t lanes[MLS_LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

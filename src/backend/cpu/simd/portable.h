@@ -123,6 +123,12 @@ MLS_SIMD_FN void vi_store(int32_t *p, mls_vi v)
     memcpy(p, v.lane, sizeof v.lane);
 }
 
+MLS_SIMD_FN void vi_store_twice(int32_t *p, mls_vi v)
+{
+    for (int i = 0; i < MLS_LANES; i++)
+        p[2 * i] = p[2 * i + 1] = v.lane[i];
+}
+
 MLS_SIMD_FN mls_vi vi_load_n(const int32_t *p, int n)
 {
     if (n == MLS_LANES)

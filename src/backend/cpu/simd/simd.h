@@ -58,6 +58,7 @@
  * Integers wrap around
  *   vi_zero() vi_set1(s) vi_iota()     iota: 0, 1, .. 15
  *   vi_load vi_store vi_load_n vi_store_n
+ *   vi_store_twice(p, v)               32 elements: each lane twice in a row
  *   vi_load_u16(p) vi_store_u16(p, v)  widen with zeros; keep the low 16 bits
  *   vi_load_u8(p) vi_load_i8(p) vi_store_u8(p, v)
  *   vi_load_u8_n(p, n) vi_load_i8_n(p, n) vi_store_u8_n(p, v, n)
