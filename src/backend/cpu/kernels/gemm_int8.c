@@ -389,6 +389,14 @@ static void flip(uint8_t *y, const uint8_t *x, int64_t n)
         y[i] = x[i] ^ 0x80;
 }
 
+/* The low bytes of 16 pairs. */
+MLS_SIMD_FN void take_pairs(uint8_t *y, const uint8_t *x)
+{
+    uint16_t pairs[MLS_LANES];
+    memcpy(pairs, x, sizeof pairs);
+    vi_store_u8(y, vi_load_u16(pairs));
+}
+
 static void take_steps(uint8_t *y, const uint8_t *x, int64_t n, int64_t stride)
 {
     int64_t i = 0;
@@ -396,11 +404,13 @@ static void take_steps(uint8_t *y, const uint8_t *x, int64_t n, int64_t stride)
         memcpy(y, x, (size_t) n);
         return;
     }
-    /* The low byte of each pair; not of the last one, which may end past x. */
-    for (; stride == 2 && i + MLS_LANES < n; i += MLS_LANES) {
-        uint16_t pairs[MLS_LANES];
-        memcpy(pairs, x + 2 * i, sizeof pairs);
-        vi_store_u8(y + i, vi_load_u16(pairs));
+    /* Not the last pair, of which the second byte may be past the end of x. */
+    if (stride == 2 && n > MLS_LANES) {
+        for (; i + MLS_LANES < n; i += MLS_LANES)
+            take_pairs(y + i, x + 2 * i);
+        i = n - 1 - MLS_LANES;
+        take_pairs(y + i, x + 2 * i);
+        i = n - 1;
     }
     for (; i < n; i++)
         y[i] = x[i * stride];
@@ -413,26 +423,32 @@ static void flip_group(uint8_t *group, int row_count, int columns, uint8_t mask)
             group[c * MLS_GROUP + r] ^= mask;
 }
 
+/* Less than four rows, or less than 16 columns. */
+static void pack_rest(uint8_t *y, const uint8_t *rows, int64_t row_step, int row_count, int columns,
+                      uint8_t mask)
+{
+    uint8_t rest[MLS_GROUP][MLS_LANES] = {{0}};
+    const uint8_t *const sources[] = {rest[0], rest[1], rest[2], rest[3]};
+    for (int r = 0; r < row_count; r++)
+        memcpy(rest[r], rows + r * row_step, (size_t) columns);
+    interleave4(y, sources);
+    if (mask)
+        flip_group(y, row_count, columns, mask);
+}
+
 static void pack_group(uint8_t *y, int64_t panel_bytes, const uint8_t *rows, int64_t row_step,
                        int row_count, int64_t columns, uint8_t mask)
 {
-    for (int64_t c = 0; c < columns; c += MLS_LANES, y += panel_bytes) {
-        const int lanes = lanes_at(c, columns);
-        uint8_t rest[MLS_GROUP][MLS_LANES] = {{0}};
-        const uint8_t *sources[MLS_GROUP];
-        for (int r = 0; r < MLS_GROUP; r++) {
-            sources[r] = rest[r];
-            if (r < row_count && lanes == MLS_LANES)
-                sources[r] = rows + r * row_step + c;
-            else if (r < row_count)
-                memcpy(rest[r], rows + r * row_step + c, (size_t) lanes);
-        }
+    int64_t c = 0;
+    for (; row_count == MLS_GROUP && c + MLS_LANES <= columns; c += MLS_LANES, y += panel_bytes) {
+        const uint8_t *const sources[] = {rows + c, rows + row_step + c, rows + 2 * row_step + c,
+                                          rows + 3 * row_step + c};
         interleave4(y, sources);
-        if (mask && row_count == MLS_GROUP && lanes == MLS_LANES)
+        if (mask)
             flip(y, y, MLS_GROUP_BYTES);
-        else if (mask)
-            flip_group(y, row_count, lanes, mask);
     }
+    for (; c < columns; c += MLS_LANES, y += panel_bytes)
+        pack_rest(y, rows + c, row_step, row_count, lanes_at(c, columns), mask);
 }
 
 static void panel_sums(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels, bool is_signed)
