@@ -274,6 +274,43 @@ START_TEST(qlinear_conv)
 }
 END_TEST
 
+/* Small and odd shapes, many of them with groups of one channel. */
+START_TEST(random_shapes)
+{
+    random_state random = {(uint64_t) _i + 1};
+    conv_case c = {.rank = 1 + _i % 3,
+                   .batch = 1,
+                   .groups = random_in(&random, 1, 3),
+                   .channels = random_in(&random, 0, 2) ? 1 : random_in(&random, 2, 5),
+                   .filters = random_in(&random, 1, 2),
+                   .x_dtype = random_in(&random, 0, 1) ? MLS_INT8 : MLS_UINT8,
+                   .w_dtype = random_in(&random, 0, 1) ? MLS_INT8 : MLS_UINT8,
+                   .has_x_zero = true,
+                   .w_zeros = random_in(&random, -1, 1),
+                   .is_w_constant = true};
+    for (int i = 0; i < c.rank; i++) {
+        c.kernel[i] = random_in(&random, 1, 4);
+        c.dilations[i] = random_in(&random, 1, 2);
+        c.strides[i] = random_in(&random, 0, 1) ? 1 : random_in(&random, 1, 4);
+        c.before[i] = random_in(&random, 0, 3);
+        c.after[i] = random_in(&random, 0, 3);
+        c.input[i] =
+            (c.kernel[i] - 1) * c.dilations[i] + random_in(&random, 1, c.rank < 3 ? 20 : 7);
+    }
+    int64_t x_dims[5], w_dims[5], y_dims[5];
+    fill(&c, x_dims, w_dims, y_dims);
+    op_test *test = op_test_create("", "ConvInteger");
+    set_attributes(test, &c);
+    op_test_input(test, c.x_dtype, 2 + c.rank, x_dims, o.x);
+    add_w(test, &c, w_dims);
+    add_zeros(test, c.x_dtype, 1, &o.x_zero);
+    add_zeros(test, c.w_dtype, c.w_zeros < 0 ? y_dims[1] : c.w_zeros, o.w_zero);
+    ck_assert_ok(op_test_run(test));
+    op_test_expect(test, 0, MLS_INT32, 2 + c.rank, y_dims, o.sums);
+    op_test_free(test);
+}
+END_TEST
+
 /* As explicit pads would be: of one too many, the end gets the one for UPPER. */
 START_TEST(auto_pad)
 {
@@ -348,6 +385,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, conv_integer, 0, COUNT(cases));
     tcase_add_loop_test(tests, qlinear_conv, 0, COUNT(cases));
+    tcase_add_loop_test(tests, random_shapes, 0, 120);
     tcase_add_loop_test(tests, auto_pad, 0, 3);
     tcase_add_loop_test(tests, smaller_images, 0, COUNT(cases));
     tcase_add_test(tests, what_does_not_fit);

@@ -512,6 +512,18 @@ static void taps(int32_t *sums, const uint8_t *x, const int64_t *offsets, const 
         run_taps(1, sums, x, offsets, weights, count, i);
 }
 
+static void close_up(int32_t *sums, int64_t rows, int64_t width, int64_t length)
+{
+    for (int64_t row = 1; width < length && row < rows; row++) {
+        const int32_t *from = sums + row * length;
+        int32_t *to = sums + row * width;
+        for (int64_t i = 0; i < width; i += MLS_LANES) {
+            const int lanes = lanes_at(i, width);
+            vi_store_n(to + i, vi_load_n(from + i, lanes), lanes);
+        }
+    }
+}
+
 const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8) = {
     .run = run,
     .pack_group = pack_group,
@@ -520,5 +532,6 @@ const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8) = {
     .flip = flip,
     .take_steps = take_steps,
     .taps = taps,
+    .close_up = close_up,
     .finish = finish_row,
 };

@@ -101,6 +101,8 @@ typedef struct mls__gemm_int8_kernels {
      */
     void (*taps)(int32_t *sums, const uint8_t *x, const int64_t *offsets, const int32_t *weights,
                  int64_t count, int64_t n);
+    /* Brings rows of `width` sums that are `length` >= width apart together. */
+    void (*close_up)(int32_t *sums, int64_t rows, int64_t width, int64_t length);
     /* Row i of y, `columns` from `column` on, from sums of products of bytes. */
     void (*finish)(const mls__gemm_int8 *gemm, const int32_t *sums, int64_t i, int64_t column,
                    int64_t columns);

@@ -12,7 +12,9 @@
 #include <string.h>
 
 /* A vector more than there is may be read and written. */
-#define SLACK MLS__INT8_PANEL
+#define SLACK (2 * MLS__INT8_PANEL)
+/* Bytes that are copied or filled at once. */
+#define PIECE 16
 /* Sums of a run, which stay in the first cache. */
 #define RUN_SUMS 4096
 
@@ -99,6 +101,24 @@ static column_phase read_phase(const mls__conv_axis *axis, int64_t phase, int64_
     return (column_phase){first, count, from};
 }
 
+/*
+ * Rows of `count` bytes that are `length` apart in the padded plane, with what lies between them,
+ * in pieces that go past a row's end: what they spoil is written after them.
+ */
+static void copy_close_rows(uint8_t *to, int64_t length, const uint8_t *from, int64_t step,
+                            int64_t rows, int64_t count, uint8_t pad)
+{
+    for (int64_t r = 0; r < rows - 1; r++, to += length, from += step) {
+        for (int64_t i = 0; i < count; i += PIECE)
+            memcpy(to + i, from + i, PIECE);
+        for (int64_t i = count; i < length; i += PIECE)
+            memset(to + i, pad, PIECE);
+    }
+    memcpy(to, from, (size_t) count);
+    memset(to + count, pad, (size_t) (length - count));
+    memset(to + length, pad, PIECE);
+}
+
 /* The rows of one plane of the input; `padded` is where the padded plane begins. */
 static void copy_rows(const mls__int8_conv_work *w, const column_phase *p, const uint8_t *x,
                       uint8_t *padded)
@@ -106,17 +126,21 @@ static void copy_rows(const mls__int8_conv_work *w, const column_phase *p, const
     const mls__int8_conv *c = w->conv;
     const mls__gemm_int8_kernels *kernels = c->base.cpu->kernels->gemm_int8;
     const mls__conv_axis rows = axis_of(&c->shape, ROW), columns = axis_of(&c->shape, COLUMN);
-    const int64_t room = padded_count(c, ROW) - rows.before;
+    const int64_t room = padded_count(c, ROW) - rows.before, length = c->phase[COLUMN];
     const int64_t taken = rows.input < room ? rows.input : room;
     int64_t phase = rows.before % rows.stride, place = rows.before / rows.stride;
+    /* Two rows more are there for a piece to go on in. */
+    const bool is_wide = columns.input >= PIECE / 2 && length >= PIECE / 2;
+    if (rows.stride == 1 && columns.stride == 1 && is_wide && taken > 2) {
+        uint8_t *to = padded + place * length + p->first;
+        const uint8_t *from = x + p->from;
+        copy_close_rows(to, length, from, columns.input, taken - 1, p->count, w->x_pad);
+        memcpy(to + (taken - 1) * length, from + (taken - 1) * columns.input, (size_t) p->count);
+        return;
+    }
     for (int64_t r = 0; r < taken; r++) {
-        uint8_t *to = padded + (phase * c->phase[ROW] + place) * c->phase[COLUMN] + p->first;
-        if (columns.stride == 1)
-            memcpy(to, x + r * columns.input + p->from, (size_t) p->count);
-        else
-            kernels->take_steps(to, x + r * columns.input + p->from, p->count, columns.stride);
-        if (c->is_x_signed)
-            kernels->flip(to, to, p->count);
+        kernels->take_steps(padded + (phase * c->phase[ROW] + place) * length + p->first,
+                            x + r * columns.input + p->from, p->count, columns.stride);
         if (++phase == rows.stride) {
             phase = 0;
             place++;
@@ -124,19 +148,22 @@ static void copy_rows(const mls__int8_conv_work *w, const column_phase *p, const
     }
 }
 
+/* Copied as it is, and brought to unsigned bytes as a whole. */
 static void copy_channel(const mls__int8_conv_work *w, const uint8_t *x, uint8_t *ret_padded)
 {
     const mls__int8_conv *c = w->conv;
     const mls__conv_axis depths = axis_of(&c->shape, DEPTH), columns = axis_of(&c->shape, COLUMN);
     const int64_t plane = axis_of(&c->shape, ROW).input * columns.input;
     const int64_t step = phase_step(c), room = padded_count(c, DEPTH) - depths.before;
-    memset(ret_padded, (uint8_t) w->x_zero, (size_t) (step * columns.stride));
+    memset(ret_padded, w->x_pad, (size_t) (step * columns.stride));
     for (int64_t phase = 0; phase < columns.stride; phase++) {
         const column_phase p = read_phase(&columns, phase, c->phase[COLUMN]);
         for (int64_t d = 0; p.count > 0 && d < depths.input && d < room; d++)
             copy_rows(w, &p, x + d * plane,
                       ret_padded + phase * step + row_place(c, d + depths.before, 0));
     }
+    if (c->is_x_signed)
+        c->base.cpu->kernels->gemm_int8->flip(ret_padded, ret_padded, step * columns.stride);
 }
 
 /* Where each tap finds what lies under the first element of the output. */
@@ -165,13 +192,6 @@ static void read_weights(const mls__int8_conv_work *w, int64_t filter, int32_t *
         ret_weights[t] = bytes[t] - zero;
 }
 
-/* Brings rows of `width` sums that are `length` apart together. */
-static void close_up(int32_t *sums, int64_t rows, int64_t width, int64_t length)
-{
-    for (int64_t row = 1; width < length && row < rows; row++)
-        memmove(sums + row * width, sums + row * length, (size_t) width * sizeof *sums);
-}
-
 static void run_rows(const mls__int8_conv *c, const mls__gemm_int8 *g, char *slot)
 {
     const mls__gemm_int8_kernels *kernels = c->base.cpu->kernels->gemm_int8;
@@ -187,7 +207,7 @@ static void run_rows(const mls__int8_conv *c, const mls__gemm_int8 *g, char *slo
             const int64_t taken = rows - row < c->run_rows ? rows - row : c->run_rows;
             kernels->taps(sums, plane + row * length, offsets, weights, c->depth,
                           (taken - 1) * length + width);
-            close_up(sums, taken, width, length);
+            kernels->close_up(sums, taken, width, length);
             kernels->finish(g, sums, 0, (d * rows + row) * width, taken * width);
         }
     }
