@@ -232,6 +232,18 @@ START_TEST(mask_of_old_dropout_must_not_be_used)
 }
 END_TEST
 
+/* Its default changed when it became an input. */
+START_TEST(axis_of_dft_becomes_an_input)
+{
+    begin(19, "DFT", "x", "y");
+    check_input(load(), 2, 1, (int64_t[]){1});
+    onnx_node_int(begin(17, "DFT", "x c", "y"), "axis", -2);
+    check_input(load(), 2, 1, (int64_t[]){-2});
+    begin(20, "DFT", "x", "y");
+    ck_assert_uint_eq(load()->input_count, 1);
+}
+END_TEST
+
 START_TEST(dropout_that_may_train_is_another_op)
 {
     static const uint8_t modes[] = {0, 1};
@@ -420,6 +432,7 @@ int main(void)
     tcase_add_test(tests, softmax_flattens_before_13);
     tcase_add_test(tests, bounds_and_fills_stay_attributes);
     tcase_add_test(tests, mask_of_old_dropout_must_not_be_used);
+    tcase_add_test(tests, axis_of_dft_becomes_an_input);
     tcase_add_test(tests, dropout_that_may_train_is_another_op);
     tcase_add_test(tests, early_opsets_have_the_ops_that_stayed);
     tcase_add_test(tests, early_broadcasts_have_an_axis);
