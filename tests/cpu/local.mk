@@ -215,6 +215,10 @@ check_PROGRAMS += %D%/test_ops_contrib_attention
 TESTS += %D%/test_ops_contrib_attention
 %C%_test_ops_contrib_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_contrib_attention_LDADD = $(MLS_OP_TEST_LIBS)
+check_PROGRAMS += %D%/test_ops_linear_attention
+TESTS += %D%/test_ops_linear_attention
+%C%_test_ops_linear_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_linear_attention_LDADD = $(MLS_OP_TEST_LIBS)
 
 # Ops that draw random numbers.
 check_PROGRAMS += %D%/test_ops_random

@@ -84,6 +84,8 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_rotary,
     mls__cpu_ops_projected_attention,
     mls__cpu_ops_multi_head,
+    mls__cpu_ops_linear_attention,
+    mls__cpu_ops_causal_conv,
     mls__cpu_ops_fused_matmul,
     mls__cpu_ops_bias_gelu,
     mls__cpu_ops_embed_norm,

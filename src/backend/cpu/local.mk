@@ -131,6 +131,7 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += \
 	%D%/ops/attend.c %D%/ops/attend.h %D%/ops/attend_rows.c \
 	%D%/ops/attention.c %D%/ops/fused_attention.c %D%/ops/fused_matmul.c \
+	%D%/ops/causal_conv.c %D%/ops/linear_attention.c \
 	%D%/ops/multi_head.c \
 	%D%/ops/padding_mask.c %D%/ops/padding_mask.h \
 	%D%/ops/projected_attention.c \
@@ -185,6 +186,7 @@ mls_kernel_sources = \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/quantize.c %D%/kernels/quantize.h \
+	%D%/kernels/linear_attention.c %D%/kernels/linear_attention.h \
 	%D%/kernels/recurrent.c %D%/kernels/recurrent.h \
 	%D%/kernels/norm.c %D%/kernels/norm.h \
 	%D%/kernels/pool.c %D%/kernels/pool.h \

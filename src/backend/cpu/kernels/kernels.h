@@ -11,6 +11,7 @@
 #include "backend/cpu/kernels/gemm.h"
 #include "backend/cpu/kernels/gemm_int8.h"
 #include "backend/cpu/kernels/quantize.h"
+#include "backend/cpu/kernels/linear_attention.h"
 #include "backend/cpu/kernels/recurrent.h"
 #include "backend/cpu/kernels/norm.h"
 #include "backend/cpu/kernels/pool.h"
@@ -28,6 +29,7 @@ typedef struct mls__cpu_kernels {
     const mls__gemm_kernels *gemm;
     const mls__gemm_int8_kernels *gemm_int8;
     const mls__quantize_kernels *quantize;
+    const mls__linear_kernels *linear_attention;
     const mls__recurrent_kernels *recurrent;
     const mls__norm_kernels *norm;
     const mls__pool_kernels *pool;

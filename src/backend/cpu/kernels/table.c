@@ -12,6 +12,7 @@ extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
 extern const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
+extern const mls__linear_kernels MLS_ISA_NAME(linear_attention);
 extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
 extern const mls__norm_kernels MLS_ISA_NAME(norm);
 extern const mls__pool_kernels MLS_ISA_NAME(pool);
@@ -29,6 +30,7 @@ const mls__cpu_kernels MLS_ISA_LEVEL_NAME(cpu_kernels) = {
     .gemm = &MLS_ISA_NAME(gemm),
     .gemm_int8 = &MLS_ISA_LEVEL_NAME(gemm_int8),
     .quantize = &MLS_ISA_NAME(quantize),
+    .linear_attention = &MLS_ISA_NAME(linear_attention),
     .recurrent = &MLS_ISA_NAME(recurrent),
     .norm = &MLS_ISA_NAME(norm),
     .pool = &MLS_ISA_NAME(pool),
