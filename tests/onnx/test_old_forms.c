@@ -306,6 +306,27 @@ static void prelu_new(onnx_build *b)
     node(b, "PRelu", "x c", "y");
 }
 
+static onnx_node *roi_align(onnx_build *b)
+{
+    onnx_build_ints(b, "shape", "4", (int64_t[]){1, 2, 3, 4});
+    onnx_build_floats(b, "regions", "1,4", (float[]){0.5f, 0.25f, 3, 2});
+    onnx_build_ints(b, "images", "1", (int64_t[]){0});
+    onnx_build_node(b, "Reshape", "x shape", "image");
+    onnx_node *roi = node(b, "RoiAlign", "image regions images", "y");
+    onnx_node_int(roi, "output_width", 2);
+    return roi;
+}
+
+static void roi_align_old(onnx_build *b)
+{
+    roi_align(b);
+}
+
+static void roi_align_new(onnx_build *b)
+{
+    onnx_node_string(roi_align(b), "coordinate_transformation_mode", "output_half_pixel");
+}
+
 static const struct pair {
     const char *name;
     form before, after;
@@ -325,6 +346,7 @@ static const struct pair {
     {"PRelu of channels", {6, prelu_old}, {7, prelu_new}},
     {"Upsample with an attribute", {7, upsample_7}, {13, resize_new}},
     {"Upsample", {9, upsample_9}, {13, resize_new}},
+    {"RoiAlign", {10, roi_align_old}, {16, roi_align_new}},
     {"Resize", {10, resize_old}, {13, resize_old_new}},
     {"Split by sizes", {12, split_sizes_old}, {13, split_sizes_new}},
 };
