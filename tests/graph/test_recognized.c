@@ -48,6 +48,9 @@ static const struct number {
     {"root_half", 0.707106769f},
     {"cubic", 0.044715f},
     {"linear", 0.797884583f},
+    {"zero", 0},
+    {"six", 6},
+    {"sixth", 0.166666672f},
     {"epsilon", 1e-5f},
     {"alpha", 1.702f},
 };
@@ -272,6 +275,21 @@ START_TEST(what_is_no_gelu_stays)
 }
 END_TEST
 
+START_TEST(hard_swish_by_clip)
+{
+    const float bound = 0x1p-22f;
+    check(NODES("Add x three > a3", "Clip a3 zero six > c", "Div c six > g", "Mul x g > y"),
+          "HardSwish", 0, bound);
+    check(NODES("Add three x > a3", "Clip a3 zero six > c", "Mul x c > m", "Div m six > y"),
+          "HardSwish", 0, bound);
+    check(NODES("Add x three > a3", "Clip a3 zero six > c", "Mul c sixth > g", "Mul g x > y"),
+          "HardSwish", 0, bound);
+    check_stays(NODES("Add x three > a3", "Clip a3 one six > c", "Div c six > g", "Mul x g > y"));
+    check_stays(NODES("Add x two > a3", "Clip a3 zero six > c", "Div c six > g", "Mul x g > y"));
+    check_stays(NODES("Add x three > a3", "Clip a3 zero six > c", "Div c two > g", "Mul x g > y"));
+}
+END_TEST
+
 START_TEST(gates)
 {
     check(NODES("Sigmoid x > g", "Mul x g > y"), "Swish", 0, 0);
@@ -333,6 +351,7 @@ int main(void)
     tcase_add_test(tests, gelu_by_erf);
     tcase_add_test(tests, gelu_by_tanh);
     tcase_add_test(tests, what_is_no_gelu_stays);
+    tcase_add_test(tests, hard_swish_by_clip);
     tcase_add_test(tests, gates);
     tcase_add_test(tests, activations_of_products);
     suite_add_tcase(suite, tests);

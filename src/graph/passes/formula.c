@@ -135,6 +135,18 @@ uint32_t mls__formula_cofactor(const mls__product *product, uint32_t value)
     return product->factors[product->factors[0] == value];
 }
 
+int mls__formula_candidates(const mls__links *links, const mls__node *node, uint32_t *ret_values)
+{
+    int count = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const mls__node *inner = mls__giver(links, node->inputs[k]);
+        ret_values[count++] = node->inputs[k];
+        for (size_t i = 0; inner && inner->input_count == 2 && i < 2; i++)
+            ret_values[count++] = inner->inputs[i];
+    }
+    return count;
+}
+
 /* --- results --------------------------------------------------------------------------------- */
 
 mls_status mls__formula_replace(mls__graph *graph, mls__node *last, const char *type,

@@ -41,6 +41,14 @@ int mls__formula_times(const mls__product *product, uint32_t value);
 /* The factor that is not `value`, which occurs once; MLS__NO_VALUE unless there are these two. */
 uint32_t mls__formula_cofactor(const mls__product *product, uint32_t value);
 
+#define MLS__MAX_CANDIDATES 6
+
+/*
+ * What may be x in a product that a node of two inputs gives: its inputs, and theirs where they
+ * have two. Gives their number.
+ */
+int mls__formula_candidates(const mls__links *links, const mls__node *node, uint32_t *ret_values);
+
 /*
  * Adds a node of ai.onnx, of which nothing but its attributes is to be set, in place of `last`,
  * which dies. Errors: MLS_ENOMEM.

@@ -13,10 +13,9 @@
 
 #include "graph/passes/formula.h"
 
-#define SQRT_HALF     0.70710678118654752
-#define SQRT_2_BY_PI  0.79788456080286536
-#define CUBIC         0.044715
-#define MAX_CANDIDATE 6
+#define SQRT_HALF    0.70710678118654752
+#define SQRT_2_BY_PI 0.79788456080286536
+#define CUBIC        0.044715
 
 /* --- the argument of erf and tanh ------------------------------------------------------------ */
 
@@ -97,19 +96,6 @@ static kind match(const mls__links *links, const mls__node *node, uint32_t x)
     return NOT_GELU;
 }
 
-/* x may be any factor that the product shows, at the top or one step down. */
-static int find_candidates(const mls__links *links, const mls__node *node, uint32_t *ret_values)
-{
-    int count = 0;
-    for (size_t k = 0; k < 2; k++) {
-        const mls__node *inner = mls__giver(links, node->inputs[k]);
-        ret_values[count++] = node->inputs[k];
-        for (size_t i = 0; inner && inner->input_count == 2 && i < 2; i++)
-            ret_values[count++] = inner->inputs[i];
-    }
-    return count;
-}
-
 static mls_status fuse(mls__graph *graph, mls__node *last, uint32_t x, bool is_tanh)
 {
     static const mls_string tanh = {"tanh", 4};
@@ -125,11 +111,11 @@ static mls_status fuse_node(mls__graph *graph, const mls__links *links, size_t i
                             bool *ret_changed)
 {
     mls__node *node = mls__graph_node(graph, index);
-    uint32_t candidates[MAX_CANDIDATE];
+    uint32_t candidates[MLS__MAX_CANDIDATES];
     if (node->is_dead || !(mls__node_is(node, "Mul") || mls__node_is(node, "Div")) ||
         node->input_count != 2)
         return MLS_OK;
-    const int count = find_candidates(links, node, candidates);
+    const int count = mls__formula_candidates(links, node, candidates);
     for (int i = 0; i < count; i++) {
         const kind found =
             candidates[i] == MLS__NO_VALUE ? NOT_GELU : match(links, node, candidates[i]);

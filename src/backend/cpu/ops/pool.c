@@ -43,9 +43,14 @@ static const mls__pool_axis *inner_axis(const mls__pool *k)
 
 static void widen_bytes(const mls__pool *k, float *wide, const void *x)
 {
-    for (int64_t i = 0; i < k->x_plane; i++)
-        wide[i] = k->dtype == MLS_INT8 ? (float) ((const int8_t *) x)[i]
-                                       : (float) ((const uint8_t *) x)[i];
+    const int8_t *i8 = x;
+    const uint8_t *u8 = x;
+    if (k->dtype == MLS_INT8)
+        for (int64_t i = 0; i < k->x_plane; i++)
+            wide[i] = (float) i8[i];
+    else
+        for (int64_t i = 0; i < k->x_plane; i++)
+            wide[i] = (float) u8[i];
 }
 
 /* Where there was nothing to take the maximum of, it is below every number. */
