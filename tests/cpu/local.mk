@@ -110,7 +110,8 @@ TESTS += %D%/test_ops_product
 
 check_PROGRAMS += %D%/test_f64
 TESTS += %D%/test_f64
-%C%_test_f64_SOURCES = %D%/test_f64.c %D%/cpu_test.h %D%/f64_reference.h
+%C%_test_f64_SOURCES = %D%/test_f64.c %D%/cpu_test.h %D%/f64_reference.h \
+	%D%/f64_trig_reference.h
 %C%_test_f64_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_f64_LDADD = $(MLS_TEST_LIBS)
 EXTRA_DIST += %D%/make_f64_reference.py

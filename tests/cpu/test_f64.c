@@ -9,6 +9,7 @@
 #include "backend/cpu/math/f64.h"
 #include "base/isa.h"
 #include "f64_reference.h"
+#include "f64_trig_reference.h"
 
 #include <float.h>
 
