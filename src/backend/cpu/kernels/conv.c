@@ -25,6 +25,7 @@ void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t k
                                   int64_t stride, int64_t dilation);
 void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
                                   int64_t stride, int64_t dilation);
+void MLS_ISA_NAME(conv_plane_sum)(float *y, const float *x, int64_t n);
 void MLS_ISA_NAME(conv_float64)(const mls__conv *conv, const mls__conv_row *row, const double *x,
                                 const double *w, double bias, double *y, int64_t count);
 
@@ -348,5 +349,6 @@ const mls__conv_kernels MLS_ISA_NAME(conv) = {
     .block = MLS_ISA_NAME(conv_block),
     .max_along = MLS_ISA_NAME(conv_max_along),
     .sum_along = MLS_ISA_NAME(conv_sum_along),
+    .plane_sum = MLS_ISA_NAME(conv_plane_sum),
     .float64 = MLS_ISA_NAME(conv_float64),
 };

@@ -99,6 +99,8 @@ typedef struct mls__conv_kernels {
                       int64_t dilation);
     void (*sum_along)(float *y, const float *x, int64_t n, int64_t kernel, int64_t stride,
                       int64_t dilation);
+    /* The sum of n elements of each channel of a block, in the order of a row in reduce.h. */
+    void (*plane_sum)(float *y, const float *x, int64_t n);
     /*
      * As rows, for one filter of float64 without residual and activation; of `row` only lines and
      * taps are read, of `conv` neither w nor bias.

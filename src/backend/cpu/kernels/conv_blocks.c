@@ -20,6 +20,7 @@ void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t k
                                   int64_t stride, int64_t dilation);
 void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
                                   int64_t stride, int64_t dilation);
+void MLS_ISA_NAME(conv_plane_sum)(float *y, const float *x, int64_t n);
 
 #if defined(MLS_SIMD_AVX512)
 enum { TILE_OUTPUTS = 16 };
@@ -254,4 +255,19 @@ void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t k
             v = vf_add(v, vf_load(x + (o * stride + k * dilation) * MLS_LANES));
         vf_store(y + o * MLS_LANES, v);
     }
+}
+
+/* The lanes that reduce.h spreads a row over are vectors here, each of whose lanes is a channel. */
+void MLS_ISA_NAME(conv_plane_sum)(float *y, const float *x, int64_t n)
+{
+    enum { SUMS = 64 };
+    mls_vf sums[SUMS];
+    for (int i = 0; i < SUMS; i++)
+        sums[i] = vf_zero();
+    for (int64_t i = 0; i < n; i++)
+        sums[i % SUMS] = vf_add(sums[i % SUMS], vf_load(x + i * MLS_LANES));
+    for (int half = SUMS / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            sums[i] = vf_add(sums[i], sums[i + half]);
+    vf_store(y, sums[0]);
 }

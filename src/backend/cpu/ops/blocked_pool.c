@@ -234,21 +234,18 @@ typedef struct global_pool {
 typedef struct global_work {
     const global_pool *k;
     const float *x;
-    float *y, *turned;
+    float *y;
 } global_work;
 
 static mls_status run_means(void *arg, int64_t begin, int64_t end)
 {
     const global_work *w = arg;
     const global_pool *k = w->k;
-    const mls__cpu_kernels *kernels = k->base.cpu->kernels;
     for (int64_t b = begin; b < end; b++) {
-        float *turned = w->turned + b * k->plane * LANES;
-        kernels->conv->unblock(turned, k->plane, 1, w->x + b * k->plane * LANES, k->plane, LANES);
+        float *y = w->y + b * LANES;
+        k->base.cpu->kernels->conv->plane_sum(y, w->x + b * k->plane * LANES, k->plane);
         for (int64_t c = 0; c < LANES; c++)
-            w->y[b * LANES + c] =
-                kernels->reduce->row[MLS__REDUCE_SUM](turned + c * k->plane, k->plane) /
-                (float) k->plane;
+            y[c] /= (float) k->plane;
     }
     return MLS_OK;
 }
@@ -256,7 +253,7 @@ static mls_status run_means(void *arg, int64_t begin, int64_t end)
 static mls_status global_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const global_pool *k = (const global_pool *) base;
-    global_work w = {k, call->buffers[0], call->buffers[1], call->workspace};
+    global_work w = {k, call->buffers[0], call->buffers[1]};
     const int64_t grain = GRAIN / (k->plane * LANES + 1) + 1;
     return mls__cpu_ranges(call, k->threads, k->blocks, grain, run_means, &w);
 }
@@ -279,7 +276,6 @@ mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op
     if (status)
         return status;
     k->base.base.reshape = global_reshape;
-    k->base.base.workspace_bytes = mls__arg_bytes(&op->inputs[0]);
     k->threads = op->threads;
     *ret_kernel = &k->base.base;
     return global_reshape(&k->base.base, op);
