@@ -58,6 +58,7 @@ libmls_core_la_SOURCES += %D%/schema/spectral.c
 libmls_core_la_SOURCES += %D%/schema/text.c
 # Quantized elements.
 libmls_core_la_SOURCES += %D%/passes/fuse_quantized.c
+libmls_core_la_SOURCES += %D%/passes/fuse_integer.c
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h

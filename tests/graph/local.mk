@@ -22,3 +22,8 @@ check_PROGRAMS += %D%/test_attention_pass
 TESTS += %D%/test_attention_pass
 %C%_test_attention_pass_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_attention_pass_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_fuse_integer
+TESTS += %D%/test_fuse_integer
+%C%_test_fuse_integer_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_fuse_integer_LDADD = $(MLS_TEST_LIBS)

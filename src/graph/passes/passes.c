@@ -11,6 +11,7 @@ static const mls__pass_fn passes[] = {
     /* What the passes above have replaced is in the way of those below. */
     mls__pass_dead_code,
     mls__pass_fuse_quantized,
+    mls__pass_fuse_integer,
     mls__pass_dead_code,
     mls__pass_fold_pad,
     mls__pass_fold_batch_norm,

@@ -22,6 +22,7 @@ mls_status mls__pass_fuse_conv(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gate(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gelu(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_norm(mls__graph *graph, bool *ret_changed);
+mls_status mls__pass_fuse_integer(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_quantized(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gemm(mls__graph *graph, bool *ret_changed);
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What dynamic quantization makes of a MatMul becomes one op: MatMulInteger of elements from
+ * DynamicQuantizeLinear, Cast to float32, Mul by the product of both scales and perhaps Add of a
+ * bias are MatMulIntegerToFloat of com.microsoft. It rounds where they do: the bytes are the same.
+ */
+#include "graph/passes/passes.h"
+
+#include "graph/passes/matching.h"
+#include "tensor/tensor.h"
+
+typedef struct match {
+    mls__node *product, *cast, *mul, *add; /* add: NULL where there is none */
+    uint32_t a_scale, b_scale, bias;
+    int64_t columns;
+} match;
+
+/* Whether a value is the scale that a DynamicQuantizeLinear gives: one element. */
+static bool is_dynamic_scale(const mls__links *links, uint32_t value)
+{
+    const mls__node *giver = mls__giver(links, value);
+    return giver && mls__node_is(giver, "DynamicQuantizeLinear") && giver->output_count > 1 &&
+           giver->outputs[1] == value;
+}
+
+/* A constant float32 of one element, or (0: not) one for each column in one dimension. */
+static bool is_row(const mls__graph *graph, const mls__node *node, size_t k, int64_t columns,
+                   bool may_be_one)
+{
+    const mls_tensor *row = mls__node_constant(graph, node, k, MLS_FLOAT32);
+    if (!row)
+        return false;
+    return (may_be_one && row->count == 1 && row->rank <= 1) ||
+           (row->rank == 1 && row->count == columns);
+}
+
+/* The columns of a product of elements by constant weights; 0: it is none. */
+static int64_t columns_of(const mls__graph *graph, const mls__node *product)
+{
+    if (!product || !mls__node_is(product, "MatMulInteger") || !product->schema)
+        return 0;
+    const uint32_t weights = mls__node_input(product, 1);
+    const mls_tensor *b =
+        weights == MLS__NO_VALUE ? NULL : mls__graph_value(graph, weights)->constant;
+    return b && b->rank == 2 ? b->dims[1] : 0;
+}
+
+/* Input `k` of the Mul is a product as float32. */
+static bool find_product(const mls__links *links, mls__node *mul, size_t k, match *m)
+{
+    m->cast = mls__giver(links, mul->inputs[k]);
+    if (!m->cast || !mls__node_is(m->cast, "Cast") ||
+        mls__node_int(m->cast, "to", 0) != MLS_FLOAT32 || mls__only_reader(links, m->cast) != mul ||
+        mls__node_input(m->cast, 0) == MLS__NO_VALUE)
+        return false;
+    m->product = mls__giver(links, m->cast->inputs[0]);
+    m->columns = columns_of(links->graph, m->product);
+    return m->columns && mls__only_reader(links, m->product) == m->cast;
+}
+
+/* The value is the product of both scales. */
+static bool find_scales(const mls__links *links, uint32_t value, match *m)
+{
+    const mls__node *scales = mls__giver(links, value);
+    if (!scales || !mls__node_is(scales, "Mul") || scales->input_count != 2)
+        return false;
+    for (size_t k = 0; k < 2; k++)
+        if (is_dynamic_scale(links, scales->inputs[k]) &&
+            is_row(links->graph, scales, 1 - k, m->columns, true)) {
+            m->a_scale = scales->inputs[k];
+            m->b_scale = scales->inputs[1 - k];
+            return true;
+        }
+    return false;
+}
+
+static void find_bias(const mls__links *links, match *m)
+{
+    mls__node *add = mls__only_reader(links, m->mul);
+    m->bias = MLS__NO_VALUE;
+    if (!add || !mls__node_is(add, "Add") || add->input_count != 2)
+        return;
+    for (size_t k = 0; k < 2; k++)
+        if (add->inputs[k] != m->mul->outputs[0] &&
+            is_row(links->graph, add, k, m->columns, false)) {
+            m->add = add;
+            m->bias = add->inputs[k];
+        }
+}
+
+static bool find_match(const mls__links *links, mls__node *mul, match *ret_match)
+{
+    if (mul->is_dead || !mls__node_is(mul, "Mul") || mul->input_count != 2)
+        return false;
+    for (size_t k = 0; k < 2; k++) {
+        match m = {.mul = mul};
+        if (find_product(links, mul, k, &m) && find_scales(links, mul->inputs[1 - k], &m)) {
+            find_bias(links, &m);
+            *ret_match = m;
+            return true;
+        }
+    }
+    return false;
+}
+
+static mls_status apply(mls__graph *graph, const match *m)
+{
+    const mls__node product = *m->product; /* the nodes move when one is added */
+    const uint32_t output = (m->add ? m->add : m->mul)->outputs[0];
+    m->product->is_dead = m->cast->is_dead = m->mul->is_dead = true;
+    if (m->add)
+        m->add->is_dead = true;
+    mls__node *node;
+    const mls_status status =
+        mls__graph_add_node(graph, "com.microsoft", "MatMulIntegerToFloat", 7, 1, &node);
+    if (status)
+        return status;
+    node->name = product.name;
+    node->inputs[0] = product.inputs[0];
+    node->inputs[1] = product.inputs[1];
+    node->inputs[2] = m->a_scale;
+    node->inputs[3] = m->b_scale;
+    node->inputs[4] = mls__node_input(&product, 2);
+    node->inputs[5] = mls__node_input(&product, 3);
+    node->inputs[6] = m->bias;
+    node->outputs[0] = output;
+    return MLS_OK;
+}
+
+mls_status mls__pass_fuse_integer(mls__graph *graph, bool *ret_changed)
+{
+    const size_t count = graph->nodes.count;
+    mls__links links;
+    mls_status status = mls__links_find(graph, &links);
+    if (status)
+        return status;
+    for (size_t i = 0; !status && i < count; i++) {
+        match m;
+        if (!find_match(&links, mls__graph_node(graph, i), &m))
+            continue;
+        status = apply(graph, &m);
+        *ret_changed = true;
+    }
+    mls__links_free(&links);
+    return status;
+}

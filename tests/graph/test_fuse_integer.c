@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What dynamic quantization leaves of a MatMul, as one op: with the same bytes. */
+#include "support/onnx_build.h"
+#include "support/test.h"
+
+#include "graph/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 3, DEPTH = 20, COLUMNS = 7 };
+
+static mls_context *context;
+static mls_model *model;
+static onnx_build *b;
+
+static void setup(void)
+{
+    int8_t weights[DEPTH * COLUMNS];
+    float scales[COLUMNS], bias[COLUMNS];
+    uint64_t seed = 3;
+    for (int i = 0; i < DEPTH * COLUMNS; i++)
+        weights[i] = (int8_t) ((int) mls_test_random_below(&seed, 255) - 127);
+    for (int i = 0; i < COLUMNS; i++) {
+        scales[i] = (float) (i + 1) * 0.013f;
+        bias[i] = (float) i * 0.77f - 2;
+    }
+    ck_assert_ok(mls_context_create(NULL, &context));
+    b = onnx_build_create(17);
+    onnx_build_input(b, "x", MLS_FLOAT32, "3,20");
+    onnx_build_raw(b, "w", MLS_INT8, "20,7", weights, sizeof weights);
+    onnx_build_raw(b, "wz", MLS_INT8, "", (int8_t[]){3}, 1);
+    onnx_build_floats(b, "one", "", (float[]){0.013f});
+    onnx_build_floats(b, "each", "7", scales);
+    onnx_build_floats(b, "bias", "7", bias);
+    onnx_build_node(b, "DynamicQuantizeLinear", "x", "q s z");
+    onnx_build_node(b, "MatMulInteger", "q w z wz", "p");
+    onnx_node_int(onnx_build_node(b, "Cast", "p", "f"), "to", MLS_FLOAT32);
+}
+
+static void teardown(void)
+{
+    onnx_build_free(b);
+    mls_model_free(model);
+    mls_context_free(context);
+}
+
+static size_t count_nodes(const char *type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->optimized.nodes.count; i++)
+        count += strcmp(mls__graph_node(&model->optimized, i)->type, type) == 0;
+    return count;
+}
+
+static void run(uint64_t flags, float *ret_y)
+{
+    mls_session_options options = MLS_SESSION_OPTIONS_INIT;
+    options.flags = flags;
+    mls_session *session;
+    ck_assert_ok(mls_session_create(model, &options, &session));
+    float *x = mls_session_input_data(session, 0);
+    uint64_t seed = 8;
+    for (int i = 0; i < ROWS * DEPTH; i++)
+        x[i] = (float) mls_test_random_below(&seed, 4000) / 1000 - 1.7f;
+    ck_assert_ok(mls_session_run(session));
+    memcpy(ret_y, mls_session_output_data(session, 0), ROWS * COLUMNS * sizeof *ret_y);
+    mls_session_free(session);
+}
+
+static void expect_fused(size_t fused, size_t nodes)
+{
+    float plain[ROWS * COLUMNS], fast[ROWS * COLUMNS];
+    onnx_build_output(b, "y", MLS_FLOAT32, "3,7");
+    ck_assert_ok(onnx_build_load(b, context, 0, &model));
+    ck_assert(model->has_optimized);
+    ck_assert_uint_eq(count_nodes("MatMulIntegerToFloat"), fused);
+    ck_assert_uint_eq(model->optimized.nodes.count, nodes);
+    run(MLS_SESSION_NO_OPTIMIZE, plain);
+    run(0, fast);
+    ck_assert_mem_eq(plain, fast, sizeof plain);
+    ck_assert(plain[0] != plain[1]);
+}
+
+START_TEST(one_scale)
+{
+    onnx_build_node(b, "Mul", "s one", "t");
+    onnx_build_node(b, "Mul", "f t", "y");
+    expect_fused(1, 2);
+}
+END_TEST
+
+START_TEST(scales_and_bias)
+{
+    onnx_build_node(b, "Mul", "each s", "t");
+    onnx_build_node(b, "Mul", "t f", "m");
+    onnx_build_node(b, "Add", "bias m", "y");
+    expect_fused(1, 2);
+}
+END_TEST
+
+/* The sums are needed as they are. */
+START_TEST(what_is_needed_stays)
+{
+    onnx_build_node(b, "Mul", "s one", "t");
+    onnx_build_node(b, "Mul", "f t", "m");
+    onnx_build_node(b, "Add", "f m", "y");
+    expect_fused(0, 6);
+}
+END_TEST
+
+START_TEST(scales_of_another_kind)
+{
+    onnx_build_node(b, "Mul", "one each", "t");
+    onnx_build_node(b, "Mul", "f t", "y");
+    expect_fused(0, 5);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("graph/fuse_integer");
+    TCase *tests = tcase_create("fuse_integer");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, one_scale);
+    tcase_add_test(tests, scales_and_bias);
+    tcase_add_test(tests, what_is_needed_stays);
+    tcase_add_test(tests, scales_of_another_kind);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
