@@ -42,7 +42,7 @@ static int64_t columns_of(const mls__graph *graph, const mls__node *product)
     const uint32_t weights = mls__node_input(product, 1);
     const mls_tensor *b =
         weights == MLS__NO_VALUE ? NULL : mls__graph_value(graph, weights)->constant;
-    return b && b->rank == 2 ? b->dims[1] : 0;
+    return b && b->rank >= 2 ? b->dims[b->rank - 1] : 0;
 }
 
 /* Input `k` of the Mul is a product as float32. */
