@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention ops of com.microsoft: Attention, QAttention and MultiHeadAttention. */
+/* Attention ops of com.microsoft: Attention, QAttention, MultiHeadAttention, RotaryEmbedding. */
 #include "graph/schema/families.h"
 
 #include "base/alloc.h"
@@ -320,9 +320,67 @@ static mls_status infer_multi_head(const mls_op *op, mls_arg *ret_outputs)
     return status ? status : set_multi_head(op, heads, o, keys, ret_outputs);
 }
 
+/* --- RotaryEmbedding ------------------------------------------------------------------------- */
+
+/* Elements of a head: by num_heads, or as many as the caches turn. */
+static mls_status read_rotary(const mls_op *op, int64_t *ret_size)
+{
+    const mls_arg *x = &op->inputs[0];
+    const int64_t count = mls__op_int(op, "num_heads", 0);
+    int64_t turned;
+    if (!mls__mul_i64(2, op->inputs[2].dims[1], &turned))
+        return mls__op_error(op, MLS_ESHAPE, "input 2 has too many columns");
+    if (x->rank != 3 && x->rank != 4)
+        return mls__op_error(op, MLS_ESHAPE, "input 0 has %d dimensions, expected 3 or 4", x->rank);
+    *ret_size = x->rank == 4 ? x->dims[3] : turned;
+    if (x->rank == 4 || (count == 0 && turned > 0 && x->dims[2] % turned == 0))
+        return MLS_OK;
+    if (count <= 0)
+        return mls__op_error(op, MLS_ESHAPE,
+                             "rows of %" PRId64 " elements are no heads of %" PRId64, x->dims[2],
+                             turned);
+    return divide(op, "X", x->dims[2], count, ret_size);
+}
+
+static mls_status check_rotary(const mls_op *op, int64_t size)
+{
+    const mls_arg *x = &op->inputs[0], *positions = &op->inputs[1];
+    const int64_t turned = mls__op_int(op, "rotary_embedding_dim", 0);
+    const int64_t caches[] = {op->inputs[2].dims[0], (turned ? turned : size) / 2};
+    const int64_t one = 1, each[] = {x->dims[0], x->dims[x->rank == 4 ? 2 : 1]};
+    if (turned < 0 || turned > size || (turned ? turned : size) % 2)
+        return mls__op_error(op, MLS_EINVAL,
+                             "rotary_embedding_dim is %" PRId64 ", and a head has %" PRId64
+                             " elements; what is turned is an even number of them",
+                             turned, size);
+    mls_status status =
+        positions->rank == 1 ? check_dims(op, 1, 1, &one) : check_dims(op, 1, 2, each);
+    if (!status)
+        status = check_dims(op, 2, 2, caches);
+    return status ? status : check_dims(op, 3, 2, caches);
+}
+
+static mls_status infer_rotary(const mls_op *op, mls_arg *ret_outputs)
+{
+    int64_t size;
+    mls_status status = mls__infer_dtype(op, 0, SINGLES, "a float of 16 or 32 bits");
+    if (!status)
+        status = mls__infer_dtype(op, 1, MLS__DTYPE_BIT(MLS_INT64), "int64");
+    for (size_t i = 2; !status && i <= 3; i++)
+        status = mls__infer_same_dtype(op, i, 0);
+    if (!status)
+        status = check_rank(op, 2, 2);
+    if (!status)
+        status = read_rotary(op, &size);
+    if (!status)
+        status = check_rotary(op, size);
+    return status ? status : mls__infer_same(op, ret_outputs);
+}
+
 mls__op_schema_table mls__schemas_contrib_attention = {
     {"com.microsoft", "Attention", 2, 7, 1, 2, 0, 0, infer_attention},
     {"com.microsoft", "QAttention", 5, 9, 1, 2, 0, 0, infer_q_attention},
     {"com.microsoft", "MultiHeadAttention", 1, 10, 1, 3, 0, 0, infer_multi_head},
+    {"com.microsoft", "RotaryEmbedding", 4, 4, 1, 1, 0, 0, infer_rotary},
     {.type = NULL},
 };
