@@ -85,9 +85,9 @@ static bool is_operand(const blocker *b, uint32_t value)
 
 static bool is_binary(const blocker *b, const mls__node *node)
 {
-    static const char *const types[] = {"Add", "Sub", "Mul", "Div"};
-    bool is_type = false;
-    for (size_t i = 0; i < 4; i++)
+    static const char *const types[] = {"Sub", "Mul", "Div"};
+    bool is_type = mls__node_adds(node);
+    for (size_t i = 0; i < 3; i++)
         is_type = is_type || mls__node_is(node, types[i]);
     return is_type && node->input_count == 2 && is_operand(b, node->inputs[0]) &&
            is_operand(b, node->inputs[1]);

@@ -75,7 +75,7 @@ static mls__node *match_bias(const fuser *f, match *m, mls__node *last)
     const mls__image *image = mls__images_get(&f->images, last->outputs[0]);
     mls__node *next = mls__only_reader(&f->links, last);
     m->bias = mls__node_input(m->conv, 2);
-    if (m->bias != MLS__NO_VALUE || !image || !next || !mls__node_is(next, "Add"))
+    if (m->bias != MLS__NO_VALUE || !image || !next || !mls__node_adds(next))
         return last;
     for (size_t k = 0; k < 2; k++)
         if (is_bias(mls__node_constant(f->graph, next, k, MLS_FLOAT32), image)) {
@@ -90,7 +90,7 @@ static mls__node *match_residual(const fuser *f, match *m, mls__node *last)
 {
     const mls__image *image = mls__images_get(&f->images, last->outputs[0]);
     mls__node *next = mls__only_reader(&f->links, last);
-    if (!image || !next || !mls__node_is(next, "Add"))
+    if (!image || !next || !mls__node_adds(next))
         return last;
     const uint32_t other = other_input(next, last->outputs[0]);
     const mls__image *added = other == MLS__NO_VALUE ? NULL : mls__images_get(&f->images, other);

@@ -343,6 +343,7 @@ static const struct {
     {"", "Pad", set_pad},
     {"", "Resize", set_resize},
     {"", "Add", set_binary},
+    {"", "Sum", set_binary},
     {"", "Sub", set_binary},
     {"", "Mul", set_binary},
     {"", "Div", set_binary},

@@ -26,7 +26,7 @@ typedef struct mls__images {
     size_t count;
     mls__image *images; /* of each value */
     mls__vec dims;      /* what the numbers mean */
-    bool is_short; /* of memory: something is missing */
+    bool is_short;      /* of memory: something is missing */
 } mls__images;
 
 /* For float32 images alone. Errors: MLS_ENOMEM, which leaves nothing to be freed. */

@@ -75,6 +75,11 @@ bool mls__node_is(const mls__node *node, const char *type)
     return node->domain[0] == '\0' && strcmp(node->type, type) == 0;
 }
 
+bool mls__node_adds(const mls__node *node)
+{
+    return node->input_count == 2 && (mls__node_is(node, "Add") || mls__node_is(node, "Sum"));
+}
+
 const mls_attr *mls__node_attr(const mls__node *node, const char *name)
 {
     for (size_t i = 0; i < node->attr_count; i++)

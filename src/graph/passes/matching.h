@@ -26,6 +26,9 @@ mls__node *mls__giver(const mls__links *links, uint32_t value);
 /* An op of ai.onnx, of this type. */
 bool mls__node_is(const mls__node *node, const char *type);
 
+/* Adds two values: an Add, or a Sum of two. */
+bool mls__node_adds(const mls__node *node);
+
 /* NULL when the node does not have it. */
 const mls_attr *mls__node_attr(const mls__node *node, const char *name);
 int64_t mls__node_int(const mls__node *node, const char *name, int64_t fallback);
