@@ -63,15 +63,15 @@ MLS_SIMD_FN void reduce_some_rows(step_op step, float neutral, float *y, const v
 MLS_SIMD_FN void reduce_rows(step_op step, float neutral, float *y, const void *const *rows,
                              int64_t count, int64_t n)
 {
-    const void *own[3];
-    for (int64_t r = 0; r < count && r < 3; r++)
-        own[r] = rows[r];
-    if (count == 2)
+    if (count == 2) {
+        const void *const own[] = {rows[0], rows[1]};
         reduce_some_rows(step, neutral, y, own, 2, n);
-    else if (count == 3)
+    } else if (count == 3) {
+        const void *const own[] = {rows[0], rows[1], rows[2]};
         reduce_some_rows(step, neutral, y, own, 3, n);
-    else
+    } else {
         reduce_some_rows(step, neutral, y, rows, count, n);
+    }
 }
 
 /* Windows next to each other: each position is a run. */
