@@ -6,6 +6,9 @@
 
 #define MAX_NUMBER INT32_MAX
 
+/* Positions of a window: their number is exact in a double. */
+#define MAX_POSITIONS (INT64_C(1) << 53)
+
 /* Elements that a window spans. */
 static int64_t span_of(const mls__pool_axis *axis)
 {
@@ -53,6 +56,12 @@ static mls_status read_axes(const mls_op *op, mls__pooling *p)
         return status;
     if (!kernel)
         return mls__op_error(op, MLS_EINVAL, "the attribute 'kernel_shape' is missing");
+    int64_t positions = 1;
+    for (size_t i = 0; i < rank; i++) {
+        if (kernel[i] > MAX_POSITIONS / positions)
+            return mls__op_error(op, MLS_EINVAL, "kernel_shape has more than 2^53 positions");
+        positions *= kernel[i];
+    }
     p->rank = (int) rank;
     p->planes = x->dims[0] * x->dims[1];
     for (size_t i = 0; i < rank; i++)

@@ -419,7 +419,11 @@ START_TEST(errors)
     check_wrong(wrong("strides", 1, INT64_MAX, 0), MLS_EINVAL, "strides has");
     check_wrong(wrong("dilations", 1, INT32_MAX, 0), MLS_ESHAPE, "a window spans 2147483648");
     check_wrong(wrong("pads", 2, 0, 2), MLS_EINVAL, "pads of 0 and 2 are not less");
-    op_test *test = wrong("pads", 2, 0, 0);
+    op_test *test = op_test_create("", "AveragePool");
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 1, 1, 1, 2), numbers);
+    op_test_ints(test, "kernel_shape", 3, (int64_t[]){INT32_MAX, INT32_MAX, 2});
+    check_wrong(test, MLS_EINVAL, "more than 2^53 positions");
+    test = wrong("pads", 2, 0, 0);
     op_test_string(test, "auto_pad", "SAME");
     check_wrong(test, MLS_EINVAL, "auto_pad is not");
 }

@@ -27,11 +27,13 @@ typedef struct task {
     const char *x;
     char *y;
     char *plane, *block, *counts, *divisors, *wide_y;
+    char *full;     /* divisors of a block of rows whose windows have all their outer positions */
     int64_t *outer; /* elements of each row's windows in the outer dimensions */
     const void **rows;
     const rows_taken *taken[MLS_MAX_RANK]; /* by each outer dimension's elements */
     mls__pool_op op;
     int64_t outer_count; /* that the divisors are for */
+    int64_t full_count;
 } task;
 
 static const mls__pool_axis *inner_axis(const mls__pool *k)
@@ -167,28 +169,49 @@ static int64_t outer_count(const task *t, const int64_t *o)
     return count;
 }
 
+/* What sums of windows with so many positions in the outer dimensions are divided by. */
+static void put_divisors(const task *t, char *divisors, int64_t outer)
+{
+    mls__number scale;
+    put_number(t->k, (char *) &scale, 0, outer > 1 ? outer : 1);
+    mls__float_binary(t->k->base.cpu, t->k->work_dtype, MLS__BINARY_MUL, divisors, t->counts, 1,
+                      &scale, 0, inner_axis(t->k)->output);
+}
+
+static void divide(const mls__pool *k, char *y, const char *divisors, int64_t n)
+{
+    mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_DIV, y, y, 1, divisors, 1, n);
+}
+
 /* By the elements of each window. An empty one's sum is 0, and so is its mean. */
-static void divide_row(task *t, char *y, int64_t outer)
+static void divide_rows(task *t, char *y, int64_t rows)
 {
     const mls__pool *k = t->k;
     const int64_t n = inner_axis(k)->output;
-    if (outer != t->outer_count) {
-        mls__number scale;
-        put_number(k, (char *) &scale, 0, outer > 1 ? outer : 1);
-        mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_MUL, t->divisors, t->counts, 1,
-                          &scale, 0, n);
+    for (int64_t r = 0, next; r < rows; r = next) {
+        const int64_t outer = t->outer[r];
+        char *row = y + (size_t) (r * n) * k->size;
+        next = r + 1;
+        while (outer == t->full_count && next < rows && t->outer[next] == outer)
+            next++;
+        if (outer == t->full_count) {
+            divide(k, row, t->full, (next - r) * n);
+            continue;
+        }
+        if (outer != t->outer_count)
+            put_divisors(t, t->divisors, outer);
         t->outer_count = outer;
+        divide(k, row, t->divisors, n);
     }
-    mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_DIV, y, y, 1, t->divisors, 1, n);
 }
 
 static void finish_rows(task *t, char *y, int64_t rows)
 {
     const mls__pool *k = t->k;
-    const int64_t n = inner_axis(k)->output, count = rows * n;
-    for (int64_t r = 0; k->finish == MLS__POOL_FINISH_MEAN && r < rows; r++)
-        divide_row(t, y + (size_t) (r * n) * k->size, t->outer[r]);
-    if (k->finish == MLS__POOL_FINISH_SQRT)
+    const int64_t count = rows * inner_axis(k)->output;
+    if (k->finish == MLS__POOL_FINISH_MEAN)
+        divide_rows(t, y, rows);
+    else if (k->finish == MLS__POOL_FINISH_SQRT)
         mls__float_unary(k->base.cpu, k->work_dtype, MLS__UNARY_SQRT, y, y, count);
     else if (k->finish == MLS__POOL_FINISH_POWER)
         mls__float_binary(k->base.cpu, k->work_dtype, MLS__BINARY_POW, y, y, 1, &k->inverse_p, 0,
@@ -239,6 +262,18 @@ static void find_taken(const mls__pool *k, int d, rows_taken *ret_taken)
     }
 }
 
+static void fill_divisors(task *t)
+{
+    const mls__pool *k = t->k;
+    const size_t row = (size_t) inner_axis(k)->output * k->size;
+    t->full_count = 1;
+    for (int d = 0; d < k->g.rank - 1; d++)
+        t->full_count *= k->g.axes[d].kernel;
+    put_divisors(t, t->full, t->full_count);
+    for (int64_t r = 1; r < k->block_rows; r++)
+        memcpy(t->full + (size_t) r * row, t->full, row);
+}
+
 /* What all rows share: the padding, which is never written again, and how windows lie. */
 static void begin_task(task *t, char *memory)
 {
@@ -260,6 +295,8 @@ static void begin_task(task *t, char *memory)
         find_taken(k, d, taken);
         t->taken[d] = taken;
     }
+    if (k->finish == MLS__POOL_FINISH_MEAN)
+        fill_divisors(t);
     t->outer_count = -1;
     t->op = k->op;
 }
@@ -307,6 +344,7 @@ static void run_task(void *arg, size_t index)
         .rows = (const void **) (void *) (memory + k->rows_offset),
         .counts = memory + k->counts_offset,
         .divisors = memory + k->divisors_offset,
+        .full = memory + k->full_offset,
         .outer = (int64_t *) (void *) (memory + k->outer_offset),
         .wide_y = memory + k->y_offset,
     };
@@ -386,6 +424,7 @@ static mls_status plan_workspace(mls__pool *k, const mls_op *op)
         !mls__work_region(&bytes, rows, sizeof(void *), &k->rows_offset) ||
         !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->counts_offset) ||
         !mls__work_region(&bytes, is_mean ? n : 0, k->size, &k->divisors_offset) ||
+        !mls__work_region(&bytes, is_mean ? k->block_rows * n : 0, k->size, &k->full_offset) ||
         !mls__work_region(&bytes, is_mean ? k->block_rows : 0, sizeof(int64_t), &k->outer_offset) ||
         !mls__work_region(&bytes, k->dtype == k->work_dtype ? 0 : k->block_rows * n, k->size,
                           &k->y_offset) ||

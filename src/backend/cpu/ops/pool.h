@@ -38,7 +38,7 @@ typedef struct mls__pool {
     int64_t block_rows;               /* of the output, that are worked on together */
     /* In a task's memory: the staged plane, padded rows, rows to reduce, windows, counts, y. */
     uint64_t plane_offset, row_offset, rows_offset, windows_offset[MLS_MAX_RANK];
-    uint64_t counts_offset, divisors_offset, outer_offset, y_offset;
+    uint64_t counts_offset, divisors_offset, full_offset, outer_offset, y_offset;
     uint64_t task_bytes;
 } mls__pool;
 
