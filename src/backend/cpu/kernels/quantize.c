@@ -6,10 +6,47 @@
 
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
 
-MLS_SIMD_FN mls_vi load_bytes(bool is_signed, const void *p, int64_t i, int lanes)
+/* A type of quantized elements; constant in every caller. */
+typedef struct kind {
+    bool is_signed;
+    int bits; /* 8 or 16 */
+} kind;
+
+MLS_SIMD_FN mls_vi load_pairs(bool is_signed, const uint16_t *p, int lanes)
 {
-    return is_signed ? vi_load_i8_n((const int8_t *) p + i, lanes)
-                     : vi_load_u8_n((const uint8_t *) p + i, lanes);
+    uint16_t buffer[MLS_LANES] = {0};
+    if (lanes < MLS_LANES)
+        p = memcpy(buffer, p, (size_t) lanes * sizeof *p);
+    const mls_vi pairs = vi_load_u16(p);
+    return is_signed ? vi_sar(vi_shl(pairs, 16), 16) : pairs;
+}
+
+MLS_SIMD_FN mls_vi load_elements(kind k, const void *p, int64_t i, int lanes)
+{
+    if (k.bits == 16)
+        return load_pairs(k.is_signed, (const uint16_t *) p + i, lanes);
+    return k.is_signed ? vi_load_i8_n((const int8_t *) p + i, lanes)
+                       : vi_load_u8_n((const uint8_t *) p + i, lanes);
+}
+
+MLS_SIMD_FN void store_elements(kind k, void *p, int64_t i, mls_vi v, int lanes)
+{
+    if (k.bits == 8) {
+        vi_store_u8_n((uint8_t *) p + i, v, lanes);
+    } else if (lanes == MLS_LANES) {
+        vi_store_u16((uint16_t *) p + i, v);
+    } else {
+        uint16_t buffer[MLS_LANES];
+        vi_store_u16(buffer, v);
+        memcpy((uint16_t *) p + i, buffer, (size_t) lanes * sizeof *buffer);
+    }
+}
+
+MLS_SIMD_FN int32_t first_element(kind k, const void *p)
+{
+    if (k.bits == 16)
+        return k.is_signed ? *(const int16_t *) p : *(const uint16_t *) p;
+    return k.is_signed ? *(const int8_t *) p : *(const uint8_t *) p;
 }
 
 /* The scale and the zero point of a vector's elements. */
@@ -18,80 +55,77 @@ typedef struct params {
     mls_vi zero;
 } params;
 
-MLS_SIMD_FN params params_at(bool is_signed, const mls__quant_params *p, int64_t i, int lanes)
+MLS_SIMD_FN params params_at(kind k, const mls__quant_params *p, int64_t i, int lanes)
 {
     params at = {vf_load_n(p->scale + i, lanes), vi_zero()};
     if (p->zero)
-        at.zero = load_bytes(is_signed, p->zero, i, lanes);
+        at.zero = load_elements(k, p->zero, i, lanes);
     return at;
 }
 
-MLS_SIMD_FN params params_of_all(bool is_signed, const mls__quant_params *p)
+MLS_SIMD_FN params params_of_all(kind k, const mls__quant_params *p)
 {
-    int32_t zero = 0;
-    if (p->zero)
-        zero = is_signed ? *(const int8_t *) p->zero : *(const uint8_t *) p->zero;
-    return (params){vf_set1(*p->scale), vi_set1(zero)};
+    return (params){vf_set1(*p->scale), vi_set1(p->zero ? first_element(k, p->zero) : 0)};
 }
 
 /* Bounds come before the sum, where float32 holds them all; the right operand takes NaN's place. */
-MLS_SIMD_FN mls_vi quantized(bool is_signed, mls_vf x, const params *at)
+MLS_SIMD_FN mls_vi quantized(kind k, mls_vf x, const params *at)
 {
+    const float values = (float) (1 << k.bits), lowest = k.is_signed ? -values / 2 : 0;
     const mls_vf zero = vi_to_float(at->zero);
-    const mls_vf low = vf_sub(vf_set1(is_signed ? -128.0f : 0.0f), zero);
-    const mls_vf high = vf_sub(vf_set1(is_signed ? 127.0f : 255.0f), zero);
+    const mls_vf low = vf_sub(vf_set1(lowest), zero);
+    const mls_vf high = vf_sub(vf_set1(lowest + values - 1), zero);
     const mls_vf bounded = vf_min(vf_max(vf_div(x, at->scale), low), high);
     return vi_add(vf_to_int_rint(bounded), at->zero);
 }
 
-MLS_SIMD_FN void quantize_run(bool is_signed, uint8_t *y, const float *x, int64_t n,
+MLS_SIMD_FN void quantize_run(kind k, void *y, const float *x, int64_t n,
                               const mls__quant_params *p)
 {
-    params at = params_of_all(is_signed, p);
+    params at = params_of_all(k, p);
     for (int64_t i = 0; i < n; i += MLS_LANES) {
         const int lanes = lanes_at(i, n);
         if (p->step)
-            at = params_at(is_signed, p, i, lanes);
-        vi_store_u8_n(y + i, quantized(is_signed, vf_load_n(x + i, lanes), &at), lanes);
+            at = params_at(k, p, i, lanes);
+        store_elements(k, y, i, quantized(k, vf_load_n(x + i, lanes), &at), lanes);
     }
 }
 
-MLS_SIMD_FN void dequantize_run(bool is_signed, float *y, const void *x, int64_t n,
+MLS_SIMD_FN void dequantize_run(kind k, float *y, const void *x, int64_t n,
                                 const mls__quant_params *p)
 {
-    params at = params_of_all(is_signed, p);
+    params at = params_of_all(k, p);
     for (int64_t i = 0; i < n; i += MLS_LANES) {
         const int lanes = lanes_at(i, n);
         if (p->step)
-            at = params_at(is_signed, p, i, lanes);
-        const mls_vi difference = vi_sub(load_bytes(is_signed, x, i, lanes), at.zero);
+            at = params_at(k, p, i, lanes);
+        const mls_vi difference = vi_sub(load_elements(k, x, i, lanes), at.zero);
         vf_store_n(y + i, vf_mul(vi_to_float(difference), at.scale), lanes);
     }
 }
 
-static void to_int8(void *y, const float *x, int64_t n, const mls__quant_params *p)
-{
-    quantize_run(true, y, x, n, p);
-}
+#define RUNS(name, is_signed, bits)                                                                \
+    static void to_##name(void *y, const float *x, int64_t n, const mls__quant_params *p)          \
+    {                                                                                              \
+        quantize_run((kind){is_signed, bits}, y, x, n, p);                                         \
+    }                                                                                              \
+    static void of_##name(float *y, const void *x, int64_t n, const mls__quant_params *p)          \
+    {                                                                                              \
+        dequantize_run((kind){is_signed, bits}, y, x, n, p);                                       \
+    }
 
-static void to_uint8(void *y, const float *x, int64_t n, const mls__quant_params *p)
-{
-    quantize_run(false, y, x, n, p);
-}
-
-static void of_int8(float *y, const void *x, int64_t n, const mls__quant_params *p)
-{
-    dequantize_run(true, y, x, n, p);
-}
-
-static void of_uint8(float *y, const void *x, int64_t n, const mls__quant_params *p)
-{
-    dequantize_run(false, y, x, n, p);
-}
+RUNS(int8, true, 8)
+RUNS(uint8, false, 8)
+RUNS(int16, true, 16)
+RUNS(uint16, false, 16)
 
 const mls__quantize_kernels MLS_ISA_NAME(quantize) = {
     .to_int8 = to_int8,
     .to_uint8 = to_uint8,
+    .to_int16 = to_int16,
+    .to_uint16 = to_uint16,
     .of_int8 = of_int8,
     .of_uint8 = of_uint8,
+    .of_int16 = of_int16,
+    .of_uint16 = of_uint16,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs of n contiguous float32 elements to and from 8-bit integers. An element's result depends
- * on its operands only.
+ * Runs of n contiguous float32 elements to and from integers of 8 and 16 bits. An element's result
+ * depends on its operands only.
  *
  * quantize: rint(x / scale) + zero, ties to even, the quotient rounded once to float32; what is
  * out of range, infinity too, becomes the nearest end of the range, NaN its lower end.
@@ -22,8 +22,8 @@ typedef void (*mls__quantize_fn)(void *y, const float *x, int64_t n, const mls__
 typedef void (*mls__dequantize_fn)(float *y, const void *x, int64_t n, const mls__quant_params *p);
 
 typedef struct mls__quantize_kernels {
-    mls__quantize_fn to_int8, to_uint8;
-    mls__dequantize_fn of_int8, of_uint8;
+    mls__quantize_fn to_int8, to_uint8, to_int16, to_uint16;
+    mls__dequantize_fn of_int8, of_uint8, of_int16, of_uint16;
 } mls__quantize_kernels;
 
 #endif

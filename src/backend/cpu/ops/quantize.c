@@ -2,9 +2,10 @@
 /*
  * QuantizeLinear and DequantizeLinear.
  *
- * Runs of float32 to and from 8-bit integers have vector kernels. All other pairs go through the
- * wide numbers of convert.h, in which every step is exact, and are rounded where ONNX says: a
- * quotient to the precision of the division, a product to float32 and then to the output's dtype.
+ * Runs of float32 to and from integers of 8 and 16 bits have vector kernels. All other pairs go
+ * through the wide numbers of convert.h, in which every step is exact, and are rounded where ONNX
+ * says: a quotient to the precision of the division, a product to float32 and then to the output's
+ * dtype.
  */
 #include "backend/cpu/ops/convert.h"
 #include "backend/cpu/ops/families.h"
@@ -221,6 +222,39 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, const char *name
     return MLS_OK;
 }
 
+/* NULL: no kernel for the dtype. */
+static mls__quantize_fn find_quantize(const mls__quantize_kernels *kernels, int32_t dtype)
+{
+    switch (dtype) {
+    case MLS_INT8:
+        return kernels->to_int8;
+    case MLS_UINT8:
+        return kernels->to_uint8;
+    case MLS_INT16:
+        return kernels->to_int16;
+    case MLS_UINT16:
+        return kernels->to_uint16;
+    default:
+        return NULL;
+    }
+}
+
+static mls__dequantize_fn find_dequantize(const mls__quantize_kernels *kernels, int32_t dtype)
+{
+    switch (dtype) {
+    case MLS_INT8:
+        return kernels->of_int8;
+    case MLS_UINT8:
+        return kernels->of_uint8;
+    case MLS_INT16:
+        return kernels->of_int16;
+    case MLS_UINT16:
+        return kernels->of_uint16;
+    default:
+        return NULL;
+    }
+}
+
 static mls_status quantize_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
     quant_kernel *k;
@@ -231,12 +265,8 @@ static mls_status quantize_create(const mls__cpu *cpu, const mls_op *op, mls_ker
     k->run = quantize_any;
     k->zero_dtype = k->y_dtype;
     read_range(k);
-    if (k->x_dtype == MLS_FLOAT32 && k->scale_dtype == MLS_FLOAT32 && k->precision == MLS_FLOAT32) {
-        if (k->y_dtype == MLS_INT8)
-            k->quantize = cpu->kernels->quantize->to_int8;
-        if (k->y_dtype == MLS_UINT8)
-            k->quantize = cpu->kernels->quantize->to_uint8;
-    }
+    if (k->x_dtype == MLS_FLOAT32 && k->scale_dtype == MLS_FLOAT32 && k->precision == MLS_FLOAT32)
+        k->quantize = find_quantize(cpu->kernels->quantize, k->y_dtype);
     if (k->quantize) {
         k->run = quantize_fast;
         k->longest = INT64_MAX;
@@ -253,12 +283,8 @@ static mls_status dequantize_create(const mls__cpu *cpu, const mls_op *op, mls_k
         return status;
     k->run = dequantize_any;
     k->zero_dtype = k->x_dtype;
-    if (k->scale_dtype == MLS_FLOAT32 && k->y_dtype == MLS_FLOAT32) {
-        if (k->x_dtype == MLS_INT8)
-            k->dequantize = cpu->kernels->quantize->of_int8;
-        if (k->x_dtype == MLS_UINT8)
-            k->dequantize = cpu->kernels->quantize->of_uint8;
-    }
+    if (k->scale_dtype == MLS_FLOAT32 && k->y_dtype == MLS_FLOAT32)
+        k->dequantize = find_dequantize(cpu->kernels->quantize, k->x_dtype);
     if (k->dequantize) {
         k->run = dequantize_fast;
         k->longest = INT64_MAX;
