@@ -47,15 +47,17 @@ static int64_t element(const term *t, mls_dtype dtype, const void *data, const i
     return op_is_float(dtype) ? (int64_t) op_float(dtype, data, at) : op_integer(dtype, data, at);
 }
 
-static int64_t *sums_of(const einsum *e, void *const *data)
+/* Unsigned: sums and products wrap around, as those of the op do. */
+static uint64_t *sums_of(const einsum *e, void *const *data)
 {
     const int64_t count = count_of(e->output.rank, e->output.dims);
-    int64_t *sums = calloc((size_t) count + 1, sizeof *sums);
+    uint64_t *sums = calloc((size_t) count + 1, sizeof *sums);
     index_walk walk = {.rank = LETTERS, .dims = e->sizes};
     while (next_index(&walk)) {
-        int64_t product = 1, own[MLS_MAX_RANK];
+        uint64_t product = 1;
+        int64_t own[MLS_MAX_RANK];
         for (int i = 0; i < e->count; i++)
-            product *= element(&e->operands[i], e->dtype, data[i], walk.index);
+            product *= (uint64_t) element(&e->operands[i], e->dtype, data[i], walk.index);
         for (int i = 0; i < e->output.rank; i++)
             own[i] = walk.index[e->output.labels[i]];
         sums[position_of(e->output.rank, e->output.dims, own)] += product;
@@ -92,11 +94,11 @@ static void check(random_state *random, const einsum *e, bool is_constant)
         (i && is_constant ? op_test_constant : op_test_input)(t, e->dtype, o->rank, o->dims,
                                                               data[i]);
     }
-    int64_t *sums = sums_of(e, data);
+    uint64_t *sums = sums_of(e, data);
     const int64_t count = count_of(e->output.rank, e->output.dims);
     void *expected = malloc(((size_t) count + 1) * 8);
     for (int64_t i = 0; i < count; i++)
-        set_element(e->dtype, expected, i, sums[i]);
+        set_element(e->dtype, expected, i, (int64_t) sums[i]);
     ck_assert_ok(op_test_run(t));
     op_test_expect(t, 0, e->dtype, e->output.rank, e->output.dims, expected);
     op_test_free(t);
