@@ -14,7 +14,7 @@
 
 /* --- comparison ------------------------------------------------------------------------------ */
 
-static bool is_nan(int32_t dtype, const void *element)
+bool op_part_is_nan(int32_t dtype, const void *element)
 {
     uint16_t half;
     float single;
@@ -38,7 +38,7 @@ static bool same_element(int32_t dtype, const void *a, const void *b)
     if (dtype == MLS_STRING)
         return mls__string_equal(*(const mls_string *) a, *(const mls_string *) b);
     return memcmp(a, b, mls_dtype_size((mls_dtype) dtype)) == 0 ||
-           (is_nan(dtype, a) && is_nan(dtype, b));
+           (op_part_is_nan(dtype, a) && op_part_is_nan(dtype, b));
 }
 
 static const char *element_text(int32_t dtype, const void *element, char text[80])

@@ -71,6 +71,15 @@ void op_part_free_results(op_test *test);
 /* Inference for the dims of the run, or for the planned ones. Sets test->op.inputs. */
 mls_status op_part_infer(op_test *test, bool planned, mls_arg *inputs, mls_arg *ret_outputs);
 
+/* Of a float type, and no number. */
+bool op_part_is_nan(int32_t dtype, const void *element);
+
+/* Whether only that is asked for: emulated tests are slow, and others have checked the rest. */
+bool op_part_wants_digests(void);
+
+/* What the outputs are goes to the file of the program, if anybody asks for it. */
+void op_part_write_digests(const op_test *test);
+
 /* Fails the test unless all elements are the same (any NaN is any other). */
 void op_part_expect_same(const char *what, const mls_arg *arg, const void *got,
                          const void *expected);
