@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MAX_BLOCK ((size_t) 1 << 20)
 #define MAX_TOTAL ((size_t) 16 << 20)
-#define HEADER    64 /* in front of each block: its size */
+#define RUN_NS    20000000 /* a run is given up after */
+#define HEADER    64       /* in front of each block: its size */
 
 typedef struct heap {
     size_t bytes, blocks;
@@ -102,16 +104,55 @@ static void set_dims(mls_session *session, const mls_model *model)
     }
 }
 
-static void run(mls_model *model, const uint8_t *data, size_t size)
+/* A sequence of two tensors for each input that wants one. */
+static void bind_sequences(mls_context *context, mls_session *session, const mls_model *model)
+{
+    for (size_t i = 0; i < mls_model_input_count(model); i++) {
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
+        const int64_t dims[] = {2};
+        mls_tensor *item;
+        if (mls_model_input(model, i, &value) != MLS_OK || value.kind == MLS_VALUE_TENSOR ||
+            mls_tensor_create(context, (mls_dtype) value.dtype, 1, dims, &item) != MLS_OK)
+            continue;
+        const mls_tensor *items[] = {item, item};
+        mls_session_bind_input_sequence(session, i, items, 2);
+        mls_tensor_free(item);
+    }
+}
+
+static void read_outputs(mls_session *session, const mls_model *model)
+{
+    for (size_t i = 0; i < mls_model_output_count(model); i++) {
+        size_t count;
+        mls_tensor *item;
+        if (mls_session_output_count(session, i, &count) != MLS_OK)
+            continue;
+        for (size_t k = 0; k < count && k < 3; k++)
+            if (mls_session_output_item(session, i, k, &item) == MLS_OK)
+                mls_tensor_free(item);
+    }
+}
+
+/* Loops may have no end. */
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
+}
+
+static void run(mls_context *context, mls_model *model, const uint8_t *data, size_t size)
 {
     mls_session *session;
     if (mls_session_create(model, NULL, &session) != MLS_OK)
         return;
     set_dims(session, model);
+    bind_sequences(context, session, model);
     if (mls_session_plan(session) == MLS_OK) {
         for (size_t i = 0; i < mls_model_input_count(model); i++)
             fill_input(session, i, data, size);
-        mls_session_run(session);
+        mls_session_run_until(session, now_ns() + RUN_NS);
+        read_outputs(session, model);
     }
     mls_session_free(session);
 }
@@ -124,7 +165,7 @@ static void load(mls_context *context, const uint8_t *data, size_t size)
     if (mls_model_load_memory(context, data, size, &options, &model) != MLS_OK)
         return;
     if (mls_model_unsupported_count(model) == 0)
-        run(model, data, size);
+        run(context, model, data, size);
     mls_model_free(model);
 }
 

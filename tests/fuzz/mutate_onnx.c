@@ -288,6 +288,20 @@ static void change_output(mutation *m)
         graph->output[pick(m, graph->n_output)]->name = text(m, pick_value(m));
 }
 
+/* The graph, or the body of one of its nodes, or a body in that. */
+static mls__graph_proto *pick_graph(mutation *m, mls__graph_proto *graph)
+{
+    while (graph->n_node && pick(m, 2)) {
+        const mls__node_proto *node = graph->node[pick(m, graph->n_node)];
+        mls__graph_proto *body =
+            node->n_attribute ? node->attribute[pick(m, node->n_attribute)]->g : NULL;
+        if (!body)
+            break;
+        graph = body;
+    }
+    return graph;
+}
+
 static void (*const changes[])(mutation *m) = {
     change_op,     change_op,       change_input, change_input,  change_attr,  change_attr,
     change_tensor, change_declared, copy_node,    change_output, remove_input,
@@ -303,7 +317,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         pool_clear(&m);
         return LLVMFuzzerMutate(data, size, max_size);
     }
-    m.graph = model->graph;
+    m.graph = pick_graph(&m, model->graph);
     for (size_t i = pick(&m, 3) + 1; i > 0; i--)
         changes[pick(&m, COUNT(changes))](&m);
     if (pick(&m, 16) == 0 && model->n_opset_import)
