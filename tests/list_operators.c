@@ -6,6 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Standard ops that nothing here runs, and why. An op that gets a schema must go from here. */
+static const struct {
+    const char *domain, *ops, *why;
+} missing[] = {
+    {"ai.onnx", "BatchNormalization with training_mode", "training"},
+    {"ai.onnx", "ImageDecoder", "decodes image files, which is the host's to choose"},
+    {"ai.onnx", "RegexFullMatch",
+     "RE2's syntax; no C library of Debian's matches it in linear time"},
+    {"ai.onnx.ml", "CastMap, DictVectorizer", "take maps, which sessions do not"},
+    {"ai.onnx.preview", "FlexAttention", "preview"},
+    {"ai.onnx.preview.training", "Adagrad, Adam, Gradient, Momentum", "training"},
+};
+
+static void print_missing(void)
+{
+    printf("\n## What is not here\n\nModels with these load with `MLS_MODEL_ALLOW_UNSUPPORTED` to "
+           "be looked at, and do not run.\n\n| Domain | Ops | Why |\n| --- | --- | --- |\n");
+    for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
+        printf("| %s | %s | %s |\n", missing[i].domain, missing[i].ops, missing[i].why);
+}
+
 static int compare(const void *a, const void *b)
 {
     const mls__op_schema *x = *(const mls__op_schema *const *) a;
@@ -30,6 +51,8 @@ static void print_domain(const char *domain)
         printf("\n## ai.onnx\n\nOpsets 7 to 27, in all their forms.\n");
     else if (strcmp(domain, "mlscale") == 0)
         printf("\n## mlscale\n\nMade by the optimizing passes; not for models.\n");
+    else if (strcmp(domain, "com.microsoft") == 0)
+        printf("\n## com.microsoft\n\nVersion 1: ops that exporters of ONNX Runtime write.\n");
     else
         printf("\n## %s\n\nVersions 1 to 5, in all their forms.\n", domain);
     printf("\n| Op | Inputs | Outputs |\n| --- | --- | --- |\n");
@@ -54,5 +77,6 @@ int main(void)
         print_count(rows[i]->min_outputs, rows[i]->max_outputs);
         printf(" |\n");
     }
+    print_missing();
     return 0;
 }

@@ -55,6 +55,12 @@ exits "writes .npy" 0 run "$case/model.onnx" --input "x=$case/test_data_set_0/in
     --input "y=$case/test_data_set_0/input_1.pb" --output-dir npy.d
 exits "and reads it" 0 run "$case/model.onnx" --input x=npy.d/sum.npy --input y=npy.d/sum.npy \
     --output-dir npy2.d
+case=$data/node/test_sequence_insert_at_back
+items=$case/test_data_set_0/input_1.pb
+exits "takes several files for a sequence" 0 run "$case/model.onnx" --input "sequence=$items" \
+    --input "tensor=$items" --input "sequence=$items" --output-dir seq.d
+says "and numbers what it gives" out "seq.d/output_sequence.2.npy"
+case=$data/node/test_add
 exits "wants every input" 2 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
     --output-dir out.d
 says "and names the missing one" err "input 'y'"

@@ -185,7 +185,7 @@ static int open_session(const arguments *args, mls_context *context, mls_model *
     session_options.dim_count = dims->count;
     if (mls_session_create(model, &session_options, &session))
         return library_failure(NULL);
-    int code = bind_inputs(args, context, session);
+    int code = bind_inputs(args, context, model, session);
     if (!code && mls_session_plan(session))
         code = library_failure(NULL);
     for (size_t i = 0; !code && i < mls_model_input_count(model); i++)

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 
 static const option_spec options[] = {
-    {"input", "NAME=FILE", "the tensor for input NAME, an .npy or .pb file; one for\neach input"},
+    {"input", "NAME=FILE",
+     "the tensor for input NAME, an .npy or .pb file; one for\neach input, several for one that is "
+     "a sequence"},
     {"output-dir", "DIR", "where the outputs go, a file each; made if missing"},
     {"format", "npy|pb", "of the outputs (default npy)"},
     {"threads", "N", "threads to use (default 1)"},
@@ -29,7 +31,7 @@ static int check_inputs(const arguments *args, const mls_model *model)
             is_given = is_given || (strncmp(text, value.name, size) == 0 && text[size] == '=');
         }
         char shape[256];
-        if (!is_given)
+        if (!is_given && value.kind != MLS_VALUE_OPTIONAL)
             return usage_error(args, "input '%s' (%s %s) is missing: --input %s=FILE", value.name,
                                mls_dtype_name((mls_dtype) value.dtype),
                                value_shape_text(&value, shape, sizeof shape), value.name);
@@ -37,28 +39,24 @@ static int check_inputs(const arguments *args, const mls_model *model)
     return EXIT_GOOD;
 }
 
-/* Names come from the model: none may lead out of the folder. */
-static void output_path(const char *dir, const char *name, const char *format, char *path,
+/* Names come from the model: none may lead out of the folder. `item` is of a sequence, or -1. */
+static void output_path(const char *dir, const char *name, int item, const char *format, char *path,
                         size_t size)
 {
-    snprintf(path, size, "%s/%s.%s", dir, name[0] == '.' ? "_" : name, format);
+    char number[16] = "";
+    if (item >= 0)
+        snprintf(number, sizeof number, ".%d", item);
+    snprintf(path, size, "%s/%s%s.%s", dir, name[0] == '.' ? "_" : name, number, format);
     for (char *c = path + strlen(dir) + 1; *c; c++)
         if (*c == '/' || *c == ':' || *c == '\\' || (unsigned char) *c < ' ')
             *c = '_';
 }
 
-static int write_output(mls_context *context, mls_session *session, size_t index, const char *name,
-                        const char *dir, const char *format)
+static int write_item(mls_session *session, size_t index, size_t item, const char *name,
+                      const char *path, const char *format)
 {
-    mls_dtype dtype;
-    int rank;
-    const int64_t *dims;
     mls_tensor *tensor;
-    char path[4096];
-    output_path(dir, name, format, path, sizeof path);
-    void *data = (void *) (uintptr_t) mls_session_output_data(session, index);
-    if (mls_session_output_shape(session, index, &dtype, &rank, &dims) ||
-        mls_tensor_wrap(context, dtype, rank, dims, NULL, data, NULL, NULL, &tensor))
+    if (mls_session_output_item(session, index, item, &tensor))
         return library_failure(name);
     const mls_status status = strcmp(format, "pb") == 0 ? mls_tensor_write_onnx(tensor, name, path)
                                                         : mls_tensor_write_npy(tensor, path);
@@ -69,8 +67,24 @@ static int write_output(mls_context *context, mls_session *session, size_t index
     return EXIT_GOOD;
 }
 
-static int write_outputs(const arguments *args, mls_context *context, const mls_model *model,
-                         mls_session *session)
+/* A file each tensor: of a sequence NAME.0, NAME.1, ...; of an empty optional none. */
+static int write_output(mls_session *session, size_t index, const mls_model_value *value,
+                        const char *dir, const char *format)
+{
+    char path[4096];
+    size_t count;
+    int code = EXIT_GOOD;
+    if (mls_session_output_count(session, index, &count))
+        return library_failure(value->name);
+    for (size_t i = 0; !code && i < count; i++) {
+        const bool is_one = value->kind != MLS_VALUE_SEQUENCE && count == 1;
+        output_path(dir, value->name, is_one ? -1 : (int) i, format, path, sizeof path);
+        code = write_item(session, index, i, value->name, path, format);
+    }
+    return code;
+}
+
+static int write_outputs(const arguments *args, const mls_model *model, mls_session *session)
 {
     const char *dir = arguments_get(args, "output-dir");
     const char *format = arguments_get(args, "format");
@@ -80,7 +94,7 @@ static int write_outputs(const arguments *args, mls_context *context, const mls_
     for (size_t i = 0; !code && i < mls_model_output_count(model); i++) {
         mls_model_value value = MLS_MODEL_VALUE_INIT;
         mls_model_output(model, i, &value);
-        code = write_output(context, session, i, value.name, dir, format ? format : "npy");
+        code = write_output(session, i, &value, dir, format ? format : "npy");
     }
     return code;
 }
@@ -93,11 +107,11 @@ static int run_session(const arguments *args, mls_context *context, mls_model *m
     session_options.threads = threads;
     if (mls_session_create(model, &session_options, &session))
         return library_failure(NULL);
-    int code = bind_inputs(args, context, session);
+    int code = bind_inputs(args, context, model, session);
     if (!code && mls_session_run(session))
         code = library_failure(NULL);
     if (!code)
-        code = write_outputs(args, context, model, session);
+        code = write_outputs(args, model, session);
     mls_session_free(session);
     return code;
 }

@@ -118,22 +118,59 @@ mls_status tensor_read_contiguous(mls_context *context, const char *path, mls_te
     return status;
 }
 
-int bind_inputs(const arguments *args, mls_context *context, mls_session *session)
+static int bind_tensor(mls_context *context, mls_session *session, size_t index, const char *path)
 {
-    for (size_t i = 0; i < arguments_count(args, "input"); i++) {
+    mls_tensor *tensor;
+    if (tensor_read_contiguous(context, path, &tensor))
+        return library_failure(NULL);
+    const mls_status status = mls_session_bind_input(session, index, tensor);
+    mls_tensor_free(tensor); /* the session holds a view */
+    return status ? library_failure(path) : EXIT_GOOD;
+}
+
+/* All tensors that are given for the name, in the order of the command line. */
+static int bind_sequence(const arguments *args, mls_context *context, mls_session *session,
+                         size_t index, const char *name)
+{
+    const size_t most = arguments_count(args, "input");
+    mls_tensor **items = calloc(most, sizeof(mls_tensor *));
+    size_t count = 0;
+    int code = items ? EXIT_GOOD : failure("out of memory");
+    for (size_t i = 0; !code && i < most; i++) {
+        char given[256];
+        const char *path;
+        if (!arguments_pair(args, "input", i, given, sizeof given, &path))
+            code = EXIT_USAGE;
+        else if (strcmp(given, name) != 0)
+            continue;
+        else if (tensor_read_contiguous(context, path, &items[count]))
+            code = library_failure(NULL);
+        count += !code;
+    }
+    if (!code &&
+        mls_session_bind_input_sequence(session, index, (const mls_tensor *const *) items, count))
+        code = library_failure(NULL);
+    for (size_t i = 0; i < count; i++)
+        mls_tensor_free(items[i]);
+    free(items);
+    return code;
+}
+
+int bind_inputs(const arguments *args, mls_context *context, const mls_model *model,
+                mls_session *session)
+{
+    int code = EXIT_GOOD;
+    for (size_t i = 0; !code && i < arguments_count(args, "input"); i++) {
         char name[256];
         const char *path;
         size_t index;
-        mls_tensor *tensor;
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
         if (!arguments_pair(args, "input", i, name, sizeof name, &path))
             return EXIT_USAGE;
-        if (mls_session_input_index(session, name, &index) ||
-            tensor_read_contiguous(context, path, &tensor))
+        if (mls_session_input_index(session, name, &index) || mls_model_input(model, index, &value))
             return library_failure(NULL);
-        const mls_status status = mls_session_bind_input(session, index, tensor);
-        mls_tensor_free(tensor); /* the session holds a view */
-        if (status)
-            return library_failure(path);
+        code = value.kind == MLS_VALUE_SEQUENCE ? bind_sequence(args, context, session, index, name)
+                                                : bind_tensor(context, session, index, path);
     }
-    return EXIT_GOOD;
+    return code;
 }

@@ -36,7 +36,11 @@ mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_
 /* The same, contiguous, as sessions want it. */
 mls_status tensor_read_contiguous(mls_context *context, const char *path, mls_tensor **ret_tensor);
 
-/* Binds the --input NAME=FILE tensors. Gives an exit code, after a message. */
-int bind_inputs(const arguments *args, mls_context *context, mls_session *session);
+/*
+ * Binds the --input NAME=FILE tensors; several of one NAME make up a sequence. Gives an exit code,
+ * after a message.
+ */
+int bind_inputs(const arguments *args, mls_context *context, const mls_model *model,
+                mls_session *session);
 
 #endif
