@@ -73,6 +73,9 @@ libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/contrib_attention.c 
 # Reductions.
 libmls_core_la_SOURCES += %D%/schema/reduction.c
 
+# Losses.
+libmls_core_la_SOURCES += %D%/schema/loss.c
+
 # Normalisations.
 libmls_core_la_SOURCES += %D%/schema/norm.c %D%/schema/pooling.c
 

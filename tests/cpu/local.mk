@@ -182,6 +182,12 @@ check_PROGRAMS += %D%/test_ops_recurrent
 TESTS += %D%/test_ops_recurrent
 %C%_test_ops_recurrent_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_recurrent_LDADD = $(MLS_OP_TEST_LIBS)
+# Losses.
+check_PROGRAMS += %D%/test_ops_loss
+TESTS += %D%/test_ops_loss
+%C%_test_ops_loss_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_loss_LDADD = $(MLS_OP_TEST_LIBS)
+
 # Normalisations.
 check_PROGRAMS += %D%/test_ops_norm
 TESTS += %D%/test_ops_norm

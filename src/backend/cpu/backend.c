@@ -46,6 +46,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_top_k,
     mls__cpu_ops_cumsum,
     mls__cpu_ops_softmax,
+    mls__cpu_ops_loss,
     mls__cpu_ops_einsum,
     mls__cpu_ops_gather_elements,
     mls__cpu_ops_gather_nd,

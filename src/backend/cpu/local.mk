@@ -142,6 +142,9 @@ libmls_core_la_SOURCES += \
 	%D%/ops/recurrent.c %D%/ops/recurrent.h %D%/ops/recurrent_f64.c \
 	%D%/ops/recurrent_pack.c %D%/ops/recurrent_run.c
 
+# Losses.
+libmls_core_la_SOURCES += %D%/ops/loss.c
+
 # Reductions, and what else goes along an axis.
 libmls_core_la_SOURCES += \
 	%D%/ops/cumsum.c \

@@ -22,6 +22,7 @@ extern mls__op_schema_table mls__schemas_ml_features;
 extern mls__op_schema_table mls__schemas_ml_linear;
 extern mls__op_schema_table mls__schemas_ml_trees;
 extern mls__op_schema_table mls__schemas_reduction;
+extern mls__op_schema_table mls__schemas_loss;
 extern mls__op_schema_table mls__schemas_indexing;
 extern mls__op_schema_table mls__schemas_recurrent;
 extern mls__op_schema_table mls__schemas_norm;

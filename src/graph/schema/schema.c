@@ -29,6 +29,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_ml_linear,
     mls__schemas_ml_trees,
     mls__schemas_reduction,
+    mls__schemas_loss,
     mls__schemas_indexing,
     mls__schemas_recurrent,
     mls__schemas_norm,

@@ -123,6 +123,19 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     return MLS_OK;
 }
 
+void mls__log_softmax_slices(const mls__log_softmax *slices, void *y, const void *x, int64_t begin,
+                             int64_t end)
+{
+    const softmax_kernel k = {.base = {.cpu = slices->cpu},
+                              .dtype = slices->dtype,
+                              .is_log = true,
+                              .is_rows = slices->is_rows,
+                              .n = slices->n,
+                              .inner = slices->inner};
+    work w = {&k, x, y};
+    run_range(&w, begin, end);
+}
+
 static mls_status widen_range(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
