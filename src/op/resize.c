@@ -29,13 +29,9 @@ static mls_status choose(const mls_op *op, const char *attribute, const char *co
 static mls_status read_modes(const mls_op *op, mls__resize *resize)
 {
     static const char *const modes[] = {"nearest", "linear", "cubic", NULL};
-    static const char *const transforms[] = {"half_pixel",
-                                             "half_pixel_symmetric",
-                                             "pytorch_half_pixel",
-                                             "align_corners",
-                                             "asymmetric",
-                                             "tf_crop_and_resize",
-                                             NULL};
+    static const char *const transforms[] = {
+        "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",   "align_corners",
+        "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn", NULL};
     static const char *const rounds[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil",
                                          NULL};
     int mode, transform, round;
@@ -247,6 +243,8 @@ double mls__resize_place(const mls__resize *resize, const mls__resize_axis *axis
         return length == 1 ? 0 : position * last / (length - 1);
     case MLS__RESIZE_ASYMMETRIC:
         return position / axis->scale;
+    case MLS__RESIZE_HALF_PIXEL_FOR_NN:
+        return (position + 0.5) / axis->scale;
     case MLS__RESIZE_CROP:
         return crop_place(axis, position);
     case MLS__RESIZE_PYTORCH_HALF_PIXEL:

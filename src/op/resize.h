@@ -21,7 +21,8 @@ typedef enum mls__resize_transform {
     MLS__RESIZE_PYTORCH_HALF_PIXEL,
     MLS__RESIZE_ALIGN_CORNERS,
     MLS__RESIZE_ASYMMETRIC,
-    MLS__RESIZE_CROP
+    MLS__RESIZE_CROP,
+    MLS__RESIZE_HALF_PIXEL_FOR_NN /* of opsets 11 and 12 */
 } mls__resize_transform;
 
 typedef enum mls__resize_round {
