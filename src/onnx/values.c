@@ -283,28 +283,33 @@ static mls_status read_tensor_type(mls__arena *arena, const Mls__Onnx__TypeProto
 /* The tensors of a sequence differ in shape: nothing but their element type is taken over. */
 static mls_status read_sequence_type(const mls__type_proto *element, mls__value *value)
 {
-    if (!element || element->value_case == MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET)
-        return MLS_OK;
-    if (element->value_case != MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+    const bool is_open = !element || element->value_case == MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET;
+    /* ZipMap's sequence of maps is a tensor here. */
+    if (!is_open && element->value_case != MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
         return mls__error(MLS_EUNSUPPORTED,
                           "is a sequence of what is %s; only sequences of "
                           "tensors are supported",
                           type_text(element));
-    return read_element_type(element->tensor_type, value);
+    value->kind = MLS_VALUE_SEQUENCE;
+    return is_open ? MLS_OK : read_element_type(element->tensor_type, value);
 }
 
 static mls_status read_optional_type(const mls__type_proto *element, mls__value *value)
 {
-    if (!element || element->value_case == MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET)
-        return MLS_OK;
-    if (element->value_case == MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
-        return read_element_type(element->tensor_type, value);
-    if (element->value_case == MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE)
-        return read_sequence_type(element->sequence_type->elem_type, value);
-    return mls__error(MLS_EUNSUPPORTED,
-                      "is an optional of what is %s; only optional tensors and "
-                      "sequences of tensors are supported",
-                      type_text(element));
+    mls_status status = MLS_OK;
+    const int kind = element ? (int) element->value_case : MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET;
+    if (kind == MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+        status = read_element_type(element->tensor_type, value);
+    else if (kind == MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE)
+        status = read_sequence_type(element->sequence_type->elem_type, value);
+    else if (kind != MLS__ONNX__TYPE_PROTO__VALUE__NOT_SET)
+        status = mls__error(MLS_EUNSUPPORTED,
+                            "is an optional of what is %s; only optional tensors and sequences of "
+                            "tensors are supported",
+                            type_text(element));
+    if (!status)
+        value->kind = MLS_VALUE_OPTIONAL;
+    return status;
 }
 
 static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls__value *value)
@@ -315,10 +320,8 @@ static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls_
     case MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE:
         return read_tensor_type(arena, type->tensor_type, value);
     case MLS__ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE:
-        value->kind = MLS_VALUE_SEQUENCE;
         return read_sequence_type(type->sequence_type->elem_type, value);
     case MLS__ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
-        value->kind = MLS_VALUE_OPTIONAL;
         return read_optional_type(type->optional_type->elem_type, value);
     default:
         return mls__error(MLS_EUNSUPPORTED, "is %s; tensors, sequences and optionals are supported",
