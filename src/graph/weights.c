@@ -30,8 +30,8 @@ void mls__weights_clear(mls_weight_cache *cache)
     pthread_mutex_destroy(&cache->mutex);
 }
 
-void mls__weights_visit(mls_weight_cache *cache,
-                        void (*visit)(void *arg, void *data, size_t size), void *arg)
+void mls__weights_visit(mls_weight_cache *cache, void (*visit)(void *arg, void *data, size_t size),
+                        void *arg)
 {
     pthread_mutex_lock(&cache->mutex);
     for (size_t i = 0; i < cache->count; i++)
