@@ -4,6 +4,7 @@ libmls_core_la_SOURCES += \
 	%D%/movement.c %D%/movement.h
 
 libmls_core_la_SOURCES += %D%/convolution.c %D%/convolution.h
+libmls_core_la_SOURCES += %D%/deform.c %D%/deform.h
 
 libmls_core_la_SOURCES += %D%/pooling.c %D%/pooling.h
 libmls_core_la_SOURCES += %D%/resize.c %D%/resize.h

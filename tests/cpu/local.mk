@@ -202,6 +202,11 @@ TESTS += %D%/test_ops_conv
 %C%_test_ops_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_conv_LDADD = $(MLS_OP_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_ops_deform_conv
+TESTS += %D%/test_ops_deform_conv
+%C%_test_ops_deform_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_deform_conv_LDADD = $(MLS_OP_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_ops_int8_product
 TESTS += %D%/test_ops_int8_product
 %C%_test_ops_int8_product_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolutions: Conv, ConvTranspose, and FusedConv, which is a Conv with a residual and an
- * activation. */
+/*
+ * Convolutions: Conv, ConvTranspose, DeformConv, and FusedConv, which is a Conv with a residual and
+ * an activation.
+ */
 #include "graph/schema/families.h"
 
 #include "base/alloc.h"
 #include "op/convolution.h"
+#include "op/deform.h"
 #include "op/pooling.h"
 
 #include <inttypes.h>
@@ -37,6 +40,21 @@ static mls_status infer_conv(const mls_op *op, mls_arg *ret_outputs)
 static mls_status infer_fused(const mls_op *op, mls_arg *ret_outputs)
 {
     return infer(op, SINGLES, "a float of 16 or 32 bits", ret_outputs);
+}
+
+static mls_status infer_deform(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls__deform d;
+    int64_t dims[MLS_MAX_RANK];
+    mls_status status = mls__infer_dtype(op, 0, FLOATS, "a float of 16 bits or more");
+    for (size_t i = 1; !status && i < op->input_count; i++)
+        status = mls__infer_same_dtype(op, i, 0);
+    if (!status)
+        status = mls__op_deform(op, &d);
+    if (status)
+        return status;
+    const int rank = mls__convolution_dims(&d.conv, dims);
+    return mls__infer_set(op, &ret_outputs[0], op->inputs[0].dtype, rank, dims);
 }
 
 /*
@@ -147,6 +165,7 @@ static mls_status infer_blocked_global(const mls_op *op, mls_arg *ret_outputs)
 mls__op_schema_table mls__schemas_convolution = {
     {"", "Conv", 2, 3, 1, 1, 0, 0, infer_conv},
     {"", "ConvTranspose", 2, 3, 1, 1, 0, 0, infer_conv},
+    {"", "DeformConv", 3, 5, 1, 1, 0, 0, infer_deform},
     {"com.microsoft", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
     {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused},
