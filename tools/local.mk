@@ -13,6 +13,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/histogram.c %D%/mlscale/histogram.h \
 	%D%/mlscale/main.c \
 	%D%/mlscale/options.c %D%/mlscale/options.h \
+	%D%/mlscale/plan.c %D%/mlscale/plan.h \
 	%D%/mlscale/rows.c %D%/mlscale/rows.h \
 	%D%/mlscale/scores.c %D%/mlscale/scores.h
 # Public headers only: src/ is not on its include path.

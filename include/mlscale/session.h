@@ -229,6 +229,64 @@ MLS_API size_t mls_session_step_count(const mls_session *session);
 MLS_API mls_status mls_session_step_info(const mls_session *session, size_t index,
                                          mls_step_info *ret_info);
 
+/* Where a value of a plan lies. */
+#define MLS_PLACE_UNKNOWN 0 /* not planned yet, or wherever the run finds memory for it */
+#define MLS_PLACE_BLOCK   1 /* in the block, at `offset` */
+#define MLS_PLACE_INPUT   2 /* the same, but it took over the memory of an input of its node */
+#define MLS_PLACE_APART   3 /* in memory of its own: it is known before the run */
+
+/*
+ * A value in a report on a plan. `bytes` is what the planned maximum needs; dims are the
+ * present ones, those of an op whose sizes only a run can tell the largest. Without a plan
+ * dtype, rank (-1) and dims (-1) are what the model says. Never grows.
+ */
+typedef struct mls_plan_value {
+    const char *name;
+    const int64_t *dims;
+    size_t offset, bytes;
+    int32_t dtype, rank; /* mls_dtype */
+    uint64_t place;      /* MLS_PLACE_* */
+} mls_plan_value;
+
+/* What an entry of the report is. */
+#define MLS_PLAN_BLOCK UINT64_C(0) /* memory that the entries up to the next block share */
+#define MLS_PLAN_LATER UINT64_C(1) /* likewise, but planned by the run when it gets there */
+#define MLS_PLAN_INPUT UINT64_C(2) /* what a block is given: one value */
+#define MLS_PLAN_STEP  UINT64_C(3) /* a node with a kernel in the run */
+#define MLS_PLAN_KNOWN UINT64_C(4) /* a node computed before the run */
+#define MLS_PLAN_VIEW  UINT64_C(5) /* a node with nothing to do: its output is its input */
+#define MLS_PLAN_NODE  UINT64_C(6) /* a node of a block that is not planned yet */
+#define MLS_PLAN_HOST  UINT64_C(7) /* a node that the session runs itself, such as If */
+#define MLS_PLAN_BODY  UINT64_C(8) /* a body of the host op before it: deeper entries follow */
+
+/* An entry of the report. Strings and arrays are borrowed until the visitor returns. */
+typedef struct mls_plan_entry {
+    size_t size;                  /* sizeof(mls_plan_entry), as the library knows it */
+    uint64_t kind;                /* MLS_PLAN_* */
+    uint64_t depth;               /* in how many bodies it lies */
+    const char *domain;           /* of a node's op; "" is ai.onnx */
+    const char *op;               /* of a node: "Gemm"; of a body: "then_branch" */
+    const char *node;             /* as in mls_step_info */
+    const char *kernel;           /* of MLS_PLAN_STEP and MLS_PLAN_KNOWN, else "" */
+    const mls_plan_value *values; /* a node's outputs, without those left out; an input */
+    size_t value_count;
+    /* Of a node with a kernel; the offset is in the block, and of MLS_PLAN_STEP only. */
+    size_t workspace_bytes, workspace_offset;
+    /* Of MLS_PLAN_BLOCK: its bytes, and what they would be if no memory served twice. */
+    size_t block_bytes, unshared_bytes;
+} mls_plan_entry;
+
+typedef mls_status (*mls_plan_visitor)(void *user, const mls_plan_entry *entry);
+
+/*
+ * Calls `visit` for all that a run does, in its order: blocks with their nodes, host ops with
+ * their bodies. Plans the session if that is still to do; the blocks of a model with control
+ * flow, sequences or sizes that follow from the data are planned by the run that first needs
+ * them. A status of the visitor other than MLS_OK ends the report and is returned.
+ * Errors: MLS_EINVAL (no visitor), those of mls_session_plan(), MLS_ENOMEM.
+ */
+MLS_API mls_status mls_session_report(mls_session *session, mls_plan_visitor visit, void *user);
+
 #ifdef __cplusplus
 }
 #endif

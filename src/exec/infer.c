@@ -183,13 +183,13 @@ static void choose_mode(const mls__plan *plan, mls__step *step, bool is_copy)
         step->mode = MLS__STEP_VIEW;
 }
 
-static const char *op_name(const mls__plan *plan, const mls__node *node)
+const char *mls__plan_node_name(const mls__graph *graph, const mls__node *node)
 {
     if (node->name[0])
         return node->name;
     for (size_t k = 0; k < node->output_count; k++)
         if (node->outputs[k] != MLS__NO_VALUE)
-            return mls__graph_value(plan->graph, node->outputs[k])->name;
+            return mls__graph_value(graph, node->outputs[k])->name;
     return "";
 }
 
@@ -352,7 +352,7 @@ static mls_status plan_node(mls__plan *plan, const mls__node *node)
     const mls_op op = {
         .domain = node->domain,
         .type = node->type,
-        .node = op_name(plan, node),
+        .node = mls__plan_node_name(plan->graph, node),
         .node_id = node->id,
         .attrs = node->attrs,
         .attr_count = node->attr_count,

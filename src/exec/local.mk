@@ -6,6 +6,7 @@ libmls_core_la_SOURCES += \
 	%D%/infer.c \
 	%D%/memory.c \
 	%D%/plan.c %D%/plan.h \
+	%D%/report.c \
 	%D%/run.c \
 	%D%/seal.c \
 	%D%/session.c %D%/session.h \

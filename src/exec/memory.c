@@ -145,6 +145,27 @@ static void collect_items(layout *l, mls__plan *plan)
     }
 }
 
+static void add_aligned(size_t bytes, size_t *total)
+{
+    if (!mls__align_size(bytes, &bytes) || !mls__add_size(*total, bytes, total))
+        *total = SIZE_MAX;
+}
+
+size_t mls__plan_unshared_bytes(const mls__plan *plan)
+{
+    size_t total = 0;
+    for (uint32_t v = 0; v < plan->slot_count; v++)
+        if (has_memory(plan, v))
+            add_aligned(plan->slots[v].capacity, &total);
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const mls__step *step = plan->run_steps[i].step;
+        add_aligned(step->kernel->workspace_bytes, &total);
+        if (step->alias_input != MLS__NO_VALUE)
+            add_aligned(plan->slots[step->output_values[0]].capacity, &total);
+    }
+    return total;
+}
+
 /* The largest first; of equals the first to be used, so that the order is always the same. */
 static int compare_items(const void *a, const void *b)
 {

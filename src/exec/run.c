@@ -2,9 +2,6 @@
 /* The run: a walk over prepared calls. Everything rare is out of its way. */
 #include "exec/session.h"
 
-#include "base/error.h"
-#include "base/options.h"
-
 #include <string.h>
 
 /* The contents that shapes depend on may have changed since they were last looked at. */
@@ -59,31 +56,4 @@ mls_status mls_session_run_until(mls_session *session, uint64_t deadline_ns)
 void mls_session_cancel(mls_session *session)
 {
     atomic_store_explicit(&session->control.is_cancelled, true, memory_order_relaxed);
-}
-
-size_t mls_session_plan_bytes(const mls_session *session)
-{
-    return session->is_planned ? session->plan.block_bytes : 0;
-}
-
-size_t mls_session_step_count(const mls_session *session)
-{
-    return session->is_planned ? session->plan.run_count : 0;
-}
-
-mls_status mls_session_step_info(const mls_session *session, size_t index, mls_step_info *ret_info)
-{
-    if (index >= mls_session_step_count(session))
-        return mls__error(MLS_EINVAL, "step %zu: the plan has %zu", index,
-                          mls_session_step_count(session));
-    const mls__step *step = session->plan.run_steps[index].step;
-    const mls_step_info filled = {
-        .size = sizeof filled,
-        .op = step->op.type,
-        .node = step->op.node,
-        .kernel = step->kernel->name,
-        .runs = step->runs,
-        .time_ns = step->time_ns,
-    };
-    return mls__options_write("mls_step_info", &filled, sizeof filled, sizeof filled, ret_info);
 }

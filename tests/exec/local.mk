@@ -35,3 +35,9 @@ check_PROGRAMS += %D%/test_text
 TESTS += %D%/test_text
 %C%_test_text_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_text_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_report
+TESTS += %D%/test_report
+%C%_test_report_SOURCES = %D%/test_report.c %D%/random_graph.c %D%/random_graph.h
+%C%_test_report_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_report_LDADD = $(MLS_TEST_LIBS)

@@ -25,6 +25,20 @@ done
 says "and the dimension's name" out '"batch"'
 exits "refuses a dimension that is not there" 0 inspect "$model" --dim time=3
 says "and lists those there are" out "there are: 'batch'"
+
+mlp=$top/examples/models/volatility_mlp.onnx
+exits "shows a plan" 0 inspect "$mlp" --plan --dim batch=4
+says "with what goes in" out "input   features float32 [4,11], 176 bytes at "
+says "with steps by number" out "0       ai.onnx.ml.Scaler  'standardise'  "
+says "with places" out "log_variance float32 [4,1], 16 bytes at "
+says "with workspace" out "workspace, "
+says "and what no reuse would take" out "without reuse"
+exits "shows a plan as JSON" 0 inspect "$mlp" --plan --json
+for key in unshared_bytes plan kind depth step kernel values shape place offset; do
+    says "with $key" out "\"$key\""
+done
+exits "fails when there is no plan to show" 1 inspect "$mlp" --plan --dim time=3
+says "and says why" out "there are: 'batch'"
 printf 'not a model' >text.onnx
 exits "refuses what is no model" 1 inspect text.onnx
 says "and names the file" err "text.onnx"
@@ -41,6 +55,16 @@ if [ ! -d "$data/node/test_add" ]; then
     tap_end
     exit 0
 fi
+case=$data/node/test_loop11
+exits "shows control flow" 0 inspect "$case/model.onnx" --plan
+says "run by the session" out "0       Loop  'res_y'  by the session"
+says "with its body" out "    body"
+says "not planned" out "block that the run plans"
+exits "shows control flow after a run" 0 inspect "$case/model.onnx" --plan \
+    --input "trip_count=$case/test_data_set_0/input_0.pb" \
+    --input "cond=$case/test_data_set_0/input_1.pb" --input "y=$case/test_data_set_0/input_2.pb"
+says "planned" out "y_out float32 [1], 4 bytes at "
+says "before the run where it can be" out "known before the run"
 case=$data/node/test_add
 exits "runs a model on files" 0 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
     --input "y=$case/test_data_set_0/input_1.pb" --output-dir out.d --format pb

@@ -2,6 +2,7 @@
 /* mlscale inspect: what a model takes, gives and consists of. */
 #include "commands.h"
 #include "common.h"
+#include "plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,29 +10,21 @@
 static const option_spec options[] = {
     {"json", NULL, "print JSON instead of text"},
     {"dim", "NAME=N", "plan with dynamic dimension NAME at N (default 1); may be\nrepeated"},
+    {"plan", NULL, "show the plan node by node: kernels, and where each output lies"},
+    {"input", "NAME=FILE",
+     "run once on a .npy or .pb file as an input before the plan is\n"
+     "shown: control flow is planned as it runs; may be repeated"},
     {NULL, NULL, NULL},
 };
 
-/* Bytes of a plan; -1 when the model cannot be planned, with the reason in *ret_reason. */
-static int64_t plan_bytes(mls_model *model, const dim_options *dims, const char **ret_reason)
-{
-    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
-    session_options.dims = dims->dims;
-    session_options.dim_count = dims->count;
-    mls_session *session;
-    *ret_reason = "";
-    if (mls_session_create(model, &session_options, &session)) {
-        *ret_reason = mls_error_message();
-        return -1;
-    }
-    int64_t bytes = -1;
-    if (mls_session_plan(session))
-        *ret_reason = mls_error_message();
-    else
-        bytes = (int64_t) mls_session_plan_bytes(session);
-    mls_session_free(session);
-    return bytes;
-}
+/* A model to be shown, and its plan. */
+typedef struct inspection {
+    mls_model *model;
+    mls_session *session; /* NULL when there is no plan, and then ... */
+    const char *reason;   /* ... why */
+    plan_totals totals;
+    bool wants_plan; /* --plan */
+} inspection;
 
 typedef mls_status (*value_fn)(const mls_model *, size_t, mls_model_value *);
 
@@ -54,8 +47,20 @@ static json_t *json_values(const mls_model *model, size_t count, value_fn get)
     return list;
 }
 
-static int inspect_json(mls_model *model, const dim_options *dims)
+static json_t *json_bytes(const inspection *in, size_t bytes)
 {
+    return in->session ? json_integer((json_int_t) bytes) : json_null();
+}
+
+static json_t *json_plan(const inspection *in)
+{
+    json_t *entries;
+    return in->session && !plan_json(in->session, &entries) ? entries : json_null();
+}
+
+static int inspect_json(const inspection *in)
+{
+    const mls_model *model = in->model;
     json_t *opsets = json_object(), *ops = json_object(), *unsupported = json_array();
     for (size_t i = 0; i < mls_model_opset_count(model); i++) {
         const char *domain;
@@ -75,8 +80,6 @@ static int inspect_json(mls_model *model, const dim_options *dims)
         json_array_append_new(
             unsupported, json_pack("{s:s, s:s, s:s}", "op", op, "node", node, "reason", reason));
     }
-    const char *reason;
-    const int64_t bytes = plan_bytes(model, dims, &reason);
     json_t *document = json_object();
     json_object_set_new(document, "inputs",
                         json_values(model, mls_model_input_count(model), mls_model_input));
@@ -85,8 +88,12 @@ static int inspect_json(mls_model *model, const dim_options *dims)
     json_object_set_new(document, "opsets", opsets);
     json_object_set_new(document, "ops", ops);
     json_object_set_new(document, "parameters", json_integer(mls_model_parameter_count(model)));
-    json_object_set_new(document, "plan_bytes", bytes < 0 ? json_null() : json_integer(bytes));
     json_object_set_new(document, "unsupported", unsupported);
+    json_object_set_new(document, "plan_bytes", json_bytes(in, in->totals.block_bytes));
+    if (in->wants_plan) {
+        json_object_set_new(document, "unshared_bytes", json_bytes(in, in->totals.unshared_bytes));
+        json_object_set_new(document, "plan", json_plan(in));
+    }
     return print_json(document);
 }
 
@@ -115,8 +122,22 @@ static void print_unsupported(const mls_model *model)
     }
 }
 
-static int inspect_text(mls_model *model, const dim_options *dims)
+static void print_plan(const inspection *in)
 {
+    if (!in->session) {
+        printf("memory of the plan         unknown: %s\n", in->reason);
+        return;
+    }
+    if (in->wants_plan && plan_print(in->session))
+        library_failure(NULL);
+    printf("memory of the plan         %zu bytes\n", in->totals.block_bytes);
+    if (in->wants_plan)
+        printf("without reuse              %zu bytes\n", in->totals.unshared_bytes);
+}
+
+static int inspect_text(const inspection *in)
+{
+    const mls_model *model = in->model;
     print_values(model, "inputs", mls_model_input_count(model), mls_model_input);
     print_values(model, "outputs", mls_model_output_count(model), mls_model_output);
     printf("opsets\n");
@@ -135,13 +156,52 @@ static int inspect_text(mls_model *model, const dim_options *dims)
     }
     printf("parameters                 %" PRId64 "\n", mls_model_parameter_count(model));
     print_unsupported(model);
-    const char *reason;
-    const int64_t bytes = plan_bytes(model, dims, &reason);
-    if (bytes >= 0)
-        printf("memory of the plan         %" PRId64 " bytes\n", bytes);
-    else
-        printf("memory of the plan         unknown: %s\n", reason);
+    print_plan(in);
     return EXIT_GOOD;
+}
+
+static int run_once(const arguments *args, mls_context *context, const mls_model *model,
+                    mls_session *session)
+{
+    const int code = bind_inputs(args, context, model, session);
+    if (code)
+        return code;
+    return mls_session_run(session) ? library_failure("run") : EXIT_GOOD;
+}
+
+/* Makes the plan, if it can be made. Gives an exit code, after a message, when inputs are wrong. */
+static int make_plan(const arguments *args, mls_context *context, const dim_options *dims,
+                     inspection *in)
+{
+    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
+    int code = EXIT_GOOD;
+    session_options.dims = dims->dims;
+    session_options.dim_count = dims->count;
+    if (mls_session_create(in->model, &session_options, &in->session)) {
+        in->session = NULL;
+    } else {
+        if (arguments_count(args, "input"))
+            code = run_once(args, context, in->model, in->session);
+        if (!code && !plan_measure(in->session, &in->totals))
+            return EXIT_GOOD;
+    }
+    in->reason = mls_error_message();
+    mls_session_free(in->session);
+    in->session = NULL;
+    return code;
+}
+
+static int inspect_loaded(const arguments *args, mls_context *context, const dim_options *dims,
+                          mls_model *model)
+{
+    inspection in = {.model = model, .wants_plan = arguments_has(args, "plan")};
+    int code = make_plan(args, context, dims, &in);
+    if (!code)
+        code = arguments_has(args, "json") ? inspect_json(&in) : inspect_text(&in);
+    if (!code && in.wants_plan && !in.session)
+        code = EXIT_FAILED;
+    mls_session_free(in.session);
+    return code;
 }
 
 static int inspect_model(const arguments *args, mls_context *context, const dim_options *dims)
@@ -152,8 +212,7 @@ static int inspect_model(const arguments *args, mls_context *context, const dim_
     mls_model *model;
     if (mls_model_load(context, path, &model_options, &model))
         return library_failure(NULL);
-    const int code =
-        arguments_has(args, "json") ? inspect_json(model, dims) : inspect_text(model, dims);
+    const int code = inspect_loaded(args, context, dims, model);
     mls_model_free(model);
     return code;
 }

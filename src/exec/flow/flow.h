@@ -129,7 +129,8 @@ mls_status mls__segment_run(mls__flow *flow, mls__segment *segment);
 /* The values of the flow's graph that it reads. */
 const uint32_t *mls__segment_inputs(const mls__segment *segment, size_t *ret_count);
 
-/* Its plan once there is one, else NULL: for reports. */
+/* For reports: its nodes, and its plan once there is one, else NULL. */
+const mls__graph *mls__segment_graph(const mls__segment *segment);
 const mls__plan *mls__segment_plan(const mls__segment *segment);
 
 #endif

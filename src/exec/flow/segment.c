@@ -209,6 +209,11 @@ const uint32_t *mls__segment_inputs(const mls__segment *segment, size_t *ret_cou
     return segment->inputs.data;
 }
 
+const mls__graph *mls__segment_graph(const mls__segment *segment)
+{
+    return &segment->graph;
+}
+
 const mls__plan *mls__segment_plan(const mls__segment *segment)
 {
     return segment->is_planned ? &segment->plan : NULL;
