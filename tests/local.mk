@@ -53,5 +53,6 @@ include %D%/cpu/local.mk
 include %D%/job/local.mk
 include %D%/graph/local.mk
 include %D%/exec/local.mk
+include %D%/perf/local.mk
 include %D%/conformance/queue/local.mk
 endif
