@@ -69,6 +69,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_depth_space,
     mls__cpu_ops_grid_sample,
     mls__cpu_ops_roi_align,
+    mls__cpu_ops_max_roi_pool,
     mls__cpu_ops_non_max,
     mls__cpu_ops_select,
     mls__cpu_ops_unique,

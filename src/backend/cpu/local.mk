@@ -50,6 +50,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/col2im.c \
 	%D%/ops/depth_space.c \
 	%D%/ops/grid_sample.c \
+	%D%/ops/max_roi_pool.c \
 	%D%/ops/resize.c %D%/ops/resize.h \
 	%D%/ops/resize_nearest.c \
 	%D%/ops/resize_taps.c %D%/ops/resize_taps.h \

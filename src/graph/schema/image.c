@@ -188,6 +188,30 @@ static mls_status infer_roi_align(const mls_op *op, mls_arg *ret_outputs)
     return mls__infer_set(op, &ret_outputs[0], x->dtype, 4, dims);
 }
 
+static mls_status infer_max_roi_pool(const mls_op *op, mls_arg *ret_outputs)
+{
+    const mls_arg *x = &op->inputs[0], *regions = &op->inputs[1];
+    size_t count;
+    const int64_t *bins = mls__op_ints(op, "pooled_shape", &count);
+    mls_status status = mls__infer_dtype(op, 0, FLOATS, "a float of 16 bits or more");
+    if (!status)
+        status = mls__infer_same_dtype(op, 1, 0);
+    for (size_t i = 0; !status && i < 2; i++)
+        status = check_rank(op, i, i == 0 ? 4 : 2);
+    if (status)
+        return status;
+    if (regions->dims[1] != 5)
+        return mls__op_error(op, MLS_ESHAPE, "regions of %" PRId64 " numbers, expected 5",
+                             regions->dims[1]);
+    if (count != 2)
+        return mls__op_error(op, MLS_EINVAL, "pooled_shape has %zu elements, expected 2", count);
+    if (bins[0] < 1 || bins[1] < 1)
+        return mls__op_error(op, MLS_EINVAL, "an output of %" PRId64 " by %" PRId64, bins[0],
+                             bins[1]);
+    const int64_t dims[] = {regions->dims[0], x->dims[1], bins[0], bins[1]};
+    return mls__infer_set(op, &ret_outputs[0], x->dtype, 4, dims);
+}
+
 /* --- blocks ---------------------------------------------------------------------------------- */
 
 static mls_status infer_col2im(const mls_op *op, mls_arg *ret_outputs)
@@ -231,6 +255,7 @@ mls__op_schema_table mls__schemas_image = {
     {"", "GridSample", 2, 2, 1, 1, 0, 0, infer_grid_sample},
     {"", "AffineGrid", 2, 2, 1, 1, 0, 1u << 1, infer_affine_grid},
     {"", "RoiAlign", 3, 3, 1, 1, 0, 0, infer_roi_align},
+    {"", "MaxRoiPool", 2, 2, 1, 1, 0, 0, infer_max_roi_pool},
     {"", "Col2Im", 3, 3, 1, 1, 0, 3u << 1, infer_col2im},
     {"", "CenterCropPad", 2, 2, 1, 1, 0, 1u << 1, infer_center},
     {.type = NULL},

@@ -40,6 +40,7 @@ extern mls__cpu_op_table mls__cpu_ops_cumsum;
 extern mls__cpu_op_table mls__cpu_ops_softmax;
 extern mls__cpu_op_table mls__cpu_ops_loss;
 extern mls__cpu_op_table mls__cpu_ops_deform_conv;
+extern mls__cpu_op_table mls__cpu_ops_max_roi_pool;
 extern mls__cpu_op_table mls__cpu_ops_det;
 extern mls__cpu_op_table mls__cpu_ops_diagonal;
 extern mls__cpu_op_table mls__cpu_ops_hardmax;
