@@ -26,8 +26,7 @@ typedef struct location {
 
 void mls__external_init(mls__external *external, mls_context *context, const char *directory)
 {
-    external->context = context;
-    external->directory = directory;
+    *external = (mls__external){.context = context, .directory = directory};
     mls__vec_init(&external->files, &context->allocator, sizeof(mls__weight_file *));
 }
 

@@ -4,6 +4,7 @@
 #include "support/test.h"
 
 #include "graph/model.h"
+#include "onnx/external.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +217,19 @@ static mls_status load_in(mls_context *limited, void *arg)
     return status;
 }
 
+/* The struct lies on stacks: whatever was there before must not say how tensors are read. */
+START_TEST(starts_from_any_memory)
+{
+    mls__external external;
+    memset(&external, 1, sizeof external);
+    mls__external_init(&external, context, "here");
+    ck_assert(!external.is_read_again);
+    ck_assert_str_eq(external.directory, "here");
+    ck_assert_uint_eq(external.files.count, 0);
+    mls__external_clear(&external);
+}
+END_TEST
+
 START_TEST(every_allocation_refused)
 {
     begin(MLS_FLOAT32, "6", "w.bin", NULL, NULL);
@@ -236,6 +250,7 @@ int main(void)
     tcase_add_test(tests, paths_stay_inside);
     tcase_add_test(tests, ranges_stay_inside);
     tcase_add_test(tests, models_in_memory_need_a_directory);
+    tcase_add_test(tests, starts_from_any_memory);
     tcase_add_test(tests, every_allocation_refused);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
