@@ -5,9 +5,9 @@
  *
  * A tile of outputs gathers what its kernels see as columns of a matrix, which the filters are
  * then multiplied by: an output is one chain over its group's channels and their positions of the
- * kernel, ascending (kernels/gemm.h), then the bias. What is between elements is their sum in the
- * order of corners, the last axis fastest, then times the mask. 16-bit floats are computed as
- * float32.
+ * kernel, ascending (kernels/gemm.h), then the bias. What is between elements is the sum of those
+ * around it in the order of corners, the last axis fastest; a weight, with the mask in it, is
+ * computed in double and rounded once. 16-bit floats are computed as float32.
  */
 #include "backend/cpu/ops/families.h"
 #include "backend/cpu/ops/float_work.h"
@@ -43,11 +43,12 @@ typedef struct deform_kernel {
 
 /* A position of the kernel at a panel of outputs. */
 typedef struct lookup {
-    int count;        /* of outputs */
-    int64_t corners;  /* 2^rank */
-    int64_t *at;      /* [corner][lane]: the element of the image; -1: outside */
-    void *weights;    /* likewise: of that element */
-    const void *mask; /* of the outputs, or NULL */
+    int count;                           /* of outputs */
+    int64_t corners;                     /* 2^rank */
+    uint32_t whole;                      /* bit i: all corners of output i are inside */
+    int64_t *at;                         /* [lane][corner]: the element of the image; -1: outside */
+    void *weights;                       /* likewise: of that element, times the mask */
+    int64_t starts[LANES][MLS_MAX_RANK]; /* where the kernel begins, along each axis */
 } lookup;
 
 typedef struct work {
@@ -63,80 +64,128 @@ static double number_at(const deform_kernel *k, const void *x, int64_t i)
     return k->work_dtype == MLS_FLOAT64 ? ((const double *) x)[i] : (double) ((const float *) x)[i];
 }
 
-/* Where an element of the kernel looks, along each axis; false if it sees nothing. */
-static bool place_of(const work *w, int64_t offset_row, int64_t position, int64_t output,
-                     double *ret_places)
+static void find_starts(const mls__convolution *c, lookup *l, int64_t output)
+{
+    for (int lane = 0; lane < l->count; lane++) {
+        int64_t o = output + lane;
+        for (int i = c->rank - 1; i >= 0; i--) {
+            const mls__conv_axis *axis = &c->axes[i];
+            l->starts[lane][i] = o % axis->output * axis->stride - axis->before;
+            o /= axis->output;
+        }
+    }
+}
+
+/* How far from there an element of the kernel is. */
+static void find_reach(const mls__convolution *c, int64_t position, int64_t *ret_reach)
+{
+    for (int i = c->rank - 1; i >= 0; i--) {
+        ret_reach[i] = position % c->axes[i].kernel * c->axes[i].dilation;
+        position /= c->axes[i].kernel;
+    }
+}
+
+/* A place: the elements in front of it, and how far behind them it is. */
+typedef struct place {
+    int64_t low[MLS_MAX_RANK];
+    double rest[MLS_MAX_RANK];
+} place;
+
+/* Where an element of the kernel looks; false if it sees nothing. */
+static bool find_place(const work *w, const int64_t *starts, const int64_t *reach, int64_t row,
+                       int64_t output, place *ret_place)
 {
     const mls__deform *d = &w->kernel->deform;
-    int64_t p = position, o = output;
-    bool is_inside = true;
-    for (int i = d->conv.rank - 1; i >= 0; i--) {
-        const mls__conv_axis *axis = &d->conv.axes[i];
-        const int64_t start = o % axis->output * axis->stride - axis->before;
-        ret_places[i] = (double) (start + p % axis->kernel * axis->dilation) +
-                        number_at(w->kernel, w->inputs[MLS__DEFORM_OFFSETS],
-                                  (offset_row + i) * d->outputs + output);
-        is_inside &= ret_places[i] > -1 && ret_places[i] < (double) axis->input;
-        p /= axis->kernel;
-        o /= axis->output;
+    for (int i = 0; i < d->conv.rank; i++) {
+        const int64_t at = (row * d->conv.rank + i) * d->outputs + output;
+        const double offset = number_at(w->kernel, w->inputs[MLS__DEFORM_OFFSETS], at);
+        const double where = (double) (starts[i] + reach[i]) + offset;
+        if (!(where > -1 && where < (double) d->conv.axes[i].input))
+            return false;
+        const double low = floor(where);
+        ret_place->low[i] = (int64_t) low;
+        ret_place->rest[i] = where - low;
     }
-    return is_inside;
+    return true;
 }
 
 /* One corner of the elements around a place: -1 if it is outside. */
-static int64_t corner_at(const mls__convolution *c, const double *places, int64_t corner,
+static int64_t corner_at(const mls__convolution *c, const place *p, int64_t corner,
                          double *ret_weight)
 {
     int64_t index = 0;
-    *ret_weight = 1;
+    double weight = 1;
     for (int i = 0; i < c->rank; i++) {
         const int64_t bit = corner >> (c->rank - 1 - i) & 1;
-        const double low = floor(places[i]);
-        const int64_t element = (int64_t) low + bit;
+        const int64_t element = p->low[i] + bit;
         if (element < 0 || element >= c->axes[i].input)
             return -1;
         index = index * c->axes[i].input + element;
-        *ret_weight *= bit ? places[i] - low : 1 - (places[i] - low);
+        weight *= bit ? p->rest[i] : 1 - p->rest[i];
     }
+    *ret_weight = weight;
     return index;
 }
 
-static void find_corners(const work *w, const lookup *l, int64_t offset_row, int64_t position,
+/* The corners of one output; gives whether all are inside. */
+static bool set_corners(const deform_kernel *k, const lookup *l, int lane, const place *p,
+                        double mask)
+{
+    bool is_whole = true;
+    for (int64_t corner = 0; corner < l->corners; corner++) {
+        const int64_t i = lane * l->corners + corner;
+        double weight = 0;
+        l->at[i] = corner_at(&k->deform.conv, p, corner, &weight);
+        is_whole = is_whole && l->at[i] >= 0;
+        if (k->work_dtype == MLS_FLOAT64)
+            ((double *) l->weights)[i] = weight * mask;
+        else
+            ((float *) l->weights)[i] = (float) (weight * mask);
+    }
+    return is_whole;
+}
+
+/* `row` is the kernel's position, of an image and a group of offsets. */
+static void find_corners(const work *w, lookup *l, const int64_t *reach, int64_t row,
                          int64_t output)
 {
     const deform_kernel *k = w->kernel;
-    double places[MLS_MAX_RANK];
-    for (int64_t i = 0; i < l->corners * LANES; i++)
-        l->at[i] = -1;
-    for (int lane = 0; lane < l->count; lane++) {
-        if (!place_of(w, offset_row, position, output + lane, places))
+    const void *masks = w->inputs[MLS__DEFORM_MASK];
+    place p;
+    l->whole = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        if (lane < l->count && find_place(w, l->starts[lane], reach, row, output + lane, &p)) {
+            const int64_t at = row * k->deform.outputs + output + lane;
+            const double mask = masks ? number_at(k, masks, at) : 1;
+            l->whole |= (uint32_t) set_corners(k, l, lane, &p, mask) << lane;
             continue;
-        for (int64_t corner = 0; corner < l->corners; corner++) {
-            const int64_t i = corner * LANES + lane;
-            double weight;
-            l->at[i] = corner_at(&k->deform.conv, places, corner, &weight);
-            if (k->work_dtype == MLS_FLOAT64)
-                ((double *) l->weights)[i] = weight;
-            else
-                ((float *) l->weights)[i] = (float) weight;
         }
+        for (int64_t corner = 0; corner < l->corners; corner++)
+            l->at[lane * l->corners + corner] = -1;
     }
 }
 
 /* --- columns --------------------------------------------------------------------------------- */
 
-/* What a channel has at the places of a panel. */
+/* What a channel has at the places of a panel; the usual case, of two axes, is written out. */
 #define GATHER(name, T)                                                                            \
+    static T name##_some(const T *weights, const T *x, const int64_t *at, int64_t corners)         \
+    {                                                                                              \
+        T sum = 0;                                                                                 \
+        for (int64_t i = 0; i < corners; i++)                                                      \
+            if (at[i] >= 0)                                                                        \
+                sum += weights[i] * x[at[i]];                                                      \
+        return sum;                                                                                \
+    }                                                                                              \
     static void name(const lookup *l, T *y, const T *x)                                            \
     {                                                                                              \
-        const T *weights = l->weights, *mask = l->mask;                                            \
-        for (int j = 0; j < LANES; j++)                                                            \
-            y[j] = 0;                                                                              \
-        for (int64_t i = 0; i < l->corners * LANES; i++)                                           \
-            if (l->at[i] >= 0)                                                                     \
-                y[i % LANES] += weights[i] * x[l->at[i]];                                          \
-        for (int j = 0; mask && j < l->count; j++)                                                 \
-            y[j] *= mask[j];                                                                       \
+        const T *w = l->weights;                                                                   \
+        const int64_t *at = l->at, n = l->corners;                                                 \
+        for (int j = 0; j < LANES; j++, at += n, w += n)                                           \
+            if (n == 4 && l->whole >> j & 1)                                                       \
+                y[j] = 0 + w[0] * x[at[0]] + w[1] * x[at[1]] + w[2] * x[at[2]] + w[3] * x[at[3]];  \
+            else                                                                                   \
+                y[j] = name##_some(w, x, at, n);                                                   \
     }
 
 GATHER(gather_f32, float)
@@ -165,19 +214,18 @@ static void fill_panel(const work *w, int64_t image, int64_t output, int64_t pan
 {
     const deform_kernel *k = w->kernel;
     const mls__deform *d = &k->deform;
-    const size_t size = mls_dtype_size((mls_dtype) k->work_dtype);
-    const char *mask = w->inputs[MLS__DEFORM_MASK];
     const int64_t left = d->outputs - output;
     lookup l = {.count = left < LANES ? (int) left : LANES,
                 .corners = INT64_C(1) << d->conv.rank,
                 .at = (int64_t *) (void *) slot,
                 .weights = slot + k->weight_offset};
+    int64_t reach[MLS_MAX_RANK];
+    find_starts(&d->conv, &l, output);
     for (int64_t group = 0; group < d->offset_groups; group++)
         for (int64_t position = 0; position < d->positions; position++) {
             const int64_t row = (image * d->offset_groups + group) * d->positions + position;
-            find_corners(w, &l, row * d->conv.rank, position, output);
-            if (mask)
-                l.mask = mask + (size_t) (row * d->outputs + output) * size;
+            find_reach(&d->conv, position, reach);
+            find_corners(w, &l, reach, row, output);
             fill_rows(w, &l, image, group, position, panel, slot + k->column_offset);
         }
 }
