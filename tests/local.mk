@@ -37,6 +37,7 @@ include %D%/tool/local.mk
 if HAVE_CHECK
 check_LTLIBRARIES += libmls_test.la
 libmls_test_la_SOURCES = \
+	%D%/support/bits.c %D%/support/bits.h \
 	%D%/support/onnx_build.c %D%/support/onnx_build.h \
 	%D%/support/onnx_samples.c %D%/support/onnx_samples.h \
 	%D%/support/test.c %D%/support/test.h

@@ -2,6 +2,7 @@
 /* Compares the elements of an op's outputs. */
 #include "cpu/op_parts.h"
 
+#include "support/bits.h"
 #include "tensor/shape.h"
 #include "tensor/tensor.h"
 
@@ -14,31 +15,12 @@
 
 /* --- comparison ------------------------------------------------------------------------------ */
 
-bool op_part_is_nan(int32_t dtype, const void *element)
-{
-    uint16_t half;
-    float single;
-    double wide;
-    switch (dtype) {
-    case MLS_FLOAT32:
-        return memcpy(&single, element, sizeof single), isnan(single);
-    case MLS_FLOAT64:
-        return memcpy(&wide, element, sizeof wide), isnan(wide);
-    case MLS_FLOAT16:
-        return memcpy(&half, element, sizeof half), (half & 0x7fff) > 0x7c00;
-    case MLS_BFLOAT16:
-        return memcpy(&half, element, sizeof half), (half & 0x7fff) > 0x7f80;
-    default:
-        return false;
-    }
-}
-
 static bool same_element(int32_t dtype, const void *a, const void *b)
 {
     if (dtype == MLS_STRING)
         return mls__string_equal(*(const mls_string *) a, *(const mls_string *) b);
     return memcmp(a, b, mls_dtype_size((mls_dtype) dtype)) == 0 ||
-           (op_part_is_nan(dtype, a) && op_part_is_nan(dtype, b));
+           (mls_test_is_nan(dtype, a) && mls_test_is_nan(dtype, b));
 }
 
 static const char *element_text(int32_t dtype, const void *element, char text[80])

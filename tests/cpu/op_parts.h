@@ -71,9 +71,6 @@ void op_part_free_results(op_test *test);
 /* Inference for the dims of the run, or for the planned ones. Sets test->op.inputs. */
 mls_status op_part_infer(op_test *test, bool planned, mls_arg *inputs, mls_arg *ret_outputs);
 
-/* Of a float type, and no number. */
-bool op_part_is_nan(int32_t dtype, const void *element);
-
 /* Whether only that is asked for: emulated tests are slow, and others have checked the rest. */
 bool op_part_wants_digests(void);
 
