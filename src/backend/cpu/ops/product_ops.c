@@ -115,15 +115,19 @@ static mls_status read_attributes(mls__product *p, const mls_op *op)
     p->y_index = op->input_count;
     p->dtype = op->inputs[0].dtype;
     p->threads = op->threads;
+    p->alpha = p->beta = 1;
+    p->is_half = mls__is_half(p->dtype);
+    if (p->is_half)
+        p->half = mls__half_of(p->base.cpu, p->dtype);
+    /* It has none of them, whatever a file says. */
+    if (op->domain[0] == '\0' && strcmp(op->type, "MatMul") == 0)
+        return MLS_OK;
     /* A vector is what it is. */
     p->is_a_turned = mls__op_int(op, "transA", 0) != 0 && op->inputs[0].rank > 1;
     p->is_b_turned = mls__op_int(op, "transB", 0) != 0 && op->inputs[1].rank > 1;
     p->alpha = mls__op_float(op, "alpha", 1);
     p->beta = mls__op_float(op, "beta", 1);
     p->has_c = mls__op_input(op, 2) && p->beta != 0;
-    p->is_half = mls__is_half(p->dtype);
-    if (p->is_half)
-        p->half = mls__half_of(p->base.cpu, p->dtype);
     return mls__activation_read(p->base.cpu, op, &p->activation);
 }
 
