@@ -165,6 +165,9 @@ static mls_status check_count(const mls__onnx_node *node, const char *what, size
 static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *schema,
                               size_t output_count)
 {
+    if (node->body_count && !(schema->flags & MLS__OP_HOST))
+        return mls__error(MLS_EFORMAT, "attribute '%.100s' is a subgraph; %s takes none",
+                          node->bodies[0].name, node->type);
     for (size_t i = 0; i < node->input_count && i < schema->min_inputs; i++)
         if (node->inputs[i] == MLS__NO_VALUE)
             return mls__error(MLS_EFORMAT, "input %zu is left out, which %s must have", i,

@@ -608,6 +608,20 @@ START_TEST(fused_matmul_of_one_matrix)
 }
 END_TEST
 
+/* A file may give it some all the same. */
+START_TEST(matmul_has_no_attributes)
+{
+    op_test *t = op_test_create("", "MatMul");
+    op_test_int(t, "transB", 1);
+    op_test_float(t, "alpha", 3);
+    op_test_input(t, MLS_FLOAT32, OP_DIMS(1, 2), (float[]){1, 2});
+    op_test_input(t, MLS_FLOAT32, OP_DIMS(2, 1), (float[]){10, 100});
+    ck_assert_ok(op_test_run(t));
+    op_test_expect(t, 0, MLS_FLOAT32, OP_DIMS(1, 1), (float[]){210});
+    op_test_free(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("ops_product");
@@ -615,6 +629,7 @@ int main(void)
     tcase_add_loop_test(gemm, test_gemm_layouts, 0, COUNT(gemm_shapes));
     tcase_add_loop_test(gemm, test_gemm_c, 0, COUNT(gemm_shapes));
     tcase_add_loop_test(gemm, test_gemm_threads, 0, 4);
+    tcase_add_test(gemm, matmul_has_no_attributes);
     tcase_add_test(gemm, test_gemm_no_beta);
     tcase_add_test(gemm, test_gemm_wraps);
     tcase_add_loop_test(gemm, test_gemm_reshape, 1, 4);
