@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,16 +184,18 @@ typedef struct run_memory {
 /* `alias` is the input whose memory output 0 takes, or -1. */
 static void open_memory(const trial *tr, int alias, run_memory *memory)
 {
+    static max_align_t nothing; /* as in a plan, what is empty has an address too */
     op_test *test = tr->test;
     void **outputs = memory->buffers + test->op.input_count;
     for (size_t i = 0; i < test->op.input_count; i++) {
         const op_input *in = &test->inputs[i];
         memory->buffers[i] = (void *) (uintptr_t) in->data;
+        if (!in->data && in->kind != OP_INPUT_LEFT_OUT)
+            memory->buffers[i] = &nothing;
         if (in->data)
             memory->saved[i] = op_part_copy_results(&in->arg, in->data);
     }
     for (size_t i = 0; i < test->op.output_count; i++) {
-        /* As in a plan, what is empty has an address too. */
         outputs[i] = guarded(mls__arg_bytes(&tr->outputs[i]),
                              mls_dtype_size((mls_dtype) tr->outputs[i].dtype), &memory->outputs[i]);
     }

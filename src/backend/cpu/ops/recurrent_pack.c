@@ -72,10 +72,10 @@ bool mls__rnn_block_of(const mls__rnn *k, mls__rnn_block *ret_block)
 static void pack_rows(const mls__rnn *k, const void *matrix, int64_t row, int64_t rows,
                       int64_t columns, float *ret_panels)
 {
+    const size_t before = (size_t) (row * columns) * mls_dtype_size((mls_dtype) k->dtype);
     const mls__pack_source source = {
         .elementwise = k->base.cpu->kernels->elementwise,
-        .data =
-            (const char *) matrix + (size_t) (row * columns) * mls_dtype_size((mls_dtype) k->dtype),
+        .data = matrix ? (const char *) matrix + before : NULL, /* NULL: it is empty */
         .dtype = k->dtype,
         .is_transposed = true,
         .k = columns,
