@@ -89,7 +89,7 @@ static void bring_row(const causal *k, const mls_kernel_call *call, int64_t unit
 
 static void run_row(const work *w, float *memory, int64_t unit)
 {
-    static const float one = 1;
+    static const float params[2] = {1, 0}; /* of Swish */
     const causal *k = w->k;
     const int64_t channel = unit % k->channels;
     const mls__cpu_kernels *kernels = k->base.cpu->kernels;
@@ -114,7 +114,7 @@ static void run_row(const work *w, float *memory, int64_t unit)
         .y = y,
         .y_row = padded(k->length),
         .activation = k->has_silu ? kernels->elementwise->unary[MLS__UNARY_SWISH] : NULL,
-        .activation_params = &one,
+        .activation_params = params,
     };
     kernels->gemm->wide(&g, 0, 1, 0, mls__gemm_panels(k->length));
     store(k, w->call->buffers[k->input_count], unit * k->length, y, k->length);
