@@ -16,12 +16,5 @@ AC_DEFUN([MLS_SANITIZE], [
     [MLS_SANITIZE_FLAGS="$MLS_SANITIZE_FLAGS -fsanitize=fuzzer-no-link"])
   AM_CONDITIONAL([MLS_FUZZING], [test "$enable_fuzzing" = yes])
   AM_CONDITIONAL([MLS_SANITIZED], [test "$enable_sanitize" != no])
-  # Kernels are one source for all instruction sets: what is undefined in it shows in the portable
-  # ones, and would take minutes more to compile into the others.
-  AS_CASE([$enable_sanitize], [*undefined*],
-    [MLS_VECTOR_SANITIZE_FLAGS="-fno-sanitize=undefined"])
-  AS_IF([test "$enable_fuzzing" = yes],
-    [MLS_VECTOR_SANITIZE_FLAGS="$MLS_VECTOR_SANITIZE_FLAGS -fno-sanitize=fuzzer-no-link"])
   AC_SUBST([MLS_SANITIZE_FLAGS])
-  AC_SUBST([MLS_VECTOR_SANITIZE_FLAGS])
 ])
