@@ -131,7 +131,9 @@ libmls_core_la_SOURCES += \
 	%D%/ops/tuples.c %D%/ops/tuples.h
 # Attention.
 libmls_core_la_SOURCES += \
-	%D%/ops/attend.c %D%/ops/attend.h %D%/ops/attend_rows.c \
+	%D%/ops/attend.c %D%/ops/attend.h \
+	%D%/ops/attend_block.c %D%/ops/attend_item.h \
+	%D%/ops/attend_panels.c %D%/ops/attend_rows.c \
 	%D%/ops/attention.c %D%/ops/fused_attention.c %D%/ops/fused_matmul.c \
 	%D%/ops/causal_conv.c %D%/ops/linear_attention.c \
 	%D%/ops/multi_head.c \
