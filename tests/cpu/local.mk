@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the tests of op families share.
 check_LTLIBRARIES += libmls_test_ops.la
-libmls_test_ops_la_SOURCES = %D%/op_digest.c %D%/op_expect.c %D%/op_harness.c %D%/op_harness.h %D%/op_parts.h \
-	%D%/op_run.c %D%/op_values.c %D%/op_values.h
+libmls_test_ops_la_SOURCES = \
+	%D%/op_digest.c \
+	%D%/op_expect.c \
+	%D%/op_harness.c %D%/op_harness.h \
+	%D%/op_numbers.c %D%/op_numbers.h \
+	%D%/op_parts.h \
+	%D%/op_run.c \
+	%D%/op_values.c %D%/op_values.h
 libmls_test_ops_la_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 MLS_OP_TEST_LIBS = libmls_test_ops.la $(MLS_TEST_LIBS)
 

@@ -3,77 +3,20 @@
  * Attention, FusedAttention and RotaryEmbedding against their definitions, worked out a number at a
  * time in double precision with the functions of libm.
  */
-#include "cpu/op_harness.h"
+#include "cpu/op_numbers.h"
 #include "cpu/op_values.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements as numbers, and in their dtype. */
-typedef struct tensor {
-    mls_dtype dtype;
-    int rank;
-    int64_t dims[5], count;
-    double *values;
-    void *data;
-} tensor;
-
-static tensor make_tensor(mls_dtype dtype, int rank, const int64_t *dims)
+/* What rounding may add to 1, by the dtype's precision. */
+static double bound_of(mls_dtype dtype)
 {
-    tensor t = {.dtype = dtype, .rank = rank, .count = 1};
-    for (int i = 0; i < rank; i++) {
-        t.dims[i] = dims[i];
-        t.count *= dims[i];
-    }
-    t.values = calloc((size_t) t.count + 1, sizeof *t.values);
-    t.data = calloc((size_t) t.count + 1, mls_dtype_size(dtype));
-    ck_assert(t.values && t.data);
-    return t;
-}
-
-/* Numbers between -1 and 1 that the dtype has. */
-static tensor random_tensor(mls_dtype dtype, int rank, const int64_t *dims, uint64_t seed)
-{
-    tensor t = make_tensor(dtype, rank, dims);
-    for (int64_t i = 0; i < t.count; i++) {
-        op_float_set(dtype, t.data, i, (double) (op_random(&seed) % 2049) / 1024 - 1);
-        t.values[i] = op_float(dtype, t.data, i);
-    }
-    return t;
-}
-
-static void free_tensor(tensor *t)
-{
-    free(t->values);
-    free(t->data);
-}
-
-static void add_input(op_test *test, const tensor *t)
-{
-    if (t->data)
-        op_test_input(test, t->dtype, t->rank, t->dims, t->data);
-    else
-        op_test_left_out(test);
-}
-
-/* Each element within a bound that the dtype's precision sets; infinities alike. */
-static void expect_values(const op_test *test, size_t index, const tensor *expected)
-{
-    const double bound = expected->dtype == MLS_FLOAT64   ? 1e-14
-                         : expected->dtype == MLS_FLOAT32 ? 2e-6
-                         : expected->dtype == MLS_FLOAT16 ? 1e-3
-                                                          : 8e-3;
-    const mls_arg *arg = op_test_output(test, index);
-    ck_assert_int_eq(arg->dtype, expected->dtype);
-    ck_assert_int_eq(arg->rank, expected->rank);
-    ck_assert_mem_eq(arg->dims, expected->dims, (size_t) expected->rank * sizeof arg->dims[0]);
-    for (int64_t i = 0; i < expected->count; i++) {
-        const double has = op_float(expected->dtype, op_test_data(test, index), i);
-        const double wants = expected->values[i];
-        ck_assert_msg(has == wants || fabs(has - wants) <= bound * (1 + fabs(wants)),
-                      "output %zu, element %d: %g, expected %g", index, (int) i, has, wants);
-    }
+    return dtype == MLS_FLOAT64   ? 1e-14
+           : dtype == MLS_FLOAT32 ? 2e-6
+           : dtype == MLS_FLOAT16 ? 1e-3
+                                  : 8e-3;
 }
 
 /* --- Attention ------------------------------------------------------------------------------- */
@@ -95,25 +38,25 @@ typedef struct attention_case {
 } attention_case;
 
 typedef struct operands {
-    tensor q, k, v, mask, past_k, past_v;
+    op_numbers q, k, v, mask, past_k, past_v;
     int64_t *lengths;
 } operands;
 
-static tensor heads_tensor(const attention_case *c, int64_t heads, int64_t rows, int64_t size,
-                           uint64_t seed)
+static op_numbers heads_numbers(const attention_case *c, int64_t heads, int64_t rows, int64_t size,
+                                uint64_t seed)
 {
     const int64_t flat[] = {c->batch, rows, heads * size};
     const int64_t deep[] = {c->batch, heads, rows, size};
-    return random_tensor(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep, seed);
+    return op_numbers_random(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep, -1, 2, seed);
 }
 
 /* Some are excluded; of the mask's first row all. */
-static tensor make_mask(const attention_case *c)
+static op_numbers make_mask(const attention_case *c)
 {
     if (c->mask == NO_MASK)
-        return (tensor){.rank = 0};
+        return (op_numbers){.rank = 0};
     const mls_dtype dtype = c->mask == BOOL_MASK ? MLS_BOOL : c->dtype;
-    tensor mask = make_tensor(dtype, c->mask_rank, c->mask_dims);
+    op_numbers mask = op_numbers_make(dtype, c->mask_rank, c->mask_dims);
     const int64_t columns = c->mask_dims[c->mask_rank - 1];
     uint64_t seed = 9;
     for (int64_t i = 0; i < mask.count; i++) {
@@ -133,15 +76,15 @@ static operands make_operands(const attention_case *c)
     const int64_t past_k[] = {c->batch, c->kv_heads, c->past, c->size};
     const int64_t past_v[] = {c->batch, c->kv_heads, c->past, c->v_size};
     operands o = {
-        .q = heads_tensor(c, c->heads, c->queries, c->size, 1),
-        .k = heads_tensor(c, c->kv_heads, c->rows, c->size, 2),
-        .v = heads_tensor(c, c->kv_heads, c->rows, c->v_size, 3),
+        .q = heads_numbers(c, c->heads, c->queries, c->size, 1),
+        .k = heads_numbers(c, c->kv_heads, c->rows, c->size, 2),
+        .v = heads_numbers(c, c->kv_heads, c->rows, c->v_size, 3),
         .mask = make_mask(c),
         .lengths = calloc((size_t) c->batch + 1, sizeof *o.lengths),
     };
     if (c->past) {
-        o.past_k = random_tensor(c->dtype, 4, past_k, 4);
-        o.past_v = random_tensor(c->dtype, 4, past_v, 5);
+        o.past_k = op_numbers_random(c->dtype, 4, past_k, -1, 2, 4);
+        o.past_v = op_numbers_random(c->dtype, 4, past_v, -1, 2, 5);
     }
     for (int64_t i = 0; i < c->batch; i++)
         o.lengths[i] = (i * 3 + 2) % (c->rows + 1);
@@ -150,13 +93,13 @@ static operands make_operands(const attention_case *c)
 
 static void free_operands(operands *o)
 {
-    tensor *const all[] = {&o->q, &o->k, &o->v, &o->mask, &o->past_k, &o->past_v};
+    op_numbers *const all[] = {&o->q, &o->k, &o->v, &o->mask, &o->past_k, &o->past_v};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free_tensor(all[i]);
+        op_numbers_free(all[i]);
     free(o->lengths);
 }
 
-static double at_head(const attention_case *c, const tensor *t, int64_t heads, int64_t rows,
+static double at_head(const attention_case *c, const op_numbers *t, int64_t heads, int64_t rows,
                       int64_t size, const int64_t index[4])
 {
     const int64_t flat = ((index[0] * rows + index[2]) * heads + index[1]) * size + index[3];
@@ -165,8 +108,8 @@ static double at_head(const attention_case *c, const tensor *t, int64_t heads, i
 }
 
 /* Element [batch, kv_head, key, i] of past and new rows. */
-static double joined(const attention_case *c, const tensor *past, const tensor *fresh, int64_t size,
-                     const int64_t index[4])
+static double joined(const attention_case *c, const op_numbers *past, const op_numbers *fresh,
+                     int64_t size, const int64_t index[4])
 {
     if (index[2] < c->past)
         return past
@@ -278,26 +221,26 @@ static op_test *make_test(const attention_case *c, const operands *o)
         op_test_float(test, "softcap", c->softcap);
     if (c->mode)
         op_test_int(test, "qk_matmul_output_mode", c->mode - 1);
-    const tensor *const inputs[] = {&o->q, &o->k, &o->v, &o->mask, &o->past_k, &o->past_v};
+    const op_numbers *const inputs[] = {&o->q, &o->k, &o->v, &o->mask, &o->past_k, &o->past_v};
     for (size_t i = 0; i < 6; i++)
-        add_input(test, inputs[i]);
+        op_numbers_give(test, inputs[i]);
     if (c->has_lengths)
         op_test_input(test, MLS_INT64, OP_DIMS(c->batch), o->lengths);
     return test;
 }
 
 static void expect_present(const attention_case *c, const op_test *test, size_t index,
-                           const tensor *past, const tensor *fresh, int64_t size)
+                           const op_numbers *past, const op_numbers *fresh, int64_t size)
 {
     const int64_t keys = c->past + c->rows;
-    tensor t = make_tensor(c->dtype, 4, (int64_t[]){c->batch, c->kv_heads, keys, size});
+    op_numbers t = op_numbers_make(c->dtype, 4, (int64_t[]){c->batch, c->kv_heads, keys, size});
     for (int64_t i = 0; i < t.count; i++) {
         const int64_t at[] = {i / size / keys / c->kv_heads, i / size / keys % c->kv_heads,
                               i / size % keys, i % size};
         t.values[i] = joined(c, past, fresh, size, at);
     }
-    expect_values(test, index, &t);
-    free_tensor(&t);
+    op_numbers_expect(test, index, &t, bound_of(c->dtype));
+    op_numbers_free(&t);
 }
 
 static void check(const attention_case *c)
@@ -306,8 +249,9 @@ static void check(const attention_case *c)
     const int64_t keys = c->past + c->rows;
     const int64_t flat[] = {c->batch, c->queries, c->heads * c->v_size};
     const int64_t deep[] = {c->batch, c->heads, c->queries, c->v_size};
-    tensor y = make_tensor(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep);
-    tensor scores = make_tensor(c->dtype, 4, (int64_t[]){c->batch, c->heads, c->queries, keys});
+    op_numbers y = op_numbers_make(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep);
+    op_numbers scores =
+        op_numbers_make(c->dtype, 4, (int64_t[]){c->batch, c->heads, c->queries, keys});
     for (int64_t i = 0; i < c->batch * c->heads * c->queries; i++) {
         const int64_t row[] = {i / c->queries / c->heads, i / c->queries % c->heads,
                                i % c->queries};
@@ -316,16 +260,16 @@ static void check(const attention_case *c)
     }
     op_test *test = make_test(c, &o);
     ck_assert_ok(op_test_run(test));
-    expect_values(test, 0, &y);
+    op_numbers_expect(test, 0, &y, bound_of(c->dtype));
     if (c->has_presents || c->mode) {
         expect_present(c, test, 1, &o.past_k, &o.k, c->size);
         expect_present(c, test, 2, &o.past_v, &o.v, c->v_size);
     }
     if (c->mode)
-        expect_values(test, 3, &scores);
+        op_numbers_expect(test, 3, &scores, bound_of(c->dtype));
     op_test_free(test);
-    free_tensor(&y);
-    free_tensor(&scores);
+    op_numbers_free(&y);
+    op_numbers_free(&scores);
     free_operands(&o);
 }
 
@@ -555,7 +499,7 @@ typedef struct fused_case {
 } fused_case;
 
 /* The element that broadcasting puts at [matrix, row, column] of the output's batches. */
-static double element(const fused_case *c, const tensor *t, int64_t matrix, int64_t row,
+static double element(const fused_case *c, const op_numbers *t, int64_t matrix, int64_t row,
                       int64_t rows, int64_t column, int64_t columns)
 {
     int64_t dims[5];
@@ -567,10 +511,10 @@ static double element(const fused_case *c, const tensor *t, int64_t matrix, int6
 }
 
 /* K as rows of keys, when its heads lie between them. */
-static tensor turned_keys(const fused_case *c, const tensor *k)
+static op_numbers turned_keys(const fused_case *c, const op_numbers *k)
 {
     const int64_t *d = k->dims;
-    tensor t = make_tensor(k->dtype, k->rank, (int64_t[]){d[0], d[2], d[1], d[3]});
+    op_numbers t = op_numbers_make(k->dtype, k->rank, (int64_t[]){d[0], d[2], d[1], d[3]});
     for (int64_t i = 0; i < t.count; i++) {
         const int64_t e = i % d[3], key = i / d[3] % d[1], head = i / d[3] / d[1] % d[2];
         t.values[i] = k->values[((i / d[3] / d[1] / d[2] * d[1] + key) * d[2] + head) * d[3] + e];
@@ -579,9 +523,9 @@ static tensor turned_keys(const fused_case *c, const tensor *k)
     return t;
 }
 
-static void attend_fused(const fused_case *c, const tensor inputs[4], const tensor *y)
+static void attend_fused(const fused_case *c, const op_numbers inputs[4], const op_numbers *y)
 {
-    const tensor *q = &inputs[0], *k = &inputs[1], *v = &inputs[2];
+    const op_numbers *q = &inputs[0], *k = &inputs[1], *v = &inputs[2];
     const int64_t size = q->dims[q->rank - 1], keys = v->dims[v->rank - 2];
     const int64_t queries = y->dims[y->rank - 2], columns = y->dims[y->rank - 1];
     for (int64_t i = 0; i < y->count; i++) {
@@ -605,30 +549,30 @@ static void attend_fused(const fused_case *c, const tensor inputs[4], const tens
 
 static void check_fused(const fused_case *c, mls_dtype dtype)
 {
-    tensor inputs[4] = {{.rank = 0}};
-    tensor y = make_tensor(dtype, c->rank, c->y_dims);
+    op_numbers inputs[4] = {{.rank = 0}};
+    op_numbers y = op_numbers_make(dtype, c->rank, c->y_dims);
     op_test *test = op_test_create("mlscale", "FusedAttention");
     op_test_float(test, "scale", 2.5f);
     op_test_int(test, "divides", c->divides);
     op_test_int(test, "k_inside", c->is_inside);
     for (uint64_t i = 0; i < (c->ranks[3] ? 4 : 3); i++) {
-        inputs[i] = random_tensor(dtype, c->ranks[i], c->dims[i], i + 1);
-        add_input(test, &inputs[i]);
+        inputs[i] = op_numbers_random(dtype, c->ranks[i], c->dims[i], -1, 2, i + 1);
+        op_numbers_give(test, &inputs[i]);
     }
-    const tensor keys = inputs[1];
+    const op_numbers keys = inputs[1];
     if (c->is_inside)
         inputs[1] = turned_keys(c, &keys);
     attend_fused(c, inputs, &y);
     ck_assert_ok(op_test_run(test));
-    expect_values(test, 0, &y);
+    op_numbers_expect(test, 0, &y, bound_of(dtype));
     op_test_free(test);
     for (int i = 0; i < 4; i++)
-        free_tensor(&inputs[i]);
+        op_numbers_free(&inputs[i]);
     if (c->is_inside) {
         free(keys.values);
         free(keys.data);
     }
-    free_tensor(&y);
+    op_numbers_free(&y);
 }
 
 START_TEST(fused)
@@ -688,8 +632,8 @@ typedef struct rotary_case {
 
 enum { PLACES = 50 };
 
-static double rotated(const rotary_case *c, const tensor *x, const tensor *cosines,
-                      const tensor *sines, const int64_t *positions, int64_t i)
+static double rotated(const rotary_case *c, const op_numbers *x, const op_numbers *cosines,
+                      const op_numbers *sines, const int64_t *positions, int64_t i)
 {
     const int64_t turned = c->turned ? c->turned : c->size, half = turned / 2;
     const int64_t head = i / c->size, j = i % c->size;
@@ -714,10 +658,11 @@ static void check_rotary(const rotary_case *c)
     const int64_t by_row[] = {c->batch, c->rows, half}, by_place[] = {PLACES, half};
     const int cache_rank = c->has_positions ? 2 : 3;
     const int64_t *cache_dims = c->has_positions ? by_place : by_row;
-    tensor x = random_tensor(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep, 1);
-    tensor cosines = random_tensor(c->dtype, cache_rank, cache_dims, 2);
-    tensor sines = random_tensor(c->dtype, cache_rank, cache_dims, 3);
-    tensor y = make_tensor(c->dtype, x.rank, x.dims);
+    op_numbers x =
+        op_numbers_random(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep, -1, 2, 1);
+    op_numbers cosines = op_numbers_random(c->dtype, cache_rank, cache_dims, -1, 2, 2);
+    op_numbers sines = op_numbers_random(c->dtype, cache_rank, cache_dims, -1, 2, 3);
+    op_numbers y = op_numbers_make(c->dtype, x.rank, x.dims);
     int64_t positions[64];
     for (int64_t i = 0; i < c->batch * c->rows; i++)
         positions[i] = i * 7 % PLACES;
@@ -730,18 +675,18 @@ static void check_rotary(const rotary_case *c)
         op_test_int(test, "rotary_embedding_dim", c->turned);
     if (c->is_interleaved)
         op_test_int(test, "interleaved", 1);
-    add_input(test, &x);
-    add_input(test, &cosines);
-    add_input(test, &sines);
+    op_numbers_give(test, &x);
+    op_numbers_give(test, &cosines);
+    op_numbers_give(test, &sines);
     if (c->has_positions)
         op_test_input(test, MLS_INT64, OP_DIMS(c->batch, c->rows), positions);
     ck_assert_ok(op_test_run(test));
-    expect_values(test, 0, &y);
+    op_numbers_expect(test, 0, &y, bound_of(c->dtype));
     op_test_free(test);
-    free_tensor(&x);
-    free_tensor(&cosines);
-    free_tensor(&sines);
-    free_tensor(&y);
+    op_numbers_free(&x);
+    op_numbers_free(&cosines);
+    op_numbers_free(&sines);
+    op_numbers_free(&y);
 }
 
 START_TEST(rotary)

@@ -3,7 +3,7 @@
  * LinearAttention and CausalConvWithState against their equations, worked out a number at a time
  * in double precision.
  */
-#include "cpu/op_harness.h"
+#include "cpu/op_numbers.h"
 #include "cpu/op_values.h"
 
 #include "op/op.h"
@@ -12,62 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements as numbers, and in their dtype. */
-typedef struct tensor {
-    mls_dtype dtype;
-    int rank;
-    int64_t dims[4], count;
-    double *values;
-    void *data;
-} tensor;
-
-/* Numbers from `low` on for `width` that the dtype has. */
-static tensor make_tensor(mls_dtype dtype, int rank, const int64_t *dims, double low, double width,
-                          uint64_t seed)
+/* What rounding may add to 1, by the dtype's precision. */
+static double bound_of(mls_dtype dtype)
 {
-    tensor t = {.dtype = dtype, .rank = rank, .count = 1};
-    for (int i = 0; i < rank; i++) {
-        t.dims[i] = dims[i];
-        t.count *= dims[i];
-    }
-    t.values = calloc((size_t) t.count + 1, sizeof *t.values);
-    t.data = calloc((size_t) t.count + 1, mls_dtype_size(dtype));
-    ck_assert(t.values && t.data);
-    for (int64_t i = 0; i < t.count; i++) {
-        op_float_set(dtype, t.data, i, low + width * (double) (op_random(&seed) % 257) / 256);
-        t.values[i] = op_float(dtype, t.data, i);
-    }
-    return t;
-}
-
-static void free_tensor(tensor *t)
-{
-    free(t->values);
-    free(t->data);
-}
-
-static void add_input(op_test *test, const tensor *t, bool is_given)
-{
-    if (is_given)
-        op_test_input(test, t->dtype, t->rank, t->dims, t->data);
-    else
-        op_test_left_out(test);
-}
-
-static void expect_near(const op_test *test, size_t index, const tensor *expected)
-{
-    const double bound = expected->dtype == MLS_FLOAT32   ? 4e-6
-                         : expected->dtype == MLS_FLOAT16 ? 2e-3
-                                                          : 1.5e-2;
-    const mls_arg *arg = op_test_output(test, index);
-    ck_assert_int_eq(arg->dtype, expected->dtype);
-    ck_assert_int_eq(mls__arg_count(arg), expected->count);
-    for (int64_t i = 0; i < expected->count; i++) {
-        const double has = op_float(expected->dtype, op_test_data(test, index), i);
-        const double wants = expected->values[i];
-        ck_assert_msg(fabs(has - wants) <= bound * (1 + fabs(wants)),
-                      "output %zu, element %d: %g, expected %g", index, (int) i, has, wants);
-    }
+    return dtype == MLS_FLOAT32 ? 4e-6 : dtype == MLS_FLOAT16 ? 2e-3 : 1.5e-2;
 }
 
 static const mls_dtype dtypes[] = {MLS_FLOAT32, MLS_FLOAT16, MLS_BFLOAT16};
@@ -83,7 +31,7 @@ typedef struct linear_case {
 } linear_case;
 
 typedef struct operands {
-    tensor q, k, v, past, decay, beta, y, state;
+    op_numbers q, k, v, past, decay, beta, y, state;
 } operands;
 
 static operands make_operands(const linear_case *c)
@@ -92,23 +40,25 @@ static operands make_operands(const linear_case *c)
     const int64_t state[] = {b, n, c->size, c->v_size};
     const mls_dtype state_dtype = c->has_past ? c->state_dtype : c->dtype;
     return (operands){
-        .q = make_tensor(c->dtype, 3, (int64_t[]){b, t, c->heads * c->size}, -1, 2, 1),
-        .k = make_tensor(c->dtype, 3, (int64_t[]){b, t, n * c->size}, -0.5, 1, 2),
-        .v = make_tensor(c->dtype, 3, (int64_t[]){b, t, n * c->v_size}, -1, 2, 3),
-        .past = make_tensor(state_dtype, 4, state, -1, 2, 4),
-        .decay = make_tensor(c->dtype, 3, (int64_t[]){b, t, c->has_shared_decay ? n : n * c->size},
-                             -1, 1, 5),
-        .beta = make_tensor(c->dtype, 3, (int64_t[]){b, t, c->has_shared_beta ? 1 : n}, 0, 0.5, 6),
-        .y = make_tensor(c->dtype, 3, (int64_t[]){b, t, c->heads * c->v_size}, 0, 0, 7),
-        .state = make_tensor(state_dtype, 4, state, 0, 0, 8),
+        .q = op_numbers_random(c->dtype, 3, (int64_t[]){b, t, c->heads * c->size}, -1, 2, 1),
+        .k = op_numbers_random(c->dtype, 3, (int64_t[]){b, t, n * c->size}, -0.5, 1, 2),
+        .v = op_numbers_random(c->dtype, 3, (int64_t[]){b, t, n * c->v_size}, -1, 2, 3),
+        .past = op_numbers_random(state_dtype, 4, state, -1, 2, 4),
+        .decay = op_numbers_random(
+            c->dtype, 3, (int64_t[]){b, t, c->has_shared_decay ? n : n * c->size}, -1, 1, 5),
+        .beta = op_numbers_random(c->dtype, 3, (int64_t[]){b, t, c->has_shared_beta ? 1 : n}, 0,
+                                  0.5, 6),
+        .y = op_numbers_make(c->dtype, 3, (int64_t[]){b, t, c->heads * c->v_size}),
+        .state = op_numbers_make(state_dtype, 4, state),
     };
 }
 
 static void free_operands(operands *o)
 {
-    tensor *const all[] = {&o->q, &o->k, &o->v, &o->past, &o->decay, &o->beta, &o->y, &o->state};
+    op_numbers *const all[] = {&o->q,     &o->k,    &o->v, &o->past,
+                               &o->decay, &o->beta, &o->y, &o->state};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free_tensor(all[i]);
+        op_numbers_free(all[i]);
 }
 
 /* One row of one head: its state, then what the query heads read of it. */
@@ -160,15 +110,15 @@ static void check_linear(const linear_case *c)
     op_test_string(test, "update_rule", c->rule);
     if (c->scale > 0)
         op_test_float(test, "scale", c->scale);
-    add_input(test, &o.q, true);
-    add_input(test, &o.k, true);
-    add_input(test, &o.v, true);
-    add_input(test, &o.past, c->has_past);
-    add_input(test, &o.decay, c->is_gated);
-    add_input(test, &o.beta, c->is_delta);
+    op_numbers_give(test, &o.q);
+    op_numbers_give(test, &o.k);
+    op_numbers_give(test, &o.v);
+    op_numbers_give(test, c->has_past ? &o.past : NULL);
+    op_numbers_give(test, c->is_gated ? &o.decay : NULL);
+    op_numbers_give(test, c->is_delta ? &o.beta : NULL);
     ck_assert_ok(op_test_run(test));
-    expect_near(test, 0, &o.y);
-    expect_near(test, 1, &o.state);
+    op_numbers_expect(test, 0, &o.y, bound_of(o.y.dtype));
+    op_numbers_expect(test, 1, &o.state, bound_of(o.state.dtype));
     op_test_free(test);
     free_operands(&o);
 }
@@ -256,8 +206,8 @@ typedef struct causal_case {
     const char *activation;
 } causal_case;
 
-static double carried(const causal_case *c, const tensor *x, const tensor *past, int64_t unit,
-                      int64_t place)
+static double carried(const causal_case *c, const op_numbers *x, const op_numbers *past,
+                      int64_t unit, int64_t place)
 {
     const int64_t before = c->taps - 1;
     if (place >= before)
@@ -268,12 +218,12 @@ static double carried(const causal_case *c, const tensor *x, const tensor *past,
 static void check_causal(const causal_case *c)
 {
     const int64_t b = c->batch, n = c->channels, before = c->taps - 1;
-    tensor x = make_tensor(c->dtype, 3, (int64_t[]){b, n, c->length}, -1, 2, 1);
-    tensor w = make_tensor(c->dtype, 3, (int64_t[]){n, 1, c->taps}, -1, 2, 2);
-    tensor bias = make_tensor(c->dtype, 1, &n, -1, 2, 3);
-    tensor past = make_tensor(c->dtype, 3, (int64_t[]){b, n, before}, -1, 2, 4);
-    tensor y = make_tensor(c->dtype, 3, x.dims, 0, 0, 5);
-    tensor state = make_tensor(c->dtype, 3, past.dims, 0, 0, 6);
+    op_numbers x = op_numbers_random(c->dtype, 3, (int64_t[]){b, n, c->length}, -1, 2, 1);
+    op_numbers w = op_numbers_random(c->dtype, 3, (int64_t[]){n, 1, c->taps}, -1, 2, 2);
+    op_numbers bias = op_numbers_random(c->dtype, 1, &n, -1, 2, 3);
+    op_numbers past = op_numbers_random(c->dtype, 3, (int64_t[]){b, n, before}, -1, 2, 4);
+    op_numbers y = op_numbers_make(c->dtype, 3, x.dims);
+    op_numbers state = op_numbers_make(c->dtype, 3, past.dims);
     for (int64_t i = 0; i < y.count; i++) {
         const int64_t unit = i / c->length, channel = unit % n;
         double sum = c->has_bias ? bias.values[channel] : 0;
@@ -286,17 +236,17 @@ static void check_causal(const causal_case *c)
     op_test *test = op_test_create("", "CausalConvWithState");
     op_test_outputs(test, 2);
     op_test_string(test, "activation", c->activation);
-    add_input(test, &x, true);
-    add_input(test, &w, true);
-    add_input(test, &bias, c->has_bias);
-    add_input(test, &past, c->has_past);
+    op_numbers_give(test, &x);
+    op_numbers_give(test, &w);
+    op_numbers_give(test, c->has_bias ? &bias : NULL);
+    op_numbers_give(test, c->has_past ? &past : NULL);
     ck_assert_ok(op_test_run(test));
-    expect_near(test, 0, &y);
-    expect_near(test, 1, &state);
+    op_numbers_expect(test, 0, &y, bound_of(c->dtype));
+    op_numbers_expect(test, 1, &state, bound_of(c->dtype));
     op_test_free(test);
-    tensor *const all[] = {&x, &w, &bias, &past, &y, &state};
+    op_numbers *const all[] = {&x, &w, &bias, &past, &y, &state};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free_tensor(all[i]);
+        op_numbers_free(all[i]);
 }
 
 START_TEST(causal_conv)

@@ -3,7 +3,7 @@
  * LSTM, GRU and RNN against the equations of their specification, worked out a number at a time in
  * double precision with the functions of libm.
  */
-#include "cpu/op_harness.h"
+#include "cpu/op_numbers.h"
 #include "cpu/op_values.h"
 
 #include <math.h>
@@ -29,49 +29,9 @@ typedef struct rnn_case {
     float alpha[6], beta[6];
 } rnn_case;
 
-/* Elements as numbers, and in their dtype. */
-typedef struct tensor {
-    mls_dtype dtype;
-    int rank;
-    int64_t dims[4], count;
-    double *values;
-    void *data;
-} tensor;
-
-static tensor make_tensor(mls_dtype dtype, int rank, const int64_t *dims)
-{
-    tensor t = {.dtype = dtype, .rank = rank, .count = 1};
-    for (int i = 0; i < rank; i++) {
-        t.dims[i] = dims[i];
-        t.count *= dims[i];
-    }
-    t.values = calloc((size_t) t.count + 1, sizeof *t.values);
-    t.data = calloc((size_t) t.count + 1, mls_dtype_size(dtype));
-    ck_assert(t.values && t.data);
-    return t;
-}
-
-/* Numbers between -most and most that the dtype has. */
-static tensor random_tensor(mls_dtype dtype, int rank, const int64_t *dims, double most,
-                            uint64_t seed)
-{
-    tensor t = make_tensor(dtype, rank, dims);
-    for (int64_t i = 0; i < t.count; i++) {
-        op_float_set(dtype, t.data, i, ((double) (op_random(&seed) % 1025) / 512 - 1) * most);
-        t.values[i] = op_float(dtype, t.data, i);
-    }
-    return t;
-}
-
-static void free_tensor(tensor *t)
-{
-    free(t->values);
-    free(t->data);
-}
-
 typedef struct operands {
     int64_t directions;
-    tensor x, w, r, b, h, c, p;
+    op_numbers x, w, r, b, h, c, p;
     int32_t *lengths;
 } operands;
 
@@ -87,13 +47,14 @@ static operands make_operands(const rnn_case *k)
     const double many_units = k->units > 32 ? 0.125 : 0.5;
     operands o = {
         .directions = d,
-        .x = random_tensor(k->dtype, 3, x, 0.5, 1),
-        .w = random_tensor(k->dtype, 3, (int64_t[]){d, columns, k->inputs}, 0.5, 2),
-        .r = random_tensor(k->dtype, 3, (int64_t[]){d, columns, k->units}, many_units, 3),
-        .b = random_tensor(k->dtype, 2, (int64_t[]){d, 2 * columns}, 0.5, 4),
-        .h = random_tensor(k->dtype, 3, state, 0.5, 5),
-        .c = random_tensor(k->dtype, 3, state, 0.5, 6),
-        .p = random_tensor(k->dtype, 2, (int64_t[]){d, 3 * k->units}, 0.5, 7),
+        .x = op_numbers_random(k->dtype, 3, x, -0.5, 1, 1),
+        .w = op_numbers_random(k->dtype, 3, (int64_t[]){d, columns, k->inputs}, -0.5, 1, 2),
+        .r = op_numbers_random(k->dtype, 3, (int64_t[]){d, columns, k->units}, -many_units,
+                               2 * many_units, 3),
+        .b = op_numbers_random(k->dtype, 2, (int64_t[]){d, 2 * columns}, -0.5, 1, 4),
+        .h = op_numbers_random(k->dtype, 3, state, -0.5, 1, 5),
+        .c = op_numbers_random(k->dtype, 3, state, -0.5, 1, 6),
+        .p = op_numbers_random(k->dtype, 2, (int64_t[]){d, 3 * k->units}, -0.5, 1, 7),
         .lengths = calloc((size_t) k->rows + 1, sizeof(int32_t)),
     };
     for (int64_t i = 0; i < k->rows; i++)
@@ -103,9 +64,9 @@ static operands make_operands(const rnn_case *k)
 
 static void free_operands(operands *o)
 {
-    tensor *const all[] = {&o->x, &o->w, &o->r, &o->b, &o->h, &o->c, &o->p};
+    op_numbers *const all[] = {&o->x, &o->w, &o->r, &o->b, &o->h, &o->c, &o->p};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free_tensor(all[i]);
+        op_numbers_free(all[i]);
     free(o->lengths);
 }
 
@@ -280,7 +241,7 @@ static void walk_row(walk *w, double *y, double *last_h, double *last_c)
 
 /* --- the op ---------------------------------------------------------------------------------- */
 
-static void add_input(op_test *test, const tensor *t, bool is_given, bool is_constant)
+static void add_input(op_test *test, const op_numbers *t, bool is_given, bool is_constant)
 {
     if (!is_given)
         op_test_left_out(test);
@@ -355,47 +316,39 @@ static op_test *make_test(const rnn_case *k, const operands *o)
     return test;
 }
 
-/* Each element within a bound that the dtype's precision sets. */
-static void expect_values(const op_test *test, size_t index, const tensor *expected)
+/* What rounding may add to 1, by the dtype's precision. */
+static double bound_of(mls_dtype dtype)
 {
-    const double bound = expected->dtype == MLS_FLOAT64   ? 1e-13
-                         : expected->dtype == MLS_FLOAT32 ? 3e-6
-                         : expected->dtype == MLS_FLOAT16 ? 2e-3
-                                                          : 1.5e-2;
-    const mls_arg *arg = op_test_output(test, index);
-    ck_assert_int_eq(arg->dtype, expected->dtype);
-    ck_assert_int_eq(arg->rank, expected->rank);
-    ck_assert_mem_eq(arg->dims, expected->dims, (size_t) expected->rank * sizeof arg->dims[0]);
-    for (int64_t i = 0; i < expected->count; i++) {
-        const double has = op_float(expected->dtype, op_test_data(test, index), i);
-        ck_assert_msg(fabs(has - expected->values[i]) <= bound * (1 + fabs(expected->values[i])),
-                      "output %zu, element %d: %g, expected %g", index, (int) i, has,
-                      expected->values[i]);
-    }
+    return dtype == MLS_FLOAT64   ? 1e-13
+           : dtype == MLS_FLOAT32 ? 3e-6
+           : dtype == MLS_FLOAT16 ? 2e-3
+                                  : 1.5e-2;
 }
 
 static void check(const rnn_case *k)
 {
     operands o = make_operands(k);
+    const double bound = bound_of(k->dtype);
     const int64_t d = o.directions;
     const int64_t y_dims[] = {k->is_row_first ? k->rows : k->steps, k->is_row_first ? k->steps : d,
                               k->is_row_first ? d : k->rows, k->units};
-    tensor y = make_tensor(k->dtype, 4, y_dims);
-    tensor h = make_tensor(k->dtype, 3, o.h.dims), c = make_tensor(k->dtype, 3, o.h.dims);
+    op_numbers y = op_numbers_make(k->dtype, 4, y_dims);
+    op_numbers h = op_numbers_make(k->dtype, 3, o.h.dims),
+               c = op_numbers_make(k->dtype, 3, o.h.dims);
     for (int64_t i = 0; i < d * k->rows; i++) {
         walk w = {.k = k, .o = &o, .direction = i / k->rows, .row = i % k->rows};
         walk_row(&w, y.values, h.values, c.values);
     }
     op_test *test = make_test(k, &o);
     ck_assert_ok(op_test_run(test));
-    expect_values(test, 0, &y);
-    expect_values(test, 1, &h);
+    op_numbers_expect(test, 0, &y, bound);
+    op_numbers_expect(test, 1, &h, bound);
     if (k->type == LSTM)
-        expect_values(test, 2, &c);
+        op_numbers_expect(test, 2, &c, bound);
     op_test_free(test);
-    free_tensor(&y);
-    free_tensor(&h);
-    free_tensor(&c);
+    op_numbers_free(&y);
+    op_numbers_free(&h);
+    op_numbers_free(&c);
     free_operands(&o);
 }
 
