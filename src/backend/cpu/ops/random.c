@@ -188,28 +188,29 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, const char *name
     return plan_random(&kernel->base.base, op);
 }
 
-static mls_status create_uniform(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+/* A distribution of two parameters, which are 0 and 1 where they are not given. */
+static mls_status create_of_two(const mls__cpu *cpu, const mls_op *op, const char *name,
+                                draw_fn draw, const char *first, const char *second,
+                                mls_kernel **ret_kernel)
 {
     random_kernel *kernel;
-    const mls_status status = create(cpu, op, "random_uniform", draw_uniform, &kernel);
+    const mls_status status = create(cpu, op, name, draw, &kernel);
     if (status)
         return status;
-    kernel->first = (double) mls__op_float(op, "low", 0);
-    kernel->second = (double) mls__op_float(op, "high", 1);
+    kernel->first = (double) mls__op_float(op, first, 0);
+    kernel->second = (double) mls__op_float(op, second, 1);
     *ret_kernel = &kernel->base.base;
     return MLS_OK;
 }
 
+static mls_status create_uniform(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
+{
+    return create_of_two(cpu, op, "random_uniform", draw_uniform, "low", "high", ret_kernel);
+}
+
 static mls_status create_normal(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
-    random_kernel *kernel;
-    const mls_status status = create(cpu, op, "random_normal", draw_normal, &kernel);
-    if (status)
-        return status;
-    kernel->first = (double) mls__op_float(op, "mean", 0);
-    kernel->second = (double) mls__op_float(op, "scale", 1);
-    *ret_kernel = &kernel->base.base;
-    return MLS_OK;
+    return create_of_two(cpu, op, "random_normal", draw_normal, "mean", "scale", ret_kernel);
 }
 
 static mls_status create_bernoulli(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
