@@ -6,6 +6,7 @@
  * second-level cache.
  */
 #include "backend/cpu/ops/attend_item.h"
+#include "backend/cpu/ops/ranges.h"
 #include "base/alloc.h"
 
 #include <string.h>
@@ -94,12 +95,6 @@ typedef struct work {
     int64_t shares;
 } work;
 
-/* Where part `index` of `parts` nearly equal parts of n begins. */
-static int64_t part_begin(int64_t n, int64_t parts, int64_t index)
-{
-    return n / parts * index + n % parts * index / parts;
-}
-
 /* Items that one thread takes; parts begin where blocks do. */
 static void run_share(void *arg, size_t index)
 {
@@ -120,13 +115,13 @@ static void run_share(void *arg, size_t index)
                            .at = w->at};
     if (is_half)
         it.half = mls__half_of(a->cpu, a->dtype);
-    const int64_t last = part_begin(items, w->shares, share + 1);
-    for (int64_t i = part_begin(items, w->shares, share); i < last; i++) {
+    const int64_t last = mls__cpu_part_begin(items, w->shares, share + 1);
+    for (int64_t i = mls__cpu_part_begin(items, w->shares, share); i < last; i++) {
         const int64_t unit = i / w->parts, part = i % w->parts;
         it.batch = unit / a->kv_heads;
         it.kv_head = unit % a->kv_heads;
-        run_item(&it, part_begin(blocks, w->parts, part) * step,
-                 mls__attend_least(rows, part_begin(blocks, w->parts, part + 1) * step));
+        run_item(&it, mls__cpu_part_begin(blocks, w->parts, part) * step,
+                 mls__attend_least(rows, mls__cpu_part_begin(blocks, w->parts, part + 1) * step));
     }
 }
 

@@ -6,6 +6,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/ops/families.h"
 #include "backend/cpu/ops/half.h"
+#include "backend/cpu/ops/ranges.h"
 #include "base/alloc.h"
 
 #include <math.h>
@@ -146,10 +147,8 @@ static void run_share(void *arg, size_t index)
     const work *w = arg;
     const int64_t units = w->k->batch * w->k->kv_heads, share = (int64_t) index;
     float *memory = (float *) w->call->workspace + index * w->at.count;
-    const int64_t step = units / w->shares, rest = units % w->shares;
-    const int64_t begin = step * share + (share < rest ? share : rest);
-    const int64_t end = begin + step + (share < rest ? 1 : 0);
-    for (int64_t unit = begin; unit < end; unit++)
+    const int64_t end = mls__cpu_part_begin(units, w->shares, share + 1);
+    for (int64_t unit = mls__cpu_part_begin(units, w->shares, share); unit < end; unit++)
         run_head(w, memory, unit);
 }
 
