@@ -54,6 +54,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/resize.c %D%/ops/resize.h \
 	%D%/ops/resize_nearest.c \
 	%D%/ops/resize_taps.c %D%/ops/resize_taps.h \
+	%D%/ops/roi.c %D%/ops/roi.h \
 	%D%/ops/roi_align.c
 
 # Matrix products.

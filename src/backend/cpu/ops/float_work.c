@@ -38,6 +38,16 @@ void mls__float_convert(const mls__cpu *cpu, int32_t to, void *y, int32_t from, 
     }
 }
 
+const void *mls__float_widened(const mls__cpu *cpu, const mls_kernel_call *call, size_t input,
+                               int32_t dtype, uint64_t offset, int64_t count)
+{
+    if (mls__work_dtype(dtype) == dtype)
+        return call->buffers[input];
+    void *wide = (char *) call->workspace + offset;
+    mls__float_convert(cpu, mls__work_dtype(dtype), wide, dtype, call->buffers[input], count);
+    return wide;
+}
+
 typedef struct stretch {
     const mls__cpu *cpu;
     const mls__broadcast *plan;

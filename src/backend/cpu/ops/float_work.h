@@ -26,6 +26,13 @@ static inline int32_t mls__work_dtype(int32_t dtype)
 void mls__float_convert(const mls__cpu *cpu, int32_t to, void *y, int32_t from, const void *x,
                         int64_t n);
 
+/*
+ * `count` elements of an input in the dtype that is computed in: where they lie, or in the
+ * workspace from `offset` on.
+ */
+const void *mls__float_widened(const mls__cpu *cpu, const mls_kernel_call *call, size_t input,
+                               int32_t dtype, uint64_t offset, int64_t count);
+
 /* The input in the dtype of `shape`, stretched over its dims as broadcasting has it. */
 void mls__float_stretch(const mls__cpu *cpu, const mls_arg *shape, void *y, const mls_arg *input,
                         const void *x);

@@ -212,17 +212,6 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     return MLS_OK;
 }
 
-/* The input in the dtype that is computed in: itself, or in the workspace. */
-static const void *widened(const grid_kernel *k, const mls_kernel_call *call, size_t input,
-                           int32_t dtype, uint64_t offset, int64_t count)
-{
-    if (mls__work_dtype(dtype) == dtype)
-        return call->buffers[input];
-    void *wide = (char *) call->workspace + offset;
-    mls__float_convert(k->base.cpu, MLS_FLOAT32, wide, dtype, call->buffers[input], count);
-    return wide;
-}
-
 static mls_status grid_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const grid_kernel *k = (const grid_kernel *) base;
@@ -231,8 +220,9 @@ static mls_status grid_run(const mls_kernel *base, const mls_kernel_call *call)
     if (!points || !k->channels)
         return MLS_OK;
     work w = {.kernel = k, .y = call->buffers[2]};
-    w.x = widened(k, call, 0, k->dtype, k->x_offset, x_count);
-    w.grid = widened(k, call, 1, k->grid_dtype, k->grid_offset, points * k->space);
+    w.x = mls__float_widened(k->base.cpu, call, 0, k->dtype, k->x_offset, x_count);
+    w.grid =
+        mls__float_widened(k->base.cpu, call, 1, k->grid_dtype, k->grid_offset, points * k->space);
     if (is_narrow)
         w.y = (char *) call->workspace + k->y_offset;
     const mls_status status = mls__cpu_ranges(call, k->threads, points, GRAIN, run_range, &w);
