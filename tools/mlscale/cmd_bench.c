@@ -264,19 +264,11 @@ static int bench(const arguments *args)
     dim_options dims;
     if (!dim_options_read(args, 1, &dims))
         return EXIT_USAGE;
-    int code = EXIT_FAILED;
-    if (mls_context_create(NULL, &context)) {
-        library_failure(NULL);
-        goto end;
-    }
-    if (mls_model_load(context, arguments_operand(args, 0), NULL, &model)) {
-        library_failure(NULL);
-    } else {
+    int code = model_open(arguments_operand(args, 0), 0, &context, &model);
+    if (!code) {
         code = bench_model(args, context, model, &dims);
-        mls_model_free(model);
+        model_close(context, model);
     }
-    mls_context_free(context);
-end:
     dim_options_free(&dims);
     return code;
 }

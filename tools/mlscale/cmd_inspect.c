@@ -204,31 +204,18 @@ static int inspect_loaded(const arguments *args, mls_context *context, const dim
     return code;
 }
 
-static int inspect_model(const arguments *args, mls_context *context, const dim_options *dims)
-{
-    const char *path = arguments_operand(args, 0);
-    mls_model_options model_options = MLS_MODEL_OPTIONS_INIT;
-    model_options.flags = MLS_MODEL_ALLOW_UNSUPPORTED;
-    mls_model *model;
-    if (mls_model_load(context, path, &model_options, &model))
-        return library_failure(NULL);
-    const int code = inspect_loaded(args, context, dims, model);
-    mls_model_free(model);
-    return code;
-}
-
 static int inspect(const arguments *args)
 {
     mls_context *context;
+    mls_model *model;
     dim_options dims;
     if (!dim_options_read(args, 0, &dims))
         return EXIT_USAGE;
-    int code = EXIT_FAILED;
-    if (mls_context_create(NULL, &context)) {
-        library_failure(NULL);
-    } else {
-        code = inspect_model(args, context, &dims);
-        mls_context_free(context);
+    int code =
+        model_open(arguments_operand(args, 0), MLS_MODEL_ALLOW_UNSUPPORTED, &context, &model);
+    if (!code) {
+        code = inspect_loaded(args, context, &dims, model);
+        model_close(context, model);
     }
     dim_options_free(&dims);
     return code;

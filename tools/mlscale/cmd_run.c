@@ -128,18 +128,13 @@ static int run(const arguments *args)
         return EXIT_USAGE;
     mls_context *context;
     mls_model *model;
-    if (mls_context_create(NULL, &context))
-        return library_failure(NULL);
-    int code = EXIT_FAILED;
-    if (mls_model_load(context, arguments_operand(args, 0), NULL, &model)) {
-        library_failure(NULL);
-    } else {
-        code = check_inputs(args, model);
-        if (!code)
-            code = run_session(args, context, model, (uint32_t) threads);
-        mls_model_free(model);
-    }
-    mls_context_free(context);
+    int code = model_open(arguments_operand(args, 0), 0, &context, &model);
+    if (code)
+        return code;
+    code = check_inputs(args, model);
+    if (!code)
+        code = run_session(args, context, model, (uint32_t) threads);
+    model_close(context, model);
     return code;
 }
 

@@ -14,6 +14,28 @@ int library_failure(const char *what)
     return what ? failure("%s: %s", what, mls_error_message()) : failure("%s", mls_error_message());
 }
 
+int model_open(const char *path, uint64_t flags, mls_context **ret_context, mls_model **ret_model)
+{
+    mls_context *context;
+    mls_model_options model_options = MLS_MODEL_OPTIONS_INIT;
+    model_options.flags = flags;
+    if (mls_context_create(NULL, &context))
+        return library_failure(NULL);
+    if (mls_model_load(context, path, &model_options, ret_model)) {
+        library_failure(NULL);
+        mls_context_free(context);
+        return EXIT_FAILED;
+    }
+    *ret_context = context;
+    return EXIT_GOOD;
+}
+
+void model_close(mls_context *context, mls_model *model)
+{
+    mls_model_free(model);
+    mls_context_free(context);
+}
+
 uint64_t now_ns(void)
 {
     struct timespec now;

@@ -12,6 +12,13 @@
 /* "mlscale: 'path': the library's message" on standard error; gives EXIT_FAILED. */
 int library_failure(const char *what);
 
+/*
+ * The model of a file, in a context of its own. `flags` as of mls_model_options. Gives an exit
+ * code, after a message.
+ */
+int model_open(const char *path, uint64_t flags, mls_context **ret_context, mls_model **ret_model);
+void model_close(mls_context *context, mls_model *model);
+
 /* Nanoseconds of the monotonic clock. */
 uint64_t now_ns(void);
 
