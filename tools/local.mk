@@ -15,6 +15,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/options.c %D%/mlscale/options.h \
 	%D%/mlscale/plan.c %D%/mlscale/plan.h \
 	%D%/mlscale/rows.c %D%/mlscale/rows.h \
+	%D%/mlscale/scorer.c %D%/mlscale/scorer.h \
 	%D%/mlscale/scores.c %D%/mlscale/scores.h
 # Public headers only: src/ is not on its include path.
 mlscale_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/include $(JANSSON_CFLAGS)
