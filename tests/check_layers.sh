@@ -10,7 +10,7 @@ base:
 tensor: base
 op: base tensor
 plugin: base
-graph: base tensor op
+graph: base tensor op plugin
 onnx: base tensor op graph
 exec: base tensor op plugin graph
 job: base plugin

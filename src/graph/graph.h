@@ -14,6 +14,7 @@
 #include "base/vec.h"
 #include "graph/schema/schema.h"
 
+#include <mlscale/model.h>
 #include <mlscale/tensor.h>
 
 /* The index of an optional input or output that is left out. */
@@ -75,6 +76,7 @@ struct mls__graph {
     mls__vec outputs;  /* uint32_t: values the caller gets; a value may occur twice */
     mls__vec owned;    /* mls__graph *: those of the nodes' bodies */
     uint64_t *next_id; /* the model's counter for ids */
+    mls_model *model;  /* while passes run: it takes the tensors of constants that they make */
 };
 
 void mls__graph_init(mls__graph *graph, const mls__allocator *allocator, uint64_t *next_id);

@@ -8,6 +8,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/passes.c %D%/passes/passes.h \
 	%D%/passes/dead_code.c \
 	%D%/passes/block_channels.c \
+	%D%/passes/fold_constants.c \
 	%D%/passes/fold_pad.c \
 	%D%/passes/fold_batch_norm.c \
 	%D%/passes/fuse_conv.c \

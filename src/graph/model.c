@@ -168,5 +168,6 @@ mls_status mls__model_finish(mls_model *model, bool allow_unsupported)
     if (status)
         return status;
     model->has_optimized = true;
+    model->optimized.model = model;
     return mls__passes_run(&model->optimized);
 }

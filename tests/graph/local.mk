@@ -9,6 +9,11 @@ TESTS += %D%/test_conv_passes
 %C%_test_conv_passes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_conv_passes_LDADD = $(MLS_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_fold_constants
+TESTS += %D%/test_fold_constants
+%C%_test_fold_constants_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_fold_constants_LDADD = $(MLS_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_recognized
 TESTS += %D%/test_recognized
 %C%_test_recognized_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -4,6 +4,7 @@
 
 static const mls__pass_fn passes[] = {
     mls__pass_dead_code,
+    mls__pass_fold_constants,
     mls__pass_fuse_norm,
     mls__pass_fuse_gelu,
     mls__pass_fuse_gate,
@@ -13,6 +14,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_fuse_quantized,
     mls__pass_fuse_integer,
     mls__pass_dead_code,
+    mls__pass_fold_dequantized,
     mls__pass_fold_pad,
     mls__pass_fold_batch_norm,
     mls__pass_fuse_conv,

@@ -16,6 +16,10 @@ typedef mls_status (*mls__pass_fn)(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_dead_code(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_block_channels(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fold_batch_norm(mls__graph *graph, bool *ret_changed);
+/* All nodes that take constants alone, but those that the passes for quantized models look for. */
+mls_status mls__pass_fold_constants(mls__graph *graph, bool *ret_changed);
+/* What these have left. */
+mls_status mls__pass_fold_dequantized(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_attention(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fold_pad(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_conv(mls__graph *graph, bool *ret_changed);
