@@ -14,7 +14,6 @@ static const struct {
     {"ai.onnx", "ImageDecoder", "decodes image files, which is the host's to choose"},
     {"ai.onnx", "RegexFullMatch",
      "RE2's syntax; no C library of Debian's matches it in linear time"},
-    {"ai.onnx.ml", "CastMap, DictVectorizer", "take maps, which sessions do not"},
     {"ai.onnx.preview", "FlexAttention", "preview"},
     {"ai.onnx.preview.training", "Adagrad, Adam, Gradient, Momentum", "training"},
 };
@@ -50,7 +49,7 @@ static void print_domain(const char *domain)
     if (!domain[0])
         printf("\n## ai.onnx\n\nOpsets 7 to 27, in all their forms.\n");
     else if (strcmp(domain, "mlscale") == 0)
-        printf("\n## mlscale\n\nMade by the optimizing passes; not for models.\n");
+        printf("\n## mlscale\n\nMade by the reader and the optimizing passes; not for models.\n");
     else if (strcmp(domain, "com.microsoft") == 0)
         printf("\n## com.microsoft\n\nVersion 1: ops that exporters of ONNX Runtime write.\n");
     else

@@ -70,12 +70,14 @@ typedef struct mls_model_value {
     const int64_t *dims;
     /* ... whose name, or NULL, is here. */
     const char *const *dim_names;
-    uint64_t kind; /* MLS_VALUE_*; of a sequence or optional, dtype is that of its tensors */
+    /* MLS_VALUE_*; of a sequence or optional, dtype is that of its tensors, of a map that of ... */
+    uint64_t kind;
+    uint64_t key_dtype; /* ... its values, and this that of its keys; else MLS_DTYPE_NONE */
 } mls_model_value;
 
 #define MLS_MODEL_VALUE_INIT                                                                       \
     {                                                                                              \
-        sizeof(mls_model_value), NULL, 0, 0, NULL, NULL, 0                                         \
+        sizeof(mls_model_value), NULL, 0, 0, NULL, NULL, 0, 0                                      \
     }
 
 /* Inputs without those that the model itself gives a value (initializers). */

@@ -153,7 +153,18 @@ MLS_API mls_status mls_session_bind_input_sequence(mls_session *session, size_t 
                                                    const mls_tensor *const *items, size_t count);
 
 /*
- * How many tensors an output holds: 1, those of a sequence, or 0 for an empty optional. Of a model
+ * Binds the entries of an input that is a map: `keys` and `values` are of one dimension and equally
+ * long, entry i being that of keys[i]. The session holds views of them, and they may be written
+ * between runs; in which order entries stand makes no difference. A key that is there twice is
+ * MLS_EINVAL of the run. Errors: MLS_EINVAL, MLS_EDTYPE (the model wants no map, or others),
+ * MLS_ESHAPE, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_session_bind_input_map(mls_session *session, size_t index,
+                                              const mls_tensor *keys, const mls_tensor *values);
+
+/*
+ * How many tensors an output holds: 1, those of a sequence, 2 (keys and values) for a map, or 0 for
+ * an empty optional. Of a model
  * with control flow, sequences or sizes that follow from the data, it is known after a run, as are
  * the dims of its outputs. Errors: MLS_EINVAL (index), MLS_ESTATE (no run yet).
  */

@@ -197,6 +197,7 @@ MLS_API mls_status mls_tensor_write_onnx(const mls_tensor *tensor, const char *n
 #define MLS_VALUE_TENSOR   0
 #define MLS_VALUE_SEQUENCE 1 /* of tensors */
 #define MLS_VALUE_OPTIONAL 2 /* a tensor, a sequence or nothing */
+#define MLS_VALUE_MAP      3 /* from strings or integers to numbers or strings */
 
 /*
  * Reads a file of ONNX's test data whose value is of `kind` (the file does not say which): a

@@ -81,11 +81,11 @@ static mls_status flow_object(mls_session *session, side (*get)(const mls_sessio
         status = mls__session_flow_object(session, get == input_side, index, ret_object);
     if (status)
         return status;
-    if (*ret_object && !(*ret_object)->is_sequence)
+    if (*ret_object && (*ret_object)->kind == MLS_VALUE_TENSOR)
         return MLS_OK;
     return mls__error(MLS_EDTYPE, "%s '%.200s' is %s, not a tensor", s.noun,
                       side_value(session, &s, index)->name,
-                      *ret_object ? "a sequence" : "an empty optional");
+                      *ret_object ? mls__object_kind(*ret_object) : "an empty optional");
 }
 
 static mls_status settled_port(mls_session *session, side (*get)(const mls_session *), size_t index,
@@ -160,9 +160,9 @@ static mls_status check_tensor(const mls_session *session, const side *s, size_t
                                const mls_tensor *tensor)
 {
     const mls__value *value = side_value(session, s, index);
-    if (value->kind == MLS_VALUE_SEQUENCE)
-        return mls__error(MLS_EDTYPE, "%s '%.200s' is a sequence, not a tensor", s->noun,
-                          value->name);
+    if (value->kind == MLS_VALUE_SEQUENCE || value->kind == MLS_VALUE_MAP)
+        return mls__error(MLS_EDTYPE, "%s '%.200s' is a %s, not a tensor", s->noun, value->name,
+                          value->kind == MLS_VALUE_MAP ? "map" : "sequence");
     if (value->dtype && tensor->dtype != value->dtype)
         return mls__error(MLS_EDTYPE, "%s '%.200s': the tensor is %s; the model wants %s", s->noun,
                           value->name, mls_dtype_name((mls_dtype) tensor->dtype),
@@ -362,7 +362,7 @@ mls_status mls__session_check_bindings(mls_session *session)
     return MLS_OK;
 }
 
-/* --- sequences and optionals --- */
+/* --- sequences, maps and optionals --- */
 
 mls_status mls_session_output_count(mls_session *session, size_t index, size_t *ret_count)
 {
@@ -376,7 +376,7 @@ mls_status mls_session_output_count(mls_session *session, size_t index, size_t *
         return MLS_OK;
     status = mls__session_flow_object(session, false, index, &object);
     if (!status)
-        *ret_count = !object ? 0 : object->is_sequence ? object->count : 1;
+        *ret_count = !object ? 0 : object->kind == MLS_VALUE_TENSOR ? 1 : object->count;
     return status;
 }
 
@@ -395,7 +395,7 @@ mls_status mls_session_output_item(mls_session *session, size_t index, size_t it
     const int64_t *dims;
     void *data;
     status = session->flow ? mls__session_flow_object(session, false, index, &object) : MLS_OK;
-    if (!status && session->flow && object->is_sequence) {
+    if (!status && session->flow && object->kind != MLS_VALUE_TENSOR) {
         object = object->items[item];
         dtype = (mls_dtype) object->dtype;
         rank = object->rank;

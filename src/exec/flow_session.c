@@ -82,9 +82,10 @@ static mls_status settle_input(mls_session *session, size_t index)
     const uint8_t kind = input_value(session, index)->kind;
     if (fits(session, index))
         return MLS_OK;
-    if (kind == MLS_VALUE_SEQUENCE)
-        return mls__error(MLS_ESTATE, "input '%.200s' is a sequence, and none is bound",
-                          input_value(session, index)->name);
+    if (kind == MLS_VALUE_SEQUENCE || kind == MLS_VALUE_MAP)
+        return mls__error(MLS_ESTATE, "input '%.200s' is a %s, and none is bound",
+                          input_value(session, index)->name,
+                          kind == MLS_VALUE_MAP ? "map" : "sequence");
     if (kind == MLS_VALUE_TENSOR || is_bound) {
         const mls_status status = make_object(session, index, &object);
         if (status)
@@ -107,18 +108,36 @@ mls_status mls__session_settle_flow(mls_session *session)
     return status;
 }
 
+/* What an input is from now on; takes the object over. */
+static void set_object(mls_session *session, size_t index, mls__object *object)
+{
+    mls__binding *binding = &session->inputs[index];
+    mls__object_unref(&session->flow_host.pool, binding->object);
+    binding->object = object;
+    binding->is_own = binding->is_stale = false;
+}
+
+static mls_status check_index(const mls_session *session, size_t index)
+{
+    const size_t count = session->plan.graph->inputs.count;
+    if (index < count)
+        return MLS_OK;
+    return mls__error(MLS_EINVAL, "input %zu: the model has %zu inputs", index, count);
+}
+
 mls_status mls_session_bind_input_sequence(mls_session *session, size_t index,
                                            const mls_tensor *const *items, size_t count)
 {
     mls__object *sequence, *item;
-    if (index >= session->plan.graph->inputs.count)
-        return mls__error(MLS_EINVAL, "input %zu: the model has %zu inputs", index,
-                          session->plan.graph->inputs.count);
+    mls_status status = check_index(session, index);
+    if (status)
+        return status;
     const mls__value *value = input_value(session, index);
-    if (value->kind == MLS_VALUE_TENSOR)
-        return mls__error(MLS_EDTYPE, "input '%.200s' is a tensor, not a sequence", value->name);
+    if (value->kind == MLS_VALUE_TENSOR || value->kind == MLS_VALUE_MAP)
+        return mls__error(MLS_EDTYPE, "input '%.200s' is a %s, not a sequence", value->name,
+                          value->kind == MLS_VALUE_MAP ? "map" : "tensor");
     mls__pool *pool = &session->flow_host.pool;
-    mls_status status = mls__object_sequence(pool, value->dtype, count, &sequence);
+    status = mls__object_sequence(pool, value->dtype, count, &sequence);
     if (status)
         return status;
     for (size_t i = 0; !status && i < count; i++) {
@@ -140,10 +159,60 @@ mls_status mls_session_bind_input_sequence(mls_session *session, size_t index,
         mls__object_unref(pool, sequence);
         return status;
     }
-    mls__object_unref(pool, session->inputs[index].object);
-    session->inputs[index].object = sequence;
-    session->inputs[index].is_own = session->inputs[index].is_stale = false;
+    set_object(session, index, sequence);
     return MLS_OK;
+}
+
+/* Keys or values, as `what` says. */
+static mls_status check_entries(const mls__value *value, const char *what, int32_t dtype,
+                                const mls_tensor *tensor)
+{
+    if (tensor->dtype != dtype)
+        return mls__error(MLS_EDTYPE, "input '%.200s': the %s are %s; the model wants %s",
+                          value->name, what, mls_dtype_name((mls_dtype) tensor->dtype),
+                          mls_dtype_name((mls_dtype) dtype));
+    if (tensor->rank != 1)
+        return mls__error(MLS_ESHAPE, "input '%.200s': the %s have %d dimensions; one is wanted",
+                          value->name, what, tensor->rank);
+    if (!mls_tensor_is_contiguous(tensor))
+        return mls__error(MLS_EINVAL, "input '%.200s': the %s are not contiguous", value->name,
+                          what);
+    return MLS_OK;
+}
+
+static mls_status check_map(const mls__value *value, const mls_tensor *keys,
+                            const mls_tensor *values)
+{
+    if (value->kind != MLS_VALUE_MAP)
+        return mls__error(MLS_EDTYPE, "input '%.200s' is no map", value->name);
+    mls_status status = check_entries(value, "keys", value->key_dtype, keys);
+    if (!status)
+        status = check_entries(value, "values", value->dtype, values);
+    if (!status && keys->dims[0] != values->dims[0])
+        return mls__error(MLS_ESHAPE, "input '%.200s': %lld keys and %lld values", value->name,
+                          (long long) keys->dims[0], (long long) values->dims[0]);
+    return status;
+}
+
+mls_status mls_session_bind_input_map(mls_session *session, size_t index, const mls_tensor *keys,
+                                      const mls_tensor *values)
+{
+    mls__object *map, *own_keys = NULL, *own_values = NULL;
+    mls__pool *pool = &session->flow_host.pool;
+    mls_status status = check_index(session, index);
+    if (!status)
+        status = check_map(input_value(session, index), keys, values);
+    if (!status)
+        status = mls__object_wrap(pool, keys, &own_keys);
+    if (!status)
+        status = mls__object_wrap(pool, values, &own_values);
+    if (!status)
+        status = mls__object_map(pool, own_keys, own_values, &map);
+    mls__object_unref(pool, own_keys);
+    mls__object_unref(pool, own_values);
+    if (!status)
+        set_object(session, index, map);
+    return status;
 }
 
 /* --- outputs --- */
@@ -175,9 +244,9 @@ static mls_status copy_output(const mls_session *session, size_t index)
     const mls_tensor *tensor = binding->tensor;
     if (!binding->data)
         return MLS_OK;
-    if (!object || object->is_sequence)
+    if (!object || object->kind != MLS_VALUE_TENSOR)
         return mls__error(MLS_EDTYPE, "output '%.200s': a tensor is bound; the model gave %s", name,
-                          object ? "a sequence" : "nothing");
+                          object ? mls__object_kind(object) : "nothing");
     if (tensor && tensor->dtype != object->dtype)
         return mls__error(MLS_EDTYPE, "output '%.200s': the bound tensor is %s; the model gave %s",
                           name, mls_dtype_name((mls_dtype) tensor->dtype),

@@ -17,6 +17,7 @@ libmls_core_la_SOURCES += \
 	%D%/flow/control.c %D%/flow/control.h \
 	%D%/flow/flow.c %D%/flow/flow.h \
 	%D%/flow/join.c \
+	%D%/flow/map.c \
 	%D%/flow/object.c %D%/flow/object.h \
 	%D%/flow/optional.c \
 	%D%/flow/partition.c %D%/flow/partition.h \

@@ -29,6 +29,7 @@ typedef struct mls__value {
     uint8_t kind;     /* MLS_VALUE_*, as far as it is declared */
     /* As the model declares it; MLS_DTYPE_NONE and -1 where it does not say. */
     int32_t dtype;
+    int32_t key_dtype; /* of a map, whose values are of `dtype` */
     int32_t rank;
     const int64_t *dims;          /* rank entries; -1 is dynamic */
     const char *const *dim_names; /* rank entries; NULL where there is no name */

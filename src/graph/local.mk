@@ -46,6 +46,7 @@ libmls_core_la_SOURCES += %D%/schema/einsum.c %D%/schema/product.c
 libmls_core_la_SOURCES += \
 	%D%/schema/ml.c %D%/schema/ml.h \
 	%D%/schema/ml_features.c \
+	%D%/schema/ml_maps.c \
 	%D%/schema/ml_linear.c \
 	%D%/schema/ml_trees.c
 

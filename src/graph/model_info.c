@@ -23,6 +23,7 @@ static mls_status describe(const mls_model *model, uint32_t index, mls_model_val
         .dims = value->dims,
         .dim_names = value->dim_names,
         .kind = value->kind,
+        .key_dtype = (uint64_t) value->key_dtype,
     };
     return mls__options_write("mls_model_value", &filled, sizeof filled, sizeof filled, ret_value);
 }

@@ -24,6 +24,7 @@ libmls_core_la_SOURCES += \
 	%D%/translate/image.c \
 	%D%/translate/spectral.c \
 	%D%/translate/indexing.c \
+	%D%/translate/maps.c \
 	%D%/translate/movement.c \
 	%D%/translate/nn.c \
 	%D%/translate/norm.c \

@@ -89,6 +89,8 @@ mls_status mls_tensor_read_onnx_value(mls_context *context, const char *path, ui
 {
     if (!context || !path || (capacity && !ret_items) || !ret_count || !ret_kind)
         return mls__error_null(__func__, "context, path and the results");
+    if (kind == MLS_VALUE_MAP)
+        return mls__error(MLS_EUNSUPPORTED, "'%.300s': files of maps are not read", path);
     if (kind > MLS_VALUE_OPTIONAL)
         return mls__error(MLS_EINVAL, "kind %u is none of MLS_VALUE_*", kind);
     mls__file_map map;

@@ -294,6 +294,43 @@ static mls_status read_sequence_type(const mls__type_proto *element, mls__value 
     return is_open ? MLS_OK : read_element_type(element->tensor_type, value);
 }
 
+/* A value is one element, however its shape says so. */
+static bool is_one_element(const mls__shape_proto *shape)
+{
+    for (size_t i = 0; shape && i < shape->n_dim; i++)
+        if (shape->dim[i]->value_case ==
+                MLS__ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
+            shape->dim[i]->dim_value > 1)
+            return false;
+    return true;
+}
+
+static mls_status read_map_type(const Mls__Onnx__TypeProto__Map *map, mls__value *value)
+{
+    const mls__type_proto *type = map->value_type;
+    mls__value read = {.dtype = MLS_DTYPE_NONE};
+    if (map->key_type != MLS_STRING && map->key_type != MLS_INT64)
+        return mls__error(
+            MLS_EUNSUPPORTED,
+            "is a map with keys of key_type %d; string, 8, and int64, 7, are supported",
+            map->key_type);
+    if (!type || type->value_case != MLS__ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE ||
+        !is_one_element(type->tensor_type->shape))
+        return mls__error(MLS_EUNSUPPORTED,
+                          "is a map to what is %s; only single elements are "
+                          "supported",
+                          type ? type_text(type) : type_text(&(const mls__type_proto){0}));
+    const mls_status status = read_element_type(type->tensor_type, &read);
+    if (status)
+        return status;
+    if (read.dtype == MLS_DTYPE_NONE)
+        return mls__error(MLS_EUNSUPPORTED, "is a map to elements of no type");
+    value->dtype = read.dtype;
+    value->key_dtype = map->key_type;
+    value->kind = MLS_VALUE_MAP;
+    return MLS_OK;
+}
+
 static mls_status read_optional_type(const mls__type_proto *element, mls__value *value)
 {
     mls_status status = MLS_OK;
@@ -323,8 +360,11 @@ static mls_status read_type(mls__arena *arena, const mls__type_proto *type, mls_
         return read_sequence_type(type->sequence_type->elem_type, value);
     case MLS__ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE:
         return read_optional_type(type->optional_type->elem_type, value);
+    case MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE:
+        return read_map_type(type->map_type, value);
     default:
-        return mls__error(MLS_EUNSUPPORTED, "is %s; tensors, sequences and optionals are supported",
+        return mls__error(MLS_EUNSUPPORTED,
+                          "is %s; tensors, sequences, optionals and maps are supported",
                           type_text(type));
     }
 }

@@ -36,6 +36,11 @@ TESTS += %D%/test_text
 %C%_test_text_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_text_LDADD = $(MLS_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_maps
+TESTS += %D%/test_maps
+%C%_test_maps_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_maps_LDADD = $(MLS_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_report
 TESTS += %D%/test_report
 %C%_test_report_SOURCES = %D%/test_report.c %D%/random_graph.c %D%/random_graph.h

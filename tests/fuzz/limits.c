@@ -116,18 +116,44 @@ static void set_dims(mls_session *session, const mls_model *model)
     }
 }
 
-/* A sequence of two tensors for each input that wants one. */
-static void bind_sequences(mls_context *context, mls_session *session, const mls_model *model)
+static mls_tensor *create_pair(mls_context *context, uint64_t dtype)
+{
+    const int64_t dims[] = {2};
+    mls_tensor *pair;
+    return mls_tensor_create(context, (mls_dtype) dtype, 1, dims, &pair) == MLS_OK ? pair : NULL;
+}
+
+/* Entries of two keys, 0 and 1, or two texts. */
+static void bind_map(mls_context *context, mls_session *session, size_t index,
+                     const mls_model_value *value)
+{
+    mls_tensor *keys = create_pair(context, value->key_dtype);
+    mls_tensor *values = create_pair(context, (uint64_t) value->dtype);
+    if (keys && value->key_dtype == MLS_INT64)
+        ((int64_t *) mls_tensor_data(keys))[1] = 1;
+    else if (keys)
+        ((mls_string *) mls_tensor_data(keys))[1] = (mls_string){"age", 3};
+    if (keys && values)
+        mls_session_bind_input_map(session, index, keys, values);
+    mls_tensor_free(keys);
+    mls_tensor_free(values);
+}
+
+/* A sequence or map of two for each input that wants one. */
+static void bind_others(mls_context *context, mls_session *session, const mls_model *model)
 {
     for (size_t i = 0; i < mls_model_input_count(model); i++) {
         mls_model_value value = MLS_MODEL_VALUE_INIT;
-        const int64_t dims[] = {2};
-        mls_tensor *item;
-        if (mls_model_input(model, i, &value) != MLS_OK || value.kind == MLS_VALUE_TENSOR ||
-            mls_tensor_create(context, (mls_dtype) value.dtype, 1, dims, &item) != MLS_OK)
+        if (mls_model_input(model, i, &value) != MLS_OK || value.kind == MLS_VALUE_TENSOR)
             continue;
+        if (value.kind == MLS_VALUE_MAP) {
+            bind_map(context, session, i, &value);
+            continue;
+        }
+        mls_tensor *item = create_pair(context, (uint64_t) value.dtype);
         const mls_tensor *items[] = {item, item};
-        mls_session_bind_input_sequence(session, i, items, 2);
+        if (item)
+            mls_session_bind_input_sequence(session, i, items, 2);
         mls_tensor_free(item);
     }
 }
@@ -153,7 +179,7 @@ mls_session *fuzz_session(mls_context *context, const uint8_t *data, size_t size
     if (mls_model_unsupported_count(model) == 0 &&
         mls_session_create(model, &session_options, &session) == MLS_OK) {
         set_dims(session, model);
-        bind_sequences(context, session, model);
+        bind_others(context, session, model);
     }
     mls_model_free(model);
     return session;

@@ -228,9 +228,51 @@ START_TEST(types_that_are_no_tensors_are_named)
     mls__type_proto *type = onnx_build_model(b)->graph->input[0]->type;
     Mls__Onnx__TypeProto__Other other;
     mls__onnx__type_proto__other__init(&other);
-    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE;
-    type->map_type = &other;
-    check_unsupported("Foo", "foo", "value 'x': is a map; tensors, sequences and optionals");
+    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_OPAQUE_TYPE;
+    type->opaque_type = &other;
+    check_unsupported("Foo", "foo", "value 'x': is of an unknown type; tensors, sequences, opt");
+}
+END_TEST
+
+START_TEST(maps_are_read)
+{
+    mls_model_value value = MLS_MODEL_VALUE_INIT;
+    build_foo();
+    mls__value_proto *x = onnx_build_model(b)->graph->input[0];
+    x->type->tensor_type->shape = NULL;
+    onnx_build_map_type(b, x, MLS_STRING);
+    ck_assert_ok(look());
+    ck_assert_ok(mls_model_input(model, 0, &value));
+    ck_assert_uint_eq(value.kind, MLS_VALUE_MAP);
+    ck_assert_uint_eq(value.key_dtype, MLS_STRING);
+    ck_assert_int_eq(value.dtype, MLS_FLOAT32);
+    ck_assert_int_eq(value.rank, -1);
+}
+END_TEST
+
+START_TEST(maps_of_other_things_are_named)
+{
+    build_foo();
+    mls__value_proto *x = onnx_build_model(b)->graph->input[0];
+    mls__type_proto *const element = x->type;
+    onnx_build_map_type(b, x, MLS_FLOAT32);
+    Mls__Onnx__TypeProto__Map *map = x->type->map_type;
+    check_unsupported("Foo", "foo", "is a map with keys of key_type 1; string, 8, and int64, 7");
+    map->key_type = MLS_INT64;
+    map->value_type = NULL;
+    check_unsupported("Foo", "foo", "is a map to what is of an unknown type");
+    x->type = element;
+    onnx_build_map_type(b, x, MLS_INT64);
+    onnx_build_map_type(b, x, MLS_INT64);
+    check_unsupported("Foo", "foo", "is a map to what is a map; only single elements");
+    x->type = element;
+    onnx_build_map_type(b, x, MLS_INT64);
+    check_unsupported("Foo", "foo", "only single elements"); /* [N, 3] */
+    element->tensor_type->shape = NULL;
+    element->tensor_type->elem_type = 0;
+    check_unsupported("Foo", "foo", "is a map to elements of no type");
+    element->tensor_type->elem_type = 99;
+    check_unsupported("Foo", "foo", "has elem_type 99");
 }
 END_TEST
 
@@ -379,6 +421,8 @@ int main(void)
     tcase_add_test(tests, opsets_out_of_range_are_named);
     tcase_add_test(tests, ir_versions_out_of_range_are_named);
     tcase_add_test(tests, types_that_are_no_tensors_are_named);
+    tcase_add_test(tests, maps_are_read);
+    tcase_add_test(tests, maps_of_other_things_are_named);
     tcase_add_test(tests, complex_initializer_is_named);
     tcase_add_test(tests, wrong_imports_fail);
     tcase_add_test(tests, last_import_of_a_domain_counts);

@@ -348,6 +348,19 @@ void onnx_build_optional_type(onnx_build *build, mls__value_proto *value)
     value->type = type;
 }
 
+void onnx_build_map_type(onnx_build *build, mls__value_proto *value, int32_t key_type)
+{
+    mls__type_proto *type = onnx_build_alloc(build, sizeof *type);
+    mls__onnx__type_proto__init(type);
+    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE;
+    type->map_type = onnx_build_alloc(build, sizeof *type->map_type);
+    mls__onnx__type_proto__map__init(type->map_type);
+    type->map_type->has_key_type = 1;
+    type->map_type->key_type = key_type;
+    type->map_type->value_type = value->type;
+    value->type = type;
+}
+
 mls__attr_proto *onnx_node_attr(onnx_node *node, const char *name, int32_t type)
 {
     mls__attr_proto *attr = onnx_build_alloc(node->build, sizeof *attr);

@@ -81,6 +81,8 @@ mls__function_proto *onnx_build_function(onnx_build *build, const char *domain, 
 /* Makes the type of an input, output or value declared last that of a sequence or optional. */
 void onnx_build_sequence_type(onnx_build *build, mls__value_proto *value);
 void onnx_build_optional_type(onnx_build *build, mls__value_proto *value);
+/* ... or a map from `key_type` to elements of the type it had. */
+void onnx_build_map_type(onnx_build *build, mls__value_proto *value, int32_t key_type);
 
 /* The structs themselves. */
 mls__model_proto *onnx_build_model(onnx_build *build);

@@ -162,17 +162,37 @@ static void fill_trees(onnx_build *b)
     onnx_build_output(b, "code", MLS_FLOAT32, "N,1");
 }
 
+/* Features by name, and numbers by their places. */
+static void fill_maps(onnx_build *b)
+{
+    static const char *const words[] = {"age", "size", "age"};
+    onnx_build_opset(b, "ai.onnx.ml", 1);
+    onnx_build_input(b, "features", MLS_FLOAT32, "1");
+    onnx_build_map_type(b, onnx_build_model(b)->graph->input[0], MLS_STRING);
+    onnx_build_input(b, "numbers", MLS_FLOAT32, "");
+    onnx_build_map_type(b, onnx_build_model(b)->graph->input[1], MLS_INT64);
+    onnx_node *vectorizer = onnx_build_node(b, "ai.onnx.ml:DictVectorizer", "features", "row");
+    onnx_node_strings(vectorizer, "string_vocabulary", 3, words);
+    onnx_build_node(b, "Neg", "row", "y");
+    onnx_node *cast = onnx_build_node(b, "ai.onnx.ml:CastMap", "numbers", "texts");
+    onnx_node_string(cast, "cast_to", "TO_STRING");
+    onnx_node_string(cast, "map_form", "SPARSE");
+    onnx_node_int(cast, "max_map", 4);
+    onnx_build_output(b, "y", MLS_FLOAT32, "1,3");
+    onnx_build_output(b, "texts", MLS_STRING, "1,4");
+}
+
 /* What is read but not run: types that are no tensors. */
 static void fill_unsupported(onnx_build *b)
 {
     onnx_build_input(b, "cond", MLS_BOOL, "");
-    onnx_build_input(b, "map", MLS_FLOAT32, "2");
+    onnx_build_input(b, "opaque", MLS_FLOAT32, "2");
     mls__type_proto *type = onnx_build_model(b)->graph->input[1]->type;
-    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_MAP_TYPE;
-    type->map_type = onnx_build_alloc(b, sizeof *type->map_type);
-    mls__onnx__type_proto__other__init(type->map_type);
+    type->value_case = MLS__ONNX__TYPE_PROTO__VALUE_OPAQUE_TYPE;
+    type->opaque_type = onnx_build_alloc(b, sizeof *type->opaque_type);
+    mls__onnx__type_proto__other__init(type->opaque_type);
     onnx_build_node(b, "NoSuchOp", "cond", "y");
-    onnx_build_node(b, "DictVectorizer", "map", "z");
+    onnx_build_node(b, "NoSuchOp", "opaque", "z");
     onnx_build_output(b, "y", MLS_FLOAT32, "2");
     onnx_build_output(b, "z", MLS_FLOAT32, "2");
 }
@@ -242,6 +262,7 @@ const onnx_sample onnx_samples[] = {
     {"shapes", 13, fill_shapes},
     {"trees", 17, fill_trees},
     {"flow", 18, fill_flow},
+    {"maps", 18, fill_maps},
     {"unsupported", 18, fill_unsupported},
     {NULL, 0, NULL},
 };

@@ -40,9 +40,13 @@ static json_t *json_values(const mls_model *model, size_t count, value_fn get)
             json_array_append_new(shape, value.dims[k] >= 0   ? json_integer(value.dims[k])
                                          : value.dim_names[k] ? json_string(value.dim_names[k])
                                                               : json_null());
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s, s:o}", "name", value.name, "dtype",
-                                        mls_dtype_name((mls_dtype) value.dtype), "shape", shape));
+        json_t *entry = json_pack("{s:s, s:s, s:s, s:o}", "name", value.name, "kind",
+                                  value_kind_text(value.kind), "dtype",
+                                  mls_dtype_name((mls_dtype) value.dtype), "shape", shape);
+        if (value.kind == MLS_VALUE_MAP)
+            json_object_set_new(entry, "key_dtype",
+                                json_string(mls_dtype_name((mls_dtype) value.key_dtype)));
+        json_array_append_new(list, entry);
     }
     return list;
 }
@@ -99,13 +103,12 @@ static int inspect_json(const inspection *in)
 
 static void print_values(const mls_model *model, const char *title, size_t count, value_fn get)
 {
-    char shape[512];
+    char type[512];
     printf("%s\n", title);
     for (size_t i = 0; i < count; i++) {
         mls_model_value value = MLS_MODEL_VALUE_INIT;
         if (!get(model, i, &value))
-            printf("  %-24s %s %s\n", value.name, mls_dtype_name((mls_dtype) value.dtype),
-                   value_shape_text(&value, shape, sizeof shape));
+            printf("  %-24s %s\n", value.name, value_type_text(&value, type, sizeof type));
     }
 }
 

@@ -11,7 +11,7 @@
 static const option_spec options[] = {
     {"input", "NAME=FILE",
      "the tensor for input NAME, an .npy or .pb file; one for\neach input, several for one that is "
-     "a sequence"},
+     "a sequence, two for a map:\nits keys, then its values"},
     {"output-dir", "DIR", "where the outputs go, a file each; made if missing"},
     {"format", "npy|pb", "of the outputs (default npy)"},
     {"threads", "N", "threads to use (default 1)"},
@@ -30,11 +30,10 @@ static int check_inputs(const arguments *args, const mls_model *model)
             const char *text = arguments_at(args, "input", k);
             is_given = is_given || (strncmp(text, value.name, size) == 0 && text[size] == '=');
         }
-        char shape[256];
+        char type[512];
         if (!is_given && value.kind != MLS_VALUE_OPTIONAL)
-            return usage_error(args, "input '%s' (%s %s) is missing: --input %s=FILE", value.name,
-                               mls_dtype_name((mls_dtype) value.dtype),
-                               value_shape_text(&value, shape, sizeof shape), value.name);
+            return usage_error(args, "input '%s' (%s) is missing: --input %s=FILE", value.name,
+                               value_type_text(&value, type, sizeof type), value.name);
     }
     return EXIT_GOOD;
 }
@@ -67,7 +66,7 @@ static int write_item(mls_session *session, size_t index, size_t item, const cha
     return EXIT_GOOD;
 }
 
-/* A file each tensor: of a sequence NAME.0, NAME.1, ...; of an empty optional none. */
+/* A file each tensor: of a sequence NAME.0, NAME.1, ..., a map two; of an empty optional none. */
 static int write_output(mls_session *session, size_t index, const mls_model_value *value,
                         const char *dir, const char *format)
 {

@@ -65,6 +65,31 @@ const char *value_shape_text(const mls_model_value *value, char *text, size_t si
     return text;
 }
 
+const char *value_kind_text(uint64_t kind)
+{
+    static const char *const words[] = {
+        [MLS_VALUE_TENSOR] = "tensor",
+        [MLS_VALUE_SEQUENCE] = "sequence",
+        [MLS_VALUE_OPTIONAL] = "optional",
+        [MLS_VALUE_MAP] = "map",
+    };
+    return kind < sizeof words / sizeof words[0] ? words[kind] : "?";
+}
+
+const char *value_type_text(const mls_model_value *value, char *text, size_t size)
+{
+    char shape[256];
+    const char *dtype = mls_dtype_name((mls_dtype) value->dtype);
+    if (value->kind == MLS_VALUE_MAP)
+        snprintf(text, size, "map from %s to %s", mls_dtype_name((mls_dtype) value->key_dtype),
+                 dtype);
+    else if (value->kind == MLS_VALUE_TENSOR)
+        snprintf(text, size, "%s %s", dtype, value_shape_text(value, shape, sizeof shape));
+    else
+        snprintf(text, size, "%s of %s", value_kind_text(value->kind), dtype);
+    return text;
+}
+
 int print_json(json_t *document)
 {
     const int failed = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
@@ -150,9 +175,24 @@ static int bind_tensor(mls_context *context, mls_session *session, size_t index,
     return status ? library_failure(path) : EXIT_GOOD;
 }
 
-/* All tensors that are given for the name, in the order of the command line. */
-static int bind_sequence(const arguments *args, mls_context *context, mls_session *session,
-                         size_t index, const char *name)
+static int bind_items(mls_session *session, size_t index, const mls_model_value *value,
+                      mls_tensor *const *items, size_t count)
+{
+    mls_status status = MLS_OK;
+    if (value->kind == MLS_VALUE_MAP && count != 2)
+        return failure("--input %s: %zu files; a map takes two, its keys and its values",
+                       value->name, count);
+    if (value->kind == MLS_VALUE_MAP)
+        status = mls_session_bind_input_map(session, index, items[0], items[1]);
+    else
+        status = mls_session_bind_input_sequence(session, index, (const mls_tensor *const *) items,
+                                                 count);
+    return status ? library_failure(NULL) : EXIT_GOOD;
+}
+
+/* All tensors that are given for a sequence or a map, in the order of the command line. */
+static int bind_all(const arguments *args, mls_context *context, mls_session *session, size_t index,
+                    const mls_model_value *value)
 {
     const size_t most = arguments_count(args, "input");
     mls_tensor **items = calloc(most, sizeof(mls_tensor *));
@@ -163,15 +203,14 @@ static int bind_sequence(const arguments *args, mls_context *context, mls_sessio
         const char *path;
         if (!arguments_pair(args, "input", i, given, sizeof given, &path))
             code = EXIT_USAGE;
-        else if (strcmp(given, name) != 0)
+        else if (strcmp(given, value->name) != 0)
             continue;
         else if (tensor_read_contiguous(context, path, &items[count]))
             code = library_failure(NULL);
         count += !code;
     }
-    if (!code &&
-        mls_session_bind_input_sequence(session, index, (const mls_tensor *const *) items, count))
-        code = library_failure(NULL);
+    if (!code)
+        code = bind_items(session, index, value, items, count);
     for (size_t i = 0; i < count; i++)
         mls_tensor_free(items[i]);
     free(items);
@@ -191,8 +230,9 @@ int bind_inputs(const arguments *args, mls_context *context, const mls_model *mo
             return EXIT_USAGE;
         if (mls_session_input_index(session, name, &index) || mls_model_input(model, index, &value))
             return library_failure(NULL);
-        code = value.kind == MLS_VALUE_SEQUENCE ? bind_sequence(args, context, session, index, name)
-                                                : bind_tensor(context, session, index, path);
+        code = value.kind == MLS_VALUE_SEQUENCE || value.kind == MLS_VALUE_MAP
+                   ? bind_all(args, context, session, index, &value)
+                   : bind_tensor(context, session, index, path);
     }
     return code;
 }

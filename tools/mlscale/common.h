@@ -25,6 +25,12 @@ uint64_t now_ns(void);
 /* The text of a value's shape: "[batch,3]"; "?" for a rank that is not known. */
 const char *value_shape_text(const mls_model_value *value, char *text, size_t size);
 
+/* Its type and shape: "float32 [batch,3]", "map from string to float32". */
+const char *value_type_text(const mls_model_value *value, char *text, size_t size);
+
+/* The word for MLS_VALUE_*. */
+const char *value_kind_text(uint64_t kind);
+
 /* Writes a JSON document to standard output. Takes it over. Gives an exit code. */
 int print_json(json_t *document);
 
@@ -44,8 +50,8 @@ mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_
 mls_status tensor_read_contiguous(mls_context *context, const char *path, mls_tensor **ret_tensor);
 
 /*
- * Binds the --input NAME=FILE tensors; several of one NAME make up a sequence. Gives an exit code,
- * after a message.
+ * Binds the --input NAME=FILE tensors; several of one NAME make up a sequence, two the keys
+ * and values of a map. Gives an exit code, after a message.
  */
 int bind_inputs(const arguments *args, mls_context *context, const mls_model *model,
                 mls_session *session);

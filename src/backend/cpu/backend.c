@@ -39,6 +39,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_ml_columns,
     mls__cpu_ops_ml_encoders,
     mls__cpu_ops_ml_features,
+    mls__cpu_ops_ml_maps,
     mls__cpu_ops_ml_linear,
     mls__cpu_ops_ml_svm,
     mls__cpu_ops_ml_trees,

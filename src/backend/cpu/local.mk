@@ -90,6 +90,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/ml_columns.c \
 	%D%/ops/ml_encoders.c \
 	%D%/ops/ml_features.c \
+	%D%/ops/ml_maps.c \
 	%D%/ops/ml_linear.c \
 	%D%/ops/ml_lookup.c %D%/ops/ml_lookup.h \
 	%D%/ops/ml_product.c %D%/ops/ml_product.h \

@@ -158,7 +158,7 @@ static mls_status set_counters(const loop *l, int64_t iteration)
 static mls_status read_condition(const loop *l, bool *ret_goes_on)
 {
     const mls__object *condition = mls__flow_output(l->body, 0);
-    if (!condition || condition->is_sequence || condition->dtype != MLS_BOOL ||
+    if (!condition || condition->kind != MLS_VALUE_TENSOR || condition->dtype != MLS_BOOL ||
         mls__object_count(condition) != 1)
         return mls__op_error(&l->step->op, MLS_EDTYPE,
                              "the body's first output, the condition, must be one bool");

@@ -9,10 +9,8 @@
 #include <string.h>
 
 static const mls__host_op *const families[] = {
-    mls__host_ops_control,
-    mls__host_ops_sequence,
-    mls__host_ops_optional,
-    mls__host_ops_text,
+    mls__host_ops_control,  mls__host_ops_map,  mls__host_ops_sequence,
+    mls__host_ops_optional, mls__host_ops_text,
 };
 
 const mls__host_op *mls__host_op_find(const char *domain, const char *type)
@@ -244,15 +242,13 @@ mls__object *mls__flow_input(const mls__flow *flow, const mls__flow_step *step, 
 }
 
 static mls_status get_input(const mls__flow *flow, const mls__flow_step *step, size_t index,
-                            bool is_sequence, mls__object **ret_object)
+                            uint8_t kind, mls__object **ret_object)
 {
     mls__object *object = mls__flow_input(flow, step, index);
-    if (!object || object->is_sequence != is_sequence)
-        return mls__op_error(&step->op, MLS_EDTYPE, "input %zu is %s; it must be a %s", index,
-                             !object               ? "empty"
-                             : object->is_sequence ? "a sequence"
-                                                   : "a tensor",
-                             is_sequence ? "sequence" : "tensor");
+    if (!object || object->kind != kind)
+        return mls__op_error(&step->op, MLS_EDTYPE, "input %zu is %s; it must be %s", index,
+                             mls__object_kind(object),
+                             mls__object_kind(&(const mls__object){.kind = kind}));
     *ret_object = object;
     return MLS_OK;
 }
@@ -260,13 +256,19 @@ static mls_status get_input(const mls__flow *flow, const mls__flow_step *step, s
 mls_status mls__flow_tensor(const mls__flow *flow, const mls__flow_step *step, size_t index,
                             mls__object **ret_tensor)
 {
-    return get_input(flow, step, index, false, ret_tensor);
+    return get_input(flow, step, index, MLS_VALUE_TENSOR, ret_tensor);
 }
 
 mls_status mls__flow_sequence(const mls__flow *flow, const mls__flow_step *step, size_t index,
                               mls__object **ret_sequence)
 {
-    return get_input(flow, step, index, true, ret_sequence);
+    return get_input(flow, step, index, MLS_VALUE_SEQUENCE, ret_sequence);
+}
+
+mls_status mls__flow_map(const mls__flow *flow, const mls__flow_step *step, size_t index,
+                         mls__object **ret_map)
+{
+    return get_input(flow, step, index, MLS_VALUE_MAP, ret_map);
 }
 
 mls_status mls__flow_number(const mls__flow *flow, const mls__flow_step *step, size_t index,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A flow runs graphs that one plan cannot: with subgraphs, sequences and optionals, or with
- * shapes that only a run can tell. It cuts the graph into steps:
+ * A flow runs graphs that one plan cannot: with subgraphs, sequences, optionals and maps, or
+ * with shapes that only a run can tell. It cuts the graph into steps:
  *
  *   segments    nodes that one plan takes, as many as go together
  *   late ops    a plan of one node, whose kernel says the dims of what it gave (NonZero)
- *   host ops    run here, one file a family: If, Loop, Scan, sequences, optionals
+ *   host ops    run here, one file a family: If, Loop, Scan, sequences, optionals, maps
  *
  * A segment's plan is kept, follows the dims of what it is given, and is made again only when
  * they outgrow it. Between the steps go objects (object.h).
@@ -80,11 +80,13 @@ mls__object *mls__flow_output(const mls__flow *flow, size_t index);
 /* Input `index` of the step, or NULL when it is left out, or an empty optional. */
 mls__object *mls__flow_input(const mls__flow *flow, const mls__flow_step *step, size_t index);
 
-/* The same, once it is certain to be there and a tensor, or a sequence. Errors: MLS_EDTYPE. */
+/* The same, once it is certain to be there and a tensor, a sequence, a map. Errors: MLS_EDTYPE. */
 mls_status mls__flow_tensor(const mls__flow *flow, const mls__flow_step *step, size_t index,
                             mls__object **ret_tensor);
 mls_status mls__flow_sequence(const mls__flow *flow, const mls__flow_step *step, size_t index,
                               mls__object **ret_sequence);
+mls_status mls__flow_map(const mls__flow *flow, const mls__flow_step *step, size_t index,
+                         mls__object **ret_map);
 
 /* A tensor of one element, int32, int64 or bool, as a number. Errors: MLS_EDTYPE, MLS_ESHAPE. */
 mls_status mls__flow_number(const mls__flow *flow, const mls__flow_step *step, size_t index,
@@ -111,6 +113,7 @@ mls_status mls__flow_join(mls__flow *flow, const mls__flow_step *step, const cha
 
 /* Host ops by family; each list is ended by a row whose type is NULL. */
 extern const mls__host_op mls__host_ops_control[];
+extern const mls__host_op mls__host_ops_map[];
 extern const mls__host_op mls__host_ops_sequence[];
 extern const mls__host_op mls__host_ops_optional[];
 extern const mls__host_op mls__host_ops_text[];

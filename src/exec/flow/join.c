@@ -21,10 +21,10 @@ static mls_status check_items(const mls__flow_step *step, const char *what,
 {
     char first[MLS__SHAPE_TEXT], other[MLS__SHAPE_TEXT];
     for (size_t i = 0; i < count; i++) {
-        bool fits = !items[i]->is_sequence && items[i]->rank == items[0]->rank;
+        bool fits = items[i]->kind == MLS_VALUE_TENSOR && items[i]->rank == items[0]->rank;
         for (int k = 0; fits && k < items[0]->rank; k++)
             fits = items[i]->dims[k] == items[0]->dims[k] || (k == axis && !is_new_axis);
-        if (items[i]->is_sequence || items[i]->dtype != items[0]->dtype)
+        if (items[i]->kind != MLS_VALUE_TENSOR || items[i]->dtype != items[0]->dtype)
             return mls__op_error(&step->op, MLS_EDTYPE,
                                  "%s: item %zu is not a tensor of %s, as the first is", what, i,
                                  mls_dtype_name((mls_dtype) items[0]->dtype));

@@ -72,7 +72,7 @@ static mls_status obtain(mls__pool *pool, size_t bytes, mls__object **ret_object
 
 static void set_shape(mls__object *object, int32_t dtype, int32_t rank, const int64_t *dims)
 {
-    object->is_sequence = false;
+    object->kind = MLS_VALUE_TENSOR;
     object->dtype = dtype;
     object->rank = rank;
     if (rank)
@@ -142,7 +142,7 @@ mls_status mls__object_sequence(mls__pool *pool, int32_t dtype, size_t capacity,
     if (status)
         return status;
     mls__object *sequence = *ret_object;
-    sequence->is_sequence = true;
+    sequence->kind = MLS_VALUE_SEQUENCE;
     sequence->dtype = dtype;
     sequence->data = NULL;
     sequence->count = 0;
@@ -183,6 +183,34 @@ mls_status mls__object_append(mls__pool *pool, mls__object *sequence, mls__objec
     return MLS_OK;
 }
 
+mls_status mls__object_map(mls__pool *pool, mls__object *keys, mls__object *values,
+                           mls__object **ret_object)
+{
+    mls__object *map;
+    mls_status status = mls__object_sequence(pool, values->dtype, 2, &map);
+    if (status)
+        return status;
+    map->kind = MLS_VALUE_MAP;
+    status = mls__object_append(pool, map, keys);
+    if (!status)
+        status = mls__object_append(pool, map, values);
+    if (status)
+        mls__object_unref(pool, map);
+    else
+        *ret_object = map;
+    return status;
+}
+
+const char *mls__object_kind(const mls__object *object)
+{
+    static const char *const texts[] = {
+        [MLS_VALUE_TENSOR] = "a tensor",
+        [MLS_VALUE_SEQUENCE] = "a sequence",
+        [MLS_VALUE_MAP] = "a map",
+    };
+    return object ? texts[object->kind] : "empty";
+}
+
 mls_status mls__object_keep_text(mls__pool *pool, mls__object *tensor)
 {
     mls_string *strings = tensor->data;
@@ -214,7 +242,7 @@ mls__object *mls__object_ref(mls__object *object)
 
 static void release(mls__pool *pool, mls__object *object)
 {
-    for (size_t i = 0; object->is_sequence && i < object->count; i++)
+    for (size_t i = 0; object->kind != MLS_VALUE_TENSOR && i < object->count; i++)
         mls__object_unref(pool, object->items[i]);
     mls__object_unref(pool, object->parent);
     mls_tensor_free(object->view);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What passes between the steps of a flow: a tensor or a sequence. Objects are counted and, once
- * given, never change; memory that nobody holds any more is kept for the next one, so that a
+ * What passes between the steps of a flow: a tensor, a sequence or a map. Objects are counted and,
+ * once given, never change; memory that nobody holds any more is kept for the next one, so that a
  * flow whose shapes repeat stops allocating. All of it belongs to one session, hence one thread.
  */
 #ifndef MLS_EXEC_FLOW_OBJECT_H
@@ -13,8 +13,9 @@
 typedef struct mls__object mls__object;
 struct mls__object {
     uint32_t refs;
-    bool is_sequence;
-    int32_t dtype; /* of a sequence: that of its tensors, or MLS_DTYPE_NONE */
+    uint8_t kind; /* MLS_VALUE_TENSOR, MLS_VALUE_SEQUENCE or MLS_VALUE_MAP */
+    int32_t
+        dtype; /* of a sequence: that of its tensors, or MLS_DTYPE_NONE; of a map: its values' */
     /* A tensor: contiguous; never NULL, also when it is empty. */
     int32_t rank;
     int64_t dims[MLS_MAX_RANK];
@@ -24,7 +25,7 @@ struct mls__object {
     mls__object *parent; /* whose memory `data` is, or NULL */
     mls_tensor *view;    /* likewise, of the caller's tensor */
     char *text;          /* the bytes of its strings, or NULL */
-    /* A sequence. */
+    /* A sequence; a map is its keys and its values, two tensors. */
     mls__object **items;
     size_t count, capacity;
 };
@@ -59,6 +60,13 @@ mls_status mls__object_slice(mls__pool *pool, mls__object *tensor, int64_t index
 /* An empty sequence with room for `capacity` items. */
 mls_status mls__object_sequence(mls__pool *pool, int32_t dtype, size_t capacity,
                                 mls__object **ret_object);
+
+/* A map of tensors of one dimension, equally long; takes references of its own. */
+mls_status mls__object_map(mls__pool *pool, mls__object *keys, mls__object *values,
+                           mls__object **ret_object);
+
+/* What it is, for messages: "a tensor"; of NULL "empty". */
+const char *mls__object_kind(const mls__object *object);
 
 /* Appends to a sequence that nobody else holds yet; takes a reference of its own. */
 mls_status mls__object_append(mls__pool *pool, mls__object *sequence, mls__object *item);

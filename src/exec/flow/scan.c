@@ -168,7 +168,7 @@ static mls_status iterate(const scan *s, int64_t iteration)
         status = mls__flow_run(s->body);
     for (size_t i = 0; !status && i < s->states + s->outputs; i++) {
         mls__object *output = mls__flow_output(s->body, i);
-        if (!output || output->is_sequence)
+        if (!output || output->kind != MLS_VALUE_TENSOR)
             return mls__op_error(&s->step->op, MLS_EDTYPE, "output %zu of the body is no tensor",
                                  i);
         if (i >= s->states) {
@@ -248,7 +248,8 @@ static mls_status read_length(scan *s, int64_t b)
     mls_status status = find_length(s);
     if (status || !lengths)
         return status;
-    if (lengths->is_sequence || lengths->dtype != MLS_INT64 || mls__object_count(lengths) <= b)
+    if (lengths->kind != MLS_VALUE_TENSOR || lengths->dtype != MLS_INT64 ||
+        mls__object_count(lengths) <= b)
         return mls__op_error(&s->step->op, MLS_EDTYPE,
                              "input 0, sequence_lens, must be int64 and one number a row");
     const int64_t length = ((const int64_t *) lengths->data)[b];
@@ -332,16 +333,17 @@ static mls_status map_item(mls__flow *flow, const mls__flow_step *step, size_t i
     mls__flow_set_captures(flow, step, 0);
     for (size_t i = 0; i < step->input_count; i++) {
         mls__object *input = mls__flow_input(flow, step, i);
-        if (input && input->is_sequence && index >= input->count)
+        if (input && input->kind == MLS_VALUE_SEQUENCE && index >= input->count)
             return mls__op_error(&step->op, MLS_ESHAPE,
                                  "sequence %zu has %zu items, fewer than the first", i,
                                  input->count);
-        mls__flow_set_input(body, i, input && input->is_sequence ? input->items[index] : input);
+        mls__flow_set_input(
+            body, i, input && input->kind == MLS_VALUE_SEQUENCE ? input->items[index] : input);
     }
     mls_status status = mls__flow_run(body);
     for (size_t k = 0; !status && k < step->op.output_count; k++) {
         mls__object *output = mls__flow_output(body, k);
-        if (!output || output->is_sequence)
+        if (!output || output->kind != MLS_VALUE_TENSOR)
             return mls__op_error(&step->op, MLS_EDTYPE, "output %zu of the body is no tensor", k);
         outputs[k]->dtype = output->dtype;
         status = mls__object_append(&flow->host->pool, outputs[k], output);

@@ -227,10 +227,9 @@ static mls_status given_object(const mls__flow *flow, const mls__segment *segmen
     const uint32_t value = *(const uint32_t *) mls__vec_at(&segment->inputs, index);
     mls__object *object = flow->cells[value];
     const char *name = mls__graph_value(flow->graph, value)->name;
-    if (!object)
-        return mls__error(MLS_EDTYPE, "value '%.200s' is empty; a tensor is wanted", name);
-    if (object->is_sequence)
-        return mls__error(MLS_EDTYPE, "value '%.200s' is a sequence; a tensor is wanted", name);
+    if (!object || object->kind != MLS_VALUE_TENSOR)
+        return mls__error(MLS_EDTYPE, "value '%.200s' is %s; a tensor is wanted", name,
+                          mls__object_kind(object));
     *ret_object = object;
     return MLS_OK;
 }

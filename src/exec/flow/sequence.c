@@ -253,8 +253,8 @@ static mls_status split_tensor(split *s, const mls__object *lengths)
     if (!lengths)
         return split_evenly(s, 1);
     s->keeps_axis = true;
-    if (lengths->is_sequence || (lengths->dtype != MLS_INT64 && lengths->dtype != MLS_INT32) ||
-        lengths->rank > 1)
+    if (lengths->kind != MLS_VALUE_TENSOR ||
+        (lengths->dtype != MLS_INT64 && lengths->dtype != MLS_INT32) || lengths->rank > 1)
         return mls__op_error(&s->step->op, MLS_EDTYPE,
                              "input 1, split, must be int64 or int32 of one dimension or none");
     return lengths->rank == 0 ? split_evenly(s, element(lengths, 0)) : split_by_list(s, lengths);

@@ -20,6 +20,7 @@ extern mls__op_schema_table mls__schemas_int8_convolution;
 extern mls__op_schema_table mls__schemas_quantize;
 extern mls__op_schema_table mls__schemas_ml_features;
 extern mls__op_schema_table mls__schemas_ml_linear;
+extern mls__op_schema_table mls__schemas_ml_maps;
 extern mls__op_schema_table mls__schemas_ml_trees;
 extern mls__op_schema_table mls__schemas_reduction;
 extern mls__op_schema_table mls__schemas_loss;

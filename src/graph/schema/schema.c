@@ -27,6 +27,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_quantize,
     mls__schemas_ml_features,
     mls__schemas_ml_linear,
+    mls__schemas_ml_maps,
     mls__schemas_ml_trees,
     mls__schemas_reduction,
     mls__schemas_loss,

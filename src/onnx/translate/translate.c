@@ -15,6 +15,7 @@ static const mls__onnx_rule *const families[] = {
     mls__onnx_rules_early,
     mls__onnx_rules_image,
     mls__onnx_rules_indexing,
+    mls__onnx_rules_maps,
     mls__onnx_rules_movement,
     mls__onnx_rules_nn,
     mls__onnx_rules_norm,

@@ -51,6 +51,7 @@ extern const mls__onnx_rule mls__onnx_rules_control[];
 extern const mls__onnx_rule mls__onnx_rules_early[];
 extern const mls__onnx_rule mls__onnx_rules_image[];
 extern const mls__onnx_rule mls__onnx_rules_indexing[];
+extern const mls__onnx_rule mls__onnx_rules_maps[];
 extern const mls__onnx_rule mls__onnx_rules_movement[];
 extern const mls__onnx_rule mls__onnx_rules_nn[];
 extern const mls__onnx_rule mls__onnx_rules_norm[];

@@ -31,6 +31,7 @@ extern mls__cpu_op_table mls__cpu_ops_ml_columns;
 extern mls__cpu_op_table mls__cpu_ops_ml_encoders;
 extern mls__cpu_op_table mls__cpu_ops_ml_features;
 extern mls__cpu_op_table mls__cpu_ops_ml_linear;
+extern mls__cpu_op_table mls__cpu_ops_ml_maps;
 extern mls__cpu_op_table mls__cpu_ops_ml_svm;
 extern mls__cpu_op_table mls__cpu_ops_ml_trees;
 extern mls__cpu_op_table mls__cpu_ops_reduction;
