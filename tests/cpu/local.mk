@@ -61,6 +61,11 @@ TESTS += %D%/test_elementwise
 
 check_PROGRAMS += %D%/test_ops_cast
 TESTS += %D%/test_ops_cast
+%C%_test_ops_cast_SOURCES = \
+	%D%/cast_test.h \
+	%D%/ops_cast_strings.c \
+	%D%/test_ops_cast.c \
+	%D%/topics.h
 %C%_test_ops_cast_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_cast_LDADD = $(MLS_OP_TEST_LIBS)
 
@@ -97,6 +102,11 @@ TESTS += %D%/test_ops_generate
 %C%_test_ops_generate_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_unary
 TESTS += %D%/test_ops_unary
+%C%_test_ops_unary_SOURCES = \
+	%D%/ops_functions.c \
+	%D%/test_ops_unary.c \
+	%D%/topics.h \
+	%D%/unary_test.h
 %C%_test_ops_unary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_unary_LDADD = $(MLS_OP_TEST_LIBS)
 
@@ -111,6 +121,11 @@ TESTS += %D%/test_reduce
 %C%_test_reduce_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_product
 TESTS += %D%/test_ops_product
+%C%_test_ops_product_SOURCES = \
+	%D%/ops_fused_matmul.c \
+	%D%/product_matrix.c %D%/product_matrix.h \
+	%D%/test_ops_product.c \
+	%D%/topics.h
 %C%_test_ops_product_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_product_LDADD = $(MLS_OP_TEST_LIBS)
 
@@ -227,6 +242,11 @@ TESTS += %D%/test_ops_pool
 # Attention.
 check_PROGRAMS += %D%/test_ops_attention
 TESTS += %D%/test_ops_attention
+%C%_test_ops_attention_SOURCES = \
+	%D%/ops_fused_attention.c \
+	%D%/ops_rotary.c \
+	%D%/test_ops_attention.c \
+	%D%/topics.h
 %C%_test_ops_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_attention_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_contrib_attention

@@ -29,6 +29,9 @@ void op_numbers_free(op_numbers *numbers);
 void op_numbers_give(op_test *test, const op_numbers *numbers);
 
 /* |output - value| <= bound * (1 + |value|) for each element; infinities alike. */
+void op_numbers_expect_near(const op_test *test, size_t index, const double *values, double bound);
+
+/* The same, and the dtype and the dims. */
 void op_numbers_expect(const op_test *test, size_t index, const op_numbers *expected, double bound);
 
 #endif

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Attention, FusedAttention and RotaryEmbedding against their definitions, worked out a number at a
- * time in double precision with the functions of libm.
+ * Attention against its definition, worked out a number at a time in double precision with the
+ * functions of libm. ops_fused_attention.c and ops_rotary.c are parts of this program.
  */
 #include "cpu/op_numbers.h"
 #include "cpu/op_values.h"
+#include "cpu/topics.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What rounding may add to 1, by the dtype's precision. */
-static double bound_of(mls_dtype dtype)
+double attention_bound(mls_dtype dtype)
 {
     return dtype == MLS_FLOAT64   ? 1e-14
            : dtype == MLS_FLOAT32 ? 2e-6
            : dtype == MLS_FLOAT16 ? 1e-3
                                   : 8e-3;
 }
-
-/* --- Attention ------------------------------------------------------------------------------- */
 
 enum { NO_MASK, BOOL_MASK, FLOAT_MASK };
 
@@ -239,7 +237,7 @@ static void expect_present(const attention_case *c, const op_test *test, size_t 
                               i / size % keys, i % size};
         t.values[i] = joined(c, past, fresh, size, at);
     }
-    op_numbers_expect(test, index, &t, bound_of(c->dtype));
+    op_numbers_expect(test, index, &t, attention_bound(c->dtype));
     op_numbers_free(&t);
 }
 
@@ -260,13 +258,13 @@ static void check(const attention_case *c)
     }
     op_test *test = make_test(c, &o);
     ck_assert_ok(op_test_run(test));
-    op_numbers_expect(test, 0, &y, bound_of(c->dtype));
+    op_numbers_expect(test, 0, &y, attention_bound(c->dtype));
     if (c->has_presents || c->mode) {
         expect_present(c, test, 1, &o.past_k, &o.k, c->size);
         expect_present(c, test, 2, &o.past_v, &o.v, c->v_size);
     }
     if (c->mode)
-        op_numbers_expect(test, 3, &scores, bound_of(c->dtype));
+        op_numbers_expect(test, 3, &scores, attention_bound(c->dtype));
     op_test_free(test);
     op_numbers_free(&y);
     op_numbers_free(&scores);
@@ -488,238 +486,6 @@ START_TEST(wrong_lengths)
 }
 END_TEST
 
-/* --- FusedAttention -------------------------------------------------------------------------- */
-
-typedef struct fused_case {
-    int ranks[4]; /* of Q, K, V and the mask; 0: no mask */
-    int64_t dims[4][5];
-    bool is_inside, divides;
-    int rank; /* of Y */
-    int64_t y_dims[5];
-} fused_case;
-
-/* The element that broadcasting puts at [matrix, row, column] of the output's batches. */
-static double element(const fused_case *c, const op_numbers *t, int64_t matrix, int64_t row,
-                      int64_t rows, int64_t column, int64_t columns)
-{
-    int64_t dims[5];
-    memcpy(dims, c->y_dims, sizeof dims);
-    dims[c->rank - 2] = rows;
-    dims[c->rank - 1] = columns;
-    return t->values[op_broadcast_index((matrix * rows + row) * columns + column, c->rank, dims,
-                                        t->rank, t->dims)];
-}
-
-/* K as rows of keys, when its heads lie between them. */
-static op_numbers turned_keys(const fused_case *c, const op_numbers *k)
-{
-    const int64_t *d = k->dims;
-    op_numbers t = op_numbers_make(k->dtype, k->rank, (int64_t[]){d[0], d[2], d[1], d[3]});
-    for (int64_t i = 0; i < t.count; i++) {
-        const int64_t e = i % d[3], key = i / d[3] % d[1], head = i / d[3] / d[1] % d[2];
-        t.values[i] = k->values[((i / d[3] / d[1] / d[2] * d[1] + key) * d[2] + head) * d[3] + e];
-    }
-    ck_assert(c->is_inside);
-    return t;
-}
-
-static void attend_fused(const fused_case *c, const op_numbers inputs[4], const op_numbers *y)
-{
-    const op_numbers *q = &inputs[0], *k = &inputs[1], *v = &inputs[2];
-    const int64_t size = q->dims[q->rank - 1], keys = v->dims[v->rank - 2];
-    const int64_t queries = y->dims[y->rank - 2], columns = y->dims[y->rank - 1];
-    for (int64_t i = 0; i < y->count; i++) {
-        const int64_t column = i % columns, row = i / columns % queries;
-        const int64_t matrix = i / columns / queries;
-        double sum = 0, weighted = 0;
-        for (int64_t j = 0; j < keys; j++) {
-            double x = 0;
-            for (int64_t e = 0; e < size; e++)
-                x += element(c, q, matrix, row, queries, e, size) *
-                     element(c, k, matrix, j, keys, e, size);
-            x = c->divides ? x / 2.5 : x * 2.5;
-            if (c->ranks[3])
-                x += element(c, &inputs[3], matrix, row, queries, j, keys);
-            sum += exp(x);
-            weighted += exp(x) * element(c, v, matrix, j, keys, column, columns);
-        }
-        y->values[i] = weighted / sum;
-    }
-}
-
-static void check_fused(const fused_case *c, mls_dtype dtype)
-{
-    op_numbers inputs[4] = {{.rank = 0}};
-    op_numbers y = op_numbers_make(dtype, c->rank, c->y_dims);
-    op_test *test = op_test_create("mlscale", "FusedAttention");
-    op_test_float(test, "scale", 2.5f);
-    op_test_int(test, "divides", c->divides);
-    op_test_int(test, "k_inside", c->is_inside);
-    for (uint64_t i = 0; i < (c->ranks[3] ? 4 : 3); i++) {
-        inputs[i] = op_numbers_random(dtype, c->ranks[i], c->dims[i], -1, 2, i + 1);
-        op_numbers_give(test, &inputs[i]);
-    }
-    const op_numbers keys = inputs[1];
-    if (c->is_inside)
-        inputs[1] = turned_keys(c, &keys);
-    attend_fused(c, inputs, &y);
-    ck_assert_ok(op_test_run(test));
-    op_numbers_expect(test, 0, &y, bound_of(dtype));
-    op_test_free(test);
-    for (int i = 0; i < 4; i++)
-        op_numbers_free(&inputs[i]);
-    if (c->is_inside) {
-        free(keys.values);
-        free(keys.data);
-    }
-    op_numbers_free(&y);
-}
-
-START_TEST(fused)
-{
-    static const fused_case cases[] = {
-        {{2, 2, 2, 0}, {{3, 4}, {5, 4}, {5, 6}}, false, false, 2, {3, 6}},
-        {{3, 2, 3, 1}, {{2, 3, 4}, {5, 4}, {1, 5, 6}, {5}}, false, true, 3, {2, 3, 6}},
-        {{4, 4, 4, 4},
-         {{2, 1, 3, 4}, {1, 3, 5, 4}, {2, 3, 5, 7}, {2, 1, 3, 1}},
-         false,
-         false,
-         4,
-         {2, 3, 3, 7}},
-        {{4, 4, 4, 2},
-         {{2, 3, 3, 4}, {2, 5, 3, 4}, {2, 3, 5, 6}, {3, 5}},
-         true,
-         false,
-         4,
-         {2, 3, 3, 6}},
-        {{5, 3, 4, 3},
-         {{2, 2, 1, 3, 4}, {3, 5, 4}, {2, 1, 5, 2}, {3, 1, 5}},
-         false,
-         true,
-         5,
-         {2, 2, 3, 3, 2}},
-        /* One query and one key, which the mask makes more. */
-        {{3, 3, 3, 3}, {{2, 1, 4}, {2, 1, 4}, {2, 6, 3}, {1, 5, 6}}, false, false, 3, {2, 5, 3}},
-    };
-    check_fused(&cases[_i / 4], dtypes[_i % 4]);
-}
-END_TEST
-
-START_TEST(wrong_fused)
-{
-    static const float zeros[64] = {0};
-    static const int64_t dims[][3][3] = {
-        {{2, 3, 4}, {2, 3, 5}, {2, 3, 4}}, /* sizes differ */
-        {{2, 3, 4}, {2, 3, 4}, {2, 2, 4}}, /* fewer values than keys */
-        {{2, 3, 4}, {3, 3, 4}, {2, 3, 4}}, /* batches differ */
-        {{2, 3, 4}, {2, 3, 4}, {3, 3, 4}},
-    };
-    op_test *test = op_test_create("mlscale", "FusedAttention");
-    for (int i = 0; i < 3; i++)
-        op_test_input(test, MLS_FLOAT32, 3, dims[_i][i], zeros);
-    ck_assert_int_eq(op_test_infer(test), MLS_ESHAPE);
-    op_test_free(test);
-}
-END_TEST
-
-/* --- RotaryEmbedding ------------------------------------------------------------------------- */
-
-typedef struct rotary_case {
-    mls_dtype dtype;
-    int64_t batch, heads, rows, size, turned;
-    bool is_flat, is_interleaved, has_positions;
-} rotary_case;
-
-enum { PLACES = 50 };
-
-static double rotated(const rotary_case *c, const op_numbers *x, const op_numbers *cosines,
-                      const op_numbers *sines, const int64_t *positions, int64_t i)
-{
-    const int64_t turned = c->turned ? c->turned : c->size, half = turned / 2;
-    const int64_t head = i / c->size, j = i % c->size;
-    const int64_t row =
-        c->is_flat ? head / c->heads : head / c->heads / c->rows * c->rows + head % c->rows;
-    if (j >= turned)
-        return x->values[i];
-    const int64_t pair = c->is_interleaved ? j / 2 : j % half;
-    const bool is_first = c->is_interleaved ? j % 2 == 0 : j < half;
-    const int64_t step = c->is_interleaved ? 1 : half;
-    const int64_t at = (c->has_positions ? positions[row] : row) * half + pair;
-    const double cosine = cosines->values[at], sine = sines->values[at];
-    return is_first ? cosine * x->values[i] - sine * x->values[i + step]
-                    : sine * x->values[i - step] + cosine * x->values[i];
-}
-
-static void check_rotary(const rotary_case *c)
-{
-    const int64_t half = (c->turned ? c->turned : c->size) / 2;
-    const int64_t flat[] = {c->batch, c->rows, c->heads * c->size};
-    const int64_t deep[] = {c->batch, c->heads, c->rows, c->size};
-    const int64_t by_row[] = {c->batch, c->rows, half}, by_place[] = {PLACES, half};
-    const int cache_rank = c->has_positions ? 2 : 3;
-    const int64_t *cache_dims = c->has_positions ? by_place : by_row;
-    op_numbers x =
-        op_numbers_random(c->dtype, c->is_flat ? 3 : 4, c->is_flat ? flat : deep, -1, 2, 1);
-    op_numbers cosines = op_numbers_random(c->dtype, cache_rank, cache_dims, -1, 2, 2);
-    op_numbers sines = op_numbers_random(c->dtype, cache_rank, cache_dims, -1, 2, 3);
-    op_numbers y = op_numbers_make(c->dtype, x.rank, x.dims);
-    int64_t positions[64];
-    for (int64_t i = 0; i < c->batch * c->rows; i++)
-        positions[i] = i * 7 % PLACES;
-    for (int64_t i = 0; i < y.count; i++)
-        y.values[i] = rotated(c, &x, &cosines, &sines, positions, i);
-    op_test *test = op_test_create("", "RotaryEmbedding");
-    if (c->is_flat)
-        op_test_int(test, "num_heads", c->heads);
-    if (c->turned)
-        op_test_int(test, "rotary_embedding_dim", c->turned);
-    if (c->is_interleaved)
-        op_test_int(test, "interleaved", 1);
-    op_numbers_give(test, &x);
-    op_numbers_give(test, &cosines);
-    op_numbers_give(test, &sines);
-    if (c->has_positions)
-        op_test_input(test, MLS_INT64, OP_DIMS(c->batch, c->rows), positions);
-    ck_assert_ok(op_test_run(test));
-    op_numbers_expect(test, 0, &y, bound_of(c->dtype));
-    op_test_free(test);
-    op_numbers_free(&x);
-    op_numbers_free(&cosines);
-    op_numbers_free(&sines);
-    op_numbers_free(&y);
-}
-
-START_TEST(rotary)
-{
-    static const mls_dtype singles[] = {MLS_FLOAT32, MLS_FLOAT16, MLS_BFLOAT16};
-    static const int64_t sizes[] = {2, 10, 64, 300};
-    const rotary_case c = {.dtype = singles[_i % 3],
-                           .batch = 2,
-                           .heads = 3,
-                           .rows = 5,
-                           .size = sizes[_i / 3 % 4],
-                           .turned = _i / 12 % 2 && sizes[_i / 3 % 4] > 2 ? 6 : 0,
-                           .is_flat = _i / 24 % 2,
-                           .is_interleaved = _i / 48 % 2,
-                           .has_positions = _i / 96};
-    check_rotary(&c);
-}
-END_TEST
-
-START_TEST(wrong_rotary)
-{
-    static const float zeros[64] = {0};
-    const int64_t positions[] = {0, _i ? -1 : 3};
-    op_test *test = op_test_create("", "RotaryEmbedding");
-    op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 2, 2, 4), zeros);
-    op_test_input(test, MLS_FLOAT32, OP_DIMS(3, 2), zeros);
-    op_test_input(test, MLS_FLOAT32, OP_DIMS(3, 2), zeros);
-    op_test_input(test, MLS_INT64, OP_DIMS(1, 2), positions);
-    ck_assert_int_eq(op_test_run(test), MLS_EINVAL);
-    op_test_free(test);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("cpu/ops_attention");
@@ -734,10 +500,8 @@ int main(void)
     tcase_add_loop_test(tests, rows_do_not_depend_on_others, 0, 2);
     tcase_add_loop_test(tests, wrong_shapes, 0, 5);
     tcase_add_loop_test(tests, wrong_lengths, 0, 2);
-    tcase_add_loop_test(tests, fused, 0, 24);
-    tcase_add_loop_test(tests, wrong_fused, 0, 4);
-    tcase_add_loop_test(tests, rotary, 0, 192);
-    tcase_add_loop_test(tests, wrong_rotary, 0, 2);
+    add_fused_attention(tests);
+    add_rotary(tests);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

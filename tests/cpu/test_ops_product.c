@@ -1,82 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gemm, MatMul and their fused forms of every dtype, against sums of whole numbers so small that
+ * Gemm, FusedGemm and MatMul of every dtype, against sums of whole numbers so small that
  * every dtype holds them exactly. The order of sums that are not exact is test_gemm's.
  */
-#include "cpu/op_harness.h"
 #include "cpu/op_values.h"
+#include "cpu/product_matrix.h"
+#include "cpu/topics.h"
 
 #include "backend/cpu/kernels/kernels.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const mls_dtype dtypes[] = {MLS_FLOAT32, MLS_FLOAT16, MLS_BFLOAT16, MLS_FLOAT64,
                                    MLS_INT32,   MLS_INT64,   MLS_UINT32,   MLS_UINT64};
-
-/* Elements as numbers, and in their dtype. */
-typedef struct matrix {
-    mls_dtype dtype;
-    int rank;
-    int64_t dims[MLS_MAX_RANK];
-    int64_t count;
-    double *values;
-    void *data;
-} matrix;
-
-static matrix empty_matrix(mls_dtype dtype, int rank, const int64_t *dims)
-{
-    matrix m = {.dtype = dtype, .rank = rank, .count = 1};
-    for (int i = 0; i < rank; i++) {
-        m.dims[i] = dims[i];
-        m.count *= dims[i];
-    }
-    m.values = calloc((size_t) m.count + 1, sizeof *m.values);
-    m.data = calloc((size_t) m.count + 1, mls_dtype_size(dtype));
-    ck_assert(m.values && m.data);
-    return m;
-}
-
-static void free_matrix(matrix m)
-{
-    free(m.values);
-    free(m.data);
-}
-
-/* The values in the dtype. */
-static void store_values(const matrix *m)
-{
-    for (int64_t i = 0; i < m->count; i++) {
-        if (op_is_float(m->dtype))
-            op_float_set(m->dtype, m->data, i, m->values[i]);
-        else
-            op_integer_set(m->dtype, m->data, i, (int64_t) m->values[i]);
-    }
-}
-
-/* Whole numbers from -2 to 2. */
-static matrix random_matrix(mls_dtype dtype, int rank, const int64_t *dims, uint64_t seed)
-{
-    const matrix m = empty_matrix(dtype, rank, dims);
-    for (int64_t i = 0; i < m.count; i++)
-        m.values[i] = (double) (op_random(&seed) % 5) - 2;
-    store_values(&m);
-    return m;
-}
-
-static void add_input(op_test *test, const matrix *m, bool is_constant)
-{
-    (is_constant ? op_test_constant : op_test_input)(test, m->dtype, m->rank, m->dims, m->data);
-}
-
-static void expect_output(op_test *test, const matrix *y)
-{
-    store_values(y);
-    ck_assert_ok(op_test_run(test));
-    op_test_expect(test, 0, y->dtype, y->rank, y->dims, y->data);
-}
 
 /* --- Gemm ------------------------------------------------------------------------------------ */
 
@@ -125,10 +63,10 @@ static op_test *gemm_test(const gemm_case *g, const matrix *a, const matrix *b, 
         op_test_float(test, "alpha", g->alpha);
     if (g->beta != 1)
         op_test_float(test, "beta", g->beta);
-    add_input(test, a, false);
-    add_input(test, b, g->is_b_constant);
+    matrix_give(test, a, false);
+    matrix_give(test, b, g->is_b_constant);
     if (c)
-        add_input(test, c, g->is_b_constant);
+        matrix_give(test, c, g->is_b_constant);
     return test;
 }
 
@@ -138,15 +76,15 @@ static void check_gemm(const gemm_case *g)
     const int64_t b_dims[] = {g->is_b_turned ? g->n : g->k, g->is_b_turned ? g->k : g->n};
     const int64_t y_dims[] = {g->m, g->n};
     const bool has_c = g->c_rank >= 0;
-    matrix a = random_matrix(g->dtype, 2, a_dims, 1);
-    matrix b = random_matrix(g->dtype, 2, b_dims, 2);
-    matrix c = random_matrix(g->dtype, has_c ? g->c_rank : 0, g->c_dims, 3);
-    matrix y = empty_matrix(g->dtype, 2, y_dims);
+    matrix a = matrix_random(g->dtype, 2, a_dims, 1);
+    matrix b = matrix_random(g->dtype, 2, b_dims, 2);
+    matrix c = matrix_random(g->dtype, has_c ? g->c_rank : 0, g->c_dims, 3);
+    matrix y = matrix_empty(g->dtype, 2, y_dims);
     fill_reference(g, &a, &b, has_c ? &c : NULL, &y);
     op_test *test = gemm_test(g, &a, &b, has_c ? &c : NULL);
-    expect_output(test, &y);
+    matrix_expect(test, &y);
     op_test_free(test);
-    free_matrix(a), free_matrix(b), free_matrix(c), free_matrix(y);
+    matrix_free(a), matrix_free(b), matrix_free(c), matrix_free(y);
 }
 
 static const int64_t gemm_shapes[][3] = {
@@ -251,24 +189,24 @@ START_TEST(test_gemm_reshape)
             const int64_t m = _i, n = 5, k = 40, larger = planned[i][0] > m ? planned[i][0] : m;
             gemm_case g = {"",           "Gemm",     .dtype = dtypes[d],  .m = m, .n = n, .k = k,
                            .c_rank = -1, .alpha = 1, .is_b_turned = i % 2};
-            matrix a = random_matrix(g.dtype, 2, (int64_t[]){m, k}, 1);
-            matrix b = random_matrix(g.dtype, 2,
+            matrix a = matrix_random(g.dtype, 2, (int64_t[]){m, k}, 1);
+            matrix b = matrix_random(g.dtype, 2,
                                      (int64_t[]){g.is_b_turned ? n : k, g.is_b_turned ? k : n}, 2);
-            matrix y = empty_matrix(g.dtype, 2, (int64_t[]){m, n});
+            matrix y = matrix_empty(g.dtype, 2, (int64_t[]){m, n});
             fill_reference(&g, &a, &b, NULL, &y);
             op_test *test = op_test_create("", "Gemm");
             if (g.is_b_turned)
                 op_test_int(test, "transB", 1);
-            add_input(test, &a, false);
+            matrix_give(test, &a, false);
             op_test_planned(test, OP_DIMS(larger, planned[i][2]), NULL);
-            add_input(test, &b, false);
+            matrix_give(test, &b, false);
             if (g.is_b_turned)
                 op_test_planned(test, OP_DIMS(planned[i][1], planned[i][2]), NULL);
             else
                 op_test_planned(test, OP_DIMS(planned[i][2], planned[i][1]), NULL);
-            expect_output(test, &y);
+            matrix_expect(test, &y);
             op_test_free(test);
-            free_matrix(a), free_matrix(b), free_matrix(y);
+            matrix_free(a), matrix_free(b), matrix_free(y);
         }
     }
 }
@@ -331,18 +269,18 @@ START_TEST(test_matmul)
 {
     const dims *da = &matmul_shapes[_i].a, *db = &matmul_shapes[_i].b, *dy = &matmul_shapes[_i].y;
     for (size_t d = 0; d < COUNT(dtypes); d++) {
-        matrix a = random_matrix(dtypes[d], da->rank, da->dims, 1);
-        matrix b = random_matrix(dtypes[d], db->rank, db->dims, 2);
-        matrix y = empty_matrix(dtypes[d], dy->rank, dy->dims);
+        matrix a = matrix_random(dtypes[d], da->rank, da->dims, 1);
+        matrix b = matrix_random(dtypes[d], db->rank, db->dims, 2);
+        matrix y = matrix_empty(dtypes[d], dy->rank, dy->dims);
         matmul_reference(&a, &b, &y, da, db, dy);
         for (int is_constant = 0; is_constant < 2; is_constant++) {
             op_test *test = op_test_create("", "MatMul");
-            add_input(test, &a, false);
-            add_input(test, &b, is_constant);
-            expect_output(test, &y);
+            matrix_give(test, &a, false);
+            matrix_give(test, &b, is_constant);
+            matrix_expect(test, &y);
             op_test_free(test);
         }
-        free_matrix(a), free_matrix(b), free_matrix(y);
+        matrix_free(a), matrix_free(b), matrix_free(y);
     }
 }
 END_TEST
@@ -384,12 +322,12 @@ START_TEST(test_fused_gemm)
         gemm_case g = {
             "mlscale",   "FusedGemm",   MLS_FLOAT32,   4,        n, 10, .is_b_constant = true,
             .c_rank = 1, .c_dims = {n}, .alpha = 0.5f, .beta = 1};
-        matrix a = random_matrix(g.dtype, 2, (int64_t[]){4, 10}, 1);
-        matrix b = random_matrix(g.dtype, 2, (int64_t[]){10, n}, 2);
-        matrix c = random_matrix(g.dtype, 1, &n, 3);
-        matrix y = empty_matrix(g.dtype, 2, (int64_t[]){4, n});
+        matrix a = matrix_random(g.dtype, 2, (int64_t[]){4, 10}, 1);
+        matrix b = matrix_random(g.dtype, 2, (int64_t[]){10, n}, 2);
+        matrix c = matrix_random(g.dtype, 1, &n, 3);
+        matrix y = matrix_empty(g.dtype, 2, (int64_t[]){4, n});
         fill_reference(&g, &a, &b, &c, &y);
-        store_values(&y);
+        matrix_store(&y);
         kernels->elementwise->unary[activation->op](y.data, y.data, 4 * n, activation->params);
         for (int64_t i = 0; i < y.count; i++)
             y.values[i] = (double) ((const float *) y.data)[i];
@@ -399,9 +337,9 @@ START_TEST(test_fused_gemm)
             op_test_float(test, "activation_alpha", activation->params[0]);
             op_test_float(test, "activation_beta", activation->params[1]);
         }
-        expect_output(test, &y);
+        matrix_expect(test, &y);
         op_test_free(test);
-        free_matrix(a), free_matrix(b), free_matrix(c), free_matrix(y);
+        matrix_free(a), matrix_free(b), matrix_free(c), matrix_free(y);
     }
 }
 END_TEST
@@ -411,18 +349,18 @@ START_TEST(test_fused_gemm_rows)
 {
     gemm_case g = {"mlscale",   "FusedGemm",    dtypes[_i], 6,        20, 9, .is_b_constant = true,
                    .c_rank = 1, .c_dims = {20}, .alpha = 1, .beta = 1};
-    matrix a = random_matrix(g.dtype, 3, (int64_t[]){2, 3, 9}, 1);
-    matrix b = random_matrix(g.dtype, 2, (int64_t[]){9, 20}, 2);
-    matrix c = random_matrix(g.dtype, 1, (int64_t[]){20}, 3);
-    matrix y = empty_matrix(g.dtype, 3, (int64_t[]){2, 3, 20});
+    matrix a = matrix_random(g.dtype, 3, (int64_t[]){2, 3, 9}, 1);
+    matrix b = matrix_random(g.dtype, 2, (int64_t[]){9, 20}, 2);
+    matrix c = matrix_random(g.dtype, 1, (int64_t[]){20}, 3);
+    matrix y = matrix_empty(g.dtype, 3, (int64_t[]){2, 3, 20});
     fill_reference(&g, &a, &b, &c, &y);
     for (int64_t i = 0; i < y.count; i++)
         y.values[i] = fmax(y.values[i], 0);
     op_test *test = gemm_test(&g, &a, &b, &c);
     op_test_string(test, "activation", "Relu");
-    expect_output(test, &y);
+    matrix_expect(test, &y);
     op_test_free(test);
-    free_matrix(a), free_matrix(b), free_matrix(c), free_matrix(y);
+    matrix_free(a), matrix_free(b), matrix_free(c), matrix_free(y);
 }
 END_TEST
 
@@ -463,18 +401,18 @@ static void expect_error(const char *domain, const char *type, mls_dtype a_dtype
                          const char *words)
 {
     op_test *test = op_test_create(domain, type);
-    const matrix ma = random_matrix(a_dtype, a.rank, a.dims, 1);
-    const matrix mb = random_matrix(b_dtype, b.rank, b.dims, 1);
-    add_input(test, &ma, false);
-    add_input(test, &mb, false);
+    const matrix ma = matrix_random(a_dtype, a.rank, a.dims, 1);
+    const matrix mb = matrix_random(b_dtype, b.rank, b.dims, 1);
+    matrix_give(test, &ma, false);
+    matrix_give(test, &mb, false);
     if (c) {
-        const matrix mc = random_matrix(a_dtype, c->rank, c->dims, 1);
-        add_input(test, &mc, false);
-        free_matrix(mc);
+        const matrix mc = matrix_random(a_dtype, c->rank, c->dims, 1);
+        matrix_give(test, &mc, false);
+        matrix_free(mc);
     }
     ck_assert_fails(op_test_infer(test), code, words);
     op_test_free(test);
-    free_matrix(ma), free_matrix(mb);
+    matrix_free(ma), matrix_free(mb);
 }
 
 START_TEST(test_shape_errors)
@@ -522,106 +460,6 @@ START_TEST(test_attribute_errors)
 }
 END_TEST
 
-/* --- FusedMatMul ----------------------------------------------------------------------------- */
-
-enum { BATCHES = 2, PLANES = 3 };
-
-/* [BATCHES, PLANES, rows, columns], stored turned, with rows before the batches, or both. */
-static matrix stored_matrix(mls_dtype dtype, int64_t rows, int64_t columns, bool is_turned,
-                            bool is_moved, uint64_t seed)
-{
-    const int64_t first = is_turned ? columns : rows, last = is_turned ? rows : columns;
-    const int64_t usual[] = {BATCHES, PLANES, first, last};
-    const int64_t moved[] = {first, BATCHES, PLANES, last};
-    return random_matrix(dtype, 4, is_moved ? moved : usual, seed);
-}
-
-static double stored_at(const matrix *m, int64_t batch, int64_t row, int64_t column, bool is_turned,
-                        bool is_moved)
-{
-    const int64_t first = is_turned ? column : row, last = is_turned ? row : column;
-    const int64_t before = is_moved ? first * BATCHES * PLANES + batch : batch * m->dims[2] + first;
-    return m->values[before * m->dims[3] + last];
-}
-
-static void check_fused_matmul(const char *type, mls_dtype dtype, int turns, int64_t m, int64_t n,
-                               int64_t k)
-{
-    const bool turn_a = turns & 1, turn_b = turns & 2, move_a = turns & 4, move_b = turns & 8;
-    const matrix a = stored_matrix(dtype, m, k, turn_a, move_a, 1);
-    const matrix b = stored_matrix(dtype, k, n, turn_b, move_b, 2);
-    const matrix y = empty_matrix(dtype, 4, (int64_t[]){BATCHES, PLANES, m, n});
-    for (int64_t i = 0; i < y.count; i++) {
-        const int64_t batch = i / n / m;
-        for (int64_t j = 0; j < k; j++)
-            y.values[i] += 0.5 * stored_at(&a, batch, i / n % m, j, turn_a, move_a) *
-                           stored_at(&b, batch, j, i % n, turn_b, move_b);
-        if (strcmp(type, "FusedMatMulActivation") == 0 && y.values[i] < 0)
-            y.values[i] = 0;
-    }
-    op_test *test = op_test_create("com.microsoft", type);
-    op_test_int(test, "transA", turn_a);
-    op_test_int(test, "transB", turn_b);
-    op_test_int(test, "transBatchA", move_a);
-    op_test_int(test, "transBatchB", move_b);
-    op_test_float(test, "alpha", 0.5f);
-    if (strcmp(type, "FusedMatMulActivation") == 0)
-        op_test_string(test, "activation", "Relu");
-    add_input(test, &a, false);
-    add_input(test, &b, turns % 3 == 0);
-    expect_output(test, &y);
-    op_test_free(test);
-    free_matrix(a);
-    free_matrix(b);
-    free_matrix(y);
-}
-
-START_TEST(fused_matmul)
-{
-    static const mls_dtype floats[] = {MLS_FLOAT32, MLS_FLOAT16, MLS_BFLOAT16, MLS_FLOAT64};
-    check_fused_matmul("FusedMatMul", floats[_i / 16], _i % 16, 5, 19, 7);
-    check_fused_matmul("FusedMatMul", floats[_i / 16], _i % 16, 3, 2, 33);
-    if (floats[_i / 16] != MLS_FLOAT64)
-        check_fused_matmul("FusedMatMulActivation", floats[_i / 16], _i % 16, 4, 17, 3);
-}
-END_TEST
-
-/* All matrices of a turned A with the one of B; vectors are not turned. */
-START_TEST(fused_matmul_of_one_matrix)
-{
-    const matrix a = random_matrix(MLS_FLOAT32, 3, (int64_t[]){2, 3, 4}, 1);
-    const matrix b = random_matrix(MLS_FLOAT32, 1, (int64_t[]){3}, 2);
-    const matrix y = empty_matrix(MLS_FLOAT32, 2, (int64_t[]){2, 4});
-    for (int64_t i = 0; i < y.count; i++)
-        for (int64_t j = 0; j < 3; j++)
-            y.values[i] += a.values[(i / 4 * 3 + j) * 4 + i % 4] * b.values[j];
-    op_test *test = op_test_create("com.microsoft", "TransposeMatMul");
-    op_test_int(test, "transA", 1);
-    op_test_int(test, "transB", 1);
-    add_input(test, &a, false);
-    add_input(test, &b, true);
-    expect_output(test, &y);
-    op_test_free(test);
-    free_matrix(a);
-    free_matrix(b);
-    free_matrix(y);
-}
-END_TEST
-
-/* A file may give it some all the same. */
-START_TEST(matmul_has_no_attributes)
-{
-    op_test *t = op_test_create("", "MatMul");
-    op_test_int(t, "transB", 1);
-    op_test_float(t, "alpha", 3);
-    op_test_input(t, MLS_FLOAT32, OP_DIMS(1, 2), (float[]){1, 2});
-    op_test_input(t, MLS_FLOAT32, OP_DIMS(2, 1), (float[]){10, 100});
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, MLS_FLOAT32, OP_DIMS(1, 1), (float[]){210});
-    op_test_free(t);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("ops_product");
@@ -629,7 +467,6 @@ int main(void)
     tcase_add_loop_test(gemm, test_gemm_layouts, 0, COUNT(gemm_shapes));
     tcase_add_loop_test(gemm, test_gemm_c, 0, COUNT(gemm_shapes));
     tcase_add_loop_test(gemm, test_gemm_threads, 0, 4);
-    tcase_add_test(gemm, matmul_has_no_attributes);
     tcase_add_test(gemm, test_gemm_no_beta);
     tcase_add_test(gemm, test_gemm_wraps);
     tcase_add_loop_test(gemm, test_gemm_reshape, 1, 4);
@@ -641,8 +478,7 @@ int main(void)
     tcase_add_test(others, test_rows_alone);
     tcase_add_test(others, test_shape_errors);
     tcase_add_test(others, test_attribute_errors);
-    tcase_add_loop_test(others, fused_matmul, 0, 64);
-    tcase_add_test(others, fused_matmul_of_one_matrix);
+    add_fused_matmul(others);
     suite_add_tcase(suite, others);
     return mls_test_run(suite);
 }
