@@ -3,6 +3,8 @@
 #include "cpu/op_numbers.h"
 #include "cpu/topics.h"
 
+#include <stdbool.h>
+
 typedef struct rotary_case {
     mls_dtype dtype;
     int64_t batch, heads, rows, size, turned;
