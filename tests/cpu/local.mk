@@ -212,6 +212,11 @@ TESTS += %D%/test_ops_loss
 # Normalisations.
 check_PROGRAMS += %D%/test_ops_norm
 TESTS += %D%/test_ops_norm
+%C%_test_ops_norm_SOURCES = \
+	%D%/norm_test.h \
+	%D%/ops_norm_channels.c \
+	%D%/test_ops_norm.c \
+	%D%/topics.h
 %C%_test_ops_norm_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_norm_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_einsum
@@ -285,6 +290,11 @@ TESTS += %D%/test_ops_qlinear
 %C%_test_ops_qlinear_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_image
 TESTS += %D%/test_ops_image
+%C%_test_ops_image_SOURCES = \
+	%D%/image_test.h \
+	%D%/ops_roi.c \
+	%D%/test_ops_image.c \
+	%D%/topics.h
 %C%_test_ops_image_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_image_LDADD = $(MLS_OP_TEST_LIBS)
 

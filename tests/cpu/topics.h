@@ -16,6 +16,12 @@ double attention_bound(mls_dtype dtype);
 /* Of test_ops_cast. */
 void add_cast_strings(TCase *tests);
 
+/* Of test_ops_norm. */
+void add_norm_channels(TCase *tests);
+
+/* Of test_ops_image. */
+void add_roi(TCase *tests);
+
 /* Of test_ops_product. */
 void add_fused_matmul(TCase *tests);
 
