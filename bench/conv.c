@@ -12,7 +12,7 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "base/isa.h"
 #include "base/alloc.h"
-#include "fma_peak.h"
+#include "limit.h"
 #include "op/convolution.h"
 
 #include <mlscale.h>
@@ -20,8 +20,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 enum { ROUNDS = 7 };
 #define ROUND_SECONDS 0.004
@@ -53,59 +51,6 @@ static const struct shape {
 
 #define SHAPES (sizeof shapes / sizeof shapes[0])
 
-static const struct {
-    const char *isa;
-    fma_peak_fn run;
-} peaks[] = {
-    {"portable", mls__fma_peak_portable},
-#if defined(__x86_64__)
-    {"avx2", mls__fma_peak_avx2},
-    {"avx512", mls__fma_peak_avx512},
-#elif defined(__aarch64__)
-    {"neon", mls__fma_peak_neon},
-#endif
-};
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
-}
-
-static void *need(void *p)
-{
-    if (!p) {
-        fputs("no memory\n", stderr);
-        exit(1);
-    }
-    return p;
-}
-
-static float *random_floats(int64_t count)
-{
-    float *p = need(aligned_alloc(64, ((size_t) count * sizeof *p + 63) / 64 * 64 + 64));
-    uint32_t state = 1;
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        p[i] = (float) (state >> 8) * 0x1p-24f - 0.5f;
-    }
-    return p;
-}
-
-/* GFLOP/s of one round. */
-static double run_peak(const char *isa)
-{
-    for (size_t i = 0; i < sizeof peaks / sizeof peaks[0]; i++) {
-        if (strncmp(peaks[i].isa, isa, strlen(peaks[i].isa)) != 0)
-            continue;
-        const double start = now();
-        const double flops = peaks[i].run(strcmp(isa, "portable") == 0 ? 100000 : 1000000);
-        return flops / (now() - start) * 1e-9;
-    }
-    return 0;
-}
-
 /* --- an op by hand --------------------------------------------------------------------------- */
 
 /* Weights are filled again for each kernel: nothing is shared. */
@@ -113,7 +58,7 @@ static const void *get_weights(mls_weight_cache *cache, const void *key, size_t 
                                size_t size_bytes, void (*fill)(void *block, void *arg), void *arg)
 {
     (void) cache, (void) key, (void) key_bytes;
-    void *block = need(aligned_alloc(64, (size_bytes + 63) / 64 * 64));
+    void *block = limit_need(aligned_alloc(64, (size_bytes + 63) / 64 * 64));
     fill(block, arg);
     return block;
 }
@@ -171,8 +116,8 @@ static void make_bench(const mls__cpu *cpu, const struct shape *s, bool is_x_blo
         {.dtype = MLS_FLOAT32, .rank = 1, .dims = {s->filters * s->groups}},
     };
     for (int i = 0; i < 3; i++)
-        ret_bench->buffers[i] = random_floats(elements(&inputs[i]));
-    ret_bench->buffers[3] = random_floats(elements(&y));
+        ret_bench->buffers[i] = limit_random_floats(elements(&inputs[i]));
+    ret_bench->buffers[3] = limit_random_floats(elements(&y));
     inputs[1].data = ret_bench->buffers[1];
     const mls_op op = {.size = sizeof op,
                        .domain = "mlscale",
@@ -193,7 +138,7 @@ static void make_bench(const mls__cpu *cpu, const struct shape *s, bool is_x_blo
     }
     ret_bench->call = (mls_kernel_call){
         .buffers = ret_bench->buffers,
-        .workspace = need(aligned_alloc(64, ret_bench->kernel->workspace_bytes + 64)),
+        .workspace = limit_need(aligned_alloc(64, ret_bench->kernel->workspace_bytes + 64)),
     };
 }
 
@@ -209,10 +154,10 @@ static void free_bench(bench *b)
 static double run_bench(const bench *b, double flops)
 {
     const int calls = 1 + (int) (ROUND_SECONDS / (flops / 100e9 + 20e-9));
-    const double start = now();
+    const double start = limit_now();
     for (int i = 0; i < calls; i++)
         b->kernel->run(b->kernel, &b->call);
-    return (now() - start) / calls;
+    return (limit_now() - start) / calls;
 }
 
 static void bench_shape(const mls__cpu *cpu, const struct shape *s)
@@ -227,7 +172,7 @@ static void bench_shape(const mls__cpu *cpu, const struct shape *s)
         2.0 * (double) (s->groups * s->channels * s->filters * out * out * s->kernel * s->kernel);
     double peak = 0, best[2] = {1e9, 1e9};
     for (int round = 0; round < ROUNDS; round++) {
-        const double limit = run_peak(cpu->kernels->isa);
+        const double limit = limit_measure(cpu->kernels->isa, 1);
         peak = limit > peak ? limit : peak;
         const double a = run_bench(&plain, flops);
         const double b = blocked.kernel ? run_bench(&blocked, flops) : a;

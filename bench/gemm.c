@@ -10,15 +10,13 @@
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/ops/pack.h"
 #include "base/isa.h"
-#include "fma_peak.h"
+#include "limit.h"
 
 #include <mlscale.h>
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 enum { ROUNDS = 9 };
 #define ROUND_SECONDS 0.004
@@ -36,54 +34,6 @@ static const struct {
 
 #define SHAPES (sizeof shapes / sizeof shapes[0])
 
-static const struct {
-    const char *isa;
-    fma_peak_fn run;
-} peaks[] = {
-    {"portable", mls__fma_peak_portable},
-#if defined(__x86_64__)
-    {"avx2", mls__fma_peak_avx2},
-    {"avx512", mls__fma_peak_avx512},
-#elif defined(__aarch64__)
-    {"neon", mls__fma_peak_neon},
-#endif
-};
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
-}
-
-static float *random_floats(int64_t count)
-{
-    float *p = aligned_alloc(64, ((size_t) count * sizeof *p + 63) / 64 * 64);
-    if (!p) {
-        fputs("no memory\n", stderr);
-        exit(1);
-    }
-    uint32_t state = 1;
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        p[i] = (float) (state >> 8) * 0x1p-24f - 0.5f;
-    }
-    return p;
-}
-
-/* GFLOP/s of one round. */
-static double run_peak(const char *isa)
-{
-    for (size_t i = 0; i < sizeof peaks / sizeof peaks[0]; i++) {
-        if (strncmp(peaks[i].isa, isa, strlen(peaks[i].isa)) != 0) /* avx2vnni is avx2 here */
-            continue;
-        const double start = now();
-        const double flops = peaks[i].run(strcmp(isa, "portable") == 0 ? 100000 : 1000000);
-        return flops / (now() - start) * 1e-9;
-    }
-    return 0;
-}
-
 /* Seconds of one call, the mean of a round. */
 static double run_product(const mls__gemm_kernels *kernels, const mls__gemm *g, int64_t m)
 {
@@ -91,21 +41,22 @@ static double run_product(const mls__gemm_kernels *kernels, const mls__gemm *g, 
     const bool is_narrow = mls__gemm_is_narrow(g->n, g->k);
     const double guess = 2.0 * (double) (m * g->n * g->k) / 100e9 + 20e-9;
     const int calls = 1 + (int) (ROUND_SECONDS / guess);
-    const double start = now();
+    const double start = limit_now();
     for (int i = 0; i < calls; i++) {
         if (is_narrow)
             kernels->narrow(g, 0, m);
         else
             kernels->wide(g, 0, m, 0, panels);
     }
-    return (now() - start) / calls;
+    return (limit_now() - start) / calls;
 }
 
 static void bench_shape(const mls__cpu_kernels *kernels, int64_t m, int64_t n, int64_t k)
 {
-    float *a = random_floats(m * k), *b = random_floats(n * k), *bias = random_floats(n);
-    float *y = random_floats(m * n),
-          *packed = random_floats(mls__gemm_panels(n) * MLS__GEMM_PANEL * k);
+    float *a = limit_random_floats(m * k), *b = limit_random_floats(n * k),
+          *bias = limit_random_floats(n);
+    float *y = limit_random_floats(m * n),
+          *packed = limit_random_floats(mls__gemm_panels(n) * MLS__GEMM_PANEL * k);
     mls__pack(&(mls__pack_source){.data = b, .dtype = MLS_FLOAT32, .k = k, .n = n}, packed);
     const mls__gemm g = {.n = n,
                          .k = k,
@@ -122,7 +73,7 @@ static void bench_shape(const mls__cpu_kernels *kernels, int64_t m, int64_t n, i
                          .activation = kernels->elementwise->unary[MLS__UNARY_RELU]};
     double peak = 0, best = 1e9;
     for (int round = 0; round < ROUNDS; round++) {
-        const double limit = run_peak(kernels->isa);
+        const double limit = limit_measure(kernels->isa, 1);
         const double seconds = run_product(kernels->gemm, &g, m);
         peak = limit > peak ? limit : peak;
         best = seconds < best ? seconds : best;

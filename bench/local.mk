@@ -19,12 +19,12 @@ MLS_FMA_PEAK += libfma_peak_neon.la
 endif
 
 EXTRA_PROGRAMS += %D%/gemm
-%C%_gemm_SOURCES = %D%/gemm.c
+%C%_gemm_SOURCES = %D%/gemm.c %D%/limit.c %D%/limit.h
 %C%_gemm_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 %C%_gemm_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
 
 EXTRA_PROGRAMS += %D%/conv
-%C%_conv_SOURCES = %D%/conv.c
+%C%_conv_SOURCES = %D%/conv.c %D%/limit.c %D%/limit.h
 %C%_conv_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 %C%_conv_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
 
