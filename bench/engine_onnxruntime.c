@@ -1,128 +1,159 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ONNX Runtime through its C API, as its documentation recommends for speed: input and
- * output bound once (IoBinding), sequential execution, all graph optimizations.
+ * ONNX Runtime through its C API, as its documentation recommends for speed: inputs and outputs
+ * bound once (IoBinding), sequential execution, all graph optimizations.
  */
 #include "engine.h"
-
-#include <onnxruntime_c_api.h>
+#include "onnxruntime_api.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#ifdef MLS_BENCH_ONNXRUNTIME_HEADER
+#include <onnxruntime_c_api.h>
+#define CHECK(place, name, member)                                                                 \
+    _Static_assert(offsetof(OrtApi, name) == (place) * sizeof(void *), #name " is elsewhere");
+MLS_ONNXRUNTIME_FUNCTIONS(CHECK)
+#endif
+
+static onnxruntime_api ort;
+
+static const struct {
+    size_t place, offset;
+} places[] = {
+#define PLACE(place, name, member) {place, offsetof(onnxruntime_api, member)},
+    MLS_ONNXRUNTIME_FUNCTIONS(PLACE)
+#undef PLACE
+};
+
+/* The one function that the library exports, and what it gives. */
+typedef struct api_base {
+    void *const *(*get_api)(uint32_t version);
+    const char *(*version)(void);
+} api_base;
+
+typedef struct exports {
+    const api_base *(*base)(void);
+} exports;
+
+static bool peer_load(const char *path)
+{
+    static const engine_symbol symbols[] = {{"OrtGetApiBase", offsetof(exports, base)}};
+    exports library;
+    if (!engine_load_library(path, symbols, 1, &library))
+        return false;
+    void *const *table = library.base()->get_api(API_VERSION);
+    if (!table) {
+        fprintf(stderr, "onnxruntime %s lacks version %d of its API\n", library.base()->version(),
+                API_VERSION);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        memcpy((char *) &ort + places[i].offset, &table[places[i].place], sizeof *table);
+    return true;
+}
 
 typedef struct peer {
-    const OrtApi *api;
-    OrtEnv *env;
-    OrtSession *session;
-    OrtIoBinding *binding;
-    OrtMemoryInfo *memory;
-    OrtValue *input;
-    OrtAllocator *allocator;
-    OrtValue **outputs;
+    void *env, *session, *binding, *memory, *allocator;
+    void *inputs[ENGINE_INPUTS_MOST];
+    void **outputs;
     size_t output_count;
 } peer;
 
 /* false after the status's message. */
-static bool good(const peer *p, OrtStatus *status)
+static bool good(failure status)
 {
     if (!status)
         return true;
-    fprintf(stderr, "onnxruntime: %s\n", p->api->GetErrorMessage(status));
-    p->api->ReleaseStatus(status);
+    fprintf(stderr, "onnxruntime: %s\n", ort.error_message(status));
+    ort.release_status(status);
     return false;
+}
+
+static void drop(const peer *p, void *block)
+{
+    if (block)
+        good(ort.free(p->allocator, block));
 }
 
 static void peer_close(void *session)
 {
     peer *p = session;
     for (size_t i = 0; i < p->output_count; i++)
-        p->api->ReleaseValue(p->outputs[i]);
-    if (p->outputs)
-        p->allocator->Free(p->allocator, p->outputs);
-    p->api->ReleaseValue(p->input);
-    p->api->ReleaseMemoryInfo(p->memory);
-    p->api->ReleaseIoBinding(p->binding);
-    p->api->ReleaseSession(p->session);
-    p->api->ReleaseEnv(p->env);
+        ort.release_value(p->outputs[i]);
+    drop(p, p->outputs);
+    for (size_t i = 0; i < ENGINE_INPUTS_MOST; i++)
+        ort.release_value(p->inputs[i]);
+    ort.release_memory(p->memory);
+    ort.release_binding(p->binding);
+    ort.release_session(p->session);
+    ort.release_env(p->env);
     free(p);
 }
 
-static bool create_session(peer *p, const void *model, size_t model_bytes, uint32_t threads)
+static bool create_session(peer *p, const engine_model *model, uint32_t threads)
 {
-    OrtSessionOptions *options = NULL;
-    const bool created =
-        good(p, p->api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "bench", &p->env)) &&
-        good(p, p->api->CreateSessionOptions(&options)) &&
-        good(p, p->api->SetIntraOpNumThreads(options, (int) threads)) &&
-        good(p, p->api->SetInterOpNumThreads(options, 1)) &&
-        good(p, p->api->SetSessionExecutionMode(options, ORT_SEQUENTIAL)) &&
-        good(p, p->api->SetSessionGraphOptimizationLevel(options, ORT_ENABLE_ALL)) &&
-        good(p, p->api->CreateSessionFromArray(p->env, model, model_bytes, options, &p->session));
+    void *options = NULL;
+    const bool is_created =
+        good(ort.create_env(LOG_ERRORS, "bench", &p->env)) && good(ort.create_options(&options)) &&
+        good(ort.set_threads(options, (int) threads)) && good(ort.set_node_threads(options, 1)) &&
+        good(ort.set_mode(options, SEQUENTIAL)) &&
+        good(ort.set_optimization(options, ALL_OPTIMIZATIONS)) &&
+        good(ort.create_session(p->env, model->onnx, model->onnx_bytes, options, &p->session));
     if (options)
-        p->api->ReleaseSessionOptions(options);
-    return created;
+        ort.release_options(options);
+    return is_created;
 }
 
-static bool bind_one(peer *p, const int64_t *dims, int rank, const float *input)
+static bool bind_inputs(peer *p, const engine_model *model)
 {
-    char *in = NULL, *out = NULL;
-    size_t count = 1;
-    for (int i = 0; i < rank; i++)
-        count *= (size_t) dims[i];
-    const bool bound =
-        good(p, p->api->GetAllocatorWithDefaultOptions(&p->allocator)) &&
-        good(p, p->api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &p->memory)) &&
-        good(p, p->api->CreateTensorWithDataAsOrtValue(
-                    p->memory, (void *) (uintptr_t) input, count * sizeof *input, dims,
-                    (size_t) rank, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &p->input)) &&
-        good(p, p->api->CreateIoBinding(p->session, &p->binding)) &&
-        good(p, p->api->SessionGetInputName(p->session, 0, p->allocator, &in)) &&
-        good(p, p->api->SessionGetOutputName(p->session, 0, p->allocator, &out)) &&
-        good(p, p->api->BindInput(p->binding, in, p->input)) &&
-        good(p, p->api->BindOutputToDevice(p->binding, out, p->memory));
-    if (in)
-        p->allocator->Free(p->allocator, in);
-    if (out)
-        p->allocator->Free(p->allocator, out);
-    return bound;
-}
-
-/* One run shows the output's dims; from then on all runs write to the memory of that one. */
-static bool bind_output(peer *p)
-{
-    char *out = NULL;
-    OrtValue **values = NULL;
-    size_t count = 0;
-    bool bound = good(p, p->api->RunWithBinding(p->session, NULL, p->binding)) &&
-                 good(p, p->api->GetBoundOutputValues(p->binding, p->allocator, &values, &count)) &&
-                 good(p, p->api->SessionGetOutputName(p->session, 0, p->allocator, &out));
-    if (bound) {
-        p->api->ClearBoundOutputs(p->binding);
-        bound = good(p, p->api->BindOutput(p->binding, out, values[0]));
+    bool is_bound = true;
+    for (size_t i = 0; is_bound && i < model->input_count; i++) {
+        const engine_input *in = &model->inputs[i];
+        is_bound = good(ort.wrap(p->memory, in->data, in->bytes, in->dims, (size_t) in->rank,
+                                 in->dtype, &p->inputs[i])) &&
+                   good(ort.bind_input(p->binding, in->name, p->inputs[i]));
     }
-    for (size_t i = 0; i < count; i++)
-        p->api->ReleaseValue(values[i]);
-    if (values)
-        p->allocator->Free(p->allocator, values);
-    if (out)
-        p->allocator->Free(p->allocator, out);
-    return bound;
+    return is_bound;
 }
 
-static void *peer_open(const void *model, size_t model_bytes, const int64_t *dims, int rank,
-                       const float *input, uint32_t threads)
+/* To memory that the first run finds, or to what it found. */
+static bool bind_output(const peer *p, size_t index, const void *value)
+{
+    char *name = NULL;
+    const bool is_bound = good(ort.output_name(p->session, index, p->allocator, &name)) &&
+                          good(value ? ort.bind_output(p->binding, name, value)
+                                     : ort.place_output(p->binding, name, p->memory));
+    drop(p, name);
+    return is_bound;
+}
+
+/* One run shows the outputs' dims; from then on all runs write to the memory of that one. */
+static bool bind_outputs(peer *p)
+{
+    size_t count = 0;
+    bool is_bound = good(ort.output_count(p->session, &count));
+    for (size_t i = 0; is_bound && i < count; i++)
+        is_bound = bind_output(p, i, NULL);
+    is_bound = is_bound && good(ort.run(p->session, NULL, p->binding)) &&
+               good(ort.bound_outputs(p->binding, p->allocator, &p->outputs, &p->output_count));
+    if (is_bound)
+        ort.clear_outputs(p->binding);
+    for (size_t i = 0; is_bound && i < p->output_count; i++)
+        is_bound = bind_output(p, i, p->outputs[i]);
+    return is_bound;
+}
+
+static void *peer_open(const engine_model *model, uint32_t threads)
 {
     peer *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    p->api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
-    if (!p->api) {
-        fprintf(stderr, "onnxruntime: the library is older than its header\n");
-        free(p);
-        return NULL;
-    }
-    if (create_session(p, model, model_bytes, threads) && bind_one(p, dims, rank, input) &&
-        bind_output(p))
+    if (create_session(p, model, threads) && good(ort.default_allocator(&p->allocator)) &&
+        good(ort.create_memory(ARENA_ALLOCATOR, DEFAULT_MEMORY, &p->memory)) &&
+        good(ort.create_binding(p->session, &p->binding)) && bind_inputs(p, model) &&
+        bind_outputs(p))
         return p;
     peer_close(p);
     return NULL;
@@ -131,23 +162,36 @@ static void *peer_open(const void *model, size_t model_bytes, const int64_t *dim
 static bool peer_run(void *session)
 {
     peer *p = session;
-    return good(p, p->api->RunWithBinding(p->session, NULL, p->binding));
+    return good(ort.run(p->session, NULL, p->binding));
 }
 
-static const float *peer_output(void *session, size_t *ret_count)
+static size_t peer_output_count(void *session)
+{
+    return ((peer *) session)->output_count;
+}
+
+static const float *peer_output(void *session, size_t index, size_t *ret_count)
 {
     peer *p = session;
-    OrtTensorTypeAndShapeInfo *info = NULL;
-    void *data = NULL;
-    if (!p->outputs && !good(p, p->api->GetBoundOutputValues(p->binding, p->allocator, &p->outputs,
-                                                             &p->output_count)))
+    void *info = NULL, *data = NULL;
+    int is_tensor = 0, dtype = 0;
+    *ret_count = 0;
+    if (!good(ort.is_tensor(p->outputs[index], &is_tensor)) || !is_tensor ||
+        !good(ort.describe(p->outputs[index], &info)))
         return NULL;
-    if (!good(p, p->api->GetTensorTypeAndShape(p->outputs[0], &info)))
-        return NULL;
-    const bool read = good(p, p->api->GetTensorShapeElementCount(info, ret_count)) &&
-                      good(p, p->api->GetTensorMutableData(p->outputs[0], &data));
-    p->api->ReleaseTensorTypeAndShapeInfo(info);
-    return read ? data : NULL;
+    const bool is_read = good(ort.element_type(info, &dtype)) && dtype == ELEMENT_FLOAT32 &&
+                         good(ort.element_count(info, ret_count)) &&
+                         good(ort.data(p->outputs[index], &data));
+    ort.release_info(info);
+    return is_read ? data : NULL;
 }
 
-const engine engine_onnxruntime = {"onnxruntime", peer_open, peer_run, peer_output, peer_close};
+const engine engine_onnxruntime = {
+    .name = "ONNX Runtime",
+    .load = peer_load,
+    .open = peer_open,
+    .run = peer_run,
+    .output_count = peer_output_count,
+    .output = peer_output,
+    .close = peer_close,
+};

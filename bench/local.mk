@@ -36,35 +36,33 @@ EXTRA_PROGRAMS += %D%/trees
 %C%_trees_SOURCES = %D%/trees.c
 %C%_trees_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-# Ours against ONNX Runtime, if configure was given one.
+# Ours against peers, whose libraries are loaded when it runs.
 EXTRA_PROGRAMS += %D%/peers
-%C%_peers_SOURCES = %D%/peers.c %D%/engine.h %D%/engine_mlscale.c %D%/models.c %D%/models.h \
+%C%_peers_SOURCES = %D%/peers.c %D%/peers.h %D%/peers_tables.c %D%/cases.c %D%/cases.h \
+	%D%/engine.h %D%/engine_lightgbm.c %D%/engine_mlscale.c %D%/engine_mlscale.h \
+	%D%/engine_onnxruntime.c %D%/engine_treelite.c %D%/forest.c %D%/forest.h %D%/library.c \
+	%D%/limit.c %D%/limit.h %D%/models.c %D%/models.h %D%/networks.c \
+	%D%/onnxruntime_api.h %D%/timing.c %D%/timing.h \
 	tests/support/onnx_build.c tests/support/onnx_build.h
-%C%_peers_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
-%C%_peers_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
-if MLS_ONNXRUNTIME
-%C%_peers_SOURCES += %D%/engine_onnxruntime.c
-%C%_peers_CPPFLAGS += -DMLS_BENCH_ONNXRUNTIME $(ONNXRUNTIME_CPPFLAGS)
-%C%_peers_LDFLAGS = $(AM_LDFLAGS) -L$(ONNXRUNTIME_LIBDIR) -Wl,-rpath,$(ONNXRUNTIME_LIBDIR)
-%C%_peers_LDADD += -lonnxruntime
-endif
+%C%_peers_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -I$(top_srcdir)/%D% \
+	-DMLS_BENCH_ONNXRUNTIME='"$(ONNXRUNTIME_LIBRARY)"' $(ONNXRUNTIME_CPPFLAGS)
+%C%_peers_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 
 # The memory queue, through a worker.
 EXTRA_PROGRAMS += %D%/queue
 %C%_queue_SOURCES = %D%/queue.c
 %C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-# All of them, one after the other; BENCH_ARGS go to the comparison.
+# All of them, built; those that need no peer run, one after the other.
 MLS_BENCHES =
 MLS_BENCHES += %D%/gemm$(EXEEXT)
 MLS_BENCHES += %D%/conv$(EXEEXT)
 MLS_BENCHES += %D%/trees$(EXEEXT)
-MLS_BENCHES += %D%/peers$(EXEEXT)
 MLS_BENCHES += %D%/queue$(EXEEXT)
 MLS_BENCHES += %D%/gemm_int8$(EXEEXT)
-bench: $(MLS_BENCHES)
+bench: $(MLS_BENCHES) %D%/peers$(EXEEXT)
 	@for program in $(MLS_BENCHES); do \
 		echo; echo "== $$program"; \
-		case $$program in *peers*) $$program $(BENCH_ARGS) ;; *) $$program ;; esac || exit 1; \
+		$$program || exit 1; \
 	done
 .PHONY: bench

@@ -1,193 +1,254 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ours against a peer, in one process, in turns: each round measures both, and the
- * figure of each is the median over the rounds. Latencies are taken over groups of runs
- * long enough for the clock; a round's figure is the median group.
+ * Ours against its peers, in one process, in turns: each round measures every engine with one
+ * thread and with two, and a figure is the median of the rounds. Before that the engines' outputs
+ * are compared. Prints the tables of docs/benchmarks.md.
  *
- *   peers [ROUNDS [SECONDS]]
+ *     peers [--onnxruntime LIB] [--lightgbm LIB] [--treelite LIB] [--models FOLDER]
+ *           [--rounds N] [--seconds S] [--only WORD]
+ *
+ * A peer whose library is not given, and a model that is not there, are left out.
  */
-#include "engine.h"
-#include "models.h"
+#include "peers.h"
+
+#include "base/isa.h"
+#include "engine_mlscale.h"
+#include "limit.h"
+#include "timing.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define ROUNDS_MOST 99
-#define GROUPS_MOST 4096
-#define GROUP_NS    20000.0
+enum { ROUNDS_MOST = 99, ROWS_MOST = 128, SINGLES = 4000, CREATIONS = 3 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *) a, y = *(const double *) b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare_doubles);
-    return values[count / 2];
-}
-
-/* Nanoseconds of `count` runs, per run. */
-static double time_group(const engine *e, void *session, size_t count)
-{
-    const uint64_t start = now_ns();
-    for (size_t i = 0; i < count; i++)
-        if (!e->run(session))
-            exit(EXIT_FAILURE);
-    return (double) (now_ns() - start) / (double) count;
-}
-
-static double time_round(const engine *e, void *session, double seconds)
-{
-    static double groups[GROUPS_MOST];
-    size_t in_group = 1, count = 0;
-    time_group(e, session, 3); /* caches and branch predictors */
-    while ((double) in_group * time_group(e, session, in_group) < GROUP_NS && in_group < 100000)
-        in_group *= 2;
-    const uint64_t end = now_ns() + (uint64_t) (seconds * 1e9);
-    while (count < GROUPS_MOST && (now_ns() < end || count < 3))
-        groups[count++] = time_group(e, session, in_group);
-    return median(groups, count);
-}
-
-/* Whether two engines give the same numbers, but for rounding. */
-static bool agree(const engine *const *engines, void *const *sessions)
-{
-    size_t counts[2];
-    const float *outputs[2];
-    for (int i = 0; i < 2; i++) {
-        if (!engines[i]->run(sessions[i]) ||
-            !(outputs[i] = engines[i]->output(sessions[i], &counts[i])))
-            return false;
-    }
-    for (size_t k = 0; k < counts[0] && counts[0] == counts[1]; k++) {
-        const float difference = fabsf(outputs[0][k] - outputs[1][k]);
-        if (!(difference <= 1e-4f * (1 + fabsf(outputs[0][k]))))
-            return false;
-    }
-    return counts[0] == counts[1];
-}
-
-typedef struct row {
-    const char *label;
-    onnx_build *(*build)(const struct row *row);
-    int64_t batch, width;
-    double target_ns; /* of performance.md; 0: none */
-    int widths[8];    /* of an MLP; else the parameters of the model */
-} row;
-
-static onnx_build *build_adds(const row *r)
-{
-    return model_adds(r->widths[0]);
-}
-
-static onnx_build *build_mlp(const row *r)
-{
-    return model_mlp(r->widths);
-}
-
-static onnx_build *build_trees(const row *r)
-{
-    return model_trees(r->widths[0], r->widths[1], (int) r->width);
-}
-
-static const row rows[] = {
-    {"one Add node", build_adds, 1, 1, 200, {1}},
-    {"33 Add nodes", build_adds, 1, 1, 150 + 33 * 50, {33}},
-    {"MLP 32-32-1, 1 row", build_mlp, 1, 32, 300, {32, 32, 1}},
-    {"MLP 64-128-64-1, 1 row", build_mlp, 1, 64, 600, {64, 128, 64, 1}},
-    {"MLP 256-256-256-256-1, 1 row", build_mlp, 1, 256, 7000, {256, 256, 256, 256, 1}},
-    {"MLP 256-256-256-256-1, 64 rows", build_mlp, 64, 256, 0, {256, 256, 256, 256, 1}},
-    {"trees 200 x depth 6, 1 row", build_trees, 1, 30, 1500, {200, 6}},
-    {"trees 200 x depth 6, 256 rows", build_trees, 256, 30, 150000, {200, 6}},
-    {"trees 1000 x depth 6, 1 row", build_trees, 1, 30, 6000, {1000, 6}},
-    {"trees 1000 x depth 6, 256 rows", build_trees, 256, 30, 0, {1000, 6}},
+static const struct {
+    const char *option;
+    const engine *engine;
+    const char *library; /* if the option does not say */
+} peers[] = {
+    {"--onnxruntime", &engine_onnxruntime, MLS_BENCH_ONNXRUNTIME},
+    {"--lightgbm", &engine_lightgbm, ""},
+    {"--treelite", &engine_treelite, ""},
 };
 
-static void print_row(const row *r, const double *ns, bool has_peer)
+enum { PEERS = sizeof peers / sizeof peers[0] };
+
+typedef struct settings {
+    const char *libraries[PEERS];
+    const char *models, *only, *isa;
+    int rounds;
+    double seconds;
+    const engine *engines[PEERS_ENGINES_MOST];
+    size_t engine_count;
+    double limit[PEERS_THREADS_MOST]; /* FLOP/s: the most that any round saw */
+} settings;
+
+/* --- agreement ------------------------------------------------------------------------------- */
+
+static size_t largest(const float *values, size_t count)
 {
-    char target[32] = "-", verdict[16] = "";
-    if (r->target_ns > 0) {
-        snprintf(target, sizeof target, "%.2f", r->target_ns / 1e3);
-        snprintf(verdict, sizeof verdict, "%s", ns[0] <= r->target_ns ? "met" : "missed");
-    }
-    if (has_peer)
-        printf("| %-30s | %9.3f | %9.3f | %6.2f | %8s | %-6s |\n", r->label, ns[0] / 1e3,
-               ns[1] / 1e3, ns[1] / ns[0], target, verdict);
-    else
-        printf("| %-30s | %9.3f | %9s | %6s | %8s | %-6s |\n", r->label, ns[0] / 1e3, "-", "-",
-               target, verdict);
-    fflush(stdout);
+    size_t at = 0;
+    for (size_t i = 1; i < count; i++)
+        at = values[i] > values[at] ? i : at;
+    return at;
 }
 
-static bool measure(const row *r, const engine *const *engines, size_t engine_count, int rounds,
-                    double seconds)
+/* But for rounding, against the largest element. */
+static bool is_near(const float *a, const float *b, size_t count)
 {
-    static double figures[2][ROUNDS_MOST];
-    size_t bytes;
-    onnx_build *build = r->build(r);
-    const void *model = onnx_build_bytes(build, &bytes);
-    const int64_t dims[] = {r->batch, r->width};
-    float *input = aligned_alloc(64, ((size_t) (r->batch * r->width) * 4 + 63) / 64 * 64);
-    void *sessions[2] = {NULL, NULL};
-    bool is_good = input != NULL;
-    for (int64_t i = 0; is_good && i < r->batch * r->width; i++)
-        input[i] = model_random();
-    for (size_t e = 0; is_good && e < engine_count; e++)
-        is_good = (sessions[e] = engines[e]->open(model, bytes, dims, 2, input, 1)) != NULL;
-    if (is_good && engine_count == 2 && !agree(engines, sessions)) {
-        fprintf(stderr, "%s: the engines do not agree\n", r->label);
-        is_good = false;
+    float most = 1e-2f;
+    for (size_t i = 0; i < count; i++)
+        most = fabsf(a[i]) > most ? fabsf(a[i]) : most;
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(a[i] - b[i]) <= 1e-4f * most))
+            return false;
+    return true;
+}
+
+/* Whether two sessions, both run, have the same float32 outputs. */
+static bool agree(const engine *a, void *a_session, const engine *b, void *b_session,
+                  bool is_ranked)
+{
+    const size_t outputs = a->output_count(a_session);
+    bool is_same = outputs == b->output_count(b_session);
+    for (size_t i = 0; is_same && i < outputs; i++) {
+        size_t a_count, b_count;
+        const float *x = a->output(a_session, i, &a_count);
+        const float *y = b->output(b_session, i, &b_count);
+        is_same = a_count == b_count;
+        if (is_same && x && y)
+            is_same =
+                is_ranked ? largest(x, a_count) == largest(y, a_count) : is_near(x, y, a_count);
     }
-    for (int k = 0; is_good && k < rounds; k++)
-        for (size_t e = 0; e < engine_count; e++)
-            figures[e][k] = time_round(engines[e], sessions[e], seconds);
+    return is_same;
+}
+
+/* --- a row ----------------------------------------------------------------------------------- */
+
+/* The sessions of a case: one an engine and number of threads. */
+typedef void *session_table[PEERS_ENGINES_MOST][PEERS_THREADS_MOST];
+
+static void choose_engines(const settings *s, const bench_case *c, peers_row *row)
+{
+    for (size_t i = 0; i < s->engine_count; i++)
+        if (!s->engines[i]->is_for_forests || c->flags & CASE_FOREST)
+            row->engines[row->engine_count++] = s->engines[i];
+}
+
+static bool open_sessions(const peers_row *row, const engine_model *model, session_table sessions)
+{
+    for (size_t e = 0; e < row->engine_count; e++) {
+        for (uint32_t t = 0; t < PEERS_THREADS_MOST; t++) {
+            const engine *at = row->engines[e];
+            sessions[e][t] = at->open(model, t + 1);
+            if (!sessions[e][t] || !at->run(sessions[e][t]))
+                return false;
+            if (!agree(row->engines[0], sessions[0][0], at, sessions[e][t],
+                       row->what->flags & CASE_RANKED)) {
+                fprintf(stderr, "%s: %s with %u threads disagrees\n", row->what->label, at->name,
+                        t + 1);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void close_sessions(const peers_row *row, session_table sessions)
+{
+    for (size_t e = 0; e < row->engine_count; e++)
+        for (size_t t = 0; t < PEERS_THREADS_MOST; t++)
+            if (sessions[e][t])
+                row->engines[e]->close(sessions[e][t]);
+}
+
+static void measure_rounds(settings *s, peers_row *row, session_table sessions)
+{
+    static double ns[PEERS_ENGINES_MOST][PEERS_THREADS_MOST][ROUNDS_MOST];
+    for (int k = 0; k < s->rounds; k++) {
+        for (size_t t = 0; t < PEERS_THREADS_MOST; t++) {
+            for (size_t e = 0; e < row->engine_count; e++)
+                ns[e][t][k] = timing_round(row->engines[e], sessions[e][t], s->seconds);
+            const double limit = limit_measure(s->isa, (int) t + 1) * 1e9;
+            s->limit[t] = limit > s->limit[t] ? limit : s->limit[t];
+        }
+    }
+    for (size_t t = 0; t < PEERS_THREADS_MOST; t++)
+        for (size_t e = 0; e < row->engine_count; e++)
+            row->ns[e][t] = timing_quantile(ns[e][t], (size_t) s->rounds, 0.5);
+}
+
+static void measure_latency(peers_row *row, session_table sessions)
+{
+    static double ns[SINGLES];
+    for (size_t e = 0; e < row->engine_count; e++) {
+        timing_singles(row->engines[e], sessions[e][0], ns, SINGLES);
+        row->p50[e] = timing_quantile(ns, SINGLES, 0.5);
+        row->p99[e] = timing_quantile(ns, SINGLES, 0.99);
+    }
+}
+
+static bool measure_creation(peers_row *row, const engine_model *model)
+{
+    double ns[PEERS_ENGINES_MOST][CREATIONS];
+    for (size_t k = 0; k < CREATIONS; k++) {
+        for (size_t e = 0; e < row->engine_count; e++) {
+            const double start = limit_now();
+            void *session = row->engines[e]->open(model, 1);
+            if (!session || !row->engines[e]->run(session))
+                return false;
+            ns[e][k] = (limit_now() - start) * 1e9;
+            row->engines[e]->close(session);
+        }
+    }
+    for (size_t e = 0; e < row->engine_count; e++)
+        row->creation[e] = timing_quantile(ns[e], CREATIONS, 0.5);
+    return true;
+}
+
+/* false: the case is there but could not be measured. */
+static bool measure(settings *s, const bench_case *c, peers_row *rows, size_t *row_count)
+{
+    open_case opened;
+    bool is_absent;
+    peers_row row = {.what = c};
+    session_table sessions = {{NULL}};
+    if (!case_open(c, s->models, &opened, &is_absent))
+        return is_absent;
+    fprintf(stderr, "%s\n", c->label);
+    choose_engines(s, c, &row);
+    bool is_good = !(c->flags & CASE_CREATION) || measure_creation(&row, &opened.model);
+    is_good = is_good && open_sessions(&row, &opened.model, sessions);
     if (is_good) {
-        const double ns[] = {median(figures[0], (size_t) rounds),
-                             engine_count == 2 ? median(figures[1], (size_t) rounds) : 0};
-        print_row(r, ns, engine_count == 2);
+        row.flops = engine_mlscale_flops(sessions[0][0]);
+        measure_rounds(s, &row, sessions);
+        if (c->flags & CASE_LATENCY)
+            measure_latency(&row, sessions);
+        rows[(*row_count)++] = row;
     }
-    for (size_t e = 0; e < engine_count; e++)
-        if (sessions[e])
-            engines[e]->close(sessions[e]);
-    free(input);
-    onnx_build_free(build);
+    close_sessions(&row, sessions);
+    case_close(&opened);
     return is_good;
+}
+
+/* --- the program ----------------------------------------------------------------------------- */
+
+static bool read_option(settings *s, const char *option, const char *value)
+{
+    if (strcmp(option, "--rounds") == 0)
+        return (s->rounds = atoi(value)) >= 1 && s->rounds <= ROUNDS_MOST;
+    if (strcmp(option, "--seconds") == 0)
+        return (s->seconds = atof(value)) > 0;
+    const char **text = strcmp(option, "--models") == 0 ? &s->models
+                        : strcmp(option, "--only") == 0 ? &s->only
+                                                        : NULL;
+    for (size_t i = 0; i < PEERS; i++)
+        if (strcmp(option, peers[i].option) == 0)
+            text = &s->libraries[i];
+    if (text)
+        *text = value;
+    return text != NULL;
+}
+
+static void load_peers(settings *s)
+{
+    s->engines[s->engine_count++] = &engine_mlscale;
+    for (size_t i = 0; i < PEERS; i++) {
+        if (!*s->libraries[i])
+            fprintf(stderr, "%s is left out: no %s\n", peers[i].engine->name, peers[i].option);
+        else if (peers[i].engine->load(s->libraries[i]))
+            s->engines[s->engine_count++] = peers[i].engine;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    static const engine *const engines[] = {
-        &engine_mlscale,
-#ifdef MLS_BENCH_ONNXRUNTIME
-        &engine_onnxruntime,
-#endif
-    };
-    const size_t engine_count = sizeof engines / sizeof engines[0];
-    const int rounds = argc > 1 ? atoi(argv[1]) : 5;
-    const double seconds = argc > 2 ? atof(argv[2]) : 0.2;
-    if (rounds < 1 || rounds > ROUNDS_MOST || !(seconds > 0)) {
-        fprintf(stderr, "usage: peers [ROUNDS [SECONDS]]\n");
-        return 2;
+    static peers_row rows[ROWS_MOST];
+    settings s = {.models = "../shared/data/models", .only = "", .rounds = 3, .seconds = 0.1};
+    for (size_t i = 0; i < PEERS; i++)
+        s.libraries[i] = peers[i].library;
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc || !read_option(&s, argv[i], argv[i + 1])) {
+            fprintf(stderr, "usage: peers [--onnxruntime LIB] [--lightgbm LIB] [--treelite LIB]\n"
+                            "             [--models FOLDER] [--rounds N] [--seconds S]\n"
+                            "             [--only WORD]\n");
+            return 2;
+        }
     }
-    printf("1 thread; us a run, the median of %d rounds\n\n", rounds);
-    printf("| %-30s | %9s | %9s | %6s | %8s | %-6s |\n", "model", "mlscale",
-           engine_count == 2 ? "ONNX RT" : "no peer", "ratio", "target", "");
-    printf("|%s|%s|%s|%s|%s|%s|\n", "--------------------------------",
-           "----------:", "----------:", "-------:", "---------:", "--------");
+    if (mls__isa_select(NULL, &s.isa)) {
+        fprintf(stderr, "%s\n", mls_error_message());
+        return EXIT_FAILURE;
+    }
+    load_peers(&s);
     bool is_good = true;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        is_good = measure(&rows[i], engines, engine_count, rounds, seconds) && is_good;
+    size_t count = 0;
+    for (size_t i = 0; i < bench_case_count; i++)
+        if (strstr(bench_cases[i].label, s.only))
+            is_good = measure(&s, &bench_cases[i], rows, &count) && is_good;
+    printf("%s, %d rounds of %g s; limit %.0f and %.0f GFLOP/s\n", s.isa, s.rounds, s.seconds,
+           s.limit[0] * 1e-9, s.limit[1] * 1e-9);
+    peers_print(rows, count, s.limit);
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

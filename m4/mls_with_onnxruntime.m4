@@ -8,10 +8,9 @@ AC_DEFUN([MLS_WITH_ONNXRUNTIME], [
   AS_IF([test "$with_onnxruntime" != no], [
     AS_IF([test -f "$with_onnxruntime/include/onnxruntime_c_api.h"], [],
       [AC_MSG_ERROR([there is no include/onnxruntime_c_api.h in '$with_onnxruntime'])])
-    ONNXRUNTIME_CPPFLAGS="-isystem $with_onnxruntime/include"
-    ONNXRUNTIME_LIBDIR="$with_onnxruntime/lib"
+    ONNXRUNTIME_CPPFLAGS="-isystem $with_onnxruntime/include -DMLS_BENCH_ONNXRUNTIME_HEADER"
+    ONNXRUNTIME_LIBRARY="$with_onnxruntime/lib/libonnxruntime.so"
   ])
-  AM_CONDITIONAL([MLS_ONNXRUNTIME], [test "$with_onnxruntime" != no])
   AC_SUBST([ONNXRUNTIME_CPPFLAGS])
-  AC_SUBST([ONNXRUNTIME_LIBDIR])
+  AC_SUBST([ONNXRUNTIME_LIBRARY])
 ])
