@@ -34,7 +34,12 @@ endif
 
 check_PROGRAMS += %D%/test_simd
 TESTS += %D%/test_simd
-%C%_test_simd_SOURCES = %D%/test_simd.c %D%/cpu_test.h
+%C%_test_simd_SOURCES = \
+	%D%/cpu_test.h \
+	%D%/simd_halves.c \
+	%D%/simd_integers.c \
+	%D%/simd_test.h \
+	%D%/test_simd.c
 %C%_test_simd_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_simd_LDADD = $(MLS_SIMD_OPS) $(MLS_TEST_LIBS)
 
@@ -73,6 +78,11 @@ TESTS += %D%/test_ops_cast
 libmls_test_ops_la_SOURCES += %D%/elements.c %D%/elements.h
 check_PROGRAMS += %D%/test_ops_rearrange
 TESTS += %D%/test_ops_rearrange
+%C%_test_ops_rearrange_SOURCES = \
+	%D%/moved_test.h \
+	%D%/ops_slice.c \
+	%D%/test_ops_rearrange.c \
+	%D%/topics.h
 %C%_test_ops_rearrange_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_rearrange_LDADD = $(MLS_OP_TEST_LIBS)
 
@@ -185,6 +195,12 @@ TESTS += %D%/test_ops_ml_features %D%/test_ops_ml_linear
 # Ops that go by indices.
 check_PROGRAMS += %D%/test_ops_indexing
 TESTS += %D%/test_ops_indexing
+%C%_test_ops_indexing_SOURCES = \
+	%D%/indexing_test.c %D%/indexing_test.h \
+	%D%/ops_sequences.c \
+	%D%/ops_tuples.c \
+	%D%/test_ops_indexing.c \
+	%D%/topics.h
 %C%_test_ops_indexing_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_indexing_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_quantize

@@ -1,85 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ops that go by indices, against references that are worked out index by index. */
-#include "cpu/elements.h"
-#include "cpu/op_harness.h"
+#include "cpu/indexing_test.h"
 #include "cpu/op_values.h"
+#include "cpu/topics.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CASES 60
-
-static const char *const reductions[] = {"none", "add", "mul", "min", "max"};
-
-/* --- what the references share ---------------------------------------------------------------- */
-
-static int64_t *make_int64(int64_t count)
-{
-    int64_t *values = malloc(((size_t) count + 1) * sizeof *values);
-    ck_assert_ptr_nonnull(values);
-    return values;
-}
-
-static void add_indices(op_test *t, bool is_wide, int rank, const int64_t *dims,
-                        const int64_t *indices)
-{
-    const int64_t count = count_of(rank, dims);
-    int32_t *narrow = malloc(((size_t) count + 1) * sizeof *narrow);
-    for (int64_t i = 0; i < count; i++)
-        narrow[i] = (int32_t) indices[i];
-    op_test_input(t, is_wide ? MLS_INT64 : MLS_INT32, rank, dims,
-                  is_wide ? (const void *) indices : narrow);
-    free(narrow);
-}
-
-/* Element i of what is there, and update j. */
-static void reduce(mls_dtype dtype, int reduction, void *data, int64_t i, const void *updates,
-                   int64_t j)
-{
-    if (op_is_float(dtype)) {
-        const double u = op_float(dtype, data, i), v = op_float(dtype, updates, j);
-        const bool is_nan = isnan(u) || isnan(v);
-        const double results[] = {v, u + v, u * v, is_nan ? NAN : fmin(u, v),
-                                  is_nan ? NAN : fmax(u, v)};
-        op_float_set(dtype, data, i, results[reduction]);
-        return;
-    }
-    const int64_t u = op_integer(dtype, data, i), v = op_integer(dtype, updates, j);
-    const bool is_less = dtype == MLS_UINT64 ? (uint64_t) u < (uint64_t) v : u < v;
-    const bool is_bool = dtype == MLS_BOOL;
-    const int64_t sum = (int64_t) ((uint64_t) u + (uint64_t) v);
-    const int64_t product = (int64_t) ((uint64_t) u * (uint64_t) v);
-    const int64_t results[] = {v, is_bool ? sum != 0 : sum, product, is_less ? u : v,
-                               is_less ? v : u};
-    op_integer_set(dtype, data, i, results[reduction]);
-}
-
-static const mls_dtype numbers[] = {
-    MLS_FLOAT32, MLS_FLOAT64, MLS_FLOAT16, MLS_BFLOAT16, MLS_INT8,   MLS_INT16, MLS_INT32,
-    MLS_INT64,   MLS_UINT8,   MLS_UINT16,  MLS_UINT32,   MLS_UINT64, MLS_BOOL,
-};
-#define NUMBERS (int) (sizeof numbers / sizeof numbers[0])
-
-/*
- * Small whole numbers and few specials: sums in double are exact then, so that the reference
- * rounds once, as the op does.
- */
-static void *make_numbers(random_state *random, mls_dtype dtype, int64_t count)
-{
-    void *data = malloc(((size_t) count + 1) * 8);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t value = random_in(random, dtype == MLS_BOOL ? 0 : -100, 1);
-        if (!op_is_float(dtype))
-            op_integer_set(dtype, data, i, value);
-        else
-            op_float_set(dtype, data, i,
-                         value == 1    ? NAN
-                         : value == -1 ? (double) -INFINITY
-                                       : (double) value / 8);
-    }
-    return data;
-}
 
 /* --- GatherElements, ScatterElements ---------------------------------------------------------- */
 
@@ -107,8 +34,8 @@ static void fill_elements(random_state *random, elements *e)
 {
     const int64_t bound = e->dims[e->axis];
     e->count = count_of(e->rank, e->index_dims);
-    e->indices = make_int64(e->count);
-    e->offsets = make_int64(e->count);
+    e->indices = indexing_integers(e->count);
+    e->offsets = indexing_integers(e->count);
     index_walk walk = {.rank = e->rank, .dims = e->index_dims};
     while (next_index(&walk)) {
         int64_t index[MLS_MAX_RANK];
@@ -133,7 +60,7 @@ static void check_gather(const elements *e, mls_dtype dtype)
     op_test *t = op_test_create("", "GatherElements");
     op_test_int(t, "axis", e->axis - e->rank);
     op_test_input(t, dtype, e->rank, e->dims, data);
-    add_indices(t, e->is_wide, e->rank, e->index_dims, e->indices);
+    indexing_give(t, e->is_wide, e->rank, e->index_dims, e->indices);
     ck_assert_ok(op_test_run(t));
     op_test_expect(t, 0, dtype, e->rank, e->index_dims, expected);
     op_test_free(t);
@@ -176,7 +103,7 @@ static op_test *scatter_test(const elements *e, mls_dtype dtype, const char *red
     if (reduction)
         op_test_string(t, "reduction", reduction);
     op_test_input(t, dtype, e->rank, e->dims, data);
-    add_indices(t, e->is_wide, e->rank, e->index_dims, e->indices);
+    indexing_give(t, e->is_wide, e->rank, e->index_dims, e->indices);
     op_test_input(t, dtype, e->rank, e->index_dims, updates);
     return t;
 }
@@ -185,7 +112,7 @@ static op_test *scatter_test(const elements *e, mls_dtype dtype, const char *red
 static void check_scatter(const elements *e, mls_dtype dtype)
 {
     const int64_t count = count_of(e->rank, e->dims);
-    int64_t *from = make_int64(count);
+    int64_t *from = indexing_integers(count);
     for (int64_t i = 0; i < count; i++)
         from[i] = i;
     for (int64_t i = 0; i < e->count; i++)
@@ -220,12 +147,12 @@ START_TEST(reduces_elements)
         elements e;
         random_elements(&random, &e);
         fill_elements(&random, &e);
-        void *data = make_numbers(&random, dtype, count_of(e.rank, e.dims));
-        void *updates = make_numbers(&random, dtype, e.count);
+        void *data = indexing_numbers(&random, dtype, count_of(e.rank, e.dims));
+        void *updates = indexing_numbers(&random, dtype, e.count);
         op_test *t = scatter_test(&e, dtype, reductions[reduction], data, updates);
         ck_assert_ok(op_test_run(t));
         for (int64_t i = 0; i < e.count; i++)
-            reduce(dtype, reduction, data, e.offsets[i], updates, i);
+            indexing_reduce(dtype, reduction, data, e.offsets[i], updates, i);
         op_test_expect(t, 0, dtype, e.rank, e.dims, data);
         op_test_free(t);
         free(data);
@@ -258,295 +185,6 @@ START_TEST(scatters_smaller_dims)
     ck_assert_ok(op_test_run(t));
     op_test_expect(t, 0, MLS_INT32, OP_DIMS(2, 3), (int32_t[]){1, 2, 7, 8, 5, 6});
     op_test_free(t);
-}
-END_TEST
-
-/* --- GatherND, ScatterND ---------------------------------------------------------------------- */
-
-typedef struct tuples {
-    int rank, index_rank, batch, size; /* size: of a tuple */
-    int64_t dims[MLS_MAX_RANK], index_dims[MLS_MAX_RANK];
-    int slice_rank; /* of all slices together */
-    int64_t slice_dims[MLS_MAX_RANK];
-    int64_t count, slice; /* tuples, and elements of a slice */
-    int64_t *indices, *offsets;
-} tuples;
-
-/* The first element that tuple i, which belongs to the batch at `index`, names. */
-static int64_t tuple_offset(random_state *random, const tuples *n, const int64_t *index, int64_t i)
-{
-    int64_t full[MLS_MAX_RANK] = {0};
-    memcpy(full, index, (size_t) n->batch * sizeof *full);
-    for (int j = 0; j < n->size; j++) {
-        const int64_t bound = n->dims[n->batch + j];
-        const int64_t asked = random_in(random, -bound, bound - 1);
-        n->indices[i * n->size + j] = asked;
-        full[n->batch + j] = (asked + bound) % bound;
-    }
-    return position_of(n->rank, n->dims, full);
-}
-
-static void fill_tuples(random_state *random, tuples *n)
-{
-    const int last = n->index_rank - 1;
-    n->index_dims[last] = n->size;
-    memcpy(n->index_dims, n->dims, (size_t) n->batch * sizeof *n->dims);
-    memcpy(n->slice_dims, n->index_dims, (size_t) last * sizeof *n->dims);
-    n->slice_rank = last;
-    n->slice = 1;
-    for (int i = n->batch + n->size; i < n->rank; i++) {
-        n->slice_dims[n->slice_rank++] = n->dims[i];
-        n->slice *= n->dims[i];
-    }
-    n->count = count_of(last, n->index_dims);
-    n->indices = make_int64(n->count * n->size);
-    n->offsets = make_int64(n->count);
-    index_walk walk = {.rank = last, .dims = n->index_dims};
-    while (next_index(&walk))
-        n->offsets[walk.position] = tuple_offset(random, n, walk.index, walk.position);
-}
-
-static void random_tuples(random_state *random, bool has_batch, tuples *n)
-{
-    *n = (tuples){.rank = (int) random_in(random, 1, 4),
-                  .index_rank = (int) random_in(random, 1, 4)};
-    const int least = n->rank < n->index_rank ? n->rank : n->index_rank;
-    n->batch = has_batch ? (int) random_in(random, 0, least - 1) : 0;
-    n->size = (int) random_in(random, 1, n->rank - n->batch);
-    random_dims(random, n->rank, 1, 5, 300, n->dims);
-    random_dims(random, n->index_rank, random_in(random, 0, 8) ? 1 : 0, 5, 60, n->index_dims);
-    fill_tuples(random, n);
-}
-
-static void free_tuples(tuples *n)
-{
-    free(n->indices);
-    free(n->offsets);
-}
-
-static void check_gather_nd(const tuples *n, mls_dtype dtype)
-{
-    int64_t *from = make_int64(n->count * n->slice);
-    for (int64_t i = 0; i < n->count * n->slice; i++)
-        from[i] = n->offsets[i / n->slice] + i % n->slice;
-    void *data = make_elements(dtype, count_of(n->rank, n->dims));
-    void *expected = pick_elements(dtype, data, from, n->count * n->slice, NULL);
-    op_test *t = op_test_create("", "GatherND");
-    op_test_int(t, "batch_dims", n->batch);
-    op_test_input(t, dtype, n->rank, n->dims, data);
-    add_indices(t, true, n->index_rank, n->index_dims, n->indices);
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, dtype, n->slice_rank, n->slice_dims, expected);
-    op_test_free(t);
-    free(expected);
-    free(data);
-    free(from);
-}
-
-START_TEST(gathers_slices)
-{
-    random_state random = {(uint64_t) _i};
-    tuples n;
-    random_tuples(&random, true, &n);
-    check_gather_nd(&n, random_dtype(&random));
-    free_tuples(&n);
-}
-END_TEST
-
-START_TEST(gathers_slices_with_threads)
-{
-    random_state random = {5};
-    tuples cases[] = {
-        {.rank = 3,
-         .index_rank = 3,
-         .batch = 1,
-         .size = 1,
-         .dims = {40, 7, 30},
-         .index_dims = {40, 60}},
-        {.rank = 2, .index_rank = 2, .size = 2, .dims = {40, 7}, .index_dims = {50000}},
-    };
-    for (size_t i = 0; i < 2; i++) {
-        fill_tuples(&random, &cases[i]);
-        check_gather_nd(&cases[i], MLS_FLOAT32);
-        free_tuples(&cases[i]);
-    }
-}
-END_TEST
-
-static op_test *scatter_nd_test(const tuples *n, mls_dtype dtype, const char *reduction,
-                                const void *data, const void *updates)
-{
-    op_test *t = op_test_create("", "ScatterND");
-    op_test_string(t, "reduction", reduction);
-    op_test_input(t, dtype, n->rank, n->dims, data);
-    add_indices(t, true, n->index_rank, n->index_dims, n->indices);
-    op_test_input(t, dtype, n->slice_rank, n->slice_dims, updates);
-    return t;
-}
-
-static void check_scatter_nd(const tuples *n, mls_dtype dtype)
-{
-    const int64_t count = count_of(n->rank, n->dims), updates = n->count * n->slice;
-    int64_t *from = make_int64(count);
-    for (int64_t i = 0; i < count; i++)
-        from[i] = i;
-    for (int64_t i = 0; i < updates; i++)
-        from[n->offsets[i / n->slice] + i % n->slice] = count + i;
-    char *all = make_elements(dtype, count + updates);
-    void *expected = pick_elements(dtype, all, from, count, NULL);
-    op_test *t =
-        scatter_nd_test(n, dtype, "none", all, all + (size_t) count * mls_dtype_size(dtype));
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, dtype, n->rank, n->dims, expected);
-    op_test_free(t);
-    free(expected);
-    free(all);
-    free(from);
-}
-
-START_TEST(scatters_slices)
-{
-    random_state random = {(uint64_t) _i};
-    tuples n;
-    random_tuples(&random, false, &n);
-    check_scatter_nd(&n, random_dtype(&random));
-    free_tuples(&n);
-}
-END_TEST
-
-START_TEST(scatters_slices_with_threads)
-{
-    random_state random = {6};
-    tuples n = {.rank = 2, .index_rank = 2, .size = 1, .dims = {5, 9000}, .index_dims = {12}};
-    fill_tuples(&random, &n);
-    check_scatter_nd(&n, MLS_FLOAT16);
-    free_tuples(&n);
-}
-END_TEST
-
-START_TEST(reduces_slices)
-{
-    const mls_dtype dtype = numbers[_i];
-    random_state random = {(uint64_t) _i};
-    for (int reduction = 0; reduction < 5; reduction++) {
-        tuples n;
-        random_tuples(&random, false, &n);
-        void *data = make_numbers(&random, dtype, count_of(n.rank, n.dims));
-        void *updates = make_numbers(&random, dtype, n.count * n.slice);
-        op_test *t = scatter_nd_test(&n, dtype, reductions[reduction], data, updates);
-        ck_assert_ok(op_test_run(t));
-        for (int64_t i = 0; i < n.count * n.slice; i++)
-            reduce(dtype, reduction, data, n.offsets[i / n.slice] + i % n.slice, updates, i);
-        op_test_expect(t, 0, dtype, n.rank, n.dims, data);
-        op_test_free(t);
-        free(data);
-        free(updates);
-        free_tuples(&n);
-    }
-}
-END_TEST
-
-/* A tuple of no index names all of the data. */
-START_TEST(scatters_by_empty_tuples)
-{
-    op_test *t = op_test_create("", "ScatterND");
-    op_test_string(t, "reduction", "add");
-    op_test_input(t, MLS_INT32, OP_DIMS(2), (int32_t[]){1, 2});
-    op_test_input(t, MLS_INT64, OP_DIMS(3, 0), NULL);
-    op_test_input(t, MLS_INT32, OP_DIMS(3, 2), (int32_t[]){1, 1, 2, 2, 3, 3});
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, MLS_INT32, OP_DIMS(2), (int32_t[]){7, 8});
-    op_test_free(t);
-}
-END_TEST
-
-/* --- sequences -------------------------------------------------------------------------------- */
-
-START_TEST(reverses_sequences)
-{
-    random_state random = {(uint64_t) _i};
-    int64_t dims[MLS_MAX_RANK];
-    const int rank = (int) random_in(&random, 2, 4), time = (int) random_in(&random, 0, 1);
-    const mls_dtype dtype = random_dtype(&random);
-    const int64_t count =
-        random_dims(&random, rank, random_in(&random, 0, 8) ? 1 : 0, 6, 300, dims);
-    const int64_t batch = dims[1 - time];
-    int64_t *lengths = make_int64(batch), *from = make_int64(count);
-    for (int64_t i = 0; i < batch; i++)
-        lengths[i] = random_in(&random, 0, dims[time]);
-    index_walk walk = {.rank = rank, .dims = dims};
-    while (next_index(&walk)) {
-        int64_t index[MLS_MAX_RANK];
-        memcpy(index, walk.index, sizeof index);
-        const int64_t length = lengths[index[1 - time]];
-        if (index[time] < length)
-            index[time] = length - 1 - index[time];
-        from[walk.position] = position_of(rank, dims, index);
-    }
-    void *data = make_elements(dtype, count);
-    void *expected = pick_elements(dtype, data, from, count, NULL);
-    op_test *t = op_test_create("", "ReverseSequence");
-    op_test_int(t, "time_axis", time);
-    op_test_int(t, "batch_axis", 1 - time);
-    op_test_input(t, dtype, rank, dims, data);
-    op_test_input(t, MLS_INT64, 1, &batch, lengths);
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, dtype, rank, dims, expected);
-    op_test_free(t);
-    free(expected);
-    free(data);
-    free(from);
-    free(lengths);
-}
-END_TEST
-
-/* As the specification's own loop has it. */
-static void check_cache(random_state *random, bool has_starts, bool is_circular)
-{
-    int64_t dims[MLS_MAX_RANK], update_dims[MLS_MAX_RANK];
-    const int rank = (int) random_in(random, 2, 4), axis = (int) random_in(random, 1, rank - 1);
-    const mls_dtype dtype = random_dtype(random);
-    const int64_t count = random_dims(random, rank, 1, 6, 300, dims);
-    memcpy(update_dims, dims, sizeof dims);
-    update_dims[axis] = random_in(random, 0, dims[axis]);
-    const int64_t updates = count_of(rank, update_dims), length = update_dims[axis];
-    int64_t *starts = make_int64(dims[0]), *from = make_int64(count);
-    for (int64_t i = 0; i < dims[0]; i++)
-        starts[i] =
-            is_circular ? random_in(random, -20, 20) : random_in(random, 0, dims[axis] - length);
-    for (int64_t i = 0; i < count; i++)
-        from[i] = i;
-    index_walk walk = {.rank = rank, .dims = update_dims};
-    while (next_index(&walk)) {
-        int64_t index[MLS_MAX_RANK];
-        memcpy(index, walk.index, sizeof index);
-        index[axis] += has_starts ? starts[index[0]] : 0;
-        index[axis] = (index[axis] + 60 * dims[axis]) % dims[axis];
-        from[position_of(rank, dims, index)] = count + walk.position;
-    }
-    char *all = make_elements(dtype, count + updates);
-    void *expected = pick_elements(dtype, all, from, count, NULL);
-    op_test *t = op_test_create("", "TensorScatter");
-    op_test_int(t, "axis", axis - rank);
-    if (is_circular)
-        op_test_string(t, "mode", "circular");
-    op_test_input(t, dtype, rank, dims, all);
-    op_test_input(t, dtype, rank, update_dims, all + (size_t) count * mls_dtype_size(dtype));
-    if (has_starts)
-        op_test_input(t, MLS_INT64, 1, dims, starts);
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, dtype, rank, dims, expected);
-    op_test_free(t);
-    free(expected);
-    free(all);
-    free(from);
-    free(starts);
-}
-
-START_TEST(goes_on_in_a_cache)
-{
-    random_state random = {(uint64_t) _i};
-    check_cache(&random, _i % 3 != 0, _i % 2 != 0);
 }
 END_TEST
 
@@ -710,14 +348,8 @@ int main(void)
     tcase_add_test(tests, scatters_elements_with_threads);
     tcase_add_loop_test(tests, reduces_elements, 0, NUMBERS);
     tcase_add_test(tests, scatters_smaller_dims);
-    tcase_add_loop_test(tests, gathers_slices, 0, CASES);
-    tcase_add_test(tests, gathers_slices_with_threads);
-    tcase_add_loop_test(tests, scatters_slices, 0, CASES);
-    tcase_add_test(tests, scatters_slices_with_threads);
-    tcase_add_loop_test(tests, reduces_slices, 0, NUMBERS);
-    tcase_add_test(tests, scatters_by_empty_tuples);
-    tcase_add_loop_test(tests, reverses_sequences, 0, CASES);
-    tcase_add_loop_test(tests, goes_on_in_a_cache, 0, CASES);
+    add_tuples(tests);
+    add_sequences(tests);
     tcase_add_loop_test(tests, names_an_index_that_is_outside, 0, 9);
     tcase_add_loop_test(tests, names_a_sequence_that_is_outside, 0, 4);
     tcase_add_loop_test(tests, refuses_what_does_not_fit, 0,

@@ -16,6 +16,10 @@ double attention_bound(mls_dtype dtype);
 /* Of test_ops_cast. */
 void add_cast_strings(TCase *tests);
 
+/* Of test_ops_indexing. */
+void add_sequences(TCase *tests);
+void add_tuples(TCase *tests);
+
 /* Of test_ops_norm. */
 void add_norm_channels(TCase *tests);
 
@@ -24,6 +28,9 @@ void add_roi(TCase *tests);
 
 /* Of test_ops_product. */
 void add_fused_matmul(TCase *tests);
+
+/* Of test_ops_rearrange. */
+void add_slice(TCase *tests);
 
 /* Of test_ops_unary. */
 void add_functions(TCase *tests);
