@@ -32,6 +32,10 @@ TESTS += $(JOB_TESTS)
 %C%_test_submit_SOURCES = %D%/test_submit.c $(JOB_FIXTURE)
 %C%_test_submit_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_submit_LDADD = $(MLS_TEST_LIBS)
-%C%_test_worker_SOURCES = %D%/test_worker.c $(JOB_FIXTURE)
+%C%_test_worker_SOURCES = \
+	%D%/test_worker.c \
+	%D%/worker_fixture.c %D%/worker_fixture.h \
+	%D%/worker_stops.c \
+	$(JOB_FIXTURE)
 %C%_test_worker_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_worker_LDADD = $(MLS_TEST_LIBS)

@@ -4,14 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 START_TEST(a_job_runs_from_submit_to_result)
 {
@@ -53,13 +45,13 @@ START_TEST(info_has_everything)
     options.queue = conformance_can(MLS_QUEUE_CAN_NAMED_QUEUES) ? "gpu" : NULL;
     options.priority = conformance_can(MLS_QUEUE_CAN_PRIORITIES) ? 7 : MLS_PRIORITY_DEFAULT;
     options.max_attempts = conformance_can(MLS_QUEUE_CAN_RETRIES) ? 5 : 1;
-    const int64_t deadline_ms = wall_ms() + 3600000;
+    const int64_t deadline_ms = conformance_wall_ms() + 3600000;
     options.deadline_ms = conformance_can(MLS_QUEUE_CAN_DEADLINES) ? deadline_ms : 0;
-    const int64_t before_ms = wall_ms();
+    const int64_t before_ms = conformance_wall_ms();
     const uint64_t id = fixture_submit(the_queue, &options);
 
     mls_job *job = fixture_claim(the_claimer);
-    const int64_t after_ms = wall_ms();
+    const int64_t after_ms = conformance_wall_ms();
     mls_job_info info = fixture_info(job);
     ck_assert_uint_eq(info.id, id);
     ck_assert_uint_eq(info.epoch, 1);
@@ -93,7 +85,7 @@ START_TEST(info_has_everything)
     ck_assert_str_eq(info.type, "score");
     ck_assert_str_eq(info.tenant, "desk \xc3\xa9");
     ck_assert_str_eq(info.owner, "tester");
-    ck_assert(info.ended_ms >= info.claimed_ms - 2 && info.ended_ms <= wall_ms() + 2);
+    ck_assert(info.ended_ms >= info.claimed_ms - 2 && info.ended_ms <= conformance_wall_ms() + 2);
     mls_job_free(job);
 }
 END_TEST

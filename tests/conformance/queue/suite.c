@@ -2,6 +2,8 @@
 /* Puts the parts of the suite together for one driver. */
 #include "conformance/queue/suite.h"
 
+#include <time.h>
+
 mls_queue *the_queue;
 mls_claimer *the_claimer;
 
@@ -24,16 +26,22 @@ bool conformance_can(uint64_t capabilities)
     return (mls_queue_capabilities(the_queue) & capabilities) == capabilities;
 }
 
+int64_t conformance_wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 int conformance_queue_run(const char *name, conformance_url_fn url)
 {
     static const struct {
         const char *name;
         void (*add)(TCase *tests);
     } parts[] = {
-        {"basics", conformance_add_basics},
-        {"states", conformance_add_states},
-        {"claims", conformance_add_claims},
-        {"threads", conformance_add_threads},
+        {"basics", conformance_add_basics}, {"states", conformance_add_states},
+        {"claims", conformance_add_claims}, {"threads", conformance_add_threads},
+        {"times", conformance_add_times},
     };
     make_url = url;
     Suite *suite = suite_create(name);

@@ -25,10 +25,14 @@ extern mls_claimer *the_claimer;
 
 bool conformance_can(uint64_t capabilities);
 
+/* Milliseconds since 1970. */
+int64_t conformance_wall_ms(void);
+
 /* The parts of the suite. */
 void conformance_add_basics(TCase *tests);
 void conformance_add_states(TCase *tests);
 void conformance_add_claims(TCase *tests);
 void conformance_add_threads(TCase *tests);
+void conformance_add_times(TCase *tests);
 
 #endif
