@@ -69,6 +69,7 @@ libmls_core_la_SOURCES += %D%/schema/qlinear.c
 libmls_core_la_SOURCES += %D%/schema/control.c
 # Attention and recurrent layers.
 libmls_core_la_SOURCES += %D%/schema/attention.c %D%/schema/contrib_attention.c \
+	%D%/schema/contrib_attention.h %D%/schema/group_attention.c \
 	%D%/schema/linear_attention.c \
 	%D%/schema/recurrent.c
 

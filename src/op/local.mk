@@ -19,5 +19,6 @@ libmls_core_la_SOURCES += %D%/int8_product.c %D%/int8_product.h
 libmls_core_la_SOURCES += %D%/int8_convolution.c %D%/int8_convolution.h
 
 libmls_core_la_SOURCES += %D%/padding.c %D%/padding.h
+libmls_core_la_SOURCES += %D%/group_attention.h
 libmls_core_la_SOURCES += %D%/spectral.c %D%/spectral.h
 libmls_core_la_SOURCES += %D%/tfidf.c %D%/tfidf.h

@@ -270,8 +270,10 @@ TESTS += %D%/test_ops_attention
 	%D%/topics.h
 %C%_test_ops_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_attention_LDADD = $(MLS_OP_TEST_LIBS)
-check_PROGRAMS += %D%/test_ops_contrib_attention
-TESTS += %D%/test_ops_contrib_attention
+check_PROGRAMS += %D%/test_ops_contrib_attention %D%/test_ops_group_attention
+TESTS += %D%/test_ops_contrib_attention %D%/test_ops_group_attention
+%C%_test_ops_group_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_group_attention_LDADD = $(MLS_OP_TEST_LIBS)
 %C%_test_ops_contrib_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_contrib_attention_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_linear_attention

@@ -88,6 +88,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_rotary,
     mls__cpu_ops_projected_attention,
     mls__cpu_ops_multi_head,
+    mls__cpu_ops_group_attention,
     mls__cpu_ops_linear_attention,
     mls__cpu_ops_causal_conv,
     mls__cpu_ops_fused_matmul,

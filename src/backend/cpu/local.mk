@@ -139,6 +139,7 @@ libmls_core_la_SOURCES += \
 	%D%/ops/attention.c %D%/ops/fused_attention.c %D%/ops/fused_matmul.c \
 	%D%/ops/causal_conv.c %D%/ops/linear_attention.c \
 	%D%/ops/multi_head.c \
+	%D%/ops/group_attention.c \
 	%D%/ops/padding_mask.c %D%/ops/padding_mask.h \
 	%D%/ops/projected_attention.c \
 	%D%/ops/rotary.c %D%/ops/rotary.h

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention ops of com.microsoft: Attention, QAttention, MultiHeadAttention, RotaryEmbedding. */
+#include "graph/schema/contrib_attention.h"
+
 #include "graph/schema/families.h"
 
 #include "base/alloc.h"
@@ -9,11 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define SINGLES                                                                                    \
-    (MLS__DTYPE_BIT(MLS_FLOAT16) | MLS__DTYPE_BIT(MLS_BFLOAT16) | MLS__DTYPE_BIT(MLS_FLOAT32))
 #define BYTES (MLS__DTYPE_BIT(MLS_INT8) | MLS__DTYPE_BIT(MLS_UINT8))
 
-static mls_status check_dims(const mls_op *op, size_t index, int rank, const int64_t *dims)
+mls_status mls__contrib_dims(const mls_op *op, size_t index, int rank, const int64_t *dims)
 {
     char has[MLS__SHAPE_TEXT], expected[MLS__SHAPE_TEXT];
     const mls_arg *arg = mls__op_input(op, index);
@@ -24,7 +24,7 @@ static mls_status check_dims(const mls_op *op, size_t index, int rank, const int
                          mls__shape_text(rank, dims, expected));
 }
 
-static mls_status check_rank(const mls_op *op, size_t index, int rank)
+mls_status mls__contrib_rank(const mls_op *op, size_t index, int rank)
 {
     if (op->inputs[index].rank == rank)
         return MLS_OK;
@@ -32,7 +32,7 @@ static mls_status check_rank(const mls_op *op, size_t index, int rank)
                          op->inputs[index].rank, rank);
 }
 
-static mls_status read_head_count(const mls_op *op, int64_t *ret_heads)
+mls_status mls__contrib_heads(const mls_op *op, int64_t *ret_heads)
 {
     *ret_heads = mls__op_int(op, "num_heads", 0);
     if (*ret_heads > 0)
@@ -41,8 +41,8 @@ static mls_status read_head_count(const mls_op *op, int64_t *ret_heads)
                          *ret_heads);
 }
 
-static mls_status divide(const mls_op *op, const char *what, int64_t columns, int64_t heads,
-                         int64_t *ret_size)
+mls_status mls__contrib_divide(const mls_op *op, const char *what, int64_t columns, int64_t heads,
+                               int64_t *ret_size)
 {
     *ret_size = columns / heads;
     if (columns % heads == 0)
@@ -52,8 +52,7 @@ static mls_status divide(const mls_op *op, const char *what, int64_t columns, in
                          columns, heads);
 }
 
-/* What is added to scores of all heads: batch and heads may be 1. */
-static mls_status check_score_bias(const mls_op *op, size_t index, int64_t batch, int64_t heads,
+mls_status mls__contrib_score_bias(const mls_op *op, size_t index, int64_t batch, int64_t heads,
                                    int64_t queries, int64_t keys)
 {
     const mls_arg *bias = mls__op_input(op, index);
@@ -62,7 +61,7 @@ static mls_status check_score_bias(const mls_op *op, size_t index, int64_t batch
     const bool is_one = bias->rank == 4 && bias->dims[0] == 1;
     const bool is_shared = bias->rank == 4 && bias->dims[1] == 1;
     const int64_t dims[] = {is_one ? 1 : batch, is_shared ? 1 : heads, queries, keys};
-    return check_dims(op, index, 4, dims);
+    return mls__contrib_dims(op, index, 4, dims);
 }
 
 /* --- Attention and QAttention ---------------------------------------------------------------- */
@@ -103,18 +102,18 @@ static mls_status read_columns(const mls_op *op, projection *p)
         return mls__op_error(op, MLS_ESHAPE, "input 1 has %" PRId64 " columns, no three parts",
                              all);
     }
-    mls_status status = divide(op, "Q", p->q_columns, p->heads, &p->q_size);
-    return status ? status : divide(op, "V", p->v_columns, p->heads, &p->v_size);
+    mls_status status = mls__contrib_divide(op, "Q", p->q_columns, p->heads, &p->q_size);
+    return status ? status : mls__contrib_divide(op, "V", p->v_columns, p->heads, &p->v_size);
 }
 
 static mls_status read_projection(const mls_op *op, projection *p)
 {
     const mls_arg *x = &op->inputs[0];
-    mls_status status = check_rank(op, 0, 3);
+    mls_status status = mls__contrib_rank(op, 0, 3);
     if (!status)
-        status = check_rank(op, 1, 2);
+        status = mls__contrib_rank(op, 1, 2);
     if (!status)
-        status = read_head_count(op, &p->heads);
+        status = mls__contrib_heads(op, &p->heads);
     if (!status)
         status = read_columns(op, p);
     if (status)
@@ -122,8 +121,8 @@ static mls_status read_projection(const mls_op *op, projection *p)
     p->batch = x->dims[0];
     p->rows = x->dims[1];
     const int64_t weights[] = {x->dims[2], op->inputs[1].dims[1]};
-    status = check_dims(op, 1, 2, weights);
-    return status ? status : check_dims(op, 2, 1, &weights[1]);
+    status = mls__contrib_dims(op, 1, 2, weights);
+    return status ? status : mls__contrib_dims(op, 2, 1, &weights[1]);
 }
 
 static mls_status check_past(const mls_op *op, const roles *r, projection *p)
@@ -133,7 +132,7 @@ static mls_status check_past(const mls_op *op, const roles *r, projection *p)
     if ((past || op->output_count > 1) && p->q_columns != p->v_columns)
         return mls__op_error(op, MLS_EINVAL, "with a past, Q and V must have as many columns");
     const int64_t dims[] = {2, p->batch, p->heads, p->past, p->q_size};
-    return check_dims(op, r->past, 5, dims);
+    return mls__contrib_dims(op, r->past, 5, dims);
 }
 
 static mls_status infer_projected(const mls_op *op, const roles *r, int32_t dtype,
@@ -150,7 +149,8 @@ static mls_status infer_projected(const mls_op *op, const roles *r, int32_t dtyp
     if (!status)
         status = mls__op_padding(op, r->mask, &padding);
     if (!status && r->score_bias >= 0)
-        status = check_score_bias(op, (size_t) r->score_bias, p.batch, p.heads, p.rows, keys);
+        status =
+            mls__contrib_score_bias(op, (size_t) r->score_bias, p.batch, p.heads, p.rows, keys);
     const int64_t y[] = {p.batch, p.rows, p.v_columns};
     const int64_t present[] = {2, p.batch, p.heads, keys, p.q_size};
     if (!status)
@@ -163,7 +163,7 @@ static mls_status infer_projected(const mls_op *op, const roles *r, int32_t dtyp
 static mls_status infer_attention(const mls_op *op, mls_arg *ret_outputs)
 {
     static const size_t same[] = {1, 2, 4, 5};
-    mls_status status = mls__infer_dtype(op, 0, SINGLES, "a float of 16 or 32 bits");
+    mls_status status = mls__infer_dtype(op, 0, MLS__CONTRIB_FLOATS, "a float of 16 or 32 bits");
     for (size_t i = 0; !status && i < sizeof same / sizeof same[0]; i++)
         status = mls__infer_same_dtype(op, same[i], 0);
     return status ? status : infer_projected(op, &plain_roles, op->inputs[0].dtype, ret_outputs);
@@ -176,7 +176,7 @@ static mls_status check_scale(const mls_op *op, size_t index, bool has_columns)
     if (!arg || mls__arg_count(arg) == 1)
         return MLS_OK;
     if (has_columns)
-        return check_dims(op, index, 1, &op->inputs[1].dims[1]);
+        return mls__contrib_dims(op, index, 1, &op->inputs[1].dims[1]);
     return mls__op_error(op, MLS_ESHAPE, "input %zu has %" PRId64 " elements, expected one", index,
                          mls__arg_count(arg));
 }
@@ -195,7 +195,7 @@ static mls_status infer_q_attention(const mls_op *op, mls_arg *ret_outputs)
     if (!status)
         status = mls__infer_same_dtype(op, 8, 3);
     if (!status)
-        status = check_rank(op, 1, 2);
+        status = mls__contrib_rank(op, 1, 2);
     for (size_t i = 3; !status && i <= 7; i++)
         status = i == 5 ? MLS_OK : check_scale(op, i, i == 4 || i == 7);
     return status ? status : infer_projected(op, &quantized_roles, MLS_FLOAT32, ret_outputs);
@@ -225,7 +225,11 @@ static mls_status read_operand(const mls_op *op, size_t index, int64_t heads, in
         return mls__op_error(op, MLS_ESHAPE,
                              "input %zu is %s, which is no form of %" PRId64 " heads", index,
                              mls__shape_text(arg->rank, arg->dims, text), heads);
-    return divide(op, index == Q ? "Q" : index == K ? "K" : "V", d[2], heads, &ret_operand->size);
+    return mls__contrib_divide(op,
+                               index == Q   ? "Q"
+                               : index == K ? "K"
+                                            : "V",
+                               d[2], heads, &ret_operand->size);
 }
 
 static mls_status read_operands(const mls_op *op, int64_t heads, operand operands[3])
@@ -264,7 +268,7 @@ static mls_status check_operands(const mls_op *op, int64_t heads, const operand 
     const bool is_deep = op->input_count > K && op->inputs[K].rank == 4;
     if (is_deep && mls__op_input(op, BIAS))
         return mls__op_error(op, MLS_EUNSUPPORTED, "a bias with keys that are in heads already");
-    return check_dims(op, BIAS, 1, &columns);
+    return mls__contrib_dims(op, BIAS, 1, &columns);
 }
 
 static mls_status check_pasts(const mls_op *op, int64_t heads, const operand o[3],
@@ -276,8 +280,8 @@ static mls_status check_pasts(const mls_op *op, int64_t heads, const operand o[3
         return mls__op_error(op, MLS_EINVAL, "past_key and past_value go together");
     const int64_t k[] = {o[0].batch, heads, *ret_past, o[1].size};
     const int64_t v[] = {o[0].batch, heads, *ret_past, o[2].size};
-    mls_status status = check_dims(op, PAST_K, 4, k);
-    return status ? status : check_dims(op, PAST_V, 4, v);
+    mls_status status = mls__contrib_dims(op, PAST_K, 4, k);
+    return status ? status : mls__contrib_dims(op, PAST_V, 4, v);
 }
 
 static mls_status set_multi_head(const mls_op *op, int64_t heads, const operand o[3], int64_t keys,
@@ -298,11 +302,11 @@ static mls_status infer_multi_head(const mls_op *op, mls_arg *ret_outputs)
     static const size_t same[] = {K, V, BIAS, SCORE_BIAS, PAST_K, PAST_V};
     operand o[3];
     int64_t heads = 0, past = 0, keys = 0;
-    mls_status status = mls__infer_dtype(op, Q, SINGLES, "a float of 16 or 32 bits");
+    mls_status status = mls__infer_dtype(op, Q, MLS__CONTRIB_FLOATS, "a float of 16 or 32 bits");
     for (size_t i = 0; !status && i < sizeof same / sizeof same[0]; i++)
         status = mls__infer_same_dtype(op, same[i], Q);
     if (!status)
-        status = read_head_count(op, &heads);
+        status = mls__contrib_heads(op, &heads);
     if (!status)
         status = read_operands(op, heads, o);
     if (!status)
@@ -316,7 +320,7 @@ static mls_status infer_multi_head(const mls_op *op, mls_arg *ret_outputs)
     mls__padding padding = {.batch = o[0].batch, .queries = o[0].rows, .keys = keys, .past = past};
     status = mls__op_padding(op, PADDING, &padding);
     if (!status)
-        status = check_score_bias(op, SCORE_BIAS, o[0].batch, heads, o[0].rows, keys);
+        status = mls__contrib_score_bias(op, SCORE_BIAS, o[0].batch, heads, o[0].rows, keys);
     return status ? status : set_multi_head(op, heads, o, keys, ret_outputs);
 }
 
@@ -339,7 +343,7 @@ static mls_status read_rotary(const mls_op *op, int64_t *ret_size)
         return mls__op_error(op, MLS_ESHAPE,
                              "rows of %" PRId64 " elements are no heads of %" PRId64, x->dims[2],
                              turned);
-    return divide(op, "X", x->dims[2], count, ret_size);
+    return mls__contrib_divide(op, "X", x->dims[2], count, ret_size);
 }
 
 static mls_status check_rotary(const mls_op *op, int64_t size)
@@ -353,23 +357,23 @@ static mls_status check_rotary(const mls_op *op, int64_t size)
                              "rotary_embedding_dim is %" PRId64 ", and a head has %" PRId64
                              " elements; what is turned is an even number of them",
                              turned, size);
-    mls_status status =
-        positions->rank == 1 ? check_dims(op, 1, 1, &one) : check_dims(op, 1, 2, each);
+    mls_status status = positions->rank == 1 ? mls__contrib_dims(op, 1, 1, &one)
+                                             : mls__contrib_dims(op, 1, 2, each);
     if (!status)
-        status = check_dims(op, 2, 2, caches);
-    return status ? status : check_dims(op, 3, 2, caches);
+        status = mls__contrib_dims(op, 2, 2, caches);
+    return status ? status : mls__contrib_dims(op, 3, 2, caches);
 }
 
 static mls_status infer_rotary(const mls_op *op, mls_arg *ret_outputs)
 {
     int64_t size;
-    mls_status status = mls__infer_dtype(op, 0, SINGLES, "a float of 16 or 32 bits");
+    mls_status status = mls__infer_dtype(op, 0, MLS__CONTRIB_FLOATS, "a float of 16 or 32 bits");
     if (!status)
         status = mls__infer_dtype(op, 1, MLS__DTYPE_BIT(MLS_INT64), "int64");
     for (size_t i = 2; !status && i <= 3; i++)
         status = mls__infer_same_dtype(op, i, 0);
     if (!status)
-        status = check_rank(op, 2, 2);
+        status = mls__contrib_rank(op, 2, 2);
     if (!status)
         status = read_rotary(op, &size);
     if (!status)

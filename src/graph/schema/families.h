@@ -31,6 +31,7 @@ extern mls__op_schema_table mls__schemas_einsum;
 extern mls__op_schema_table mls__schemas_pooling;
 extern mls__op_schema_table mls__schemas_attention;
 extern mls__op_schema_table mls__schemas_contrib_attention;
+extern mls__op_schema_table mls__schemas_group_attention;
 extern mls__op_schema_table mls__schemas_linear_attention;
 extern mls__op_schema_table mls__schemas_random;
 extern mls__op_schema_table mls__schemas_contrib;

@@ -38,6 +38,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_pooling,
     mls__schemas_attention,
     mls__schemas_contrib_attention,
+    mls__schemas_group_attention,
     mls__schemas_linear_attention,
     mls__schemas_random,
     mls__schemas_contrib,

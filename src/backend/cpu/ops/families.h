@@ -75,6 +75,7 @@ extern mls__cpu_op_table mls__cpu_ops_fused_attention;
 extern mls__cpu_op_table mls__cpu_ops_rotary;
 extern mls__cpu_op_table mls__cpu_ops_projected_attention;
 extern mls__cpu_op_table mls__cpu_ops_multi_head;
+extern mls__cpu_op_table mls__cpu_ops_group_attention;
 extern mls__cpu_op_table mls__cpu_ops_linear_attention;
 extern mls__cpu_op_table mls__cpu_ops_causal_conv;
 extern mls__cpu_op_table mls__cpu_ops_fused_matmul;
