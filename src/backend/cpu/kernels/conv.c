@@ -8,6 +8,7 @@
  */
 #include "backend/cpu/kernels/conv.h"
 
+#include "backend/cpu/kernels/unary_ops.h"
 #include "backend/cpu/simd/simd.h"
 
 extern const mls__conv_kernels MLS_ISA_NAME(conv);
@@ -34,7 +35,7 @@ _Static_assert(MLS__CONV_BLOCK == MLS_LANES, "a panel is one vector wide");
 enum {
     BLOCK = MLS_LANES,
 #if defined(MLS_SIMD_AVX512)
-    TILE_OUTPUTS = 12,
+    TILE_OUTPUTS = 14,
     TILE_PANELS = 4,
 #else
     TILE_OUTPUTS = 6,
@@ -44,7 +45,7 @@ enum {
 
 /* The most outputs that the sums of so many panels may have, by the number of registers. */
 #if defined(MLS_SIMD_AVX512)
-static const int outputs_of_panels[TILE_PANELS + 1] = {0, 12, 12, 8, 6};
+static const int outputs_of_panels[TILE_PANELS + 1] = {0, 14, 14, 8, 6};
 #else
 static const int outputs_of_panels[TILE_PANELS + 1] = {0, 6, 3};
 #endif
@@ -92,13 +93,14 @@ MLS_SIMD_FN void clear_sums(int outputs, int panels, tile_sums sums)
     }
 }
 
-/* A tap that is inside for all outputs; x is that of the first. */
-MLS_SIMD_FN void take_all(int outputs, int panels, const mls__conv *c, const float *x,
-                          const float *w, int64_t channels, tile_sums sums)
+/*
+ * A tap that is inside for all outputs; x is that of the first. `step` and `x_channel` are those of
+ * the convolution, as constants where they are known.
+ */
+MLS_SIMD_FN void take_all(int outputs, int panels, int64_t step, int64_t x_channel, int64_t w_panel,
+                          const float *x, const float *w, int64_t channels, tile_sums sums)
 {
-    const int64_t w_panel = c->channels * c->positions * BLOCK;
-    const int64_t step = c->x_step, x_channel = c->x_channel;
-    for (int64_t k = channels; k > 0; k--) {
+    for (int64_t k = 0; k < channels; k++) {
         mls_vf row[TILE_PANELS];
         MLS_UNROLL
         for (int p = 0; p < panels; p++)
@@ -115,23 +117,27 @@ MLS_SIMD_FN void take_all(int outputs, int panels, const mls__conv *c, const flo
     }
 }
 
-/* A tap that is inside for outputs begin .. end-1 of the tile; x is that of output `begin`. */
+/* A tap that is inside for the outputs whose bits are set; x is that of output 0. */
 MLS_SIMD_FN void take_some(int outputs, int panels, const mls__conv *c, const float *x,
-                           const float *w, int64_t channels, int64_t begin, int64_t end,
-                           tile_sums sums)
+                           const float *w, int64_t channels, uint32_t inside, tile_sums sums)
 {
     const int64_t w_panel = c->channels * c->positions * BLOCK;
-    MLS_UNROLL
-    for (int r = 0; r < outputs; r++) {
-        if (r < begin || r >= end)
-            continue;
-        const float *own = x + (r - begin) * c->x_step;
-        for (int64_t k = 0; k < channels; k++) {
-            const mls_vf scalar = vf_set1(own[k * c->x_channel]);
+    for (int64_t k = 0; k < channels; k++) {
+        mls_vf row[TILE_PANELS];
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            row[p] = vf_load(w + p * w_panel);
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++) {
+            if (!(inside >> r & 1))
+                continue;
+            const mls_vf scalar = vf_set1(x[r * c->x_step]);
             MLS_UNROLL
             for (int p = 0; p < panels; p++)
-                sums[r][p] = vf_fma(scalar, vf_load(w + p * w_panel + k * BLOCK), sums[r][p]);
+                sums[r][p] = vf_fma(scalar, row[p], sums[r][p]);
         }
+        x += c->x_channel;
+        w += BLOCK;
     }
 }
 
@@ -167,27 +173,69 @@ MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const m
                   w + row->lines[l].index * c->channels * BLOCK, sums);
 }
 
-MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
-                            const struct tile *at, int64_t block, tile_sums sums)
+/* Bits begin .. end-1, of the outputs of a tile. */
+MLS_SIMD_FN uint32_t bits_between(int outputs, int64_t begin, int64_t end)
 {
-    const int64_t left = c->channels - block * BLOCK;
-    const int64_t channels = left < BLOCK ? left : BLOCK;
-    const float *w = c->w + (at->panel * c->channels + block * BLOCK) * c->positions * BLOCK;
+    const int64_t first = begin > 0 ? begin : 0, last = end < outputs ? end : outputs;
+    return first < last ? (UINT32_C(1) << last) - (UINT32_C(1) << first) : 0;
+}
+
+/* All positions of one block of channels; x is that of output 0 of the tile. */
+MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                            int64_t i, const float *x, const float *w, int64_t channels,
+                            tile_sums sums)
+{
+    const int64_t w_panel = c->channels * c->positions * BLOCK;
+    const bool is_dense = c->x_step == BLOCK && c->x_channel == 1 && channels == BLOCK;
     for (int64_t l = 0; l < row->line_count; l++) {
         const mls__conv_line *line = &row->lines[l];
         for (int64_t t = 0; t < row->tap_count; t++) {
             const mls__conv_tap *tap = &row->taps[t];
-            const int64_t begin = tap->begin - at->i, end = tap->end - at->i;
-            if (begin >= outputs || end <= 0)
-                continue;
-            const int64_t first = begin > 0 ? begin : 0;
-            const float *x =
-                row->x + (block * c->x_block + line->x + tap->x + (at->i + first) * c->x_step);
-            const float *own = w + (line->index + tap->index) * channels * BLOCK;
-            if (begin <= 0 && end >= outputs)
-                take_all(outputs, panels, c, x, own, channels, sums);
+            const float *own_x = x + (line->x + tap->x);
+            const float *own_w = w + (line->index + tap->index) * channels * BLOCK;
+            if (tap->begin > i || tap->end < i + outputs)
+                take_some(outputs, panels, c, own_x, own_w, channels,
+                          bits_between(outputs, tap->begin - i, tap->end - i), sums);
+            else if (is_dense)
+                take_all(outputs, panels, BLOCK, 1, w_panel, own_x, own_w, BLOCK, sums);
             else
-                take_some(outputs, panels, c, x, own, channels, first, end, sums);
+                take_all(outputs, panels, c->x_step, c->x_channel, w_panel, own_x, own_w, channels,
+                         sums);
+        }
+    }
+}
+
+MLS_SIMD_FN void take_blocks(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                             const struct tile *at, tile_sums sums)
+{
+    const float *w = c->w + (at->panel * c->channels + at->block * BLOCK) * c->positions * BLOCK;
+    const float *x = row->x + (at->block * c->x_block + at->i * c->x_step);
+    for (int64_t b = at->block; b < at->block + at->blocks; b++) {
+        const int64_t left = c->channels - b * BLOCK;
+        take_block(outputs, panels, c, row, at->i, x, w, left < BLOCK ? left : BLOCK, sums);
+        x += c->x_block;
+        w += BLOCK * c->positions * BLOCK;
+    }
+}
+
+/* The bias, the residual and bounds; other activations follow when a row is in y. */
+MLS_SIMD_FN void finish_sums(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                             const struct tile *at, tile_sums sums)
+{
+    const int64_t y = at->panel * c->y_panel + at->i * c->y_step;
+    const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
+    MLS_UNROLL
+    for (int p = 0; p < panels; p++) {
+        const mls_vf bias = c->bias ? vf_load(c->bias + (at->panel + p) * BLOCK) : vf_zero();
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++) {
+            if (c->bias)
+                sums[r][p] = vf_add(sums[r][p], bias);
+            if (row->z)
+                sums[r][p] =
+                    vf_add(sums[r][p], vf_load(row->z + y + r * c->y_step + p * c->y_panel));
+            if (c->is_bounded)
+                sums[r][p] = op_clip(sums[r][p], low, high);
         }
     }
 }
@@ -201,12 +249,12 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
         load_sums(outputs, panels, c, y, sums);
     else
         clear_sums(outputs, panels, sums);
-    if (row->offsets && at->i >= row->begin && at->i + outputs <= row->end) {
+    if (row->offsets && at->i >= row->begin && at->i + outputs <= row->end)
         take_lines(outputs, panels, c, row, at, sums);
-    } else {
-        for (int64_t b = at->block; b < at->block + at->blocks; b++)
-            take_block(outputs, panels, c, row, at, b, sums);
-    }
+    else
+        take_blocks(outputs, panels, c, row, at, sums);
+    if ((at->block + at->blocks) * BLOCK >= c->channels)
+        finish_sums(outputs, panels, c, row, at, sums);
     store_sums(outputs, panels, c, y, sums);
 }
 
@@ -235,6 +283,8 @@ TILE(9, 1)
 TILE(10, 1)
 TILE(11, 1)
 TILE(12, 1)
+TILE(13, 1)
+TILE(14, 1)
 TILE(4, 2)
 TILE(5, 2)
 TILE(6, 2)
@@ -244,6 +294,8 @@ TILE(9, 2)
 TILE(10, 2)
 TILE(11, 2)
 TILE(12, 2)
+TILE(13, 2)
+TILE(14, 2)
 TILE(1, 3)
 TILE(2, 3)
 TILE(3, 3)
@@ -264,9 +316,9 @@ TILE(6, 4)
 static const tile_fn tiles[TILE_PANELS][TILE_OUTPUTS] = {
 #if defined(MLS_SIMD_AVX512)
     {tile_1x1, tile_2x1, tile_3x1, tile_4x1, tile_5x1, tile_6x1, tile_7x1, tile_8x1, tile_9x1,
-     tile_10x1, tile_11x1, tile_12x1},
+     tile_10x1, tile_11x1, tile_12x1, tile_13x1, tile_14x1},
     {tile_1x2, tile_2x2, tile_3x2, tile_4x2, tile_5x2, tile_6x2, tile_7x2, tile_8x2, tile_9x2,
-     tile_10x2, tile_11x2, tile_12x2},
+     tile_10x2, tile_11x2, tile_12x2, tile_13x2, tile_14x2},
     {tile_1x3, tile_2x3, tile_3x3, tile_4x3, tile_5x3, tile_6x3, tile_7x3, tile_8x3},
     {tile_1x4, tile_2x4, tile_3x4, tile_4x4, tile_5x4, tile_6x4},
 #else
@@ -277,24 +329,11 @@ static const tile_fn tiles[TILE_PANELS][TILE_OUTPUTS] = {
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
-/* The bias, the residual and the activation, on sums that are in y. */
-static void finish(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
-                   int64_t panel)
+/* The activation of results that are in y. */
+static void activate(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
+                     int64_t panel)
 {
-    const int64_t at = panel * c->y_panel + i * c->y_step;
-    float *y = row->y + at;
-    const float *z = row->z ? row->z + at : NULL;
-    const mls_vf bias = c->bias ? vf_load(c->bias + panel * BLOCK) : vf_zero();
-    for (int64_t k = 0; (c->bias || z) && k < count; k++) {
-        mls_vf v = vf_load(y + k * c->y_step);
-        if (c->bias)
-            v = vf_add(v, bias);
-        if (z)
-            v = vf_add(v, vf_load(z + k * c->y_step));
-        vf_store(y + k * c->y_step, v);
-    }
-    if (!c->activation)
-        return;
+    float *y = row->y + panel * c->y_panel + i * c->y_step;
     if (c->y_step == BLOCK) {
         c->activation(y, y, count * BLOCK, c->activation_params);
         return;
@@ -332,10 +371,10 @@ static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int6
         }
         p += taken;
     }
-    if ((block + blocks) * BLOCK < c->channels)
+    if (!c->activation || c->is_bounded || (block + blocks) * BLOCK < c->channels)
         return;
     for (int64_t p = panel; p < end; p++)
-        finish(c, row, i, count, p);
+        activate(c, row, i, count, p);
 }
 
 const mls__conv_kernels MLS_ISA_NAME(conv) = {

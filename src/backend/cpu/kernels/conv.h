@@ -18,6 +18,7 @@
 
 #include "backend/cpu/kernels/elementwise.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Channels of a block, filters of a panel: one vector. */
@@ -65,9 +66,12 @@ typedef struct mls__conv {
      */
     const float *w;
     int64_t w_filter, w_channel;
-    const float *bias; /* padded with zeros to whole panels; NULL: none */
-    mls__unary_fn activation;
+    const float *bias;        /* padded with zeros to whole panels; NULL: none */
+    mls__unary_fn activation; /* NULL: none */
     const float *activation_params;
+    /* The activation is to bring results between two bounds: Relu and Clip. */
+    bool is_bounded;
+    float low, high;
 } mls__conv;
 
 typedef struct mls__conv_kernels {

@@ -53,6 +53,7 @@ mls_status mls__activation_read(const mls__cpu *cpu, const mls_op *op,
                              name.size < 64 ? (int) name.size : 64, name.data);
     *ret_activation = (mls__activation){
         cpu->kernels->elementwise->unary[row->op],
+        row->op,
         {mls__op_float(op, "activation_alpha", row->alpha),
          mls__op_float(op, "activation_beta", row->beta)},
     };

@@ -8,6 +8,7 @@
 
 typedef struct mls__activation {
     mls__unary_fn run; /* NULL: none */
+    mls__unary_op op;  /* of run */
     float params[2];
 } mls__activation;
 

@@ -6,6 +6,7 @@
  */
 #include "backend/cpu/ops/conv.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Multiply-adds that take longer than waking a thread. */
@@ -51,14 +52,20 @@ static mls__conv conv_of(const mls__conv_op *conv)
     const mls__convolution *s = &conv->shape;
     const int64_t unit = s->is_x_blocked ? MLS__CONV_BLOCK : 1;
     const mls__conv_axis *axis = &s->axes[s->rank - 1];
+    const mls__activation *activation = &conv->activation;
+    const bool is_relu = activation->run && activation->op == MLS__UNARY_RELU;
+    const bool is_clip = activation->run && activation->op == MLS__UNARY_CLIP;
     return (mls__conv){
         .channels = s->channels,
         .positions = conv->positions,
         .x_step = s->is_transposed ? unit : unit * axis->stride,
         .x_channel = s->is_x_blocked ? 1 : conv->x_plane,
         .x_block = MLS__CONV_BLOCK * conv->x_plane,
-        .activation = conv->activation.run,
-        .activation_params = conv->activation.params,
+        .activation = activation->run,
+        .activation_params = activation->params,
+        .is_bounded = is_relu || is_clip,
+        .low = is_relu ? 0 : activation->params[0],
+        .high = is_relu ? INFINITY : activation->params[1],
     };
 }
 
