@@ -150,7 +150,11 @@ EXTRA_DIST += %D%/make_f64_reference.py
 # Ops of ai.onnx.ml.
 check_PROGRAMS += %D%/test_ops_ml_trees
 TESTS += %D%/test_ops_ml_trees
-%C%_test_ops_ml_trees_SOURCES = %D%/test_ops_ml_trees.c %D%/ml_forest.c %D%/ml_forest.h
+%C%_test_ops_ml_trees_SOURCES = \
+	%D%/ml_forest.c %D%/ml_forest.h \
+	%D%/ops_ml_trees_hostile.c \
+	%D%/test_ops_ml_trees.c \
+	%D%/topics.h
 %C%_test_ops_ml_trees_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_ml_trees_LDADD = $(MLS_OP_TEST_LIBS)
 
@@ -241,6 +245,9 @@ TESTS += %D%/test_ops_einsum
 %C%_test_ops_einsum_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_conv
 TESTS += %D%/test_ops_conv
+%C%_test_ops_conv_SOURCES = \
+	%D%/conv_case.c %D%/conv_case.h \
+	%D%/test_ops_conv.c
 %C%_test_ops_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_conv_LDADD = $(MLS_OP_TEST_LIBS)
 

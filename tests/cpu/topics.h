@@ -20,6 +20,9 @@ void add_cast_strings(TCase *tests);
 void add_sequences(TCase *tests);
 void add_tuples(TCase *tests);
 
+/* Of test_ops_ml_trees. */
+void add_hostile_trees(TCase *tests);
+
 /* Of test_ops_norm. */
 void add_norm_channels(TCase *tests);
 
