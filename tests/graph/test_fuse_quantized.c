@@ -41,6 +41,13 @@ static void add_bytes(const char *name, const char *shape, size_t count)
     onnx_build_raw(b, name, MLS_INT8, shape, bytes, count);
 }
 
+/* The parameters and the weights of a convolution of one by one. */
+static void add_point_conv(float y_scale, uint8_t y_zero)
+{
+    add_params(y_scale, y_zero);
+    add_bytes("w", "6,6,1,1", 36);
+}
+
 static void setup(void)
 {
     ck_assert_ok(mls_context_create(NULL, &context));
@@ -76,6 +83,13 @@ static void optimize(void)
 {
     ck_assert_ok(onnx_build_load(b, context, 0, &model));
     ck_assert(model->has_optimized);
+}
+
+/* The optimized model has so many nodes of a type. */
+static void optimize_to(const char *type, size_t count)
+{
+    optimize();
+    ck_assert_uint_eq(count_nodes(type), count);
 }
 
 static float *run(uint64_t flags, size_t *ret_count)
@@ -125,8 +139,7 @@ START_TEST(a_convolution)
     add_bytes("w", "6,6,3,3", 324);
     onnx_node *conv = onnx_build_node(b, "Conv", "xd wd cd", "r");
     onnx_node_ints(conv, "pads", 4, (int64_t[]){1, 1, 1, 1});
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearConv"), 1);
+    optimize_to("QLinearConv", 1);
     ck_assert_uint_eq(model->optimized.nodes.count, 3);
     expect_near(1, 0.05);
 }
@@ -135,16 +148,14 @@ END_TEST
 /* Copies of quantized elements and of constants are looked through. */
 START_TEST(copies_are_looked_through)
 {
-    add_params(0.05f, 0);
-    add_bytes("w", "6,6,1,1", 36);
+    add_point_conv(0.05f, 0);
     onnx_build_node(b, "Identity", "xq", "xi");
     onnx_node_int(onnx_build_node(b, "Cast", "xi", "xc"), "to", MLS_UINT8);
     onnx_build_node(b, "Identity", "xs", "xsi");
     onnx_build_node(b, "DequantizeLinear", "xc xsi xz", "xe");
     onnx_build_node(b, "Conv", "xe wd", "p");
     onnx_build_node(b, "Relu", "p", "r");
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearConv"), 1);
+    optimize_to("QLinearConv", 1);
     ck_assert_uint_eq(count_nodes("Relu"), 0);
     expect_near(1, 0.05);
 }
@@ -153,12 +164,10 @@ END_TEST
 /* With a zero point above 0 the quantized type holds what Relu takes away. */
 START_TEST(a_relu_that_bounds_more_stays)
 {
-    add_params(0.05f, 1);
-    add_bytes("w", "6,6,1,1", 36);
+    add_point_conv(0.05f, 1);
     onnx_build_node(b, "Conv", "xd wd", "p");
     onnx_build_node(b, "Relu", "p", "r");
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearConv"), 0);
+    optimize_to("QLinearConv", 0);
     expect_near(0, 0.05);
 }
 END_TEST
@@ -167,14 +176,12 @@ END_TEST
 START_TEST(a_clip)
 {
     const float scale = _i ? 6.2f / 255 : 6.0f / 255;
-    add_params(scale, 0);
-    add_bytes("w", "6,6,1,1", 36);
+    add_point_conv(scale, 0);
     onnx_build_floats(b, "low", "", (float[]){0});
     onnx_build_floats(b, "high", "", (float[]){6});
     onnx_build_node(b, "Conv", "xd wd", "p");
     onnx_build_node(b, "Clip", "p low high", "r");
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearConv"), _i ? 0 : 1);
+    optimize_to("QLinearConv", _i ? 0 : 1);
     expect_near(1, (double) scale);
 }
 END_TEST
@@ -191,8 +198,7 @@ START_TEST(products)
         onnx_build_node(b, "MatMul", "rd wd", "r");
     else
         onnx_node_int(onnx_build_node(b, "Gemm", "rd wd", "r"), "transB", 1);
-    optimize();
-    ck_assert_uint_eq(count_nodes(_i ? "QLinearMatMul" : "QGemm"), 1);
+    optimize_to(_i ? "QLinearMatMul" : "QGemm", 1);
     ck_assert_uint_eq(count_nodes(_i ? "MatMul" : "Gemm"), 0);
     expect_near(1, 0.1);
 }
@@ -203,8 +209,7 @@ START_TEST(sums_and_products_keep_their_bytes)
     add_params(0.03f, 60);
     add_bytes("w", "1", 1);
     onnx_build_node(b, _i ? "Add" : "Mul", "xd xd", "r");
-    optimize();
-    ck_assert_uint_eq(count_nodes(_i ? "QLinearAdd" : "QLinearMul"), 1);
+    optimize_to(_i ? "QLinearAdd" : "QLinearMul", 1);
     expect_near(0, 0.03);
 }
 END_TEST
@@ -214,8 +219,7 @@ START_TEST(a_pool)
     add_params(0.01f, 60);
     add_bytes("w", "1", 1);
     onnx_build_node(b, "GlobalAveragePool", "xd", "r");
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearGlobalAveragePool"), 1);
+    optimize_to("QLinearGlobalAveragePool", 1);
     expect_near(1, 0.01);
 }
 END_TEST
@@ -223,24 +227,20 @@ END_TEST
 /* A result that something else reads, too, must be there. */
 START_TEST(what_is_needed_stays)
 {
-    add_params(0.05f, 30);
-    add_bytes("w", "6,6,1,1", 36);
+    add_point_conv(0.05f, 30);
     onnx_build_node(b, "Conv", "xd wd cd", "r");
     onnx_build_output(b, "r", MLS_FLOAT32, NULL);
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearConv"), 0);
+    optimize_to("QLinearConv", 0);
 }
 END_TEST
 
 START_TEST(a_bias_of_another_scale_stays_apart)
 {
-    add_params(0.05f, 30);
-    add_bytes("w", "6,6,1,1", 36);
+    add_point_conv(0.05f, 30);
     onnx_build_floats(b, "cs", "", (float[]){0.001f});
     onnx_build_node(b, "DequantizeLinear", "c cs bz", "ce");
     onnx_build_node(b, "Conv", "xd wd ce", "r");
-    optimize();
-    ck_assert_uint_eq(count_nodes("QLinearConv"), 0);
+    optimize_to("QLinearConv", 0);
     expect_near(0, 0.05);
 }
 END_TEST
@@ -248,8 +248,7 @@ END_TEST
 /* One scale for each filter is along dimension 0. */
 START_TEST(scales_of_filters)
 {
-    add_params(0.05f, 30);
-    add_bytes("w", "6,6,1,1", 36);
+    add_point_conv(0.05f, 30);
     onnx_build_floats(b, "fs", "6", (float[]){0.01f, 0.02f, 0.003f, 0.01f, 0.004f, 0.03f});
     onnx_build_raw(b, "fz", MLS_INT8, "6", (int8_t[]){0, 1, -3, 0, 0, 5}, 6);
     onnx_node *weights = onnx_build_node(b, "DequantizeLinear", "w fs fz", "we");

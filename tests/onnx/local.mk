@@ -16,6 +16,7 @@ TESTS += %D%/test_tensor
 
 check_PROGRAMS += %D%/test_translate
 TESTS += %D%/test_translate
+%C%_test_translate_SOURCES = %D%/test_translate.c %D%/translate_test.h
 %C%_test_translate_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_translate_LDADD = $(MLS_TEST_LIBS)
 
@@ -41,6 +42,7 @@ TESTS += %D%/test_old_forms
 
 check_PROGRAMS += %D%/test_translate_layers
 TESTS += %D%/test_translate_layers
+%C%_test_translate_layers_SOURCES = %D%/test_translate_layers.c %D%/translate_test.h
 %C%_test_translate_layers_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_translate_layers_LDADD = $(MLS_TEST_LIBS)
 
