@@ -281,6 +281,11 @@ check_PROGRAMS += %D%/test_ops_contrib_attention %D%/test_ops_group_attention
 TESTS += %D%/test_ops_contrib_attention %D%/test_ops_group_attention
 %C%_test_ops_group_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_group_attention_LDADD = $(MLS_OP_TEST_LIBS)
+%C%_test_ops_contrib_attention_SOURCES = \
+	%D%/contrib_scene.c %D%/contrib_scene.h \
+	%D%/ops_contrib_rotary.c \
+	%D%/test_ops_contrib_attention.c \
+	%D%/topics.h
 %C%_test_ops_contrib_attention_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_contrib_attention_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_linear_attention

@@ -3,196 +3,15 @@
  * The attention ops of com.microsoft against what they are defined to be, worked out a number at a
  * time in double precision.
  */
-#include "cpu/op_numbers.h"
+#include "cpu/contrib_scene.h"
 #include "cpu/op_values.h"
+#include "cpu/topics.h"
 
 #include "op/op.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FILTER = -10000 };
-
-/* [batch, heads, rows, size] as numbers. */
-typedef struct heads {
-    int64_t batch, heads, rows, size;
-    double *values;
-} heads;
-
-static heads make_heads(int64_t batch, int64_t count, int64_t rows, int64_t size)
-{
-    heads h = {batch, count, rows, size, NULL};
-    h.values = calloc((size_t) (batch * count * rows * size) + 1, sizeof *h.values);
-    ck_assert_ptr_nonnull(h.values);
-    return h;
-}
-
-static double *at(const heads *h, int64_t batch, int64_t head, int64_t row)
-{
-    return h->values + ((batch * h->heads + head) * h->rows + row) * h->size;
-}
-
-/* Whole sixteenths between -1 and 1, which every dtype has. */
-static double *random_numbers(int64_t count, uint64_t seed)
-{
-    double *values = calloc((size_t) count + 1, sizeof *values);
-    ck_assert_ptr_nonnull(values);
-    for (int64_t i = 0; i < count; i++)
-        values[i] = (double) (op_random(&seed) % 33) / 16 - 1;
-    return values;
-}
-
-static void add_floats(op_test *test, mls_dtype dtype, int rank, const int64_t *dims,
-                       const double *values, bool is_constant)
-{
-    int64_t count = 1;
-    for (int i = 0; i < rank; i++)
-        count *= dims[i];
-    void *data = calloc((size_t) count + 1, sizeof(double));
-    ck_assert_ptr_nonnull(data);
-    for (int64_t i = 0; i < count; i++)
-        op_float_set(dtype, data, i, values[i]);
-    (is_constant ? op_test_constant : op_test_input)(test, dtype, rank, dims, data);
-    free(data);
-}
-
-/* --- what all of them compute ---------------------------------------------------------------- */
-
-enum { NO_PADDING, ENDS, CUMULATED, RANGES, KEYS, ROWS, SQUARE, PADDINGS };
-
-typedef struct scene {
-    heads q, k, v; /* keys and values with their past */
-    int64_t past;
-    bool is_causal;
-    double scale;
-    int padding;
-    int32_t *mask;
-    const double *bias; /* [batch or 1, heads or 1, queries, keys]; NULL: none */
-    int64_t bias_batch, bias_heads;
-} scene;
-
-static int64_t mask_dims(const scene *s, int64_t dims[4])
-{
-    const int64_t batch = s->q.batch, queries = s->q.rows, keys = s->k.rows;
-    const int64_t all[PADDINGS][5] = {
-        {0},
-        {1, batch},
-        {1, 3 * batch + 2},
-        {1, 2 * batch},
-        {2, batch, keys},
-        {3, batch, queries, keys},
-        {4, batch, 1, keys + 2, keys + 2},
-    };
-    memcpy(dims, all[s->padding] + 1, 4 * sizeof *dims);
-    return all[s->padding][0];
-}
-
-/* The first key stays: with padding alone, rounding to float32 would show next to FILTER. */
-static void add_mask(op_test *test, scene *s)
-{
-    int64_t dims[4], count = 1;
-    uint64_t seed = 77;
-    const int64_t rank = mask_dims(s, dims), keys = s->k.rows;
-    if (rank == 0) {
-        op_test_left_out(test);
-        return;
-    }
-    for (int64_t i = 0; i < rank; i++)
-        count *= dims[i];
-    s->mask = calloc((size_t) count, sizeof *s->mask);
-    ck_assert_ptr_nonnull(s->mask);
-    for (int64_t i = 0; i < count; i++)
-        s->mask[i] = s->padding >= KEYS
-                         ? (int32_t) (i % dims[rank - 1] == 0 || op_random(&seed) % 3 != 0)
-                     : i >= s->q.batch ? 1
-                                       : (int32_t) (2 + (keys > 2 ? i % (keys - 1) : 0));
-    op_test_input(test, MLS_INT32, (int) rank, dims, s->mask);
-}
-
-static bool is_padding(const scene *s, int64_t b, int64_t query, int64_t key)
-{
-    const int64_t keys = s->k.rows, most = keys + 2;
-    switch (s->padding) {
-    case ENDS:
-    case CUMULATED:
-        return key >= s->mask[b];
-    case RANGES:
-        return key >= s->mask[b] || key < s->mask[s->q.batch + b];
-    case KEYS:
-        return !s->mask[b * keys + key];
-    case ROWS:
-        return !s->mask[(b * s->q.rows + query) * keys + key];
-    case SQUARE:
-        return !s->mask[(b * most + s->past + query) * most + key];
-    default:
-        return false;
-    }
-}
-
-static double score(const scene *s, int64_t b, int64_t head, int64_t query, int64_t key)
-{
-    double sum = 0;
-    if (s->is_causal && key > query + s->past)
-        return -INFINITY;
-    for (int64_t i = 0; i < s->q.size; i++)
-        sum += at(&s->q, b, head, query)[i] * at(&s->k, b, head, key)[i];
-    sum = sum * s->scale + (is_padding(s, b, query, key) ? FILTER : 0);
-    if (s->bias)
-        sum += s->bias[(((b % s->bias_batch) * s->bias_heads + head % s->bias_heads) * s->q.rows +
-                        query) *
-                           s->k.rows +
-                       key];
-    return sum;
-}
-
-/* y[batch][query][head][size] */
-static void fill_reference(const scene *s, double *y)
-{
-    double x[64];
-    for (int64_t i = 0; i < s->q.batch * s->q.rows * s->q.heads; i++) {
-        const int64_t head = i % s->q.heads, query = i / s->q.heads % s->q.rows;
-        const int64_t b = i / s->q.heads / s->q.rows;
-        double most = -INFINITY, sum = 0;
-        for (int64_t j = 0; j < s->k.rows; j++)
-            most = fmax(most, x[j] = score(s, b, head, query, j));
-        for (int64_t j = 0; j < s->k.rows; j++)
-            sum += x[j] = exp(x[j] - most);
-        for (int64_t e = 0; e < s->v.size; e++) {
-            double *out = &y[i * s->v.size + e];
-            *out = 0;
-            for (int64_t j = 0; j < s->k.rows; j++)
-                *out += x[j] / sum * at(&s->v, b, head, j)[e];
-        }
-    }
-}
-
-static void expect_near(const op_test *test, size_t index, mls_dtype dtype, const double *expected,
-                        int64_t count)
-{
-    const double bound = dtype == MLS_FLOAT32 ? 4e-6 : dtype == MLS_FLOAT16 ? 4e-3 : 3e-2;
-    ck_assert_int_eq(mls__arg_count(op_test_output(test, index)), count);
-    ck_assert_int_eq(op_test_output(test, index)->dtype, dtype);
-    op_numbers_expect_near(test, index, expected, bound);
-}
-
-static void expect_scene(const op_test *test, mls_dtype dtype, const scene *s)
-{
-    const int64_t count = s->q.batch * s->q.heads * s->q.rows * s->v.size;
-    double *y = calloc((size_t) count + 1, sizeof *y);
-    ck_assert_ptr_nonnull(y);
-    fill_reference(s, y);
-    expect_near(test, 0, dtype, y, count);
-    free(y);
-}
-
-static void free_scene(scene *s)
-{
-    free(s->q.values);
-    free(s->k.values);
-    free(s->v.values);
-    free(s->mask);
-}
 
 /* --- Attention and QAttention ---------------------------------------------------------------- */
 
@@ -222,15 +41,15 @@ static heads project_heads(const projected_case *c, const double *x, const doubl
 {
     const int64_t q = c->heads * c->size, columns = 2 * q + c->heads * c->v_size;
     const int64_t size = part == 2 ? c->v_size : c->size, before = part ? c->past : 0;
-    heads h = make_heads(c->batch, c->heads, before + c->rows, size);
+    heads h = heads_make(c->batch, c->heads, before + c->rows, size);
     for (int64_t i = 0; i < c->batch * c->heads; i++) {
         for (int64_t r = 0; r < before * size; r++)
-            at(&h, i / c->heads, i % c->heads, 0)[r] =
+            heads_at(&h, i / c->heads, i % c->heads, 0)[r] =
                 past[((part - 1) * c->batch * c->heads + i) * before * size + r];
         for (int64_t r = 0; r < c->rows; r++)
             project(x + (i / c->heads * c->rows + r) * INPUTS, w, b, columns,
                     part * q + i % c->heads * size, size,
-                    at(&h, i / c->heads, i % c->heads, before + r));
+                    heads_at(&h, i / c->heads, i % c->heads, before + r));
     }
     return h;
 }
@@ -258,7 +77,7 @@ static void add_quantized(op_test *test, const projected_case *c, const double *
     add_bytes(test, MLS_UINT8, 3, (int64_t[]){c->batch, c->rows, INPUTS},
               c->batch * c->rows * INPUTS, x, 100);
     add_bytes(test, MLS_INT8, 2, (int64_t[]){INPUTS, columns}, INPUTS * columns, w, 3);
-    add_floats(test, MLS_FLOAT32, 1, &columns, b, c->is_constant);
+    contrib_give(test, MLS_FLOAT32, 1, &columns, b, c->is_constant);
     op_test_input(test, MLS_FLOAT32, OP_SCALAR, &sixteenth);
     if (c->has_columns)
         op_test_input(test, MLS_FLOAT32, OP_DIMS(columns), scales);
@@ -271,19 +90,19 @@ static void add_projection(op_test *test, const projected_case *c, const double 
                            const double *b)
 {
     const int64_t columns = c->heads * (2 * c->size + c->v_size);
-    add_floats(test, c->dtype, 3, (int64_t[]){c->batch, c->rows, INPUTS}, x, false);
-    add_floats(test, c->dtype, 2, (int64_t[]){INPUTS, columns}, w, c->is_constant);
-    add_floats(test, c->dtype, 1, &columns, b, c->is_constant);
+    contrib_give(test, c->dtype, 3, (int64_t[]){c->batch, c->rows, INPUTS}, x, false);
+    contrib_give(test, c->dtype, 2, (int64_t[]){INPUTS, columns}, w, c->is_constant);
+    contrib_give(test, c->dtype, 1, &columns, b, c->is_constant);
 }
 
 static void check_projected(const projected_case *c)
 {
     const int64_t q = c->heads * c->size, columns = 2 * q + c->heads * c->v_size;
     const int64_t past_count = 2 * c->batch * c->heads * c->past * c->size;
-    double *x = random_numbers(c->batch * c->rows * INPUTS, 1);
-    double *w = random_numbers(INPUTS * columns, 2), *b = random_numbers(columns, 3);
-    double *past = random_numbers(past_count, 4);
-    double *bias = random_numbers(c->heads * c->rows * (c->past + c->rows), 5);
+    double *x = contrib_random(c->batch * c->rows * INPUTS, 1);
+    double *w = contrib_random(INPUTS * columns, 2), *b = contrib_random(columns, 3);
+    double *past = contrib_random(past_count, 4);
+    double *bias = contrib_random(c->heads * c->rows * (c->past + c->rows), 5);
     scene s = {.q = project_heads(c, x, w, b, past, 0),
                .k = project_heads(c, x, w, b, past, 1),
                .v = project_heads(c, x, w, b, past, 2),
@@ -302,32 +121,32 @@ static void check_projected(const projected_case *c)
     if (c->v_size != c->size)
         op_test_ints(test, "qkv_hidden_sizes", 3, (int64_t[]){q, q, c->heads * c->v_size});
     (c->is_quantized ? add_quantized : add_projection)(test, c, x, w, b);
-    add_mask(test, &s);
+    scene_add_mask(test, &s);
     if (c->is_quantized) {
         op_test_input(test, MLS_UINT8, OP_SCALAR, &(uint8_t){100});
         op_test_input(test, MLS_INT8, OP_SCALAR, &(int8_t){3});
     }
     if (c->past)
-        add_floats(test, c->dtype, 5, (int64_t[]){2, c->batch, c->heads, c->past, c->size}, past,
-                   false);
+        contrib_give(test, c->dtype, 5, (int64_t[]){2, c->batch, c->heads, c->past, c->size}, past,
+                     false);
     else
         op_test_left_out(test);
     if (c->has_bias)
-        add_floats(test, c->dtype, 4, (int64_t[]){1, c->heads, c->rows, c->past + c->rows}, bias,
-                   false);
+        contrib_give(test, c->dtype, 4, (int64_t[]){1, c->heads, c->rows, c->past + c->rows}, bias,
+                     false);
     ck_assert_ok(op_test_run(test));
-    expect_scene(test, c->dtype, &s);
+    scene_expect(test, c->dtype, &s);
     if (c->past) {
         const int64_t count = s.k.batch * s.k.heads * s.k.rows * s.k.size;
         double *present = calloc((size_t) (2 * count), sizeof *present);
         ck_assert_ptr_nonnull(present);
         memcpy(present, s.k.values, (size_t) count * sizeof *present);
         memcpy(present + count, s.v.values, (size_t) count * sizeof *present);
-        expect_near(test, 1, c->dtype, present, 2 * count);
+        contrib_expect(test, 1, c->dtype, present, 2 * count);
         free(present);
     }
     op_test_free(test);
-    free_scene(&s);
+    scene_free(&s);
     free(x);
     free(w);
     free(b);
@@ -389,14 +208,14 @@ static heads read_heads(const multi_case *c, const double *x, const int64_t step
                         int64_t size, const double *bias, const double *past)
 {
     const int64_t before = past ? c->past : 0;
-    heads h = make_heads(c->batch, c->heads, before + rows, size);
+    heads h = heads_make(c->batch, c->heads, before + rows, size);
     for (int64_t i = 0; i < c->batch * c->heads; i++) {
         const int64_t b = i / c->heads, head = i % c->heads;
         for (int64_t r = 0; r < before * size; r++)
-            at(&h, b, head, 0)[r] = past[i * before * size + r];
+            heads_at(&h, b, head, 0)[r] = past[i * before * size + r];
         for (int64_t r = 0; r < rows; r++)
             for (int64_t e = 0; e < size; e++)
-                at(&h, b, head, before + r)[e] =
+                heads_at(&h, b, head, before + r)[e] =
                     x[b * steps[0] + head * steps[1] + r * steps[2] + steps[3] + e] +
                     (c->has_bias ? bias[head * size + e] : 0);
     }
@@ -408,21 +227,21 @@ static void add_operands(op_test *test, const multi_case *c, double *const x[3])
     const int64_t n = c->heads, d = c->size, v = c->v_size;
     const bool is_one = c->form == PACKED, is_two = c->form == PACKED_KV;
     if (is_one) {
-        add_floats(test, c->dtype, 5, (int64_t[]){c->batch, c->queries, n, 3, d}, x[0], false);
+        contrib_give(test, c->dtype, 5, (int64_t[]){c->batch, c->queries, n, 3, d}, x[0], false);
         op_test_left_out(test);
         op_test_left_out(test);
         return;
     }
-    add_floats(test, c->dtype, 3, (int64_t[]){c->batch, c->queries, n * d}, x[0], false);
+    contrib_give(test, c->dtype, 3, (int64_t[]){c->batch, c->queries, n * d}, x[0], false);
     if (is_two) {
-        add_floats(test, c->dtype, 5, (int64_t[]){c->batch, c->rows, n, 2, d}, x[1], false);
+        contrib_give(test, c->dtype, 5, (int64_t[]){c->batch, c->rows, n, 2, d}, x[1], false);
         op_test_left_out(test);
     } else if (c->form == DEEP) {
-        add_floats(test, c->dtype, 4, (int64_t[]){c->batch, n, c->rows, d}, x[1], false);
-        add_floats(test, c->dtype, 4, (int64_t[]){c->batch, n, c->rows, v}, x[2], false);
+        contrib_give(test, c->dtype, 4, (int64_t[]){c->batch, n, c->rows, d}, x[1], false);
+        contrib_give(test, c->dtype, 4, (int64_t[]){c->batch, n, c->rows, v}, x[2], false);
     } else {
-        add_floats(test, c->dtype, 3, (int64_t[]){c->batch, c->rows, n * d}, x[1], false);
-        add_floats(test, c->dtype, 3, (int64_t[]){c->batch, c->rows, n * v}, x[2], false);
+        contrib_give(test, c->dtype, 3, (int64_t[]){c->batch, c->rows, n * d}, x[1], false);
+        contrib_give(test, c->dtype, 3, (int64_t[]){c->batch, c->rows, n * v}, x[2], false);
     }
 }
 
@@ -464,12 +283,12 @@ static void check_multi(const multi_case *c)
     const int64_t n = c->heads, keys = c->past + c->rows, columns = n * (2 * c->size + c->v_size);
     double *x[3], *pasts[2];
     for (uint64_t i = 0; i < 3; i++)
-        x[i] = random_numbers(c->batch * (c->queries + c->rows) * n * 3 * (c->size + c->v_size),
+        x[i] = contrib_random(c->batch * (c->queries + c->rows) * n * 3 * (c->size + c->v_size),
                               i + 1);
     for (uint64_t i = 0; i < 2; i++)
-        pasts[i] = random_numbers(c->batch * n * c->past * (c->size + c->v_size), i + 9);
-    double *bias = random_numbers(columns, 5);
-    double *score_bias = random_numbers(c->batch * c->queries * keys, 6);
+        pasts[i] = contrib_random(c->batch * n * c->past * (c->size + c->v_size), i + 9);
+    double *bias = contrib_random(columns, 5);
+    double *score_bias = contrib_random(c->batch * c->queries * keys, 6);
     scene s = make_scene(c, x, bias, pasts);
     op_test *test = op_test_create("com.microsoft", "MultiHeadAttention");
     op_test_int(test, "num_heads", n);
@@ -478,13 +297,13 @@ static void check_multi(const multi_case *c)
         op_test_int(test, "unidirectional", 1);
     add_operands(test, c, x);
     if (c->has_bias)
-        add_floats(test, c->dtype, 1, &columns, bias, true);
+        contrib_give(test, c->dtype, 1, &columns, bias, true);
     else
         op_test_left_out(test);
-    add_mask(test, &s);
+    scene_add_mask(test, &s);
     if (c->has_score_bias) {
-        add_floats(test, c->dtype, 4, (int64_t[]){c->batch, 1, c->queries, keys}, score_bias,
-                   false);
+        contrib_give(test, c->dtype, 4, (int64_t[]){c->batch, 1, c->queries, keys}, score_bias,
+                     false);
         s.bias = score_bias;
         s.bias_batch = c->batch;
         s.bias_heads = 1;
@@ -492,18 +311,19 @@ static void check_multi(const multi_case *c)
         op_test_left_out(test);
     }
     if (c->past) {
-        add_floats(test, c->dtype, 4, (int64_t[]){c->batch, n, c->past, c->size}, pasts[0], false);
-        add_floats(test, c->dtype, 4, (int64_t[]){c->batch, n, c->past, c->v_size}, pasts[1],
-                   false);
+        contrib_give(test, c->dtype, 4, (int64_t[]){c->batch, n, c->past, c->size}, pasts[0],
+                     false);
+        contrib_give(test, c->dtype, 4, (int64_t[]){c->batch, n, c->past, c->v_size}, pasts[1],
+                     false);
     }
     ck_assert_ok(op_test_run(test));
-    expect_scene(test, c->dtype, &s);
+    scene_expect(test, c->dtype, &s);
     if (c->past) {
-        expect_near(test, 1, c->dtype, s.k.values, c->batch * n * keys * c->size);
-        expect_near(test, 2, c->dtype, s.v.values, c->batch * n * keys * c->v_size);
+        contrib_expect(test, 1, c->dtype, s.k.values, c->batch * n * keys * c->size);
+        contrib_expect(test, 2, c->dtype, s.v.values, c->batch * n * keys * c->v_size);
     }
     op_test_free(test);
-    free_scene(&s);
+    scene_free(&s);
     for (int i = 0; i < 3; i++)
         free(x[i]);
     free(pasts[0]);
@@ -529,73 +349,6 @@ START_TEST(multi_head)
                           .has_bias = form != DEEP && _i / 4 % 2,
                           .has_score_bias = _i / 8 % 2};
     check_multi(&c);
-}
-END_TEST
-
-/* --- RotaryEmbedding ------------------------------------------------------------------------- */
-
-enum { PLACES = 20, HALF = 3 };
-
-/* Two heads of 6 elements, or of 8 of which 6 are turned; rows of three batches. */
-static void check_rotary(mls_dtype dtype, bool is_deep, bool is_offset, bool is_partial)
-{
-    enum { BATCH = 3, COUNT = 2, LENGTH = 4 };
-    const int64_t size = is_partial ? 8 : 6, count = BATCH * COUNT * LENGTH * size;
-    const int64_t deep[] = {BATCH, COUNT, LENGTH, size}, flat[] = {BATCH, LENGTH, COUNT * size};
-    double *x = random_numbers(count, 1), *y = random_numbers(count, 1);
-    double *cosines = random_numbers(PLACES * HALF, 2), *sines = random_numbers(PLACES * HALF, 3);
-    int64_t positions[BATCH * LENGTH];
-    for (int64_t i = 0; i < BATCH * LENGTH; i++)
-        positions[i] = is_offset ? 9 : i * 7 % PLACES;
-    for (int64_t i = 0; i < BATCH * LENGTH * COUNT; i++) {
-        const int64_t row = is_deep ? i / COUNT / LENGTH * LENGTH + i % LENGTH : i / COUNT;
-        const int64_t place = is_offset ? 9 + row % LENGTH : positions[row];
-        for (int64_t j = 0; j < HALF; j++) {
-            const double c = cosines[place * HALF + j], s = sines[place * HALF + j];
-            const double first = x[i * size + j], second = x[i * size + j + HALF];
-            y[i * size + j] = c * first - s * second;
-            y[i * size + j + HALF] = s * first + c * second;
-        }
-    }
-    op_test *test = op_test_create("com.microsoft", "RotaryEmbedding");
-    if (is_partial) {
-        op_test_int(test, "num_heads", COUNT);
-        op_test_int(test, "rotary_embedding_dim", 2 * HALF);
-    }
-    add_floats(test, dtype, is_deep ? 4 : 3, is_deep ? deep : flat, x, false);
-    if (is_offset)
-        op_test_input(test, MLS_INT64, OP_DIMS(1), positions);
-    else
-        op_test_input(test, MLS_INT64, OP_DIMS(BATCH, LENGTH), positions);
-    add_floats(test, dtype, 2, (int64_t[]){PLACES, HALF}, cosines, true);
-    add_floats(test, dtype, 2, (int64_t[]){PLACES, HALF}, sines, true);
-    ck_assert_ok(op_test_run(test));
-    expect_near(test, 0, dtype, y, count);
-    op_test_free(test);
-    free(x);
-    free(y);
-    free(cosines);
-    free(sines);
-}
-
-START_TEST(rotary)
-{
-    check_rotary(dtypes[_i % 3], _i / 3 % 2, _i / 6 % 2, _i / 12);
-}
-END_TEST
-
-/* The last row of a batch would be past the caches. */
-START_TEST(offset_past_the_caches)
-{
-    static const float zeros[64] = {0};
-    const int64_t offset = _i;
-    op_test *test = op_test_create("com.microsoft", "RotaryEmbedding");
-    op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 4, 4), zeros);
-    op_test_input(test, MLS_INT64, OP_DIMS(1), &offset);
-    op_test_input(test, MLS_FLOAT32, OP_DIMS(5, 2), zeros);
-    op_test_input(test, MLS_FLOAT32, OP_DIMS(5, 2), zeros);
-    ck_assert_int_eq(op_test_run(test), offset < 2 ? MLS_OK : MLS_EINVAL);
-    op_test_free(test);
 }
 END_TEST
 
@@ -642,8 +395,7 @@ int main(void)
     tcase_add_loop_test(tests, attention, 0, 12 * PADDINGS);
     tcase_add_loop_test(tests, q_attention, 0, 16);
     tcase_add_loop_test(tests, multi_head, 0, 24 * PADDINGS);
-    tcase_add_loop_test(tests, rotary, 0, 24);
-    tcase_add_loop_test(tests, offset_past_the_caches, 0, 3);
+    add_contrib_rotary(tests);
     tcase_add_loop_test(tests, wrong_masks, 0, 5);
     tcase_add_loop_test(tests, unknown_features, 0, 2);
     suite_add_tcase(suite, tests);

@@ -26,6 +26,9 @@ void add_hostile_trees(TCase *tests);
 /* Of test_ops_norm. */
 void add_norm_channels(TCase *tests);
 
+/* Of test_ops_contrib_attention. */
+void add_contrib_rotary(TCase *tests);
+
 /* Of test_ops_image. */
 void add_roi(TCase *tests);
 
