@@ -175,6 +175,10 @@ TESTS += %D%/test_bits
 %C%_test_bits_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_reduction %D%/test_ops_axis
 TESTS += %D%/test_ops_reduction %D%/test_ops_axis
+%C%_test_ops_reduction_SOURCES = \
+	%D%/ops_reduction_special.c \
+	%D%/test_ops_reduction.c \
+	%D%/topics.h
 %C%_test_ops_reduction_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_reduction_LDADD = $(MLS_OP_TEST_LIBS)
 %C%_test_ops_axis_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
@@ -221,6 +225,9 @@ TESTS += %D%/test_ops_bits %D%/test_ops_matrix
 # Recurrent layers.
 check_PROGRAMS += %D%/test_ops_recurrent
 TESTS += %D%/test_ops_recurrent
+%C%_test_ops_recurrent_SOURCES = \
+	%D%/rnn_case.c %D%/rnn_case.h \
+	%D%/test_ops_recurrent.c
 %C%_test_ops_recurrent_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_recurrent_LDADD = $(MLS_OP_TEST_LIBS)
 # Losses.

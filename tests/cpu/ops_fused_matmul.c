@@ -103,9 +103,9 @@ START_TEST(matmul_has_no_attributes)
 }
 END_TEST
 
-void add_fused_matmul(TCase *others)
+void add_fused_matmul(TCase *tests)
 {
-    tcase_add_test(others, matmul_has_no_attributes);
-    tcase_add_loop_test(others, fused_matmul, 0, 64);
-    tcase_add_test(others, fused_matmul_of_one_matrix);
+    tcase_add_test(tests, matmul_has_no_attributes);
+    tcase_add_loop_test(tests, fused_matmul, 0, 64);
+    tcase_add_test(tests, fused_matmul_of_one_matrix);
 }
