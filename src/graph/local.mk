@@ -64,7 +64,7 @@ libmls_core_la_SOURCES += %D%/passes/fuse_integer.c
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_convolution.c
 libmls_core_la_SOURCES += %D%/schema/int8_product.c %D%/schema/product.h
-libmls_core_la_SOURCES += %D%/schema/qlinear.c
+libmls_core_la_SOURCES += %D%/schema/qlinear.c %D%/schema/block_quantized.c
 # Subgraphs, sequences, optionals.
 libmls_core_la_SOURCES += %D%/schema/control.c
 # Attention and recurrent layers.

@@ -60,6 +60,7 @@ libmls_core_la_SOURCES += \
 # Matrix products.
 libmls_core_la_SOURCES += \
 	%D%/ops/activation.c %D%/ops/activation.h \
+	%D%/ops/block_product.c %D%/ops/block_product.h %D%/ops/block_product_pack.c \
 	%D%/ops/einsum.c %D%/ops/einsum.h %D%/ops/einsum_plan.c \
 	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/product.c %D%/ops/product.h %D%/ops/product_ops.c \
@@ -195,6 +196,7 @@ mls_kernel_sources = \
 	%D%/kernels/gemm_int8.c %D%/kernels/gemm_int8.h %D%/simd/dot.h \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
+	%D%/kernels/block_weights.c %D%/kernels/block_weights.h \
 	%D%/kernels/quantize.c %D%/kernels/quantize.h \
 	%D%/kernels/linear_attention.c %D%/kernels/linear_attention.h \
 	%D%/kernels/recurrent.c %D%/kernels/recurrent.h \

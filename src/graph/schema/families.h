@@ -18,6 +18,7 @@ extern mls__op_schema_table mls__schemas_int8_product;
 extern mls__op_schema_table mls__schemas_qlinear;
 extern mls__op_schema_table mls__schemas_int8_convolution;
 extern mls__op_schema_table mls__schemas_quantize;
+extern mls__op_schema_table mls__schemas_block_quantized;
 extern mls__op_schema_table mls__schemas_ml_features;
 extern mls__op_schema_table mls__schemas_ml_linear;
 extern mls__op_schema_table mls__schemas_ml_maps;

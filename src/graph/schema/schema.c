@@ -25,6 +25,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_qlinear,
     mls__schemas_int8_convolution,
     mls__schemas_quantize,
+    mls__schemas_block_quantized,
     mls__schemas_ml_features,
     mls__schemas_ml_linear,
     mls__schemas_ml_maps,

@@ -6,6 +6,7 @@
 #ifndef MLS_BACKEND_CPU_KERNELS_KERNELS_H
 #define MLS_BACKEND_CPU_KERNELS_KERNELS_H
 
+#include "backend/cpu/kernels/block_weights.h"
 #include "backend/cpu/kernels/conv.h"
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/gemm.h"
@@ -24,6 +25,7 @@
 
 typedef struct mls__cpu_kernels {
     const char *isa; /* as base/isa.h names it */
+    const mls__block_weight_kernels *block_weights;
     const mls__conv_kernels *conv;
     const mls__elementwise_kernels *elementwise;
     const mls__gemm_kernels *gemm;

@@ -7,6 +7,7 @@
 
 #include "backend/cpu/simd/simd.h"
 
+extern const mls__block_weight_kernels MLS_ISA_NAME(block_weights);
 extern const mls__conv_kernels MLS_ISA_NAME(conv);
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
@@ -25,6 +26,7 @@ extern const mls__tree_kernels MLS_ISA_NAME(tree);
 
 const mls__cpu_kernels MLS_ISA_LEVEL_NAME(cpu_kernels) = {
     .isa = MLS_ISA_LEVEL_STRING,
+    .block_weights = &MLS_ISA_NAME(block_weights),
     .conv = &MLS_ISA_NAME(conv),
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
