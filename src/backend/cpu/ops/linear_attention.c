@@ -159,12 +159,9 @@ static mls_status linear_run(const mls_kernel *kernel, const mls_kernel_call *ca
                          (double) k->size * (double) k->v_size;
     work w = {.k = k, .call = call, .shares = 1};
     slot_of(k, &w.at);
-    if (k->threads < 2 || count < LARGE_WORK) {
-        run_share(&w, 0);
-        return MLS_OK;
-    }
-    w.shares = k->threads;
-    call->parallel_for(call->executor, k->threads, run_share, &w);
+    if (k->threads > 1 && count >= LARGE_WORK)
+        w.shares = k->threads;
+    mls__cpu_shares(call, w.shares, run_share, &w);
     return MLS_OK;
 }
 

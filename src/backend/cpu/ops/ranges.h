@@ -25,4 +25,14 @@ static inline int64_t mls__cpu_part_begin(int64_t n, int64_t parts, int64_t inde
     return n / parts * index + n % parts * index / parts;
 }
 
+/* task(arg, 0 .. shares-1) at once; one share runs in the calling thread. */
+static inline void mls__cpu_shares(const mls_kernel_call *call, int64_t shares, mls_task_fn task,
+                                   void *arg)
+{
+    if (shares < 2)
+        task(arg, 0);
+    else
+        call->parallel_for(call->executor, (size_t) shares, task, arg);
+}
+
 #endif
