@@ -6,6 +6,7 @@ TESTS += %D%/test_passes
 
 check_PROGRAMS += %D%/test_conv_passes
 TESTS += %D%/test_conv_passes
+%C%_test_conv_passes_SOURCES = %D%/take_floats.h %D%/test_conv_passes.c
 %C%_test_conv_passes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_conv_passes_LDADD = $(MLS_TEST_LIBS)
 
@@ -21,6 +22,7 @@ TESTS += %D%/test_recognized
 
 check_PROGRAMS += %D%/test_fuse_quantized
 TESTS += %D%/test_fuse_quantized
+%C%_test_fuse_quantized_SOURCES = %D%/take_floats.h %D%/test_fuse_quantized.c
 %C%_test_fuse_quantized_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_fuse_quantized_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_attention_pass

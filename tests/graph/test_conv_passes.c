@@ -3,6 +3,7 @@
  * What passes make of convolutions and what is around them: the nodes that are left, and that the
  * results are those of the model as it was.
  */
+#include "graph/take_floats.h"
 #include "support/onnx_build.h"
 #include "support/test.h"
 
@@ -90,19 +91,7 @@ static float *run(uint64_t flags, size_t *ret_count)
     seed = 99;
     for (int i = 0; i < 2 * 20 * 9 * 11; i++)
         x[i] = number();
-    ck_assert_ok(mls_session_run(session));
-    mls_dtype dtype;
-    int rank;
-    const int64_t *shape;
-    ck_assert_ok(mls_session_output_shape(session, 0, &dtype, &rank, &shape));
-    *ret_count = 1;
-    for (int i = 0; i < rank; i++)
-        *ret_count *= (size_t) shape[i];
-    float *y = malloc(*ret_count * sizeof *y);
-    ck_assert_ptr_nonnull(y);
-    memcpy(y, mls_session_output_data(session, 0), *ret_count * sizeof *y);
-    mls_session_free(session);
-    return y;
+    return take_floats(session, ret_count);
 }
 
 /* Optimized and not; equal to the bit where the bound is 0. */

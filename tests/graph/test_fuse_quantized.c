@@ -3,6 +3,7 @@
  * What becomes of ops between DequantizeLinear and QuantizeLinear: which are replaced, and how far
  * the results are from those of the model as it was.
  */
+#include "graph/take_floats.h"
 #include "support/onnx_build.h"
 #include "support/test.h"
 
@@ -102,19 +103,7 @@ static float *run(uint64_t flags, size_t *ret_count)
     uint64_t seed = 9;
     for (size_t i = 0; i < INPUTS; i++)
         x[i] = (float) mls_test_random_below(&seed, 5000) / 1000 - 2;
-    ck_assert_ok(mls_session_run(session));
-    mls_dtype dtype;
-    int rank;
-    const int64_t *shape;
-    ck_assert_ok(mls_session_output_shape(session, 0, &dtype, &rank, &shape));
-    *ret_count = 1;
-    for (int i = 0; i < rank; i++)
-        *ret_count *= (size_t) shape[i];
-    float *y = malloc(*ret_count * sizeof *y);
-    ck_assert_ptr_nonnull(y);
-    memcpy(y, mls_session_output_data(session, 0), *ret_count * sizeof *y);
-    mls_session_free(session);
-    return y;
+    return take_floats(session, ret_count);
 }
 
 /* Optimized and not are at most so many steps of y apart, and not all of one value. */
