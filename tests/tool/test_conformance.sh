@@ -20,14 +20,14 @@ verify_set() {
 }
 
 if [ -d "$debian/node" ]; then
-    verify_set "libonnx-testdata" 1050 "$debian"
+    verify_set "libonnx-testdata" 1057 "$debian"
 else
     echo "# there is no libonnx-testdata in $debian: skipped"
 fi
 archive=$(find "$newest" -name 'onnx-backend-data-*.tar.zst' 2>/dev/null | sort | tail -n 1)
 if [ -n "$archive" ] && command -v zstd >/dev/null; then
     zstd -qdc --long=26 "$archive" | tar -x -C "$scratch"
-    verify_set "$(basename "$archive" .tar.zst)" 1860 "$scratch"/onnx-v*
+    verify_set "$(basename "$archive" .tar.zst)" 1871 "$scratch"/onnx-v*
 else
     echo "# there is no newer ONNX test data in $newest: skipped"
 fi

@@ -113,6 +113,22 @@ says "and lists those there are" err "'x', 'y'"
 cp "$case/test_data_set_0/input_0.pb" again/test_data_set_0/output_0.pb
 exits "notices a wrong result" 1 verify again
 says "and shows the first element that differs" out "FAIL again/test_data_set_0: output 'sum': element ["
+mkdir -p other/test_data_set_0
+cp "$case/model.onnx" other/
+cp "$case"/test_data_set_0/* other/test_data_set_0/
+cp "$data/node/test_argmax_keepdims_example/test_data_set_0/input_0.pb" other/test_data_set_0/
+exits "tells of a case that contradicts its model" 0 verify other "$case"
+says "by name" out "CONTRADICTION other/test_data_set_0: input 'x' has dims 2 2, and its model declares 3 4 5"
+says "and counts it apart" out "1 contradict themselves"
+cp -r "$data/node/test_bernoulli" .
+exits "compares what random numbers allow" 0 verify test_bernoulli
+says "and says so" out "1 of the passed draw random numbers"
+cp test_bernoulli/test_data_set_0/input_0.pb test_bernoulli/test_data_set_0/output_0.pb
+exits "and notices what nobody drew" 1 verify test_bernoulli
+cp -r "$data/node/test_dft_inverse" .
+exits "takes 0 for what float32 left of it" 0 verify test_dft_inverse
+mv test_dft_inverse named_otherwise
+exits "in the cases that are known for it" 1 verify named_otherwise
 exits "wants cases" 1 verify out.d
 says "and says what is missing" err "no model.onnx"
 tap_end

@@ -87,6 +87,8 @@ static bool compare_floats(const mls_tensor *want, const void *got, size_t kind,
         char where[128];
         if ((isnan(x) && isnan(y)) || x == y || fabs(x - y) <= limit.absolute + relative * fabs(x))
             continue;
+        if (fabs(x) <= limit.residue && fabs(y) <= limit.residue * 1e-6)
+            continue;
         index_text(want, i, where, sizeof where);
         snprintf(ret_difference, size, "element %s is %.9g, expected %.9g", where, y, x);
         return false;
@@ -151,4 +153,41 @@ bool compare_elements(const mls_tensor *want, const void *got, tolerance limit,
     if (mls_tensor_dtype(want) == MLS_STRING)
         return compare_strings(want, got, ret_difference, size);
     return compare_bytes(want, got, ret_difference, size);
+}
+
+/* --- draws ----------------------------------------------------------------------------------- */
+
+/* An element of a float or bool type. */
+static double number_at(const mls_tensor *like, const void *data, int64_t index)
+{
+    const mls_dtype dtype = mls_tensor_dtype(like);
+    const unsigned char *at = (const unsigned char *) data + (size_t) index * mls_dtype_size(dtype);
+    for (size_t k = 0; k < sizeof floats / sizeof floats[0]; k++)
+        if (floats[k].dtype == dtype)
+            return floats[k].read(at);
+    return *at;
+}
+
+bool compare_draws(const mls_tensor *want, const void *got, tolerance limit, char *ret_difference,
+                   size_t size)
+{
+    const int64_t count = mls_tensor_element_count(want);
+    double wanted = 0, drawn = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double x = number_at(want, mls_tensor_data(want), i), y = number_at(want, got, i);
+        char where[128];
+        wanted += x != 0;
+        drawn += y != 0;
+        if (x == 0 || y == 0 || fabs(x - y) <= limit.absolute + limit.relative * fabs(x))
+            continue;
+        index_text(want, i, where, sizeof where);
+        snprintf(ret_difference, size, "element %s is %.9g, expected %.9g or 0", where, y, x);
+        return false;
+    }
+    /* The difference of two counts has twice the variance of one, at most count / 4. */
+    if (fabs(wanted - drawn) <= 4 * sqrt((double) count / 2))
+        return true;
+    snprintf(ret_difference, size, "%.0f of %" PRId64 " elements are not 0, expected about %.0f",
+             drawn, count, wanted);
+    return false;
 }

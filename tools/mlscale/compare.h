@@ -7,9 +7,13 @@
 
 #include <stdbool.h>
 
-/* |got - want| <= absolute + relative * |want|, for floats; all else must be equal. */
+/*
+ * |got - want| <= absolute + relative * |want|, for floats; all else must be equal. Where the
+ * reference has no more than `residue`, which its own roundings left of 0, a millionth of that is
+ * good too: the exact result is 0.
+ */
 typedef struct tolerance {
-    double absolute, relative;
+    double absolute, relative, residue;
 } tolerance;
 
 /*
@@ -18,5 +22,12 @@ typedef struct tolerance {
  */
 bool compare_elements(const mls_tensor *want, const void *got, tolerance limit,
                       char *ret_difference, size_t size);
+
+/*
+ * The same for what another generator drew, with chances that are the same: elements that both
+ * drew (they are not 0) agree, and both drew about as many, by four standard deviations at most.
+ */
+bool compare_draws(const mls_tensor *want, const void *got, tolerance limit, char *ret_difference,
+                   size_t size);
 
 #endif
