@@ -125,10 +125,6 @@ exits "compares what random numbers allow" 0 verify test_bernoulli
 says "and says so" out "1 of the passed draw random numbers"
 cp test_bernoulli/test_data_set_0/input_0.pb test_bernoulli/test_data_set_0/output_0.pb
 exits "and notices what nobody drew" 1 verify test_bernoulli
-cp -r "$data/node/test_dft_inverse" .
-exits "takes 0 for what float32 left of it" 0 verify test_dft_inverse
-mv test_dft_inverse named_otherwise
-exits "in the cases that are known for it" 1 verify named_otherwise
 exits "wants cases" 1 verify out.d
 says "and says what is missing" err "no model.onnx"
 tap_end
