@@ -205,16 +205,44 @@ MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const m
     }
 }
 
+/* Whole blocks at the kernel's only position, for neighbours that all have it. */
+MLS_SIMD_FN void take_points(int outputs, int panels, const mls__conv *c, int64_t step,
+                             const float *x, const float *w, int64_t blocks, tile_sums sums)
+{
+    const int64_t w_panel = c->channels * BLOCK, x_block = c->x_block;
+    for (int64_t b = 0; b < blocks; b++) {
+        take_all(outputs, panels, step, 1, w_panel, x, w, BLOCK, sums);
+        x += x_block;
+        w += BLOCK * BLOCK;
+    }
+}
+
+/* How many of the tile's first blocks are for take_points. */
+MLS_SIMD_FN int64_t count_points(int outputs, const mls__conv *c, const mls__conv_row *row,
+                                 const struct tile *at)
+{
+    if (c->positions != 1 || row->line_count * row->tap_count != 1 || c->x_channel != 1 ||
+        row->begin > at->i || row->end < at->i + outputs)
+        return 0;
+    const int64_t whole = c->channels / BLOCK - at->block;
+    return whole < at->blocks ? whole : at->blocks;
+}
+
 MLS_SIMD_FN void take_blocks(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                              const struct tile *at, tile_sums sums)
 {
     const float *w = c->w + (at->panel * c->channels + at->block * BLOCK) * c->positions * BLOCK;
     const float *x = row->x + (at->block * c->x_block + at->i * c->x_step);
-    for (int64_t b = at->block; b < at->block + at->blocks; b++) {
-        const int64_t left = c->channels - b * BLOCK;
-        take_block(outputs, panels, c, row, at->i, x, w, left < BLOCK ? left : BLOCK, sums);
-        x += c->x_block;
-        w += BLOCK * c->positions * BLOCK;
+    const int64_t points = count_points(outputs, c, row, at);
+    const float *first = points ? x + (row->lines->x + row->taps->x) : x;
+    if (c->x_step == BLOCK)
+        take_points(outputs, panels, c, BLOCK, first, w, points, sums);
+    else
+        take_points(outputs, panels, c, c->x_step, first, w, points, sums);
+    for (int64_t b = points; b < at->blocks; b++) {
+        const int64_t left = c->channels - (at->block + b) * BLOCK;
+        take_block(outputs, panels, c, row, at->i, x + b * c->x_block,
+                   w + b * BLOCK * c->positions * BLOCK, left < BLOCK ? left : BLOCK, sums);
     }
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Rows of a panel's weights that one pass over a chunk reads: four panels fit the first cache. */
-#define STEP_ROWS 144
+#define STEP_ROWS 128
 /* Filters of a group that are too few for lanes across filters: always, and with long rows. */
 #define FEW_FILTERS      8
 #define FEWER_THAN_LANES 16
