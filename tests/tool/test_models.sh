@@ -125,6 +125,15 @@ exits "compares what random numbers allow" 0 verify test_bernoulli
 says "and says so" out "1 of the passed draw random numbers"
 cp test_bernoulli/test_data_set_0/input_0.pb test_bernoulli/test_data_set_0/output_0.pb
 exits "and notices what nobody drew" 1 verify test_bernoulli
+cp -r "$data/node/test_dft_inverse" .
+# Element [0,5,0,1], which is 0, as 2e-7; the 800 bytes of elements are the file's last ones.
+printf '\225\277\126\064' | dd of=test_dft_inverse/test_data_set_0/output_0.pb bs=1 \
+    seek=$(($(wc -c <test_dft_inverse/test_data_set_0/output_0.pb) - 800 + 404)) conv=notrunc \
+    2>/dev/null
+exits "takes 0 for what float32 left of it" 0 verify test_dft_inverse
+says "and says so" out "1 of the passed expect residues of float32"
+mv test_dft_inverse named_otherwise
+exits "in no other case" 1 verify named_otherwise
 exits "wants cases" 1 verify out.d
 says "and says what is missing" err "no model.onnx"
 tap_end
