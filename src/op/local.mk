@@ -21,5 +21,6 @@ libmls_core_la_SOURCES += %D%/int8_convolution.c %D%/int8_convolution.h
 libmls_core_la_SOURCES += %D%/padding.c %D%/padding.h
 libmls_core_la_SOURCES += %D%/group_attention.h
 libmls_core_la_SOURCES += %D%/block_product.c %D%/block_product.h
+libmls_core_la_SOURCES += %D%/block_gather.c %D%/block_gather.h
 libmls_core_la_SOURCES += %D%/spectral.c %D%/spectral.h
 libmls_core_la_SOURCES += %D%/tfidf.c %D%/tfidf.h

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Products with weights of few bits: the bytes of the same product with the weights as float32,
- * worked out element by element, and what is wrong.
+ * Weights of few bits: products have the bytes of the same with the weights as float32, slices
+ * those of their elements one by one; and what is wrong.
  */
 #include "cpu/op_harness.h"
 #include "cpu/op_values.h"
@@ -215,6 +215,176 @@ START_TEST(wrong_forms_are_named)
 }
 END_TEST
 
+/* --- GatherBlockQuantized -------------------------------------------------------------------- */
+
+#define DATA_DIMS 3
+
+typedef struct gather_case {
+    int64_t dims[DATA_DIMS]; /* of the data, unpacked */
+    int gather_axis, block_axis;
+    int64_t bits, block;
+    mls_dtype dtype, scale_dtype;
+    bool has_zeros;
+} gather_case;
+
+enum { INDICES = 4 };
+static const int64_t indices[INDICES] = {1, -1, 5, 0}; /* 5: there is none */
+
+/* Elements and zero points as they lie, and as numbers. */
+typedef struct quantized {
+    int64_t rows, columns, packed_columns;
+    int64_t *values;
+    uint8_t *memory;
+} quantized;
+
+static quantized make_quantized(const gather_case *c, int64_t rows, int64_t columns, uint64_t seed)
+{
+    const int64_t bits = c->dtype == MLS_UINT8 ? c->bits : 8, in_byte = 8 / bits;
+    quantized q = {rows, columns, (columns + in_byte - 1) / in_byte, NULL, NULL};
+    q.values = zeroed(rows * columns, sizeof *q.values);
+    q.memory = zeroed(rows * q.packed_columns, 1);
+    for (int64_t i = 0; i < rows * columns; i++) {
+        const unsigned value = (unsigned) (op_random(&seed) % (1u << c->bits));
+        q.values[i] = c->dtype == MLS_INT4 && value > 7 ? (int64_t) value - 16 : (int64_t) value;
+        put_bits(q.memory + i / columns * q.packed_columns, bits, i % columns, value);
+    }
+    return q;
+}
+
+static int64_t scale_dim(const gather_case *c, int axis)
+{
+    return axis == c->block_axis ? (c->dims[axis] + c->block - 1) / c->block : c->dims[axis];
+}
+
+static double gathered(const gather_case *c, const quantized *data, const quantized *zeros,
+                       const void *scales, const int64_t *at)
+{
+    int64_t element = 0, scale = 0;
+    for (int i = 0; i < DATA_DIMS; i++) {
+        element = element * c->dims[i] + at[i];
+        scale = scale * scale_dim(c, i) + (i == c->block_axis ? at[i] / c->block : at[i]);
+    }
+    const int64_t middle = c->dtype == MLS_UINT8 ? INT64_C(1) << (c->bits - 1) : 0;
+    const int64_t zero = c->has_zeros ? zeros->values[scale] : middle;
+    return (double) (data->values[element] - zero) * op_float(c->scale_dtype, scales, scale);
+}
+
+/* What is asked for at an axis, and whether there is such a place. */
+static bool resolve(const gather_case *c, int64_t *at)
+{
+    const int64_t bound = c->dims[c->gather_axis], asked = indices[at[c->gather_axis]];
+    at[c->gather_axis] = asked < 0 ? asked + bound : asked;
+    return asked < bound;
+}
+
+static void *define_gather(const gather_case *c, const quantized *data, const quantized *zeros,
+                           const void *scales, int64_t *ret_dims)
+{
+    int64_t count = 1;
+    for (int i = 0; i < DATA_DIMS; i++) {
+        ret_dims[i] = i == c->gather_axis ? INDICES : c->dims[i];
+        count *= ret_dims[i];
+    }
+    void *y = zeroed(count, sizeof(double));
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at[DATA_DIMS], left = i;
+        for (int k = DATA_DIMS - 1; k >= 0; k--) {
+            at[k] = left % ret_dims[k];
+            left /= ret_dims[k];
+        }
+        op_float_set(c->scale_dtype, y, i,
+                     resolve(c, at) ? gathered(c, data, zeros, scales, at) : 0);
+    }
+    return y;
+}
+
+static op_test *create_gather(const gather_case *c, const quantized *data, const quantized *zeros,
+                              const void *scales)
+{
+    op_test *test = op_test_create("com.microsoft", "GatherBlockQuantized");
+    op_test_int(test, "gather_axis", c->gather_axis);
+    op_test_int(test, "quantize_axis", c->block_axis);
+    op_test_int(test, "bits", c->bits);
+    op_test_int(test, "block_size", c->block);
+    op_test_input(test, c->dtype, OP_DIMS(c->dims[0], c->dims[1], data->packed_columns),
+                  data->memory);
+    op_test_input(test, MLS_INT64, OP_DIMS(INDICES), indices);
+    op_test_input(test, c->scale_dtype, OP_DIMS(scale_dim(c, 0), scale_dim(c, 1), scale_dim(c, 2)),
+                  scales);
+    if (c->has_zeros)
+        op_test_input(test, c->dtype,
+                      OP_DIMS(scale_dim(c, 0), scale_dim(c, 1), zeros->packed_columns),
+                      zeros->memory);
+    return test;
+}
+
+static const gather_case gathers[] = {
+    {{3, 2, 40}, 0, 2, 4, 16, MLS_UINT8, MLS_FLOAT32, true},
+    {{3, 2, 48}, 0, 2, 4, 16, MLS_UINT8, MLS_FLOAT16, false},
+    {{4, 2, 600}, 0, 2, 8, 128, MLS_UINT8, MLS_FLOAT32, true},
+    {{2, 3, 40}, 1, 2, 2, 16, MLS_UINT8, MLS_BFLOAT16, true},
+    {{2, 40, 6}, 0, 1, 4, 16, MLS_UINT8, MLS_FLOAT32, true},
+    {{3, 2, 20}, 0, 2, 4, 16, MLS_INT4, MLS_FLOAT32, true},
+    {{33, 2, 5}, 2, 0, 4, 16, MLS_INT4, MLS_FLOAT32, false},
+    {{2, 3, 20}, 2, 2, 4, 16, MLS_UINT4, MLS_FLOAT32, true},
+    {{2, 0, 20}, 0, 2, 4, 16, MLS_UINT4, MLS_FLOAT32, true},
+};
+
+static void check_gather(const gather_case *c, mls_status code, const char *words)
+{
+    const int64_t rows = c->dims[0] * c->dims[1];
+    const int64_t scale_rows = scale_dim(c, 0) * scale_dim(c, 1);
+    quantized data = make_quantized(c, rows, c->dims[2], 1);
+    quantized zeros = make_quantized(c, scale_rows, scale_dim(c, 2), 2);
+    void *scales = random_floats(c->scale_dtype, scale_rows * scale_dim(c, 2), 3);
+    int64_t dims[DATA_DIMS];
+    void *y = define_gather(c, &data, &zeros, scales, dims);
+    op_test *test = create_gather(c, &data, &zeros, scales);
+    if (code)
+        ck_assert_fails(op_test_run(test), code, words);
+    else
+        ck_assert_ok(op_test_run(test));
+    if (!code)
+        op_test_expect(test, 0, c->scale_dtype, DATA_DIMS, dims, y);
+    op_test_free(test);
+    free(y);
+    free(scales);
+    free(data.values);
+    free(data.memory);
+    free(zeros.values);
+    free(zeros.memory);
+}
+
+START_TEST(gathers_as_floats)
+{
+    check_gather(&gathers[_i], MLS_OK, NULL);
+}
+END_TEST
+
+START_TEST(wrong_gathers_are_named)
+{
+    gather_case c = gathers[0];
+    c.block = 8;
+    check_gather(&c, MLS_EINVAL, "block_size is 8, expected a power of two");
+    c = gathers[0];
+    c.gather_axis = 2;
+    check_gather(&c, MLS_EINVAL, "gather_axis is the one along which data are packed");
+    op_test *test = op_test_create("com.microsoft", "GatherBlockQuantized");
+    op_test_input(test, MLS_UINT8, OP_DIMS(2, 32), (uint8_t[64]){0});
+    op_test_input(test, MLS_INT64, OP_DIMS(INDICES), indices);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(2, 2), (float[4]){0});
+    ck_assert_fails(op_test_run(test), MLS_ESHAPE, "input 2 is [2,2], expected [2,1]");
+    op_test_free(test);
+    test = op_test_create("com.microsoft", "GatherBlockQuantized");
+    op_test_int(test, "bits", 5);
+    op_test_input(test, MLS_UINT8, OP_DIMS(2, 32), (uint8_t[64]){0});
+    op_test_input(test, MLS_INT64, OP_DIMS(INDICES), indices);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(2, 1), (float[2]){0});
+    ck_assert_fails(op_test_run(test), MLS_EINVAL, "bits is 5, expected 2, 4 or 8");
+    op_test_free(test);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("weights in blocks");
@@ -223,6 +393,8 @@ int main(void)
     tcase_add_loop_test(tests, has_the_bytes_of_its_pieces, 0,
                         (int) (sizeof cases / sizeof cases[0]));
     tcase_add_test(tests, wrong_forms_are_named);
+    tcase_add_loop_test(tests, gathers_as_floats, 0, (int) (sizeof gathers / sizeof gathers[0]));
+    tcase_add_test(tests, wrong_gathers_are_named);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

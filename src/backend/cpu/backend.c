@@ -93,6 +93,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_causal_conv,
     mls__cpu_ops_fused_matmul,
     mls__cpu_ops_block_product,
+    mls__cpu_ops_gather_blocks,
     mls__cpu_ops_bias_gelu,
     mls__cpu_ops_embed_norm,
     NULL,

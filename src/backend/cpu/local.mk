@@ -24,6 +24,7 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += \
 	%D%/ops/copy.c %D%/ops/copy.h \
 	%D%/ops/gather.c \
+	%D%/ops/gather_blocks.c \
 	%D%/ops/generate.c \
 	%D%/ops/join.c \
 	%D%/ops/pad.c \

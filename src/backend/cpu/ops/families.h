@@ -80,6 +80,7 @@ extern mls__cpu_op_table mls__cpu_ops_linear_attention;
 extern mls__cpu_op_table mls__cpu_ops_causal_conv;
 extern mls__cpu_op_table mls__cpu_ops_fused_matmul;
 extern mls__cpu_op_table mls__cpu_ops_block_product;
+extern mls__cpu_op_table mls__cpu_ops_gather_blocks;
 extern mls__cpu_op_table mls__cpu_ops_multinomial;
 extern mls__cpu_op_table mls__cpu_ops_random;
 extern mls__cpu_op_table mls__cpu_ops_bias_gelu;
