@@ -4,9 +4,14 @@
  * helpers join it under the mutex, take indices from its atomic counter without
  * it, and leave under the mutex; the caller waits until all helpers have left.
  * Lock order: the mutex is a leaf, no other lock is taken under it.
+ *
+ * The loops of a run follow each other closely, and waking a thread takes longer
+ * than many of them. So both sides look for a while before they sleep: helpers for
+ * the next loop, the caller for helpers that are about to leave.
  */
 #include "base/executor.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
 
@@ -14,14 +19,19 @@
 
 #define MAX_THREADS 1024
 
+/* About twice what waking takes: looking never costs much more than having slept at once. */
+#define LOOK_NS UINT64_C(50000)
+/* Looks between two readings of the clock. */
+#define LOOKS 64
+
 typedef struct loop {
     struct loop *next;
     mls_task_fn task;
     void *arg;
     size_t count;
     atomic_size_t next_index;
-    uint32_t seats;   /* helpers that may still join; under the mutex */
-    uint32_t helpers; /* that joined and have not left; under the mutex */
+    uint32_t seats;      /* helpers that may still join; under the mutex */
+    atomic_uint helpers; /* that joined and have not left; changed under the mutex */
 } loop;
 
 struct mls__executor {
@@ -33,9 +43,12 @@ struct mls__executor {
     mls__cond work;        /* a loop was added, or stop was set */
     mls__cond left;        /* a helper left a loop */
     loop *loops;
-    pthread_t threads[MAX_THREADS];
-    uint32_t thread_count;
+    uint32_t lookers; /* helpers that will see the next event */
     bool stop;
+    uint32_t thread_count;
+    pthread_t threads[MAX_THREADS];
+    /* Moves when a loop is added, or stop set; far from what the mutex makes move. */
+    atomic_uint events;
 };
 
 mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_for_fn parallel_for,
@@ -48,6 +61,7 @@ mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_fo
     executor->host_parallel_for = parallel_for;
     executor->host_user = parallel_user;
     executor->fork_generation = mls__fork_generation();
+    atomic_init(&executor->events, 0);
 
     mls_status status = mls__mutex_init(&executor->mutex);
     if (status)
@@ -70,6 +84,13 @@ fail:
     return status;
 }
 
+/* The mutex is held, and every looker told. */
+static void tell_lookers(mls__executor *executor)
+{
+    atomic_fetch_add_explicit(&executor->events, 1, memory_order_relaxed);
+    executor->lookers = 0;
+}
+
 void mls__executor_free(mls__executor *executor)
 {
     if (!executor)
@@ -77,6 +98,7 @@ void mls__executor_free(mls__executor *executor)
     if (executor->fork_generation == mls__fork_generation()) {
         pthread_mutex_lock(&executor->mutex);
         executor->stop = true;
+        tell_lookers(executor);
         pthread_cond_broadcast(&executor->work.cond);
         pthread_mutex_unlock(&executor->mutex);
         for (uint32_t i = 0; i < executor->thread_count; i++)
@@ -106,6 +128,33 @@ static loop *find_seat(const mls__executor *executor)
     return NULL;
 }
 
+/* Looks at `word` until it is (or no longer is) `value`, or for LOOK_NS. */
+static void look(const atomic_uint *word, unsigned value, bool until_equal)
+{
+    const uint64_t end = mls__clock_monotonic_ns() + LOOK_NS;
+    do {
+        for (int i = 0; i < LOOKS; i++) {
+            if ((atomic_load_explicit(word, memory_order_relaxed) == value) == until_equal)
+                return;
+            mls__thread_pause();
+        }
+    } while (mls__clock_monotonic_ns() < end);
+}
+
+/* The mutex is held, but not all the time: whether there is work is to be seen again. */
+static void wait_for_work(mls__executor *executor)
+{
+    const unsigned events = atomic_load_explicit(&executor->events, memory_order_relaxed);
+    executor->lookers++;
+    pthread_mutex_unlock(&executor->mutex);
+    look(&executor->events, events, false);
+    pthread_mutex_lock(&executor->mutex);
+    if (atomic_load_explicit(&executor->events, memory_order_relaxed) != events)
+        return;
+    executor->lookers--;
+    mls__cond_wait_until(&executor->work, &executor->mutex, MLS__FOREVER);
+}
+
 static void *helper_main(void *arg)
 {
     mls__executor *executor = arg;
@@ -113,16 +162,16 @@ static void *helper_main(void *arg)
     while (!executor->stop) {
         loop *l = find_seat(executor);
         if (!l) {
-            mls__cond_wait_until(&executor->work, &executor->mutex, MLS__FOREVER);
+            wait_for_work(executor);
             continue;
         }
         l->seats--;
-        l->helpers++;
+        atomic_fetch_add_explicit(&l->helpers, 1, memory_order_relaxed);
         pthread_mutex_unlock(&executor->mutex);
         run_indices(l);
         pthread_mutex_lock(&executor->mutex);
-        l->helpers--;
-        pthread_cond_broadcast(&executor->left.cond);
+        if (atomic_fetch_sub_explicit(&l->helpers, 1, memory_order_relaxed) == 1)
+            pthread_cond_broadcast(&executor->left.cond);
     }
     pthread_mutex_unlock(&executor->mutex);
     return NULL;
@@ -158,21 +207,34 @@ static void unlink_loop(mls__executor *executor, const loop *l)
     *link = l->next;
 }
 
+/* The mutex is held. No helper joins any more; those that did are at their last index. */
+static void wait_for_helpers(mls__executor *executor, loop *l)
+{
+    if (!atomic_load_explicit(&l->helpers, memory_order_relaxed))
+        return;
+    pthread_mutex_unlock(&executor->mutex);
+    look(&l->helpers, 0, true);
+    pthread_mutex_lock(&executor->mutex);
+    while (atomic_load_explicit(&l->helpers, memory_order_relaxed))
+        mls__cond_wait_until(&executor->left, &executor->mutex, MLS__FOREVER);
+}
+
 static void run_with_helpers(mls__executor *executor, uint32_t helpers, loop *l)
 {
     pthread_mutex_lock(&executor->mutex);
     l->seats = helpers;
     l->next = executor->loops;
     executor->loops = l;
-    pthread_cond_broadcast(&executor->work.cond);
+    for (uint32_t i = executor->lookers; i < helpers; i++)
+        pthread_cond_signal(&executor->work.cond);
+    tell_lookers(executor);
     pthread_mutex_unlock(&executor->mutex);
 
     run_indices(l);
 
     pthread_mutex_lock(&executor->mutex);
     unlink_loop(executor, l);
-    while (l->helpers)
-        mls__cond_wait_until(&executor->left, &executor->mutex, MLS__FOREVER);
+    wait_for_helpers(executor, l);
     pthread_mutex_unlock(&executor->mutex);
 }
 
@@ -191,5 +253,6 @@ void mls__executor_parallel_for(void *share, size_t count, mls_task_fn task, voi
     }
     loop l = {.task = task, .arg = arg, .count = count};
     atomic_init(&l.next_index, 0);
+    atomic_init(&l.helpers, 0);
     run_with_helpers(s->executor, (uint32_t) useful - 1, &l);
 }

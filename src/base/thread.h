@@ -31,6 +31,16 @@ bool mls__cond_wait_until(mls__cond *cond, pthread_mutex_t *mutex, uint64_t dead
 mls_status mls__thread_create(pthread_t *ret_thread, const char *name, void *(*body)(void *),
                               void *arg);
 
+/* Between two looks at what another thread changes: leaves the core to its other thread. */
+static inline void mls__thread_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /*
  * Changes in the child of a fork. An object that owns threads notes it when it
  * is made, and fails with MLS_EFORKED when it no longer agrees.

@@ -2,6 +2,7 @@
 /* Parallel loops: each index exactly once, from any number of callers, and after a fork. */
 #include "support/test.h"
 
+#include "base/clock.h"
 #include "base/context.h"
 #include "base/executor.h"
 
@@ -107,6 +108,32 @@ START_TEST(as_many_threads_as_asked_for_take_part)
         mls__executor_parallel_for(&share, threads, meet, &barrier);
         pthread_barrier_destroy(&barrier);
     }
+    mls__executor_free(executor);
+}
+END_TEST
+
+static void rest(uint64_t ns)
+{
+    const uint64_t end = mls__clock_monotonic_ns() + ns;
+    while (mls__clock_monotonic_ns() < end)
+        sched_yield();
+}
+
+/* Between loops helpers first look for more and then sleep; each loop needs all of them. */
+START_TEST(helpers_come_soon_and_late)
+{
+    static const uint64_t rests[] = {0, 1000, 40000, 50000, 60000, 400000};
+    mls__executor *executor = make_executor(3);
+    mls__executor_share share = {executor, 3};
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, 3);
+    for (size_t i = 0; i < sizeof rests / sizeof rests[0]; i++) {
+        for (int round = 0; round < 200; round++) {
+            mls__executor_parallel_for(&share, 3, meet, &barrier);
+            rest(rests[i]);
+        }
+    }
+    pthread_barrier_destroy(&barrier);
     mls__executor_free(executor);
 }
 END_TEST
@@ -290,6 +317,7 @@ int main(void)
     tcase_add_test(tests, each_index_exactly_once);
     tcase_add_test(tests, several_threads_loop_at_once);
     tcase_add_test(tests, as_many_threads_as_asked_for_take_part);
+    tcase_add_test(tests, helpers_come_soon_and_late);
     tcase_add_test(tests, no_more_threads_than_the_share_take_part);
     tcase_add_test(tests, loops_nest);
     tcase_add_test(tests, host_runs_the_loops_when_it_wants_to);

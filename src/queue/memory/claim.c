@@ -181,7 +181,7 @@ static void spin(mls__mem_visit *visit, uint64_t until_ns)
             if (atomic_load_explicit(&store->inbox, memory_order_relaxed) ||
                 atomic_load_explicit(&store->ready_events, memory_order_relaxed) != seen)
                 goto found;
-            mls__mem_pause();
+            mls__thread_pause();
         }
     } while (mls__clock_monotonic_ns() < until_ns);
 found:

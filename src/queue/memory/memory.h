@@ -311,13 +311,4 @@ mls_status mls__mem_change(void *self, uint64_t id, int32_t event);
 mls_status mls__mem_drain(void *self, uint64_t until_ns);
 mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
 
-static inline void mls__mem_pause(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 #endif

@@ -12,7 +12,7 @@ static void lock(mls__mem_store *store)
     for (int i = 0; i < LOCK_TRIES; i++) {
         if (pthread_mutex_trylock(&store->mutex) == 0)
             return;
-        mls__mem_pause();
+        mls__thread_pause();
     }
     pthread_mutex_lock(&store->mutex);
 }
