@@ -2,7 +2,7 @@
 /*
  * A list of running loops under one mutex. A loop lives on its caller's stack:
  * helpers join it under the mutex, take indices from its atomic counter without
- * it, and leave under the mutex; the caller waits until all helpers have left.
+ * it, and count themselves out; the caller waits until all helpers have left.
  * Lock order: the mutex is a leaf, no other lock is taken under it.
  *
  * The loops of a run follow each other closely, and waking a thread takes longer
@@ -31,7 +31,7 @@ typedef struct loop {
     size_t count;
     atomic_size_t next_index;
     uint32_t seats;      /* helpers that may still join; under the mutex */
-    atomic_uint helpers; /* that joined and have not left; changed under the mutex */
+    atomic_uint helpers; /* that joined, under the mutex, and have not left */
 } loop;
 
 struct mls__executor {
@@ -41,7 +41,8 @@ struct mls__executor {
     uint64_t fork_generation;
     pthread_mutex_t mutex; /* guards all that follows */
     mls__cond work;        /* a loop was added, or stop was set */
-    mls__cond left;        /* a helper left a loop */
+    mls__cond left;        /* the last helper left a loop that someone waits for */
+    atomic_uint waiters;   /* for that; raised before they see whether they must */
     loop *loops;
     uint32_t lookers; /* helpers that will see the next event */
     bool stop;
@@ -61,6 +62,7 @@ mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_fo
     executor->host_parallel_for = parallel_for;
     executor->host_user = parallel_user;
     executor->fork_generation = mls__fork_generation();
+    atomic_init(&executor->waiters, 0);
     atomic_init(&executor->events, 0);
 
     mls_status status = mls__mutex_init(&executor->mutex);
@@ -84,6 +86,22 @@ fail:
     return status;
 }
 
+/* Who holds the mutex leaves it within nanoseconds; to sleep for it would take far longer. */
+static void enter(mls__executor *executor)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (pthread_mutex_trylock(&executor->mutex) == 0)
+            return;
+        mls__thread_pause();
+    }
+    pthread_mutex_lock(&executor->mutex);
+}
+
+static void leave(mls__executor *executor)
+{
+    pthread_mutex_unlock(&executor->mutex);
+}
+
 /* The mutex is held, and every looker told. */
 static void tell_lookers(mls__executor *executor)
 {
@@ -96,11 +114,11 @@ void mls__executor_free(mls__executor *executor)
     if (!executor)
         return;
     if (executor->fork_generation == mls__fork_generation()) {
-        pthread_mutex_lock(&executor->mutex);
+        enter(executor);
         executor->stop = true;
         tell_lookers(executor);
         pthread_cond_broadcast(&executor->work.cond);
-        pthread_mutex_unlock(&executor->mutex);
+        leave(executor);
         for (uint32_t i = 0; i < executor->thread_count; i++)
             pthread_join(executor->threads[i], NULL);
         mls__cond_destroy(&executor->left);
@@ -134,7 +152,7 @@ static void look(const atomic_uint *word, unsigned value, bool until_equal)
     const uint64_t end = mls__clock_monotonic_ns() + LOOK_NS;
     do {
         for (int i = 0; i < LOOKS; i++) {
-            if ((atomic_load_explicit(word, memory_order_relaxed) == value) == until_equal)
+            if ((atomic_load_explicit(word, memory_order_acquire) == value) == until_equal)
                 return;
             mls__thread_pause();
         }
@@ -146,19 +164,29 @@ static void wait_for_work(mls__executor *executor)
 {
     const unsigned events = atomic_load_explicit(&executor->events, memory_order_relaxed);
     executor->lookers++;
-    pthread_mutex_unlock(&executor->mutex);
+    leave(executor);
     look(&executor->events, events, false);
-    pthread_mutex_lock(&executor->mutex);
+    enter(executor);
     if (atomic_load_explicit(&executor->events, memory_order_relaxed) != events)
         return;
     executor->lookers--;
     mls__cond_wait_until(&executor->work, &executor->mutex, MLS__FOREVER);
 }
 
+/* The loop may be gone once its count of helpers says so. */
+static void leave_loop(mls__executor *executor, loop *l)
+{
+    if (atomic_fetch_sub(&l->helpers, 1) > 1 || !atomic_load(&executor->waiters))
+        return;
+    enter(executor);
+    pthread_cond_broadcast(&executor->left.cond);
+    leave(executor);
+}
+
 static void *helper_main(void *arg)
 {
     mls__executor *executor = arg;
-    pthread_mutex_lock(&executor->mutex);
+    enter(executor);
     while (!executor->stop) {
         loop *l = find_seat(executor);
         if (!l) {
@@ -166,14 +194,13 @@ static void *helper_main(void *arg)
             continue;
         }
         l->seats--;
-        atomic_fetch_add_explicit(&l->helpers, 1, memory_order_relaxed);
-        pthread_mutex_unlock(&executor->mutex);
+        atomic_fetch_add(&l->helpers, 1);
+        leave(executor);
         run_indices(l);
-        pthread_mutex_lock(&executor->mutex);
-        if (atomic_fetch_sub_explicit(&l->helpers, 1, memory_order_relaxed) == 1)
-            pthread_cond_broadcast(&executor->left.cond);
+        leave_loop(executor, l);
+        enter(executor);
     }
-    pthread_mutex_unlock(&executor->mutex);
+    leave(executor);
     return NULL;
 }
 
@@ -188,14 +215,14 @@ mls_status mls__executor_reserve(mls__executor *executor, uint32_t threads)
         return mls__error(MLS_EFORKED, "the context was made before fork(): its threads exist "
                                        "only in the parent; make a context in the child");
     mls_status status = MLS_OK;
-    pthread_mutex_lock(&executor->mutex);
+    enter(executor);
     while (!status && executor->thread_count < threads - 1) {
         status = mls__thread_create(&executor->threads[executor->thread_count], "mls-executor",
                                     helper_main, executor);
         if (!status)
             executor->thread_count++;
     }
-    pthread_mutex_unlock(&executor->mutex);
+    leave(executor);
     return status;
 }
 
@@ -207,35 +234,37 @@ static void unlink_loop(mls__executor *executor, const loop *l)
     *link = l->next;
 }
 
-/* The mutex is held. No helper joins any more; those that did are at their last index. */
+/* No helper joins any more; those that did are at their last index. */
 static void wait_for_helpers(mls__executor *executor, loop *l)
 {
-    if (!atomic_load_explicit(&l->helpers, memory_order_relaxed))
-        return;
-    pthread_mutex_unlock(&executor->mutex);
     look(&l->helpers, 0, true);
-    pthread_mutex_lock(&executor->mutex);
-    while (atomic_load_explicit(&l->helpers, memory_order_relaxed))
+    if (!atomic_load(&l->helpers))
+        return;
+    enter(executor);
+    atomic_fetch_add(&executor->waiters, 1);
+    while (atomic_load(&l->helpers))
         mls__cond_wait_until(&executor->left, &executor->mutex, MLS__FOREVER);
+    atomic_fetch_sub(&executor->waiters, 1);
+    leave(executor);
 }
 
 static void run_with_helpers(mls__executor *executor, uint32_t helpers, loop *l)
 {
-    pthread_mutex_lock(&executor->mutex);
+    enter(executor);
     l->seats = helpers;
     l->next = executor->loops;
     executor->loops = l;
     for (uint32_t i = executor->lookers; i < helpers; i++)
         pthread_cond_signal(&executor->work.cond);
     tell_lookers(executor);
-    pthread_mutex_unlock(&executor->mutex);
+    leave(executor);
 
     run_indices(l);
 
-    pthread_mutex_lock(&executor->mutex);
+    enter(executor);
     unlink_loop(executor, l);
+    leave(executor);
     wait_for_helpers(executor, l);
-    pthread_mutex_unlock(&executor->mutex);
 }
 
 void mls__executor_parallel_for(void *share, size_t count, mls_task_fn task, void *arg)
