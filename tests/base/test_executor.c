@@ -122,13 +122,13 @@ static void rest(uint64_t ns)
 /* Between loops helpers first look for more and then sleep; each loop needs all of them. */
 START_TEST(helpers_come_soon_and_late)
 {
-    static const uint64_t rests[] = {0, 1000, 40000, 50000, 60000, 400000};
+    static const uint64_t rests[] = {0, 1000, 150000, 200000, 250000};
     mls__executor *executor = make_executor(3);
     mls__executor_share share = {executor, 3};
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, 3);
     for (size_t i = 0; i < sizeof rests / sizeof rests[0]; i++) {
-        for (int round = 0; round < 200; round++) {
+        for (int round = 0; round < 100; round++) {
             mls__executor_parallel_for(&share, 3, meet, &barrier);
             rest(rests[i]);
         }
