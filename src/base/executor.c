@@ -16,6 +16,7 @@
 #include "base/thread.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define MAX_THREADS 1024
 
@@ -49,7 +50,8 @@ struct mls__executor {
     loop *loops;
     uint32_t lookers; /* helpers that will see the next event */
     bool stop;
-    uint32_t thread_count;
+    uint32_t thread_count; /* without the callers */
+    uint32_t cores;
     pthread_t threads[MAX_THREADS];
     /* Moves when a loop is added, or stop set; far from what the mutex makes move. */
     atomic_uint events;
@@ -65,6 +67,8 @@ mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_fo
     executor->host_parallel_for = parallel_for;
     executor->host_user = parallel_user;
     executor->fork_generation = mls__fork_generation();
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    executor->cores = cores > 0 ? (uint32_t) cores : 1;
     atomic_init(&executor->waiters, 0);
     atomic_init(&executor->events, 0);
 
@@ -149,10 +153,16 @@ static loop *find_seat(const mls__executor *executor)
     return NULL;
 }
 
-/* Looks at `word` until it is (or no longer is) `value`, or for LOOK_NS. */
-static void look(const atomic_uint *word, unsigned value, bool until_equal)
+/* The mutex is held. Without a core for each thread, who looks keeps others from working. */
+static uint64_t look_ns(const mls__executor *executor)
 {
-    const uint64_t end = mls__clock_monotonic_ns() + LOOK_NS;
+    return executor->thread_count < executor->cores ? LOOK_NS : 0;
+}
+
+/* Looks at `word` until it is (or no longer is) `value`, or for `ns`. */
+static void look(const atomic_uint *word, unsigned value, bool until_equal, uint64_t ns)
+{
+    const uint64_t end = mls__clock_monotonic_ns() + ns;
     do {
         for (int i = 0; i < LOOKS; i++) {
             if ((atomic_load_explicit(word, memory_order_acquire) == value) == until_equal)
@@ -166,9 +176,10 @@ static void look(const atomic_uint *word, unsigned value, bool until_equal)
 static void wait_for_work(mls__executor *executor)
 {
     const unsigned events = atomic_load_explicit(&executor->events, memory_order_relaxed);
+    const uint64_t ns = look_ns(executor);
     executor->lookers++;
     leave(executor);
-    look(&executor->events, events, false);
+    look(&executor->events, events, false, ns);
     enter(executor);
     if (atomic_load_explicit(&executor->events, memory_order_relaxed) != events)
         return;
@@ -238,9 +249,9 @@ static void unlink_loop(mls__executor *executor, const loop *l)
 }
 
 /* No helper joins any more; those that did are at their last index. */
-static void wait_for_helpers(mls__executor *executor, loop *l)
+static void wait_for_helpers(mls__executor *executor, loop *l, uint64_t ns)
 {
-    look(&l->helpers, 0, true);
+    look(&l->helpers, 0, true, ns);
     if (!atomic_load(&l->helpers))
         return;
     enter(executor);
@@ -267,8 +278,9 @@ static void run_with_helpers(mls__executor *executor, uint32_t helpers, loop *l)
 
     enter(executor);
     unlink_loop(executor, l);
+    const uint64_t ns = look_ns(executor);
     leave(executor);
-    wait_for_helpers(executor, l);
+    wait_for_helpers(executor, l, ns);
 }
 
 void mls__executor_parallel_for(void *share, size_t count, mls_task_fn task, void *arg)
