@@ -58,7 +58,7 @@ static mls_status gelu_run(const mls_kernel *kernel, const mls_kernel_call *call
         mls__float_convert(k->base.cpu, k->work_dtype, bias, k->dtype, w.bias, k->n);
         w.bias = bias;
     }
-    return mls__cpu_ranges(call, k->threads, k->rows, GRAIN / k->n + 1, run_rows, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->rows, GRAIN / k->n + 1, run_rows, &w);
 }
 
 static mls_status gelu_reshape(mls_kernel *kernel, const mls_op *op)

@@ -141,7 +141,7 @@ static mls_status pool_run(const mls_kernel *base, const mls_kernel_call *call)
     const blocked_pool *k = (const blocked_pool *) base;
     work w = {k, call->buffers[0], call->buffers[1], call->workspace};
     const int64_t grain = GRAIN / (k->x_plane * LANES + 1) + 1;
-    return k->y_plane ? mls__cpu_ranges(call, k->threads, k->g.planes, grain, run_planes, &w)
+    return k->y_plane ? mls__cpu_row_ranges(call, k->threads, k->g.planes, grain, run_planes, &w)
                       : MLS_OK;
 }
 
@@ -255,7 +255,7 @@ static mls_status global_run(const mls_kernel *base, const mls_kernel_call *call
     const global_pool *k = (const global_pool *) base;
     global_work w = {k, call->buffers[0], call->buffers[1]};
     const int64_t grain = GRAIN / (k->plane * LANES + 1) + 1;
-    return mls__cpu_ranges(call, k->threads, k->blocks, grain, run_means, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->blocks, grain, run_means, &w);
 }
 
 static mls_status global_reshape(mls_kernel *base, const mls_op *op)

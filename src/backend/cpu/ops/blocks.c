@@ -47,7 +47,7 @@ static mls_status reorder_run(const mls_kernel *base, const mls_kernel_call *cal
     work w = {k, call->buffers[0], call->buffers[1]};
     const int64_t blocks = k->batch * mls__channel_blocks(k->channels);
     const int64_t grain = GRAIN / (k->plane * MLS__CHANNEL_BLOCK + 1) + 1;
-    return mls__cpu_ranges(call, k->threads, blocks, grain, run_blocks, &w);
+    return mls__cpu_row_ranges(call, k->threads, blocks, grain, run_blocks, &w);
 }
 
 static mls_status reorder_reshape(mls_kernel *base, const mls_op *op)

@@ -139,7 +139,7 @@ static mls_status col2im_run(const mls_kernel *base, const mls_kernel_call *call
                            call->buffers[0], k->images * k->column);
     }
     const mls_status status =
-        mls__cpu_ranges(call, k->threads, k->images, GRAIN / k->column + 1, run_range, &w);
+        mls__cpu_row_ranges(call, k->threads, k->images, GRAIN / k->column + 1, run_range, &w);
     if (is_converted)
         mls__float_convert(k->base.cpu, k->dtype, call->buffers[3], k->work_dtype, w.y,
                            k->images * k->image);

@@ -320,11 +320,16 @@ static void run_share(void *arg, size_t index)
     }
 }
 
+/* Lanes without a filter take time too; without sums over channels loads are most of it. */
 static bool is_large(const mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
-    return (double) conv->y_plane * (double) (s->filters * s->groups) * (double) s->channels *
-               (double) conv->positions >=
+    const bool is_depthwise = conv->method == MLS__CONV_DEPTHWISE;
+    const int64_t filters = conv->method == MLS__CONV_DIRECT
+                                ? conv->panels * MLS__CHANNEL_BLOCK * s->groups
+                                : s->filters * s->groups;
+    return (double) conv->y_plane * (double) filters * (double) s->channels *
+               (double) conv->positions * (is_depthwise ? 4 : 1) >=
            LARGE_WORK;
 }
 

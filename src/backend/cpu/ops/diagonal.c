@@ -72,7 +72,7 @@ static mls_status run_trilu(const mls_kernel *base, const mls_kernel_call *call)
     if (!rows || !k->columns)
         return MLS_OK;
     work w = {k, call->buffers[0], call->buffers[k->has_offset ? 2 : 1], clamp_offset(k, offset)};
-    return mls__cpu_ranges(call, k->threads, rows, GRAIN / k->columns + 1, run_rows, &w);
+    return mls__cpu_row_ranges(call, k->threads, rows, GRAIN / k->columns + 1, run_rows, &w);
 }
 
 static mls_status trilu_reshape(mls_kernel *base, const mls_op *op)

@@ -165,7 +165,8 @@ static mls_status embed_run(const mls_kernel *kernel, const mls_kernel_call *cal
         .rows = (char *) call->workspace + k->row_offset,
         .next = (char *) call->workspace + k->next_offset,
     };
-    return mls__cpu_ranges(call, k->threads, k->batch * k->length, GRAIN / k->n + 1, run_rows, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->batch * k->length, GRAIN / k->n + 1, run_rows,
+                               &w);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */

@@ -99,7 +99,7 @@ static mls_status global_run(const mls_kernel *kernel, const mls_kernel_call *ca
     work w = {k, call->buffers[0], call->buffers[1], call->workspace};
     if (!k->planes)
         return MLS_OK;
-    return mls__cpu_ranges(call, k->threads, k->planes, GRAIN / (k->n + 1) + 1, run_planes, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->planes, GRAIN / (k->n + 1) + 1, run_planes, &w);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */

@@ -223,7 +223,7 @@ static void set_a(work *w)
     w->gemm.a_row = k;
     w->gemm.a_sums = (const int32_t *) (const void *) region(w, p->a_sums_offset);
     if (!is_a_direct(p) || w->gemm.b_zeros.data)
-        mls__cpu_ranges(w->call, p->threads, m, GRAIN / (k + 1) + 1, bring_rows, w);
+        mls__cpu_row_ranges(w->call, p->threads, m, GRAIN / (k + 1) + 1, bring_rows, w);
 }
 
 /* --- one product ----------------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ static mls_status lrn_run(const mls_kernel *kernel, const mls_kernel_call *call)
         mls__float_convert(k->base.cpu, k->work_dtype, call->workspace, k->dtype, w.x, count);
         w.x = call->workspace;
     }
-    return mls__cpu_ranges(call, k->threads, planes, GRAIN / k->plane + 1, run_planes, &w);
+    return mls__cpu_row_ranges(call, k->threads, planes, GRAIN / k->plane + 1, run_planes, &w);
 }
 
 static mls_status lrn_reshape(mls_kernel *kernel, const mls_op *op)

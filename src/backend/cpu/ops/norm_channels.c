@@ -160,14 +160,15 @@ static mls_status channels_run(const mls_kernel *kernel, const mls_kernel_call *
     read_params(k, call, &w);
     if (k->groups) {
         const int64_t rows = k->batch * k->groups;
-        return mls__cpu_ranges(call, k->threads, rows, GRAIN / (count / rows) + 1, run_groups, &w);
+        return mls__cpu_row_ranges(call, k->threads, rows, GRAIN / (count / rows) + 1, run_groups,
+                                   &w);
     }
     k->fns->factors(w.factors, w.params[SCALE], w.params[VARIANCE], k->channels, k->epsilon);
     if (k->plane == 1)
-        return mls__cpu_ranges(call, k->threads, k->batch, GRAIN / k->channels + 1, run_batch_rows,
-                               &w);
-    return mls__cpu_ranges(call, k->threads, k->batch * k->channels, GRAIN / k->plane + 1,
-                           run_batch_planes, &w);
+        return mls__cpu_row_ranges(call, k->threads, k->batch, GRAIN / k->channels + 1,
+                                   run_batch_rows, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->batch * k->channels, GRAIN / k->plane + 1,
+                               run_batch_planes, &w);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */

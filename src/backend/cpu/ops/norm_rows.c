@@ -221,7 +221,7 @@ static mls_status norm_run(const mls_kernel *kernel, const mls_kernel_call *call
         .wide_x = workspace + k->x_offset,
         .wide_skip = workspace + k->skip_offset,
     };
-    return mls__cpu_ranges(call, k->threads, k->rows, GRAIN / k->n + 1, run_rows, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->rows, GRAIN / k->n + 1, run_rows, &w);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */

@@ -109,7 +109,8 @@ static mls_status global_run(const mls_kernel *base, const mls_kernel_call *call
 {
     const pool_kernel *k = (const pool_kernel *) base;
     work w = work_of(k, call);
-    return mls__cpu_ranges(call, k->threads, k->planes, GRAIN / (k->count + 1) + 1, run_planes, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->planes, GRAIN / (k->count + 1) + 1, run_planes,
+                               &w);
 }
 
 static mls_status global_reshape(mls_kernel *base, const mls_op *op)

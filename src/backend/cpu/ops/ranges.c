@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranges are cut where no cache line is shared, whatever the element's size. */
+/* Ranges of elements are cut where no cache line is shared, whatever the element's size. */
 #include "backend/cpu/ops/ranges.h"
 
 #include "base/alloc.h"
@@ -38,11 +38,20 @@ static void run_range(void *arg, size_t index)
         note_failure(work, (int64_t) index, status);
 }
 
-static int64_t range_size(int64_t count, uint32_t threads, int64_t grain)
+static int64_t range_size(int64_t count, uint32_t threads, int64_t grain, int64_t align)
 {
     const int64_t ranges = (int64_t) threads * RANGES_A_THREAD;
     const int64_t size = count / ranges + 1 > grain ? count / ranges + 1 : grain;
-    return (size + MLS__ALIGN - 1) / MLS__ALIGN * MLS__ALIGN;
+    return (size + align - 1) / align * align;
+}
+
+static mls_status run_ranges(split *work, const mls_kernel_call *call)
+{
+    const size_t ranges = (size_t) ((work->count + work->size - 1) / work->size);
+    atomic_init(&work->failed, INT64_MAX);
+    atomic_init(&work->status, MLS_OK);
+    call->parallel_for(call->executor, ranges, run_range, work);
+    return (mls_status) atomic_load(&work->status);
 }
 
 mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
@@ -50,10 +59,19 @@ mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_
 {
     if (threads < 2 || count < 2 * grain)
         return fn(arg, 0, count);
-    split work = {.fn = fn, .arg = arg, .count = count, .size = range_size(count, threads, grain)};
-    atomic_init(&work.failed, INT64_MAX);
-    atomic_init(&work.status, MLS_OK);
-    const size_t ranges = (size_t) ((count + work.size - 1) / work.size);
-    call->parallel_for(call->executor, ranges, run_range, &work);
-    return (mls_status) atomic_load(&work.status);
+    split work = {.fn = fn,
+                  .arg = arg,
+                  .count = count,
+                  .size = range_size(count, threads, grain, MLS__ALIGN)};
+    return run_ranges(&work, call);
+}
+
+mls_status mls__cpu_row_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
+                               int64_t grain, mls__cpu_range_fn fn, void *arg)
+{
+    if (threads < 2 || count < 2 * grain)
+        return fn(arg, 0, count);
+    split work = {
+        .fn = fn, .arg = arg, .count = count, .size = range_size(count, threads, grain, 1)};
+    return run_ranges(&work, call);
 }

@@ -19,6 +19,13 @@ typedef mls_status (*mls__cpu_range_fn)(void *arg, int64_t begin, int64_t end);
 mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
                            int64_t grain, mls__cpu_range_fn fn, void *arg);
 
+/*
+ * The same for rows, planes or slices that lie apart in memory: few of them may be many elements,
+ * so that any number of them makes a range.
+ */
+mls_status mls__cpu_row_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
+                               int64_t grain, mls__cpu_range_fn fn, void *arg);
+
 /* Where part `index` of `parts` nearly equal parts of n begins. */
 static inline int64_t mls__cpu_part_begin(int64_t n, int64_t parts, int64_t index)
 {

@@ -184,8 +184,8 @@ static mls_status reduce_run(const mls_kernel *kernel, const mls_kernel_call *ca
         w.op = i ? joining(r->op) : r->op;
         w.is_last = i == r->pass_count - 1;
         w.results = w.is_last && !r->narrows ? y : workspace + r->partial_offset[i % 2];
-        mls__cpu_ranges(call, r->threads, p->outer * p->inner, GRAIN / (p->n + 1) + 1, run_part,
-                        &w);
+        (p->inner == 1 ? mls__cpu_row_ranges : mls__cpu_ranges)(
+            call, r->threads, p->outer * p->inner, GRAIN / (p->n + 1) + 1, run_part, &w);
         w.x = w.results;
     }
     return MLS_OK;

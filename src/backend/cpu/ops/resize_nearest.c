@@ -185,8 +185,8 @@ static mls_status nearest_run(const mls_kernel *base, const mls_kernel_call *cal
         memcpy(w.y, w.x, (size_t) (s->count * s->size));
         return MLS_OK;
     }
-    return mls__cpu_ranges(call, s->threads, k->rows, GRAIN / (k->picked * k->run) + 1, run_rows,
-                           &w);
+    return mls__cpu_row_ranges(call, s->threads, k->rows, GRAIN / (k->picked * k->run) + 1,
+                               run_rows, &w);
 }
 
 static bool is_doubled(const nearest_kernel *k)

@@ -153,8 +153,8 @@ static mls_status rotary_run(const mls_kernel *kernel, const mls_kernel_call *ca
         k->has_positions ? check_positions(kernel, call->buffers[k->form->positions]) : MLS_OK;
     if (status)
         return status;
-    return mls__cpu_ranges(call, k->threads, k->batch * k->rows * k->heads,
-                           GRAIN / k->rotary.size + 1, run_range, &w);
+    return mls__cpu_row_ranges(call, k->threads, k->batch * k->rows * k->heads,
+                               GRAIN / k->rotary.size + 1, run_range, &w);
 }
 
 static mls_status rotary_reshape(mls_kernel *kernel, const mls_op *op)

@@ -164,7 +164,8 @@ static mls_status softmax_run(const mls_kernel *kernel, const mls_kernel_call *c
         mls__cpu_ranges(call, k->threads, count, GRAIN, widen_range, &w);
         w.x = memory;
     }
-    mls__cpu_ranges(call, k->threads, slices, GRAIN / k->n + 1, run_range, &w);
+    (k->inner == 1 ? mls__cpu_row_ranges : mls__cpu_ranges)(call, k->threads, slices,
+                                                            GRAIN / k->n + 1, run_range, &w);
     if (is_half) {
         w.y = call->buffers[1];
         mls__cpu_ranges(call, k->threads, count, GRAIN, narrow_range, &w);
