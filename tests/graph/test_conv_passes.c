@@ -204,6 +204,41 @@ START_TEST(sizes_are_followed)
 }
 END_TEST
 
+/* Groups of channels trade places, as ShuffleNet has it: the next convolution knows its image. */
+START_TEST(a_shuffle_is_followed)
+{
+    add_constant("each", "20,1,1,1", 20, -1);
+    onnx_build_ints(b, "apart", "5", (int64_t[]){0, 4, 5, 1, 1});
+    onnx_build_ints(b, "together", "4", (int64_t[]){-1, 20, 1, 1});
+    onnx_build_node(b, "GlobalAveragePool", "x", "p");
+    onnx_build_node(b, "Reshape", "p apart", "a");
+    onnx_node_ints(onnx_build_node(b, "Transpose", "a", "t"), "perm", 5,
+                   (int64_t[]){0, 2, 1, 3, 4});
+    onnx_build_node(b, "Reshape", "t together", "s");
+    onnx_node_int(onnx_build_node(b, "Conv", "s each", "y"), "group", 20);
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BlockChannels"), 1);
+    expect_equal(0);
+}
+END_TEST
+
+/* Shapes that may not be what they seem. */
+static const int64_t unknown_shapes[][4] = {{2, 10, 2, 1}, {0, 20, -1, 1}, {0, 0, 0, 0}};
+
+START_TEST(other_shapes_are_not_followed)
+{
+    add_constant("each", "20,1,1,1", 20, -1);
+    onnx_build_node(b, "GlobalAveragePool", "x", "p");
+    onnx_build_ints(b, "shape", "4", unknown_shapes[_i]);
+    onnx_build_node(b, "Reshape", "p shape", "r");
+    onnx_node_int(onnx_build_node(b, "Conv", "r each", "y"), "group", 20);
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BlockChannels"), 0);
+}
+END_TEST
+
 /* Every activation, with its attributes. */
 static const struct {
     const char *op;
@@ -420,6 +455,8 @@ int main(void)
     tcase_add_test(tests, a_value_read_twice_stays);
     tcase_add_loop_test(tests, a_conv_takes_pads, 0, 3);
     tcase_add_test(tests, sizes_are_followed);
+    tcase_add_test(tests, a_shuffle_is_followed);
+    tcase_add_loop_test(tests, other_shapes_are_not_followed, 0, 3);
     tcase_add_loop_test(tests, activations_are_taken, 0,
                         sizeof activations / sizeof activations[0]);
     tcase_add_loop_test(tests, clip_is_taken_with_its_bounds, 0, 2);

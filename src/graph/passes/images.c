@@ -2,6 +2,7 @@
 /* Follows images through a graph. A node that is not known here gives nothing that is known. */
 #include "graph/passes/images.h"
 
+#include "base/alloc.h"
 #include "base/error.h"
 #include "graph/passes/matching.h"
 #include "tensor/tensor.h"
@@ -321,6 +322,79 @@ static bool set_concat(mls__images *m, const mls__node *node, const mls__image *
     return true;
 }
 
+/* --- other shapes ---------------------------------------------------------------------------- */
+
+/* The number of elements of a dim; -1 where it is not known. */
+static int64_t size_of(const mls__images *m, mls__image_dim dim)
+{
+    const rule *r = dim == NO_DIM ? NULL : mls__vec_at(&m->dims, dim);
+    return r && r->kind == DIM_CONSTANT && r->a >= 0 && r->a <= MOST ? r->a : -1;
+}
+
+/* Entry i of a tensor's dims: batch, channels, spatial ones. */
+static mls__image_dim entry_of(mls__images *m, const mls__image *x, int i)
+{
+    return i == 0 ? x->batch : i == 1 ? constant_dim(m, x->channels) : x->dims[i - 2];
+}
+
+static bool set_entry(const mls__images *m, mls__image *y, int i, mls__image_dim dim)
+{
+    if (dim == NO_DIM)
+        return false;
+    if (i == 0)
+        y->batch = dim;
+    else if (i == 1)
+        y->channels = size_of(m, dim);
+    else
+        y->dims[i - 2] = dim;
+    return i != 1 || y->channels > 0;
+}
+
+/* Elements of one of the batch; false where that is not known. */
+static bool count_elements(mls__images *m, const mls__image *x, int64_t *ret_count)
+{
+    *ret_count = 1;
+    for (int i = 1; i < x->rank + 2; i++) {
+        const int64_t size = size_of(m, entry_of(m, x, i));
+        if (size < 0 || !mls__mul_i64(*ret_count, size, ret_count))
+            return false;
+    }
+    return true;
+}
+
+/* A shape that leaves the batch as it is, and says all that follows. */
+static bool set_reshape(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    const mls_tensor *shape = mls__node_constant(m->graph, node, 1, MLS_INT64);
+    int64_t count, same = 1;
+    if (!shape || shape->count < 3 || shape->count > 2 + MLS__IMAGE_DIMS ||
+        mls__node_int(node, "allowzero", 0) || !count_elements(m, x, &count))
+        return false;
+    const int64_t *entries = shape->data, batch = size_of(m, x->batch);
+    if (entries[0] != 0 && entries[0] != -1 && entries[0] != batch)
+        return false;
+    y->rank = (int) shape->count - 2;
+    for (int i = 1; i < y->rank + 2; i++)
+        if (entries[i] < 1 || entries[i] > MOST || !mls__mul_i64(same, entries[i], &same) ||
+            !set_entry(m, y, i, constant_dim(m, entries[i])))
+            return false;
+    return same == count;
+}
+
+/* Channels may become another dimension, the batch may not. */
+static bool set_transpose(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
+{
+    const mls_attr *perm = mls__node_attr(node, "perm");
+    const int rank = x->rank + 2;
+    if (!perm || perm->type != MLS_ATTR_INTS || perm->count != (size_t) rank || perm->ints[0] != 0)
+        return false;
+    for (int i = 1; i < rank; i++)
+        if (perm->ints[i] < 1 || perm->ints[i] >= rank ||
+            !set_entry(m, y, i, entry_of(m, x, (int) perm->ints[i])))
+            return false;
+    return true;
+}
+
 /* --- the walk -------------------------------------------------------------------------------- */
 
 /* y begins as a copy of x, the first input that is an image. */
@@ -348,6 +422,8 @@ static const struct {
     {"", "Mul", set_binary},
     {"", "Div", set_binary},
     {"", "Concat", set_concat},
+    {"", "Reshape", set_reshape},
+    {"", "Transpose", set_transpose},
     {"", "BatchNormalization", set_same},
     {"", "InstanceNormalization", set_same},
     {"", "LRN", set_same},
