@@ -28,4 +28,5 @@ libmls_core_la_SOURCES += \
 	%D%/translate/movement.c \
 	%D%/translate/nn.c \
 	%D%/translate/norm.c \
+	%D%/translate/quantized_lstm.c \
 	%D%/translate/reduce.c

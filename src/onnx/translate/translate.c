@@ -19,6 +19,7 @@ static const mls__onnx_rule *const families[] = {
     mls__onnx_rules_movement,
     mls__onnx_rules_nn,
     mls__onnx_rules_norm,
+    mls__onnx_rules_quantized_lstm,
     mls__onnx_rules_reduce,
     mls__onnx_rules_spectral,
 };

@@ -55,6 +55,7 @@ extern const mls__onnx_rule mls__onnx_rules_maps[];
 extern const mls__onnx_rule mls__onnx_rules_movement[];
 extern const mls__onnx_rule mls__onnx_rules_nn[];
 extern const mls__onnx_rule mls__onnx_rules_norm[];
+extern const mls__onnx_rule mls__onnx_rules_quantized_lstm[];
 extern const mls__onnx_rule mls__onnx_rules_reduce[];
 extern const mls__onnx_rule mls__onnx_rules_spectral[];
 
