@@ -6,6 +6,7 @@
 #ifndef MLS_BACKEND_CPU_CPU_H
 #define MLS_BACKEND_CPU_CPU_H
 
+#include "backend/cpu/kernels/elementwise.h"
 #include "base/context.h"
 #include "op/op.h"
 
@@ -35,11 +36,31 @@ typedef struct mls__cpu_op {
 /* A family's rows; ended by a row whose type is NULL. */
 typedef const mls__cpu_op mls__cpu_op_table[];
 
+/* The row of an op, or NULL. */
+const mls__cpu_op *mls__cpu_op_find(const char *domain, const char *type);
+
+struct mls__cpu_kernel;
+
+/*
+ * n elements of an op that gives each from one of every input: x[i] is input i's, one after
+ * another (steps[i] is 1) or one for all (0); that of an input that is left out is not to be read.
+ * Unless n is 1 some step is 1. y may be the memory of an input whose elements are as large and
+ * whose step is 1. Any thread may call it, so it sets no message.
+ */
+typedef mls_status (*mls__cpu_tile_fn)(const struct mls__cpu_kernel *kernel, void *y,
+                                       const void *const *x, const int64_t *steps, int64_t n);
+
 /* The first member of every kernel's struct. */
 typedef struct mls__cpu_kernel {
     mls_kernel base;
     const mls__cpu *cpu;
     const char *node, *type; /* for messages; borrowed from the model */
+    mls__cpu_tile_fn tile;   /* NULL: it runs as a whole only */
+    const char *failure;     /* what it means that `tile` fails; NULL: it does not */
+    /* What is all that `tile` calls, if it is one of these; at most one of them is set. */
+    mls__unary_fn unary;
+    const float *params; /* of `unary` */
+    mls__binary_fn binary;
 } mls__cpu_kernel;
 
 /*

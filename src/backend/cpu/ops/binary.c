@@ -59,9 +59,9 @@ static const struct op_row *find_row(const char *type)
 
 typedef struct binary_kernel {
     mls__cpu_kernel base;
-    /* A run of n elements; the steps are the plan's. */
+    /* A run of n elements. */
     mls_status (*run)(const struct binary_kernel *kernel, void *y, const void *a, const void *b,
-                      int64_t n);
+                      const int64_t *steps, int64_t n);
     mls__binary_fn binary; /* these three: what `run` calls */
     mls__compare_fn compare;
     mls__loop2 loop;
@@ -75,22 +75,23 @@ typedef struct binary_kernel {
 /* --- runs ------------------------------------------------------------------------------------ */
 
 static mls_status run_binary(const binary_kernel *k, void *y, const void *a, const void *b,
-                             int64_t n)
+                             const int64_t *steps, int64_t n)
 {
-    k->binary(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
+    k->binary(y, a, steps[0], b, steps[1], n);
     return MLS_OK;
 }
 
 static mls_status run_compare(const binary_kernel *k, void *y, const void *a, const void *b,
-                              int64_t n)
+                              const int64_t *steps, int64_t n)
 {
-    k->compare(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
+    k->compare(y, a, steps[0], b, steps[1], n);
     return MLS_OK;
 }
 
-static mls_status run_loop(const binary_kernel *k, void *y, const void *a, const void *b, int64_t n)
+static mls_status run_loop(const binary_kernel *k, void *y, const void *a, const void *b,
+                           const int64_t *steps, int64_t n)
 {
-    return k->loop(y, a, k->plan.steps[0], b, k->plan.steps[1], n);
+    return k->loop(y, a, steps[0], b, steps[1], n);
 }
 
 /* The ops that are two, by an attribute. */
@@ -104,39 +105,39 @@ static mls__bits_op bits_op(const mls_op *op, const struct op_row *row)
 }
 
 /* `n` elements of a run from element `first` on, or the one of a scalar, as float32. */
-static void widen(const binary_kernel *k, int input, float *block, const void *x, int64_t first,
+static void widen(const binary_kernel *k, float *block, const void *x, int64_t step, int64_t first,
                   int64_t n)
 {
-    const int64_t step = k->plan.steps[input];
     k->half.to_f32(block, (const uint16_t *) x + first * step, step ? n : 1);
 }
 
-static mls_status run_half(const binary_kernel *k, void *y, const void *a, const void *b, int64_t n)
+static mls_status run_half(const binary_kernel *k, void *y, const void *a, const void *b,
+                           const int64_t *steps, int64_t n)
 {
     float p[MLS__BLOCK], q[MLS__BLOCK];
     for (int64_t i = 0; i < n; i += MLS__BLOCK) {
         const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
         float result[MLS__BLOCK];
-        widen(k, 0, p, a, i, m);
-        widen(k, 1, q, b, i, m);
+        widen(k, p, a, steps[0], i, m);
+        widen(k, q, b, steps[1], i, m);
         if (k->loop) /* remainders, which are exact and never fail */
-            k->loop(result, p, k->plan.steps[0], q, k->plan.steps[1], m);
+            k->loop(result, p, steps[0], q, steps[1], m);
         else
-            k->binary(result, p, k->plan.steps[0], q, k->plan.steps[1], m);
+            k->binary(result, p, steps[0], q, steps[1], m);
         k->half.from_f32((uint16_t *) y + i, result, m);
     }
     return MLS_OK;
 }
 
 static mls_status run_compare_half(const binary_kernel *k, void *y, const void *a, const void *b,
-                                   int64_t n)
+                                   const int64_t *steps, int64_t n)
 {
     float p[MLS__BLOCK], q[MLS__BLOCK];
     for (int64_t i = 0; i < n; i += MLS__BLOCK) {
         const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
-        widen(k, 0, p, a, i, m);
-        widen(k, 1, q, b, i, m);
-        k->compare((uint8_t *) y + i, p, k->plan.steps[0], q, k->plan.steps[1], m);
+        widen(k, p, a, steps[0], i, m);
+        widen(k, q, b, steps[1], i, m);
+        k->compare((uint8_t *) y + i, p, steps[0], q, steps[1], m);
     }
     return MLS_OK;
 }
@@ -153,7 +154,8 @@ static mls_status run_segment(void *arg, int64_t y, const int64_t *x, int64_t n)
 {
     const work *w = arg;
     const binary_kernel *k = w->kernel;
-    return k->run(k, w->y + y * k->y_size, w->a + x[0] * k->x_size, w->b + x[1] * k->x_size, n);
+    return k->run(k, w->y + y * k->y_size, w->a + x[0] * k->x_size, w->b + x[1] * k->x_size,
+                  k->plan.steps, n);
 }
 
 static mls_status run_range(void *arg, int64_t begin, int64_t end)
@@ -183,7 +185,7 @@ static mls_status run_tiled(void *arg, int64_t begin, int64_t end)
         const int64_t n = end - begin < rows * k->plan.run ? end - begin : rows * k->plan.run;
         const char *x = other + begin * k->x_size;
         status = k->run(k, w->y + begin * k->y_size, k->tiled == 0 ? tile : x,
-                        k->tiled == 0 ? x : tile, n);
+                        k->tiled == 0 ? x : tile, k->plan.steps, n);
     }
     return status;
 }
@@ -195,6 +197,13 @@ static mls_status run_loops(const binary_kernel *k, const mls_kernel_call *call)
                            k->tiled >= 0 ? run_tiled : run_range, &w);
 }
 
+static mls_status binary_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                              const int64_t *steps, int64_t n)
+{
+    const binary_kernel *k = (const binary_kernel *) base;
+    return k->run(k, y, x[0], x[1], steps, n);
+}
+
 static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const binary_kernel *k = (const binary_kernel *) base;
@@ -203,9 +212,9 @@ static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call
     if (k->plan.loops || (k->threads > 1 && k->plan.count > GRAIN))
         status = run_loops(k, call);
     else if (k->plan.count)
-        status = k->run(k, buffers[2], buffers[0], buffers[1], k->plan.count);
+        status = k->run(k, buffers[2], buffers[0], buffers[1], k->plan.steps, k->plan.count);
     if (status)
-        return mls__cpu_run_error(base, status, "an integer is divided by zero");
+        return mls__cpu_run_error(base, status, "%s", k->base.failure);
     return MLS_OK;
 }
 
@@ -243,6 +252,7 @@ static void choose_float(binary_kernel *k, const struct op_row *row, int32_t dty
     } else {
         k->binary = kernels->binary[row->op];
         k->run = half ? run_half : run_binary;
+        k->base.binary = half ? NULL : k->binary;
     }
 }
 
@@ -277,6 +287,8 @@ mls_status mls__cpu_binary_create(const mls__cpu *cpu, const mls_op *op, mls_ker
         return mls__cpu_dtype_error(op, 0);
     }
     k->base.base.reshape = binary_reshape;
+    k->base.tile = binary_tile;
+    k->base.failure = "an integer is divided by zero";
     k->threads = op->threads;
     k->x_size = (uint8_t) mls_dtype_size((mls_dtype) dtype);
     k->y_size = (uint8_t) mls_dtype_size((mls_dtype) op->outputs[0].dtype);

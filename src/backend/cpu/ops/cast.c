@@ -81,6 +81,15 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     return MLS_OK;
 }
 
+static mls_status cast_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                            const int64_t *steps, int64_t n)
+{
+    const cast_kernel *k = (const cast_kernel *) base;
+    (void) steps;
+    k->run(k, y, x[0], n);
+    return MLS_OK;
+}
+
 static mls_status cast_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const cast_kernel *k = (const cast_kernel *) base;
@@ -167,6 +176,7 @@ static mls__cast_rules read_rules(const mls_op *op)
 
 static void choose_run(cast_kernel *k)
 {
+    k->base.tile = cast_tile;
     k->direct = mls__direct_cast_find(k->from, k->to);
     k->run = run_blocks;
     if (k->from == k->to) {

@@ -54,16 +54,24 @@ typedef struct work {
     const char *x;
 } work;
 
+static mls_status classify_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                                const int64_t *steps, int64_t n)
+{
+    const classify_kernel *k = (const classify_kernel *) base;
+    (void) steps;
+    if (k->dtype == MLS_FLOAT32)
+        classify_f32(k, y, x[0], n);
+    else
+        classify_blocks(k, y, x[0], n);
+    return MLS_OK;
+}
+
 static mls_status run_range(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
     const classify_kernel *k = w->kernel;
-    const char *x = w->x + begin * k->x_size;
-    if (k->dtype == MLS_FLOAT32)
-        classify_f32(k, w->y + begin, (const float *) (const void *) x, end - begin);
-    else
-        classify_blocks(k, w->y + begin, x, end - begin);
-    return MLS_OK;
+    const void *x = w->x + begin * k->x_size;
+    return classify_tile(&k->base, w->y + begin, &x, NULL, end - begin);
 }
 
 static mls_status classify_run(const mls_kernel *base, const mls_kernel_call *call)
@@ -90,6 +98,7 @@ static mls_status classify_create(const mls__cpu *cpu, const mls_op *op, mls_ker
     if (status)
         return status;
     k->base.base.reshape = classify_reshape;
+    k->base.tile = classify_tile;
     k->nan = strcmp(op->type, "IsNaN") == 0;
     k->positive = mls__op_int(op, "detect_positive", 1) != 0;
     k->negative = mls__op_int(op, "detect_negative", 1) != 0;

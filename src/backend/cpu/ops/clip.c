@@ -31,6 +31,7 @@ typedef struct clip_kernel {
     uint32_t threads;
     uint8_t size;         /* bytes of an element */
     clip_bound bounds[2]; /* low, high */
+    float params[2];      /* of float32: the bounds, if they are known now */
     uint8_t output;       /* its buffer */
 } clip_kernel;
 
@@ -118,17 +119,36 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     return MLS_OK;
 }
 
+/* Copies: with one element, the output may be in a bound's memory. */
+static void read_bounds(const clip_kernel *k, const void *const *inputs, uint64_t bounds[2])
+{
+    for (size_t i = 0; i < 2; i++) {
+        bounds[i] = k->bounds[i].attribute;
+        if (k->bounds[i].is_input)
+            memcpy(&bounds[i], inputs[1 + i], k->size);
+    }
+}
+
+static mls_status clip_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                            const int64_t *steps, int64_t n)
+{
+    const clip_kernel *k = (const clip_kernel *) base;
+    uint64_t bounds[2];
+    (void) steps;
+    read_bounds(k, x, bounds);
+    k->run(k, y, x[0], n, k->bounds[0].is_given ? &bounds[0] : NULL,
+           k->bounds[1].is_given ? &bounds[1] : NULL);
+    return MLS_OK;
+}
+
 static mls_status clip_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const clip_kernel *k = (const clip_kernel *) base;
     void *const *buffers = call->buffers;
-    /* Copies: with one element, the output may be in a bound's memory. */
-    uint64_t bounds[2] = {k->bounds[0].attribute, k->bounds[1].attribute};
+    uint64_t bounds[2];
     if (!k->count)
         return MLS_OK;
-    for (size_t i = 0; i < 2; i++)
-        if (k->bounds[i].is_input)
-            memcpy(&bounds[i], buffers[1 + i], k->size);
+    read_bounds(k, (const void *const *) buffers, bounds);
     work w = {k, buffers[k->output], buffers[0], k->bounds[0].is_given ? &bounds[0] : NULL,
               k->bounds[1].is_given ? &bounds[1] : NULL};
     return mls__cpu_ranges(call, k->threads, k->count, GRAIN, run_range, &w);
@@ -157,6 +177,21 @@ static mls_status read_bound(clip_kernel *k, const mls_op *op, const char *name,
     return MLS_OK;
 }
 
+/* With bounds that never change it is the vector kernel and nothing else. */
+static void fix_bounds(clip_kernel *k, const mls_op *op)
+{
+    const float most[] = {-FLT_MAX, FLT_MAX};
+    for (size_t i = 0; i < 2; i++) {
+        const mls_arg *input = mls__op_input(op, 1 + i);
+        if (input && (!input->weight_id || !input->data))
+            return;
+        const void *bound = input ? input->data : &k->bounds[i].attribute;
+        memcpy(&k->params[i], k->bounds[i].is_given ? bound : &most[i], sizeof k->params[i]);
+    }
+    k->base.unary = k->base.cpu->kernels->elementwise->unary[MLS__UNARY_CLIP];
+    k->base.params = k->params;
+}
+
 static mls_status clip_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
     const int32_t dtype = op->inputs[0].dtype;
@@ -174,9 +209,12 @@ static mls_status clip_create(const mls__cpu *cpu, const mls_op *op, mls_kernel 
         k->base.base.free(&k->base.base);
         return status;
     }
+    if (dtype == MLS_FLOAT32)
+        fix_bounds(k, op);
     k->half = mls__half_of(cpu, dtype);
     k->half_largest = dtype == MLS_FLOAT16 ? 65504.0f : 0x1.fep127f;
     k->base.base.reshape = clip_reshape;
+    k->base.tile = clip_tile;
     k->size = (uint8_t) mls_dtype_size((mls_dtype) dtype);
     k->threads = op->threads;
     k->output = (uint8_t) op->input_count;

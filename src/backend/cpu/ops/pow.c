@@ -21,9 +21,9 @@
 
 typedef struct pow_kernel {
     mls__cpu_kernel base;
-    /* n <= MLS__BLOCK elements of a run; the steps are the plan's. */
+    /* n <= MLS__BLOCK elements of a run. */
     mls_status (*run)(const struct pow_kernel *kernel, void *y, const void *a, const void *b,
-                      int64_t n);
+                      const int64_t *steps, int64_t n);
     int32_t a_dtype, b_dtype;
     mls__half half; /* where the base is one */
     uint32_t threads;
@@ -34,9 +34,9 @@ typedef struct pow_kernel {
 static const mls__cast_rules no_rules = {false, MLS__POWER_UP};
 
 /* How many elements an input has in a block: all or, of step 0, one. */
-static int64_t in_block(const pow_kernel *k, int input, int64_t n)
+static int64_t in_block(int64_t step, int64_t n)
 {
-    return k->plan.steps[input] ? n : 1;
+    return step ? n : 1;
 }
 
 /* --- integers to integers -------------------------------------------------------------------- */
@@ -60,13 +60,12 @@ static int64_t raised_to_negative(int64_t base, int64_t exponent)
 }
 
 static mls_status run_integers(const pow_kernel *k, void *y, const void *a, const void *b,
-                               int64_t n)
+                               const int64_t *steps, int64_t n)
 {
     mls__wide p, q, result;
     const bool is_signed = mls__wide_kind_of(k->b_dtype) == MLS__WIDE_INT;
-    const int64_t *steps = k->plan.steps;
-    mls__widen(k->a_dtype, &p, a, in_block(k, 0, n));
-    mls__widen(k->b_dtype, &q, b, in_block(k, 1, n));
+    mls__widen(k->a_dtype, &p, a, in_block(steps[0], n));
+    mls__widen(k->b_dtype, &q, b, in_block(steps[1], n));
     for (int64_t i = 0; i < n; i++) {
         const int64_t base = p.i[i * steps[0]], exponent = q.i[i * steps[1]];
         const bool is_negative = is_signed && exponent < 0;
@@ -91,12 +90,12 @@ static void to_doubles(int32_t dtype, mls__wide *wide, const void *x, int64_t n)
         wide->f[i] = kind == MLS__WIDE_INT ? (double) wide->i[i] : (double) wide->u[i];
 }
 
-static mls_status run_doubles(const pow_kernel *k, void *y, const void *a, const void *b, int64_t n)
+static mls_status run_doubles(const pow_kernel *k, void *y, const void *a, const void *b,
+                              const int64_t *steps, int64_t n)
 {
     mls__wide p, q, result;
-    const int64_t *steps = k->plan.steps;
-    to_doubles(k->a_dtype, &p, a, in_block(k, 0, n));
-    to_doubles(k->b_dtype, &q, b, in_block(k, 1, n));
+    to_doubles(k->a_dtype, &p, a, in_block(steps[0], n));
+    to_doubles(k->b_dtype, &q, b, in_block(steps[1], n));
     for (int64_t i = 0; i < n; i++) {
         result.f[i] = mls__f64_pow(p.f[i * steps[0]], q.f[i * steps[1]]);
         if (mls__is_half(k->a_dtype))
@@ -120,28 +119,30 @@ static bool as_floats(const mls__wide *wide, float *ret_floats, int64_t n)
  * A base of 32 bits or fewer. The vector kernel gives what run_doubles() gives, sooner
  * where the exponent is one that has a shorter way.
  */
-static mls_status run_floats(const pow_kernel *k, void *y, const void *a, const void *b, int64_t n)
+static mls_status run_floats(const pow_kernel *k, void *y, const void *a, const void *b,
+                             const int64_t *steps, int64_t n)
 {
     mls__wide q;
     float base[MLS__BLOCK], exponent[MLS__BLOCK], result[MLS__BLOCK];
     const bool is_half = mls__is_half(k->a_dtype);
-    to_doubles(k->b_dtype, &q, b, in_block(k, 1, n));
-    if (!as_floats(&q, exponent, in_block(k, 1, n)))
-        return run_doubles(k, y, a, b, n);
+    to_doubles(k->b_dtype, &q, b, in_block(steps[1], n));
+    if (!as_floats(&q, exponent, in_block(steps[1], n)))
+        return run_doubles(k, y, a, b, steps, n);
     if (is_half)
-        k->half.to_f32(base, a, in_block(k, 0, n));
+        k->half.to_f32(base, a, in_block(steps[0], n));
     k->base.cpu->kernels->elementwise->binary[MLS__BINARY_POW](
-        is_half ? result : y, is_half ? base : a, k->plan.steps[0], exponent, k->plan.steps[1], n);
+        is_half ? result : y, is_half ? base : a, steps[0], exponent, steps[1], n);
     if (is_half)
         k->half.from_f32(y, result, n);
     return MLS_OK;
 }
 
-/* The third power, where the exponent is one constant: the plan's steps are not needed. */
-static mls_status run_cube(const pow_kernel *k, void *y, const void *a, const void *b, int64_t n)
+/* The third power, where the exponent is one constant: the steps are not needed. */
+static mls_status run_cube(const pow_kernel *k, void *y, const void *a, const void *b,
+                           const int64_t *steps, int64_t n)
 {
     mls__wide p;
-    (void) b;
+    (void) b, (void) steps;
     mls__widen(k->a_dtype, &p, a, n);
     for (int64_t i = 0; i < n; i++) {
         p.f[i] = p.f[i] * p.f[i] * p.f[i];
@@ -160,18 +161,27 @@ typedef struct work {
     const char *a, *b;
 } work;
 
+static mls_status pow_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                           const int64_t *steps, int64_t n)
+{
+    const pow_kernel *k = (const pow_kernel *) base;
+    char *out = y;
+    const char *a = x[0], *b = x[1];
+    mls_status status = MLS_OK;
+    for (int64_t i = 0; i < n && !status; i += MLS__BLOCK) {
+        const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
+        status = k->run(k, out + i * k->a_size, a + i * steps[0] * k->a_size,
+                        b + i * steps[1] * k->b_size, steps, m);
+    }
+    return status;
+}
+
 static mls_status run_segment(void *arg, int64_t y, const int64_t *x, int64_t n)
 {
     const work *w = arg;
     const pow_kernel *k = w->kernel;
-    const int64_t *steps = k->plan.steps;
-    mls_status status = MLS_OK;
-    for (int64_t i = 0; i < n && !status; i += MLS__BLOCK) {
-        const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
-        status = k->run(k, w->y + (y + i) * k->a_size, w->a + (x[0] + i * steps[0]) * k->a_size,
-                        w->b + (x[1] + i * steps[1]) * k->b_size, m);
-    }
-    return status;
+    const void *inputs[] = {w->a + x[0] * k->a_size, w->b + x[1] * k->b_size};
+    return pow_tile(&k->base, w->y + y * k->a_size, inputs, k->plan.steps, n);
 }
 
 static mls_status run_range(void *arg, int64_t begin, int64_t end)
@@ -189,7 +199,7 @@ static mls_status pow_run(const mls_kernel *base, const mls_kernel_call *call)
     const mls_status status =
         mls__cpu_ranges(call, k->threads, k->plan.count, GRAIN, run_range, &w);
     if (status)
-        return mls__cpu_run_error(base, status, "an integer 0 is raised to a negative power");
+        return mls__cpu_run_error(base, status, "%s", k->base.failure);
     return MLS_OK;
 }
 
@@ -227,6 +237,8 @@ static mls_status pow_create(const mls__cpu *cpu, const mls_op *op, mls_kernel *
     if (mls__is_half(a))
         k->half = mls__half_of(cpu, a);
     k->base.base.reshape = pow_reshape;
+    k->base.tile = pow_tile;
+    k->base.failure = "an integer 0 is raised to a negative power";
     k->a_dtype = a;
     k->b_dtype = b;
     k->a_size = (uint8_t) mls_dtype_size((mls_dtype) a);

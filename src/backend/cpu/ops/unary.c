@@ -141,6 +141,15 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
     return MLS_OK;
 }
 
+static mls_status unary_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                             const int64_t *steps, int64_t n)
+{
+    const unary_kernel *k = (const unary_kernel *) base;
+    (void) steps;
+    k->run(k, y, x[0], n);
+    return MLS_OK;
+}
+
 static mls_status unary_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const unary_kernel *k = (const unary_kernel *) base;
@@ -167,6 +176,8 @@ static void choose_run(unary_kernel *k, mls__unary_op op, int32_t dtype)
         k->unary = kernels->unary[op];
         k->run = dtype == MLS_FLOAT32 ? run_unary : run_half;
         k->half = mls__half_of(k->base.cpu, dtype);
+        k->base.unary = dtype == MLS_FLOAT32 ? k->unary : NULL;
+        k->base.params = k->params;
     } else {
         k->loop = mls__unary_loop(op, dtype);
         k->run = k->loop ? run_loop : op == MLS__UNARY_SHRINK ? run_shrink : NULL;
@@ -188,6 +199,7 @@ static mls_status new_kernel(const mls__cpu *cpu, const mls_op *op, unary_kernel
     if (status)
         return status;
     k->base.base.reshape = unary_reshape;
+    k->base.tile = unary_tile;
     k->threads = op->threads;
     k->dtype = op->inputs[0].dtype;
     k->size = (uint8_t) mls_dtype_size((mls_dtype) op->inputs[0].dtype);

@@ -47,14 +47,20 @@ static select_fn find_select(int32_t dtype, size_t size)
 }
 
 static void run_select(const where_kernel *k, void *y, const void *condition, const void *a,
-                       const void *b, int64_t n)
+                       const void *b, const int64_t *steps, int64_t n)
 {
-    const int64_t *steps = k->plan.steps;
     if (k->select)
         k->select(y, condition, a, b, steps, n);
     else
         k->base.cpu->kernels->elementwise->where(y, condition, steps[0], a, steps[1], b, steps[2],
                                                  n);
+}
+
+static mls_status where_tile(const mls__cpu_kernel *base, void *y, const void *const *x,
+                             const int64_t *steps, int64_t n)
+{
+    run_select((const where_kernel *) base, y, x[0], x[1], x[2], steps, n);
+    return MLS_OK;
 }
 
 typedef struct work {
@@ -69,7 +75,7 @@ static mls_status run_segment(void *arg, int64_t y, const int64_t *x, int64_t n)
     const work *w = arg;
     const where_kernel *k = w->kernel;
     run_select(k, w->y + y * k->size, w->condition + x[0], w->a + x[1] * k->size,
-               w->b + x[2] * k->size, n);
+               w->b + x[2] * k->size, k->plan.steps, n);
     return MLS_OK;
 }
 
@@ -88,7 +94,7 @@ static mls_status where_run(const mls_kernel *base, const mls_kernel_call *call)
         return mls__cpu_ranges(call, k->threads, k->plan.count, GRAIN, run_range, &w);
     }
     if (k->plan.count)
-        run_select(k, buffers[3], buffers[0], buffers[1], buffers[2], k->plan.count);
+        run_select(k, buffers[3], buffers[0], buffers[1], buffers[2], k->plan.steps, k->plan.count);
     return MLS_OK;
 }
 
@@ -107,6 +113,7 @@ static mls_status where_create(const mls__cpu *cpu, const mls_op *op, mls_kernel
     if (status)
         return status;
     k->base.base.reshape = where_reshape;
+    k->base.tile = where_tile;
     k->size = (uint8_t) mls_dtype_size((mls_dtype) dtype);
     k->select = find_select(dtype, k->size);
     k->threads = op->threads;
