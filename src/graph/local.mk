@@ -21,7 +21,8 @@ libmls_core_la_SOURCES += \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
-	%D%/schema/elementwise.c
+	%D%/schema/elementwise.c \
+	%D%/schema/pointwise.c
 
 # Ops that move data.
 libmls_core_la_SOURCES += \

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
 	%D%/op.c %D%/op.h \
-	%D%/movement.c %D%/movement.h
+	%D%/movement.c %D%/movement.h \
+	%D%/pointwise.c %D%/pointwise.h
 
 libmls_core_la_SOURCES += %D%/convolution.c %D%/convolution.h
 libmls_core_la_SOURCES += %D%/deform.c %D%/deform.h

@@ -124,6 +124,11 @@ TESTS += %D%/test_ops_unary
 %C%_test_ops_unary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_unary_LDADD = $(MLS_OP_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_ops_pointwise
+TESTS += %D%/test_ops_pointwise
+%C%_test_ops_pointwise_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_pointwise_LDADD = $(MLS_OP_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_ops_variadic
 TESTS += %D%/test_ops_variadic
 %C%_test_ops_variadic_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -125,7 +125,7 @@ typedef struct mls_kernel {
      */
     mls_status (*reshape)(struct mls_kernel *kernel, const mls_op *op);
     void (*free)(struct mls_kernel *kernel);
-    const char *name;         /* "gemm.avx512", static storage */
+    const char *name;         /* "gemm.avx512"; lives as long as the kernel */
     uint64_t workspace_bytes; /* for the largest dims; fixed once made */
 } mls_kernel;
 

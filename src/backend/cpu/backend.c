@@ -27,6 +27,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_unary,
     mls__cpu_ops_variadic,
     mls__cpu_ops_where,
+    mls__cpu_ops_pointwise,
     mls__cpu_ops_product,
     mls__cpu_ops_conv,
     mls__cpu_ops_deform_conv,
@@ -100,7 +101,7 @@ static const mls__cpu_op *const families[] = {
 };
 /* clang-format on */
 
-static const mls__cpu_op *find_op(const char *domain, const char *type)
+const mls__cpu_op *mls__cpu_op_find(const char *domain, const char *type)
 {
     for (size_t f = 0; families[f]; f++)
         for (const mls__cpu_op *row = families[f]; row->type; row++)
@@ -131,12 +132,12 @@ static void cpu_close(void *self)
 static int cpu_has_op(void *self, const char *domain, const char *type)
 {
     (void) self;
-    return find_op(domain, type) != NULL;
+    return mls__cpu_op_find(domain, type) != NULL;
 }
 
 static mls_status cpu_kernel_create(void *self, const mls_op *op, mls_kernel **ret_kernel)
 {
-    const mls__cpu_op *row = find_op(op->domain, op->type);
+    const mls__cpu_op *row = mls__cpu_op_find(op->domain, op->type);
     if (!row)
         return mls__op_error(op, MLS_EUNSUPPORTED, "the CPU backend has no such op");
     return row->create(self, op, ret_kernel);
@@ -145,7 +146,7 @@ static mls_status cpu_kernel_create(void *self, const mls_op *op, mls_kernel **r
 static int cpu_can_alias(void *self, const mls_op *op, size_t input, size_t output)
 {
     (void) self;
-    const mls__cpu_op *row = find_op(op->domain, op->type);
+    const mls__cpu_op *row = mls__cpu_op_find(op->domain, op->type);
     const uint32_t needed = MLS__CPU_IN_PLACE | (input == 0 ? MLS__CPU_IN_PLACE_OF_FIRST : 0);
     return row && (row->flags & needed) && output == 0 &&
            mls__arg_count(&op->inputs[input]) == mls__arg_count(&op->outputs[0]) &&

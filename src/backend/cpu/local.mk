@@ -20,6 +20,11 @@ libmls_core_la_SOURCES += \
 	%D%/ops/variadic.c \
 	%D%/ops/where.c
 
+# Chains of the above.
+libmls_core_la_SOURCES += \
+	%D%/ops/pointwise.c %D%/ops/pointwise.h \
+	%D%/ops/pointwise_run.c
+
 # Ops that move data.
 libmls_core_la_SOURCES += \
 	%D%/ops/copy.c %D%/ops/copy.h \

@@ -6,6 +6,7 @@
 #include "graph/schema/schema.h"
 
 extern mls__op_schema_table mls__schemas_elementwise;
+extern mls__op_schema_table mls__schemas_pointwise;
 extern mls__op_schema_table mls__schemas_views;
 extern mls__op_schema_table mls__schemas_movement;
 extern mls__op_schema_table mls__schemas_generate;

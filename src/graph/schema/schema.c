@@ -13,6 +13,7 @@
 /* clang-format off */
 static const mls__op_schema *const families[] = {
     mls__schemas_elementwise,
+    mls__schemas_pointwise,
     mls__schemas_views,
     mls__schemas_movement,
     mls__schemas_generate,

@@ -19,6 +19,7 @@ extern mls__cpu_op_table mls__cpu_ops_pow;
 extern mls__cpu_op_table mls__cpu_ops_unary;
 extern mls__cpu_op_table mls__cpu_ops_variadic;
 extern mls__cpu_op_table mls__cpu_ops_where;
+extern mls__cpu_op_table mls__cpu_ops_pointwise;
 extern mls__cpu_op_table mls__cpu_ops_product;
 extern mls__cpu_op_table mls__cpu_ops_conv;
 extern mls__cpu_op_table mls__cpu_ops_int8_product;
