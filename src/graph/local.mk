@@ -18,6 +18,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/fuse_gelu.c \
 	%D%/passes/fuse_norm.c \
 	%D%/passes/fuse_gemm.c \
+	%D%/passes/fuse_pointwise.c \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+# What the tests of passes share.
+EXTRA_DIST += %D%/graph_nodes.h
+
 check_PROGRAMS += %D%/test_passes
 TESTS += %D%/test_passes
 %C%_test_passes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
@@ -34,3 +37,8 @@ check_PROGRAMS += %D%/test_fuse_integer
 TESTS += %D%/test_fuse_integer
 %C%_test_fuse_integer_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_fuse_integer_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_fuse_pointwise
+TESTS += %D%/test_fuse_pointwise
+%C%_test_fuse_pointwise_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_fuse_pointwise_LDADD = $(MLS_TEST_LIBS)

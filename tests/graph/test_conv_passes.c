@@ -7,6 +7,7 @@
 #include "support/onnx_build.h"
 #include "support/test.h"
 
+#include "graph/graph_nodes.h"
 #include "graph/model.h"
 
 #include <math.h>
@@ -69,10 +70,7 @@ static const mls__graph *optimized(void)
 
 static size_t count_nodes(const char *type)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < model->optimized.nodes.count; i++)
-        count += strcmp(mls__graph_node(&model->optimized, i)->type, type) == 0;
-    return count;
+    return graph_nodes(&model->optimized, type);
 }
 
 /* --- results --------------------------------------------------------------------------------- */

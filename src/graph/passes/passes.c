@@ -20,6 +20,8 @@ static const mls__pass_fn passes[] = {
     mls__pass_fuse_conv,
     mls__pass_fuse_gemm,
     mls__pass_block_channels,
+    /* Of what is left, in the layouts that have been chosen. */
+    mls__pass_fuse_pointwise,
 };
 
 mls_status mls__passes_run(mls__graph *graph)

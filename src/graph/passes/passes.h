@@ -29,6 +29,7 @@ mls_status mls__pass_fuse_norm(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_integer(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_quantized(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gemm(mls__graph *graph, bool *ret_changed);
+mls_status mls__pass_fuse_pointwise(mls__graph *graph, bool *ret_changed);
 
 /* Runs them all. */
 mls_status mls__passes_run(mls__graph *graph);
