@@ -316,6 +316,42 @@ START_TEST(a_transposed_conv_takes_a_batch_normalization)
 }
 END_TEST
 
+/* With a normalization before them and without, in both orders, on either side. */
+START_TEST(a_conv_takes_factors_and_terms)
+{
+    const bool has_norm = _i & 1;
+    add_constant("factor", _i & 2 ? "20,1,1" : "1,20,1,1", 20, -1);
+    add_constant("term", "20,1,1", 20, -1);
+    add_conv(_i & 4 ? "x w bias" : "x w", has_norm ? "c" : "n");
+    if (has_norm)
+        add_norm("c", "n", "20", 20);
+    onnx_build_node(b, _i & 4 ? "Mul" : "Add", _i & 4 ? "factor n" : "n term", "t");
+    onnx_build_node(b, _i & 4 ? "Add" : "Mul", _i & 4 ? "term t" : "t factor", "f");
+    onnx_build_node(b, "Relu", "f", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("Mul") + count_nodes("Add") + count_nodes("Relu"), 0);
+    ck_assert_uint_eq(count_nodes("BatchNormalization"), 0);
+    ck_assert_uint_eq(count_nodes("FusedConv"), 1);
+    expect_equal(1e-4);
+}
+END_TEST
+
+/* Along another dimension, of another size, or not of one conv alone. */
+static const char *const other_factors[] = {"1,1,9,1", "1", "20,9,1"};
+
+START_TEST(other_factors_stay)
+{
+    add_constant("factor", other_factors[_i], _i == 2 ? 180 : _i == 1 ? 1 : 9, -1);
+    add_conv("x w bias", "c");
+    onnx_build_node(b, "Mul", "c factor", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("Mul"), 1);
+    expect_equal(0);
+}
+END_TEST
+
 START_TEST(a_normalization_of_more_than_a_conv_stays)
 {
     add_conv("x w bias", "c");
@@ -460,6 +496,8 @@ int main(void)
     tcase_add_loop_test(tests, clip_is_taken_with_its_bounds, 0, 2);
     tcase_add_loop_test(tests, a_conv_takes_a_batch_normalization, 0, 2);
     tcase_add_test(tests, a_transposed_conv_takes_a_batch_normalization);
+    tcase_add_loop_test(tests, a_conv_takes_factors_and_terms, 0, 8);
+    tcase_add_loop_test(tests, other_factors_stay, 0, 3);
     tcase_add_test(tests, a_normalization_of_more_than_a_conv_stays);
     tcase_add_test(tests, images_stay_in_blocks);
     tcase_add_test(tests, points_are_spread_in_blocks);
