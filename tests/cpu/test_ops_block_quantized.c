@@ -160,6 +160,10 @@ static const product_case cases[] = {
     {3, 128, 40, 8, 128, FLOAT_ZEROS, true, MLS_BFLOAT16},
     {70, 256, 300, 4, 32, PACKED_ZEROS, false, MLS_FLOAT32}, /* several groups of panels */
     {2, 5000, 18, 4, 128, PACKED_ZEROS, false, MLS_FLOAT32},
+    /* Few rows: whole groups of panels, and what is left. */
+    {1, 131, 134, 4, 64, PACKED_ZEROS, true, MLS_FLOAT32},
+    {2, 65, 130, 8, 16, FLOAT_ZEROS, false, MLS_FLOAT32},
+    {2, 65, 70, 4, 32, PACKED_ZEROS, true, MLS_FLOAT16},
     {4, 1, 1, 4, 16, NO_ZEROS, false, MLS_FLOAT32},
     {0, 64, 8, 8, 16, NO_ZEROS, false, MLS_FLOAT32},
 };

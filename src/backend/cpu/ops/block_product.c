@@ -2,8 +2,9 @@
 /*
  * MatMulNBits of com.microsoft: rows times weights of 2, 4 or 8 bits, which stay packed in memory.
  * A few panels at a time become float32, in the second-level cache, and are multiplied as any wide
- * product is (kernels/gemm.h): an output has the bytes that DequantizeLinear and a wide MatMul
- * would give. 16-bit floats are computed in float32, and rounded once.
+ * product is (kernels/gemm.h), or in registers where there are few rows: an output has the bytes
+ * that DequantizeLinear and a wide MatMul would give. 16-bit floats are computed in float32, and
+ * rounded once.
  */
 #include "backend/cpu/ops/block_product.h"
 
@@ -16,7 +17,8 @@
 
 /* Panels that are multiplied together: as many as this many floats hold, at most four. */
 #define GROUP_FLOATS 65536
-#define GROUP_PANELS 4
+/* Rows that are multiplied without weights in memory. */
+#define FEW_ROWS 2
 /* Multiply-adds that take longer than waking a thread. */
 #define LARGE_WORK (INT64_C(1) << 20)
 
@@ -38,13 +40,9 @@ typedef struct work {
     const block_product *k;
     const mls_kernel_call *call;
     const float *a, *bias;
+    int64_t group; /* panels that are multiplied together */
     int64_t shares;
 } work;
-
-static int64_t group_count(const block_product *k)
-{
-    return (mls__gemm_panels(k->p.n) + k->group - 1) / k->group;
-}
 
 static void store_rows(const block_product *k, const float *from, int64_t column, int64_t columns,
                        uint16_t *y)
@@ -52,6 +50,37 @@ static void store_rows(const block_product *k, const float *from, int64_t column
     const int64_t step = k->group * MLS__GEMM_PANEL;
     for (int64_t i = 0; i < k->m; i++)
         k->half.from_f32(y + i * k->p.n + column, from + i * step, columns);
+}
+
+/* Columns of one row, once they are summed. */
+static void finish_row(const work *w, int64_t row, int64_t column, int64_t columns, float *sums)
+{
+    const block_product *k = w->k;
+    const int64_t at = row * k->p.n + column;
+    void *y = w->call->buffers[k->y_index];
+    for (int64_t i = 0; w->bias && i < columns; i++)
+        sums[i] += w->bias[column + i];
+    if (k->is_half)
+        k->half.from_f32((uint16_t *) y + at, sums, columns);
+    else
+        memcpy((float *) y + at, sums, (size_t) columns * sizeof *sums);
+}
+
+static void run_few_rows(const work *w, int64_t index)
+{
+    const block_product *k = w->k;
+    const int64_t first = index * w->group, column = first * MLS__GEMM_PANEL;
+    const int64_t left = k->p.n - column, most = w->group * MLS__GEMM_PANEL;
+    const int64_t columns = left < most ? left : most, panels = mls__gemm_panels(columns);
+    mls__block_weights weights[MLS__BLOCK_PANELS];
+    float sums[MLS__BLOCK_PANELS * MLS__GEMM_PANEL];
+    for (int64_t i = 0; i < panels; i++)
+        weights[i] = mls__block_pack_panel(&k->pack, &k->p, first + i);
+    for (int64_t i = 0; i < k->m; i++) {
+        k->base.cpu->kernels->block_weights->multiply(weights, (int) panels, w->a + i * k->p.k,
+                                                      sums);
+        finish_row(w, i, column, columns, sums);
+    }
 }
 
 static void run_group(const work *w, int64_t index, char *slot)
@@ -89,11 +118,15 @@ static void run_share(void *arg, size_t index)
 {
     const work *w = arg;
     const block_product *k = w->k;
-    const int64_t groups = group_count(k), share = (int64_t) index;
+    const int64_t panels = mls__gemm_panels(k->p.n), share = (int64_t) index;
+    const int64_t groups = (panels + w->group - 1) / w->group;
     char *slot = (char *) w->call->workspace + k->slots_offset + index * k->slot_bytes;
     const int64_t end = mls__cpu_part_begin(groups, w->shares, share + 1);
     for (int64_t i = mls__cpu_part_begin(groups, w->shares, share); i < end; i++)
-        run_group(w, i, slot);
+        if (k->m <= FEW_ROWS)
+            run_few_rows(w, i);
+        else
+            run_group(w, i, slot);
 }
 
 /* 16-bit floats in the workspace, as float32. */
@@ -114,6 +147,7 @@ static mls_status block_product_run(const mls_kernel *kernel, const mls_kernel_c
     if (k->m == 0)
         return MLS_OK;
     work w = {.k = k, .call = call, .shares = is_large ? k->threads : 1};
+    w.group = k->m <= FEW_ROWS ? MLS__BLOCK_PANELS : k->group;
     w.a = widen(k, call, MLS__BLOCK_PRODUCT_A, 0, k->m * k->p.k);
     if (k->has_bias)
         w.bias = widen(k, call, MLS__BLOCK_PRODUCT_BIAS, k->bias_offset, k->p.n);
@@ -179,7 +213,7 @@ static mls_status prepare(block_product *k, const mls_op *op)
     if (k->is_half)
         k->half = mls__half_of(k->base.cpu, op->inputs[MLS__BLOCK_PRODUCT_A].dtype);
     k->group = GROUP_FLOATS / MLS__GEMM_PANEL / k->p.k;
-    k->group = k->group < 1 ? 1 : k->group > GROUP_PANELS ? GROUP_PANELS : k->group;
+    k->group = k->group < 1 ? 1 : k->group > MLS__BLOCK_PANELS ? MLS__BLOCK_PANELS : k->group;
     if (!lay_out(k, &bytes))
         return mls__op_error(op, MLS_ESHAPE, "its operands are larger than memory can be");
     k->base.base.workspace_bytes = bytes;
