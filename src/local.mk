@@ -9,3 +9,4 @@ include %D%/onnx/local.mk
 include %D%/backend/cpu/local.mk
 include %D%/job/local.mk
 include %D%/queue/memory/local.mk
+include %D%/queue/sqlite/local.mk

@@ -16,6 +16,7 @@ exec: base tensor op plugin graph
 job: base plugin
 backend/cpu: base tensor op
 queue/memory: base
+queue/sqlite: base
 '
 
 folder_of() {

@@ -100,8 +100,8 @@ typedef struct mls_job_options {
      * none. With `payload_free` the memory is handed over and not copied: it must
      * stay as it is, and when the submit returned MLS_OK, the library calls
      * payload_free(payload_user, payload, payload_bytes) when nobody can need it
-     * any more (the job succeeded, or was forgotten). When the submit failed the
-     * caller still owns it. Without, the bytes are copied.
+     * any more (the job succeeded, was forgotten, or lies in a file). When the submit
+     * failed the caller still owns it. Without, the bytes are copied.
      */
     const void *payload;
     size_t payload_bytes;

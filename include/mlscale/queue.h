@@ -7,6 +7,12 @@
  *   memory:              in this process, bounded, gone with it. Options after '?',
  *                        separated by '&': capacity=N (jobs of any state that it
  *                        holds, 65536 unless given).
+ *   sqlite:PATH          in a file of this machine, which stays, shared by all
+ *                        processes that open it. Beside it lie PATH-wal, PATH-shm,
+ *                        PATH-lock and, for payloads and results past 8 KiB,
+ *                        PATH-segments. Option after '?': poison=K (a job during which
+ *                        K processes died is dead, 3 unless given). Retention is a day
+ *                        unless given.
  * A driver publishes what it can do as flags. What is asked of it and not among
  * them is refused, at open (mls_queue_options.require) or at the call.
  *
@@ -15,6 +21,21 @@
  * a queue of the parent fails with MLS_EFORKED, and closing it there only forgets it.
  *
  * Timeouts are in milliseconds: 0 does not wait, negative waits forever.
+ *
+ * What sqlite: promises. Submits of MLS_ACK_DURABLE (which is its default), ends of
+ * claims, cancels, requeues and forgets are synced to the disk before they return; what
+ * many threads do at once is synced together. Submits of MLS_ACK_ASYNC and MLS_ACK_RAM,
+ * claims, releases and progress are written, and safe from the end of the process, when
+ * they return, and from power loss 100 ms later. Jobs of a process that died are ready
+ * again within 100 ms while anyone waits for jobs, else with the next open; that does
+ * not count as an attempt. Other processes learn of ready and ended jobs at once. The
+ * wall clock decides run_at, deadlines, pauses before retries, and retention; no lease
+ * depends on a clock. Never remove PATH-lock while a process has the queue open, and keep
+ * the file on a local disk. Opening refuses a file that is none of its own or damaged
+ * (MLS_EFORMAT), and one of a newer library (MLS_EUNSUPPORTED); an older one is brought
+ * up to date. A full disk or failing one is MLS_EIO: nothing of the call took effect.
+ * What is damaged later is MLS_EFORMAT; a job whose payload is, is dead with that error.
+ * A claim's spin_us has no effect, and a submit finds room always.
  */
 #ifndef MLSCALE_QUEUE_H
 #define MLSCALE_QUEUE_H
@@ -58,7 +79,7 @@ typedef struct mls_queue_options {
     uint64_t require; /* MLS_QUEUE_CAN_*: open fails unless the driver has them all */
     /* Bounds one payload or result; 0 is 64 MiB. */
     uint64_t max_payload_bytes;
-    /* For jobs that say MLS_RETENTION_DEFAULT; that itself: the driver's (memory: 60 s). */
+    /* For jobs that say MLS_RETENTION_DEFAULT; that itself: memory's minute, sqlite's day. */
     int64_t retention_ms;
     /* Draws the jitter of retries; 0 takes one from the system. */
     uint64_t seed;

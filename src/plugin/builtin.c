@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The only list of built-in drivers. A new one is a row here. */
+#include "config.h"
 #include "plugin/drivers.h"
 
 #include <mlscale/ext/backend.h>
@@ -7,9 +8,13 @@
 
 extern const mls_backend mls__backend_cpu;
 extern const mls_queue_driver mls__queue_driver_memory;
+extern const mls_queue_driver mls__queue_driver_sqlite;
 
 const mls_plugin *const mls__builtin_plugins[] = {
     &mls__backend_cpu.plugin,
     &mls__queue_driver_memory.plugin,
+#ifdef MLS_SQLITE
+    &mls__queue_driver_sqlite.plugin,
+#endif
     NULL,
 };

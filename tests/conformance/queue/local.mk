@@ -13,3 +13,12 @@ TESTS += %D%/test_memory %D%/test_plain
 %C%_test_plain_SOURCES = %D%/test_plain.c $(QUEUE_CONFORMANCE)
 %C%_test_plain_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_plain_LDADD = $(MLS_TEST_LIBS)
+
+if MLS_SQLITE
+check_PROGRAMS += %D%/test_sqlite
+TESTS += %D%/test_sqlite
+%C%_test_sqlite_SOURCES = %D%/test_sqlite.c tests/support/folder.c tests/support/folder.h \
+	$(QUEUE_CONFORMANCE)
+%C%_test_sqlite_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_LDADD = $(MLS_TEST_LIBS)
+endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims. One that finds nothing is parked, and gets its job in the very transaction in
+ * which one becomes ready: those that fill a batch first, then the longest waiting.
+ */
+#include "queue/sqlite/sqlite.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <string.h>
+
+#define MOST_HEADS 64 /* lanes that a claim compares at once */
+
+typedef struct claim_op {
+    mls__sql_op op; /* first: they share an address */
+    mls__sql_claimer *claimer;
+    const mls_queue_claim *request;
+    mls__sql_ends ends;
+    bool ends_are_known; /* published */
+    mls_queue_job *const *jobs;
+    size_t count;
+    size_t known; /* of them, committed */
+} claim_op;
+
+static claim_op *claim_of(mls__sql_op *op)
+{
+    return (claim_op *) (void *) op;
+}
+
+/* The first ready job of the first lane from `lane` on that has one. */
+typedef struct head {
+    int64_t lane, priority, rank, id;
+} head;
+
+/* 1, 0 when no such lane has a ready job, -1 failed. */
+static int find_head(mls__sql_store *store, int64_t lane, head *ret_head)
+{
+    sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_HEAD);
+    if (!find)
+        return -1;
+    sqlite3_bind_int64(find, 1, lane);
+    const int code = mls__sql_step(store, find);
+    if (code == SQLITE_ROW)
+        *ret_head = (head){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
+                           sqlite3_column_int64(find, 2), sqlite3_column_int64(find, 3)};
+    sqlite3_reset(find);
+    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
+}
+
+static bool goes_first(const head *a, const head *b)
+{
+    return a->priority != b->priority ? a->priority > b->priority : a->rank < b->rank;
+}
+
+/* The job that the claimer is to get next: its id; 0: none; -1: failed. */
+static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer)
+{
+    head best = {0}, next = {0};
+    int found;
+    while ((found = find_head(store, next.lane, &next)) > 0) {
+        const mls__sql_lane *lane = mls__sql_lane_of(store, next.lane);
+        if (!lane)
+            return -1;
+        if (mls__sql_lane_is_served(store, claimer, lane) && (!best.id || goes_first(&next, &best)))
+            best = next;
+        next.lane++;
+    }
+    return found < 0 ? -1 : best.id;
+}
+
+/* The next job that may run with another one of that lane and batch key. */
+static int64_t pick_like(mls__sql_store *store, const mls__sql_lane *lane, const char *batch_key)
+{
+    if (!lane->is_keyed) {
+        head found;
+        const int there = find_head(store, lane->id, &found);
+        return there < 0 ? -1 : there && found.lane == lane->id ? found.id : 0;
+    }
+    sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_HEAD_BATCH);
+    if (!find)
+        return -1;
+    sqlite3_bind_int64(find, 1, lane->id);
+    sqlite3_bind_text(find, 2, batch_key, -1, SQLITE_STATIC);
+    const int code = mls__sql_step(store, find);
+    const int64_t id = code == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+    sqlite3_reset(find);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? id : -1;
+}
+
+static void fill_claim(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                       mls__sql_row *row)
+{
+    const mls__sql_txn *txn = &store->txn;
+    row->since_ns = txn->boot_ns;
+    row->claimed_ms = txn->now_ms;
+    row->epoch++;
+    row->attempt++;
+    row->rank = 0;
+    row->member = store->member;
+    row->claimer = claimer->id;
+    row->owner = claimer->names;
+    row->progress = 0;
+    row->note = NULL;
+}
+
+/* Past a reboot the clock begins anew: then it is not known how long it was. */
+static int64_t positive(int64_t ns)
+{
+    return ns > 0 ? ns : 0;
+}
+
+/* Claims the job into the next of the claim's handles. MLS_ENOMEM: it stays as it was. */
+static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
+{
+    mls_queue_job *shown = claim->jobs[claim->count];
+    mls__sql_hold *hold;
+    mls__sql_row row;
+    const int found = mls__sql_row_load(store, (uint64_t) id, &row);
+    if (found == 0)
+        mls__sql_fail(store, mls__error(MLS_EFORMAT,
+                                        "job %lld is in an index only: the queue's "
+                                        "file is damaged",
+                                        (long long) id));
+    if (found <= 0)
+        return store->txn.status;
+    const int64_t waited_ns = positive(store->txn.boot_ns - row.since_ns);
+    row.waiting_ns += waited_ns;
+    fill_claim(store, claim->claimer, &row);
+    const mls_status status = mls__sql_show(store, &row, shown->info, &hold);
+    if (status)
+        return status;
+    mls__sql_lane_add(store, row.lane, MLS__SQL_WAITING_NS, waited_ns);
+    mls__sql_lane_add(store, row.lane, MLS__SQL_CLAIMED, 1);
+    shown->hold = hold;
+    hold->claimer = claim->claimer->id;
+    claim->count++;
+    shown->info->state = mls__sql_next(store, row.state, MLS_JOB_ON_CLAIM);
+    return mls__sql_move(store, &row, MLS_JOB_ON_CLAIM) ? MLS_OK : store->txn.status;
+}
+
+/* The lane of the jobs that the claim is bound to; NULL: any. false: failed. */
+static bool find_like(mls__sql_store *store, const claim_op *claim, mls__sql_lane **ret_lane,
+                      const char **ret_key)
+{
+    const mls_queue_job *like = claim->request->like;
+    if (!like && claim->request->flags & MLS_CLAIM_SAME_BATCH && claim->count)
+        like = claim->jobs[0];
+    *ret_lane = NULL;
+    if (!like)
+        return true;
+    *ret_key = like->info->batch_key;
+    return mls__sql_lane_make(store, like->info->queue, like->info->type, **ret_key != '\0',
+                              ret_lane) == MLS_OK;
+}
+
+/*
+ * Takes what is ready, up to what the claim may have. MLS_ENOMEM with the transaction
+ * still good: there was no memory to show the first.
+ */
+static mls_status take_ready(mls__sql_store *store, claim_op *claim)
+{
+    while (claim->count < claim->request->max_count) {
+        mls__sql_lane *lane;
+        const char *key = "";
+        if (!find_like(store, claim, &lane, &key))
+            return store->txn.status;
+        const int64_t id = lane ? pick_like(store, lane, key) : pick(store, claim->claimer);
+        if (id <= 0)
+            return store->txn.status;
+        const mls_status status = take(store, claim, id);
+        if (status)
+            return !store->txn.status && claim->count ? MLS_OK : status;
+    }
+    return MLS_OK;
+}
+
+/* Whether it has what it wants, or all that there is time for. */
+static bool is_content(const claim_op *claim)
+{
+    return claim->count && (!claim->request->like || claim->count == claim->request->max_count);
+}
+
+/* Why a claim that is not content is not parked; MLS_EINTERNAL: it is. */
+static mls_status give_up(const claim_op *claim)
+{
+    if (claim->claimer->is_draining)
+        return claim->count ? MLS_OK : mls__error(MLS_ECANCELLED, "the claimer was stopped");
+    if (claim->request->until_ns == 0)
+        return claim->count ? MLS_OK : mls__error(MLS_EEMPTY, "no job is ready");
+    if (mls__clock_monotonic_ns() >= claim->request->until_ns)
+        return claim->count ? MLS_OK : mls__error(MLS_ETIMEDOUT, "no job became ready in time");
+    return MLS_EINTERNAL;
+}
+
+static mls_status run_claim(mls__sql_store *store, mls__sql_op *op)
+{
+    claim_op *claim = claim_of(op);
+    mls_status status = mls__sql_ends_run(store, op, &claim->ends);
+    if (status)
+        return status;
+    if (claim->claimer->is_stopped)
+        return mls__error(MLS_ECANCELLED, "the claimer was stopped");
+    /* What is ready by now belongs to those that wait longer. */
+    if (store->txn.is_ready_news && !mls__sql_claims_serve(store))
+        return store->txn.status;
+    status = take_ready(store, claim);
+    if (status || is_content(claim))
+        return status;
+    status = give_up(claim);
+    if (status != MLS_EINTERNAL)
+        return status;
+    op->parks = true;
+    mls__sql_list_add(claim->request->like ? &store->fillers : &store->claims, op);
+    return MLS_OK;
+}
+
+static void publish_claim(mls__sql_store *store, mls__sql_op *op)
+{
+    claim_op *claim = claim_of(op);
+    if (op->again)
+        return;
+    if (!claim->ends_are_known)
+        mls__sql_ends_publish(store, &claim->ends);
+    claim->ends_are_known = true;
+    for (; claim->known < claim->count; claim->known++)
+        mls__sql_hold_add(store, claim->jobs[claim->known]->hold);
+}
+
+static void abandon_claim(mls__sql_store *store, mls__sql_op *op)
+{
+    claim_op *claim = claim_of(op);
+    while (claim->count > claim->known) {
+        mls_queue_job *shown = claim->jobs[--claim->count];
+        mls__sql_hold_free(store, shown->hold);
+        shown->hold = NULL;
+    }
+    if (!claim->ends_are_known)
+        mls__sql_ends_abandon(&claim->ends);
+    op->status = MLS_OK;
+}
+
+static void expire_claim(mls__sql_op *op)
+{
+    const claim_op *claim = claim_of(op);
+    mls__sql_set_status(
+        op, claim->count ? MLS_OK : mls__error(MLS_ETIMEDOUT, "no job became ready in time"));
+}
+
+static bool serve(mls__sql_store *store, mls__sql_list *list)
+{
+    for (mls__sql_op *op = list->first; op; op = op->next) {
+        claim_op *claim = claim_of(op);
+        if (op->is_served)
+            continue;
+        const mls_status status = take_ready(store, claim);
+        if (store->txn.status)
+            return false;
+        mls__sql_set_status(op, status);
+        op->is_served = status || is_content(claim);
+    }
+    return true;
+}
+
+bool mls__sql_claims_serve(mls__sql_store *store)
+{
+    head any;
+    store->txn.is_ready_news = false;
+    if (!store->claims.first && !store->fillers.first)
+        return true;
+    const int found = find_head(store, 0, &any);
+    return found <= 0 ? found == 0 : serve(store, &store->fillers) && serve(store, &store->claims);
+}
+
+static void stop(mls__sql_list *list, const mls__sql_claimer *claimer)
+{
+    mls__sql_op *op = list->first;
+    mls__sql_list_init(list);
+    while (op) {
+        mls__sql_op *next = op->next;
+        const claim_op *claim = claim_of(op);
+        if (claim->claimer == claimer) {
+            mls__sql_set_status(op, give_up(claim));
+            mls__sql_finish_parked(op);
+        } else {
+            mls__sql_list_add(list, op);
+        }
+        op = next;
+    }
+}
+
+void mls__sql_claims_stop(mls__sql_store *store, const mls__sql_claimer *claimer)
+{
+    stop(&store->claims, claimer);
+    stop(&store->fillers, claimer);
+}
+
+/* Ends a claim whose payload is damaged or gone, or gives it back when it cannot be read. */
+static void refuse(mls__sql_store *store, mls_queue_job *shown, mls_status status)
+{
+    char text[MLS_JOB_ERROR_MAX + 1];
+    strncpy(text, mls_error_message(), sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    mls_queue_end end = {.size = sizeof end,
+                         .flags = MLS_END_DROP,
+                         .job = shown,
+                         .event = MLS_JOB_ON_RELEASE,
+                         .status = MLS_EEMPTY};
+    mls_queue_end *const ends[] = {&end};
+    if (status == MLS_EFORMAT) {
+        end.event = MLS_JOB_ON_BURY;
+        end.error = status;
+        end.data = (mls_queue_bytes){text, strlen(text) + 1, NULL, NULL};
+    }
+    if (mls__sql_finish(store, ends, 1))
+        mls__sql_drop(store, shown);
+    mls__error(status, "%s", text);
+}
+
+/* Reads the payloads of segments. Jobs that have none any more leave the claim. */
+static mls_status complete(mls__sql_store *store, claim_op *claim)
+{
+    mls_status failed = MLS_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < claim->count; i++) {
+        mls_queue_job *shown = claim->jobs[i];
+        const mls_status status = mls__sql_show_segments(store, shown);
+        if (status) {
+            refuse(store, shown, status);
+            failed = status == MLS_EFORMAT ? failed : status;
+            continue;
+        }
+        if (kept != i) {
+            *claim->jobs[kept]->info = *shown->info;
+            claim->jobs[kept]->hold = shown->hold;
+        }
+        kept++;
+    }
+    claim->count = kept;
+    return kept ? MLS_OK : failed;
+}
+
+/* Posts the claim; as soon as its ends are committed, what they brought is given back. */
+static mls_status post_claim(mls__sql_store *store, claim_op *claim)
+{
+    mls_status status = mls__sql_ends_prepare(store, &claim->ends);
+    if (status)
+        return status;
+    claim->op.must_sync = mls__sql_ends_must_sync(&claim->ends) && claim->ends.count;
+    const bool is_done = mls__sql_post(store, &claim->op);
+    if (claim->ends_are_known)
+        mls__sql_ends_settle(store, &claim->ends);
+    if (!is_done)
+        mls__sql_await(&claim->op);
+    return mls__sql_answer(&claim->op);
+}
+
+mls_status mls__sql_claim(void *self, void *claimer, const mls_queue_claim *request,
+                          mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
+                          size_t *ret_count)
+{
+    static const mls__sql_kind kind = {.run = run_claim,
+                                       .publish = publish_claim,
+                                       .abandon = abandon_claim,
+                                       .expire = expire_claim};
+    mls__sql_store *store = self;
+    claim_op claim = {.op = {.kind = &kind, .until_ns = request->until_ns},
+                      .claimer = claimer,
+                      .request = request,
+                      .ends = {.ends = ends, .count = end_count},
+                      .jobs = jobs};
+    for (;;) {
+        mls_status status = post_claim(store, &claim);
+        mls__sql_ends_clear(store, &claim.ends);
+        if (status && claim.op.again)
+            continue; /* a segment was collected before its commit: it is written again */
+        if (!status)
+            status = complete(store, &claim);
+        if (!status && claim.count)
+            *ret_count = claim.count;
+        if (status || claim.count)
+            return status;
+        /* All that were claimed had lost their payloads: others may be ready. */
+        claim.ends = (mls__sql_ends){0};
+        claim.count = claim.known = 0;
+    }
+}

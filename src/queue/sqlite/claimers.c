@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Those who claim: what they serve, stopping them, and giving back what they run. */
+#include "queue/sqlite/sqlite.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+static size_t names_size(const char *const *names, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(names[i]) + 1;
+    return size;
+}
+
+static char *copy_name(char *at, const char *name)
+{
+    const size_t size = strlen(name) + 1;
+    memcpy(at, name, size);
+    return at + size;
+}
+
+mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options, void **ret_claimer)
+{
+    mls__sql_store *store = self;
+    const size_t size = sizeof(mls__sql_claimer) + strlen(options->name) + 1 +
+                        names_size(options->types, options->type_count) +
+                        names_size(options->queues, options->queue_count);
+    mls__sql_claimer *claimer = mls__alloc_array(&store->context->allocator, 1, size);
+    if (!claimer)
+        return mls__error_nomem(size);
+    claimer->id = atomic_fetch_add(&store->next_claimer, 1) + 1;
+    char *at = copy_name(claimer->names, options->name);
+    for (size_t i = 0; i < options->type_count; i++)
+        at = copy_name(at, options->types[i]);
+    for (size_t i = 0; i < options->queue_count; i++)
+        at = copy_name(at, options->queues[i]);
+    claimer->type_count = options->type_count;
+    claimer->queue_count = options->queue_count;
+    *ret_claimer = claimer;
+    return MLS_OK;
+}
+
+void mls__sql_claimer_close(void *self, void *ptr)
+{
+    mls__sql_store *store = self;
+    mls__free(&store->context->allocator, ptr);
+}
+
+typedef struct claimer_op {
+    mls__sql_op op; /* first: they share an address */
+    mls__sql_claimer *claimer;
+    uint32_t flags;
+    size_t count;
+} claimer_op;
+
+static mls_status run_stop(mls__sql_store *store, mls__sql_op *op)
+{
+    const claimer_op *stop = (claimer_op *) (void *) op;
+    stop->claimer->is_draining = true;
+    if (!(stop->flags & MLS_CLAIMER_DRAIN))
+        stop->claimer->is_stopped = true;
+    mls__sql_claims_stop(store, stop->claimer);
+    return MLS_OK;
+}
+
+void mls__sql_claimer_stop(void *self, void *claimer, uint32_t flags)
+{
+    static const mls__sql_kind kind = {.run = run_stop, .no_transaction = true};
+    claimer_op stop = {.op = {.kind = &kind}, .claimer = claimer, .flags = flags};
+    mls__sql_call(self, &stop.op);
+}
+
+typedef struct running {
+    int64_t id, claimer, epoch;
+} running;
+
+/* The next running job of this process after `id`: 1, 0 when there is none, -1 failed. */
+static int next_running(mls__sql_store *store, int64_t id, running *ret_found)
+{
+    sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_RUNNING_OF_MEMBER);
+    if (!find)
+        return -1;
+    sqlite3_bind_int64(find, 1, store->member);
+    sqlite3_bind_int64(find, 2, id);
+    const int code = mls__sql_step(store, find);
+    if (code == SQLITE_ROW)
+        *ret_found = (running){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
+                               sqlite3_column_int64(find, 2)};
+    sqlite3_reset(find);
+    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
+}
+
+static mls_status run_surrender(mls__sql_store *store, mls__sql_op *op)
+{
+    claimer_op *surrender = (claimer_op *) (void *) op;
+    running found = {0};
+    mls__sql_row row;
+    int there;
+    surrender->count = 0;
+    while ((there = next_running(store, found.id, &found)) > 0) {
+        if (found.claimer != surrender->claimer->id)
+            continue;
+        if (mls__sql_row_load(store, (uint64_t) found.id, &row) <= 0)
+            return MLS_EIO;
+        if (!mls__sql_end_claim(store, &row, MLS_JOB_ON_RELEASE))
+            return MLS_EIO;
+        surrender->count++;
+    }
+    return MLS_OK;
+}
+
+/* Its handlers are told once that is committed. */
+static void publish_surrender(mls__sql_store *store, mls__sql_op *op)
+{
+    const claimer_op *surrender = (claimer_op *) (void *) op;
+    mls__sql_holds_lose(store, surrender->claimer->id);
+}
+
+mls_status mls__sql_claimer_surrender(void *self, void *claimer, size_t *ret_count)
+{
+    static const mls__sql_kind kind = {.run = run_surrender, .publish = publish_surrender};
+    claimer_op surrender = {.op = {.kind = &kind}, .claimer = claimer};
+    const mls_status status = mls__sql_call(self, &surrender.op);
+    if (!status)
+        *ret_count = surrender.count;
+    return status;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queue driver "sqlite": jobs in a file, durable, shared by processes of one machine. */
+#include "queue/sqlite/sqlite.h"
+
+#include "base/error.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_RETENTION_MS INT64_C(86400000)
+#define MOST_DEATHS          1000000
+#define OLDEST_SQLITE        3037002 /* STRICT result codes at open, RETURNING and upserts */
+
+extern const mls_queue_driver mls__queue_driver_sqlite;
+
+static mls_status parse_poison(const char *text, int64_t *ret_deaths)
+{
+    char *end;
+    const long long value = strtoll(text, &end, 10);
+    if (end == text || *end || value < 1 || value > MOST_DEATHS)
+        return mls__error(MLS_EINVAL, "poison is '%.64s'; 1 to %d is possible", text, MOST_DEATHS);
+    *ret_deaths = value;
+    return MLS_OK;
+}
+
+/* What follows "sqlite:": a path, perhaps "?poison=K". */
+static mls_status parse_config(const mls__allocator *allocator, const char *config, char **ret_path,
+                               int64_t *ret_deaths)
+{
+    static const char name[] = "poison=";
+    const size_t length = strcspn(config, "?");
+    if (length == 0)
+        return mls__error(MLS_EINVAL, "a sqlite queue needs a file: write \"sqlite:PATH\"");
+    *ret_deaths = MLS__SQL_DEFAULT_DEATHS;
+    const char *option = config[length] ? config + length + 1 : "";
+    mls_status status = MLS_OK;
+    if (strncmp(option, name, sizeof name - 1) == 0)
+        status = parse_poison(option + sizeof name - 1, ret_deaths);
+    else if (*option)
+        status = mls__error(
+            MLS_EINVAL, "a sqlite queue has no option '%.64s'; poison=K is the only one", option);
+    if (status)
+        return status;
+    *ret_path = mls__alloc_bytes(allocator, config, length);
+    return *ret_path ? MLS_OK : mls__error_nomem(length);
+}
+
+/* Counts the pages of the WAL: an sqlite3_wal_hook(). */
+static int note_wal(void *user, sqlite3 *db, const char *name, int pages)
+{
+    mls__sql_store *store = user;
+    (void) db;
+    (void) name;
+    store->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static mls_status set_up(mls__sql_store *store)
+{
+    mls_status status = mls__sql_lock(store);
+    if (status)
+        return status;
+    status = mls__sql_configure(store->db);
+    if (!status)
+        status = mls__sql_migrate(store->db, mls__sql_migrations, mls__sql_version);
+    sqlite3_wal_hook(store->db, note_wal, store);
+    mls__sql_unlock(store);
+    return status;
+}
+
+/* Under the lock, so that the last one to close does not copy while another writes. */
+static void disconnect(mls__sql_store *store)
+{
+    const bool is_locked = mls__sql_lock(store) == MLS_OK;
+    mls__sql_disconnect(store);
+    if (is_locked)
+        mls__sql_unlock(store);
+}
+
+static mls_status connect_store(mls__sql_store *store, const char *path)
+{
+    mls_status status =
+        mls__sql_connect(path, &store->db, &store->path, &store->context->allocator);
+    if (status)
+        return status;
+    status = mls__sql_lock_open(store);
+    if (status) {
+        mls__sql_disconnect(store);
+        return status;
+    }
+    status = set_up(store);
+    if (status) {
+        disconnect(store);
+        mls__sql_lock_close(store);
+    }
+    return status;
+}
+
+static mls_status init_mutexes(mls__sql_store *store)
+{
+    mls_status status = mls__mutex_init(&store->holds_mutex);
+    if (status)
+        return status;
+    status = mls__mutex_init(&store->segments_mutex);
+    if (status)
+        pthread_mutex_destroy(&store->holds_mutex);
+    return status;
+}
+
+static void free_store(mls__sql_store *store)
+{
+    const mls__allocator *allocator = &store->context->allocator;
+    mls__sql_lanes_free(store);
+    if (store->segments_fd >= 0)
+        close(store->segments_fd);
+    mls__free(allocator, store->path);
+    mls__free(allocator, store);
+}
+
+static mls__sql_store *create_store(mls_context *context)
+{
+    mls__sql_store *store = mls__alloc_array(&context->allocator, 1, sizeof *store);
+    if (!store)
+        return NULL;
+    store->context = context;
+    store->segments_fd = -1;
+    store->sync_level = -1;
+    store->parked_until_ns = MLS__FOREVER;
+    mls__sql_list *const lists[] = {&store->claims, &store->fillers, &store->waits, &store->drains};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        mls__sql_list_init(lists[i]);
+    return store;
+}
+
+static mls_status open_at(mls__sql_store *store, const char *path)
+{
+    mls_status status = init_mutexes(store);
+    if (status)
+        return status;
+    status = connect_store(store, path);
+    if (status) {
+        pthread_mutex_destroy(&store->segments_mutex);
+        pthread_mutex_destroy(&store->holds_mutex);
+    }
+    return status;
+}
+
+static mls_status open_store(const mls_plugin_host *host, const char *config, void **ret_self)
+{
+    const mls__allocator *allocator = &host->context->allocator;
+    char *path;
+    int64_t deaths;
+    if (sqlite3_libversion_number() < OLDEST_SQLITE || sodium_init() < 0)
+        return mls__error(MLS_EUNSUPPORTED,
+                          "SQLite %s is too old; 3.37.2 is needed, with libsodium",
+                          sqlite3_libversion());
+    mls_status status = parse_config(allocator, config, &path, &deaths);
+    if (status)
+        return status;
+    mls__sql_store *store = create_store(host->context);
+    status = store ? open_at(store, path) : mls__error_nomem(sizeof *store);
+    mls__free(allocator, path);
+    if (status) {
+        if (store)
+            free_store(store);
+        return status;
+    }
+    store->most_deaths = deaths;
+    *ret_self = store;
+    return MLS_OK;
+}
+
+static mls_status bind_store(void *self, const mls_queue_host *rules)
+{
+    mls__sql_store *store = self;
+    store->rules = rules;
+    mls_status status = mls__sql_join(store);
+    if (!status)
+        status = mls__sql_committer_start(store);
+    if (!status)
+        store->is_running = true;
+    else if (store->member)
+        mls__sql_leave(store);
+    return status;
+}
+
+/* Nobody uses the queue any more: no handle, no claimer, no call. */
+static void close_store(void *self)
+{
+    mls__sql_store *store = self;
+    if (store->is_running) {
+        mls__sql_committer_stop(store);
+        mls__sql_leave(store);
+        if (mls__sql_lock(store) == MLS_OK) {
+            mls__sql_checkpoint(store, SQLITE_CHECKPOINT_TRUNCATE); /* else the WAL stays */
+            mls__sql_unlock(store);
+        }
+    }
+    disconnect(store);
+    mls__sql_lock_close(store);
+    pthread_mutex_destroy(&store->segments_mutex);
+    pthread_mutex_destroy(&store->holds_mutex);
+    free_store(store);
+}
+
+const mls_queue_driver mls__queue_driver_sqlite = {
+    .plugin = {sizeof(mls_queue_driver), MLS_PLUGIN_ABI, MLS_PLUGIN_QUEUE_DRIVER, "sqlite",
+               open_store, close_store},
+    .capabilities = MLS_QUEUE_CAN_ACK_ASYNC | MLS_QUEUE_CAN_ACK_DURABLE | MLS_QUEUE_CAN_SHARE |
+                    MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
+                    MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
+                    MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
+                    MLS_QUEUE_CAN_LEASES,
+    .retention_ms = DEFAULT_RETENTION_MS,
+    .bind = bind_store,
+    .submit = mls__sql_submit,
+    .claimer_open = mls__sql_claimer_open,
+    .claimer_stop = mls__sql_claimer_stop,
+    .claimer_surrender = mls__sql_claimer_surrender,
+    .claimer_close = mls__sql_claimer_close,
+    .claim = mls__sql_claim,
+    .finish = mls__sql_finish,
+    .signals = mls__sql_signals,
+    .progress = mls__sql_progress,
+    .drop = mls__sql_drop,
+    .get = mls__sql_get,
+    .wait = mls__sql_wait,
+    .change = mls__sql_change,
+    .drain = mls__sql_drain,
+    .stats = mls__sql_stats,
+};

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lanes: the pairs of queue and type, and what is counted of each. They are few, so the
+ * committer keeps those it met. Counts are summed up in memory and added to the file
+ * once a transaction, in it.
+ */
+#include "queue/sqlite/sqlite.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+/* FNV-1a: names are few, and their number is bounded. */
+static uint32_t hash_name(uint32_t hash, const char *name)
+{
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char) *name) * UINT32_C(16777619);
+    return hash;
+}
+
+static mls__sql_lane **bucket_of(mls__sql_store *store, const char *queue, const char *type)
+{
+    const uint32_t hash =
+        hash_name(hash_name(UINT32_C(2166136261), queue) * UINT32_C(16777619), type);
+    return &store->lanes[hash % MLS__SQL_BUCKETS];
+}
+
+static bool make_room(mls__sql_store *store, int64_t id)
+{
+    const mls__allocator *allocator = &store->context->allocator;
+    if (id < (int64_t) store->lanes_by_id_count)
+        return true;
+    size_t count = store->lanes_by_id_count ? store->lanes_by_id_count : 64;
+    while ((int64_t) count <= id)
+        count *= 2;
+    mls__sql_lane **lanes = mls__alloc_array(allocator, count, sizeof(mls__sql_lane *));
+    if (!lanes)
+        return false;
+    if (store->lanes_by_id_count)
+        memcpy(lanes, store->lanes_by_id, store->lanes_by_id_count * sizeof(mls__sql_lane *));
+    mls__free(allocator, store->lanes_by_id);
+    store->lanes_by_id = lanes;
+    store->lanes_by_id_count = count;
+    return true;
+}
+
+/* Keeps a lane that is in the file; NULL: the transaction failed. */
+static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *queue,
+                                const char *type, bool is_keyed)
+{
+    const size_t queue_size = strlen(queue) + 1, type_size = strlen(type) + 1;
+    const size_t size = sizeof(mls__sql_lane) + queue_size + type_size;
+    mls__sql_lane *lane = NULL;
+    if (id > 0 && id <= MLS__SQL_MOST_LANES && make_room(store, id))
+        lane = mls__alloc_array(&store->context->allocator, 1, size);
+    if (!lane) {
+        mls__sql_fail(store, mls__error_nomem(size));
+        return NULL;
+    }
+    lane->id = id;
+    lane->is_keyed = is_keyed;
+    memcpy(lane->names, queue, queue_size);
+    lane->type = memcpy(lane->names + queue_size, type, type_size);
+    mls__sql_lane **bucket = bucket_of(store, queue, type);
+    lane->next = *bucket;
+    *bucket = lane;
+    store->lanes_by_id[id] = lane;
+    return lane;
+}
+
+static sqlite3_stmt *bind_names(mls__sql_store *store, int statement, const char *queue,
+                                const char *type, bool is_keyed)
+{
+    sqlite3_stmt *bound = mls__sql_prepare(store, statement);
+    if (!bound)
+        return NULL;
+    sqlite3_bind_text(bound, 1, queue, -1, SQLITE_STATIC);
+    sqlite3_bind_text(bound, 2, type, -1, SQLITE_STATIC);
+    sqlite3_bind_int(bound, 3, is_keyed);
+    return bound;
+}
+
+/* The id of the lane in the file, which is added if it is not there; 0: failed. */
+static int64_t find_or_add(mls__sql_store *store, const char *queue, const char *type,
+                           bool is_keyed)
+{
+    sqlite3_stmt *find = bind_names(store, MLS__SQL_LANE_FIND, queue, type, is_keyed);
+    const int code = find ? mls__sql_step(store, find) : SQLITE_ERROR;
+    if (code == SQLITE_ROW) {
+        const int64_t id = sqlite3_column_int64(find, 0);
+        sqlite3_reset(find);
+        return id;
+    }
+    if (code != SQLITE_DONE)
+        return 0;
+    if (!mls__sql_run(store, bind_names(store, MLS__SQL_LANE_ADD, queue, type, is_keyed)))
+        return 0;
+    return sqlite3_last_insert_rowid(store->db);
+}
+
+mls_status mls__sql_lane_make(mls__sql_store *store, const char *queue, const char *type,
+                              bool is_keyed, mls__sql_lane **ret_lane)
+{
+    mls__sql_lane *lane = *bucket_of(store, queue, type);
+    while (lane && (lane->is_keyed != is_keyed || strcmp(lane->type, type) != 0 ||
+                    strcmp(lane->names, queue) != 0))
+        lane = lane->next;
+    if (!lane) {
+        const int64_t id = find_or_add(store, queue, type, is_keyed);
+        if (id > MLS__SQL_MOST_LANES)
+            return mls__sql_fail(store, mls__error(MLS_ELIMIT,
+                                                   "a queue's file holds at most %d types, "
+                                                   "counted for each named queue",
+                                                   MLS__SQL_MOST_LANES));
+        lane = id ? keep_lane(store, id, queue, type, is_keyed) : NULL;
+    }
+    *ret_lane = lane;
+    return lane ? MLS_OK : store->txn.status;
+}
+
+mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id)
+{
+    if (id >= 0 && id < (int64_t) store->lanes_by_id_count && store->lanes_by_id[id])
+        return store->lanes_by_id[id];
+    sqlite3_stmt *load = mls__sql_prepare(store, MLS__SQL_LANE_LOAD);
+    if (!load)
+        return NULL;
+    sqlite3_bind_int64(load, 1, id);
+    const int code = mls__sql_step(store, load);
+    if (code != SQLITE_ROW) {
+        if (code == SQLITE_DONE)
+            mls__sql_fail(store, mls__error(MLS_EFORMAT,
+                                            "the queue's file is damaged: a job is of "
+                                            "lane %lld, which is not there",
+                                            (long long) id));
+        return NULL;
+    }
+    const char *queue = (const char *) sqlite3_column_text(load, 0);
+    const char *type = (const char *) sqlite3_column_text(load, 1);
+    mls__sql_lane *lane = keep_lane(store, id, queue ? queue : "", type ? type : "",
+                                    sqlite3_column_int(load, 2) != 0);
+    sqlite3_reset(load);
+    return lane;
+}
+
+void mls__sql_lane_add(mls__sql_store *store, mls__sql_lane *lane, int counter, int64_t more)
+{
+    lane->deltas[counter] += more;
+    lane->is_dirty = true;
+    store->lanes_are_dirty = true;
+}
+
+static bool save_lane(mls__sql_store *store, mls__sql_lane *lane)
+{
+    sqlite3_stmt *count = mls__sql_prepare(store, MLS__SQL_LANE_COUNT);
+    if (!count)
+        return false;
+    sqlite3_bind_int64(count, 1, lane->id);
+    for (int i = 0; i < MLS__SQL_COUNTERS; i++)
+        sqlite3_bind_int64(count, 2 + i, lane->deltas[i]);
+    memset(lane->deltas, 0, sizeof lane->deltas);
+    lane->is_dirty = false;
+    return mls__sql_run(store, count);
+}
+
+bool mls__sql_lanes_save(mls__sql_store *store)
+{
+    if (!store->lanes_are_dirty)
+        return true;
+    for (size_t i = 0; i < store->lanes_by_id_count; i++) {
+        mls__sql_lane *lane = store->lanes_by_id[i];
+        if (lane && lane->is_dirty && !save_lane(store, lane))
+            return false;
+    }
+    store->lanes_are_dirty = false;
+    return true;
+}
+
+void mls__sql_lanes_clear(mls__sql_store *store)
+{
+    for (size_t i = 0; i < store->lanes_by_id_count; i++) {
+        mls__sql_lane *lane = store->lanes_by_id[i];
+        if (!lane || !lane->is_dirty)
+            continue;
+        memset(lane->deltas, 0, sizeof lane->deltas);
+        lane->is_dirty = false;
+    }
+    store->lanes_are_dirty = false;
+}
+
+void mls__sql_lanes_forget(mls__sql_store *store)
+{
+    const mls__allocator *allocator = &store->context->allocator;
+    for (size_t i = 0; i < store->lanes_by_id_count; i++) {
+        mls__free(allocator, store->lanes_by_id[i]);
+        store->lanes_by_id[i] = NULL;
+    }
+    memset(store->lanes, 0, sizeof store->lanes);
+    store->lanes_are_dirty = false;
+    store->lanes_generation++; /* the ids may come again, for others */
+}
+
+void mls__sql_lanes_free(mls__sql_store *store)
+{
+    mls__sql_lanes_forget(store);
+    mls__free(&store->context->allocator, store->lanes_by_id);
+}
+
+static bool is_listed(const char *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++, names += strlen(names) + 1)
+        if (strcmp(names, name) == 0)
+            return true;
+    return count == 0;
+}
+
+static bool matches(const mls__sql_claimer *claimer, const mls__sql_lane *lane)
+{
+    const char *types = claimer->names + strlen(claimer->names) + 1;
+    const char *queues = types;
+    for (size_t i = 0; i < claimer->type_count; i++)
+        queues += strlen(queues) + 1;
+    return is_listed(types, claimer->type_count, lane->type) &&
+           is_listed(queues, claimer->queue_count, lane->names);
+}
+
+bool mls__sql_lane_is_served(const mls__sql_store *store, mls__sql_claimer *claimer,
+                             const mls__sql_lane *lane)
+{
+    if (claimer->lanes_generation != store->lanes_generation)
+        memset(claimer->serves, 0, sizeof claimer->serves);
+    claimer->lanes_generation = store->lanes_generation;
+    unsigned char *known = &claimer->serves[lane->id];
+    if (!*known)
+        *known = matches(claimer, lane) ? 1 : 2;
+    return *known == 1;
+}

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+if MLS_SQLITE
+libmls_core_la_SOURCES += \
+	%D%/change.c \
+	%D%/claim.c \
+	%D%/claimers.c \
+	%D%/committer.c \
+	%D%/connection.c \
+	%D%/driver.c \
+	%D%/ends.c \
+	%D%/lanes.c \
+	%D%/liveness.c \
+	%D%/lockfile.c \
+	%D%/rows.c \
+	%D%/schema.c \
+	%D%/segments.c \
+	%D%/sqlite.h \
+	%D%/states.c \
+	%D%/statements.c \
+	%D%/submit.c \
+	%D%/views.c \
+	%D%/watch.c
+libmls_core_la_LIBADD += $(SQLITE_LIBS)
+endif

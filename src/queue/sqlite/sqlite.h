@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the sqlite driver.
+ *
+ * One thread of each open queue, the committer, owns the connection. Every operation of
+ * every other thread is an mls__sql_op on that thread's stack: it goes through the inbox
+ * to the committer, which runs all that came together in one transaction, and it is
+ * answered when that is committed. What cannot be answered yet (a claim that found
+ * nothing, a wait for a job's end) is parked, and looked at again in the transaction in
+ * which something happened that may concern it. So whatever is not atomic here belongs
+ * to the committer alone, and all of it is plain sequential code.
+ *
+ * Several processes share a file. Each transaction and each checkpoint is made under a
+ * lock of our own (lockfile.c), since SQLite before 3.51.3 can damage a WAL when two
+ * connections write and checkpoint at once. A small shared page tells the others what
+ * kind of thing happened, and wakes those that wait for such. Each process holds a lock
+ * that the kernel gives back when it dies, by which the others notice (liveness.c).
+ *
+ * Large payloads and results are files named by their content (segments.c), written and
+ * synced by the thread that brings them, before the commit that names them.
+ */
+#ifndef MLS_QUEUE_SQLITE_SQLITE_H
+#define MLS_QUEUE_SQLITE_SQLITE_H
+
+#include "base/context.h"
+#include "base/thread.h"
+
+#include <mlscale/ext/queue_driver.h>
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define MLS__SQL_INLINE_BYTES   256  /* of a payload in the job's own row; more: a blob's row */
+#define MLS__SQL_BLOB_BYTES     8192 /* more: a segment file */
+#define MLS__SQL_HASH_BYTES     32
+#define MLS__SQL_MOST_LANES     4095
+#define MLS__SQL_SYNC_NS        UINT64_C(100000000) /* how long an unsynced commit may stay so */
+#define MLS__SQL_LOOK_NS        UINT64_C(40000000)  /* between two looks for dead processes */
+#define MLS__SQL_DEFAULT_DEATHS 3
+#define MLS__SQL_MESSAGE_BYTES  512
+#define MLS__SQL_BUCKETS        256
+
+typedef struct mls__sql_store mls__sql_store;
+typedef struct mls__sql_op mls__sql_op;
+typedef struct mls__sql_lane mls__sql_lane;
+typedef struct mls__sql_claimer mls__sql_claimer;
+typedef struct mls__sql_hold mls__sql_hold;
+typedef struct mls__sql_page mls__sql_page;
+
+/* What others may wait for; bits. */
+#define MLS__SQL_NEWS_READY  1u /* a job is ready, or a timer was set */
+#define MLS__SQL_NEWS_ENDED  2u
+#define MLS__SQL_NEWS_CANCEL 4u /* a running job shall stop */
+#define MLS__SQL_NEWS_DEATH  8u /* a process may have died: ours alone */
+
+/* Where bytes are. The values are stored. */
+#define MLS__SQL_AT_NONE    0
+#define MLS__SQL_AT_ROW     1
+#define MLS__SQL_AT_BLOB    2
+#define MLS__SQL_AT_SEGMENT 3
+
+typedef struct mls__sql_bytes {
+    int32_t at;
+    const void *data; /* the bytes; of a segment its hash; of a stored blob NULL */
+    int64_t size;
+} mls__sql_bytes;
+
+/* What is counted by lane: the jobs by state (from MLS_JOB_SCHEDULED on), then sums. */
+enum {
+    MLS__SQL_SUBMITTED = MLS_JOB_CANCELLED,
+    MLS__SQL_CLAIMED,
+    MLS__SQL_SUCCEEDED,
+    MLS__SQL_DEAD,
+    MLS__SQL_CANCELLED,
+    MLS__SQL_RETRIED,
+    MLS__SQL_RELEASED,
+    MLS__SQL_STALE,
+    MLS__SQL_WAITING_NS,
+    MLS__SQL_RUNNING_NS,
+    MLS__SQL_COUNTERS
+};
+
+/* A queue and type; jobs with a batch key have lanes of their own. */
+struct mls__sql_lane {
+    mls__sql_lane *next; /* in the bucket of its names */
+    int64_t id;
+    bool is_keyed, is_dirty;
+    int64_t deltas[MLS__SQL_COUNTERS]; /* since the transaction began */
+    const char *type;                  /* into names */
+    char names[];                      /* queue, type */
+};
+
+/* A job as it is stored. Pointers are into the statement that read it, or to what was bound. */
+typedef struct mls__sql_row {
+    int64_t id;
+    mls__sql_lane *lane;
+    int32_t state, priority;
+    int64_t rank, epoch, attempt, max_attempts, deaths;
+    int64_t backoff_ms, backoff_max_ms, jitter_percent, retention_ms;
+    int64_t submitted_ms, run_at_ms, deadline_ms, claimed_ms, ended_ms;
+    int64_t since_ns; /* boot time: ready since, or running since */
+    int64_t waiting_ns, running_ns;
+    int64_t timer_ms; /* wall clock; 0: none */
+    int64_t member, claimer;
+    const char *owner, *key, *tenant, *batch_key; /* key, batch_key: NULL is none */
+    mls__sql_bytes payload, result;
+    int32_t error;
+    const char *error_text, *note;
+    double progress;
+} mls__sql_row;
+
+/* What a handle shows: a copy in one block. Claims are also found by id while they live. */
+struct mls__sql_hold {
+    mls__sql_hold *next, **link; /* in the bucket of its id; link is NULL outside */
+    uint64_t id, epoch;
+    int64_t claimer;
+    atomic_uint signals;                        /* MLS_STOP_* */
+    void *payload_block, *result_block;         /* read from segments */
+    bool payload_in_segment, result_in_segment; /* still to be read; the hashes are: */
+    unsigned char payload_hash[MLS__SQL_HASH_BYTES], result_hash[MLS__SQL_HASH_BYTES];
+};
+
+struct mls__sql_claimer {
+    int64_t id; /* unique in this process */
+    bool is_draining, is_stopped;
+    uint64_t lanes_generation;
+    unsigned char serves[MLS__SQL_MOST_LANES + 1]; /* by lane's id: 0 unknown, 1 yes, 2 no */
+    size_t type_count, queue_count;
+    char names[]; /* its own, then types, then queues, each with a NUL */
+};
+
+/* Phases of an operation. */
+enum { MLS__SQL_QUEUED, MLS__SQL_PARKED, MLS__SQL_DONE };
+
+/*
+ * What kinds of operations do. `run` works inside the transaction and returns how the
+ * operation went, MLS_OK too when it parks (op->parks). `publish` makes known in memory
+ * what was committed; it is called after each commit in which the operation was there,
+ * parked or not. `abandon` takes back what was done in memory since the last of them,
+ * after a rollback. `expire` gives a parked one the answer that its time is over.
+ */
+typedef struct mls__sql_kind {
+    mls_status (*run)(mls__sql_store *store, mls__sql_op *op);
+    void (*publish)(mls__sql_store *store, mls__sql_op *op);
+    void (*abandon)(mls__sql_store *store, mls__sql_op *op);
+    void (*expire)(mls__sql_op *op);
+    bool no_transaction;
+} mls__sql_kind;
+
+struct mls__sql_op {
+    mls__sql_op *next;
+    const mls__sql_kind *kind;
+    _Atomic uint32_t phase;
+    bool must_sync; /* its answer promises that power loss takes nothing back */
+    bool parks;     /* set by run: to be looked at again */
+    bool is_served; /* a parked one has its answer */
+    bool again;     /* a segment that it names is gone: write it and come again */
+    mls_status status;
+    uint64_t until_ns;
+    char message[MLS__SQL_MESSAGE_BYTES];
+};
+
+/* A list of parked operations. */
+typedef struct mls__sql_list {
+    mls__sql_op *first, **last;
+} mls__sql_list;
+
+/* Statements that are prepared when they are first needed; connection.c has their texts. */
+enum {
+    MLS__SQL_BEGIN,
+    MLS__SQL_COMMIT,
+    MLS__SQL_ROLLBACK,
+    MLS__SQL_SAVE,
+    MLS__SQL_UNSAVE,
+    MLS__SQL_RELEASE,
+    MLS__SQL_META_LOAD,
+    MLS__SQL_META_SAVE,
+    MLS__SQL_LANE_FIND,
+    MLS__SQL_LANE_LOAD,
+    MLS__SQL_LANE_ADD,
+    MLS__SQL_LANE_COUNT,
+    MLS__SQL_LANE_STATS,
+    MLS__SQL_ALIVE,
+    MLS__SQL_JOB_ADD,
+    MLS__SQL_JOB_LOAD,
+    MLS__SQL_JOB_SAVE,
+    MLS__SQL_JOB_DELETE,
+    MLS__SQL_JOB_BY_KEY,
+    MLS__SQL_JOB_TIMER,
+    MLS__SQL_JOB_DUE,
+    MLS__SQL_HEAD,
+    MLS__SQL_HEAD_BATCH,
+    MLS__SQL_STOPPING,
+    MLS__SQL_RUNNING_OF_MEMBER,
+    MLS__SQL_PROGRESS,
+    MLS__SQL_BLOB_ADD,
+    MLS__SQL_BLOB_LOAD,
+    MLS__SQL_BLOB_DELETE,
+    MLS__SQL_SEGMENT_REF,
+    MLS__SQL_SEGMENT_UNREF,
+    MLS__SQL_SEGMENT_FIND,
+    MLS__SQL_SEGMENT_GARBAGE,
+    MLS__SQL_SEGMENT_SWEEP,
+    MLS__SQL_MEMBERS,
+    MLS__SQL_MEMBER_ADD,
+    MLS__SQL_MEMBER_DELETE,
+    MLS__SQL_WAIT_ADD,
+    MLS__SQL_WAIT_DELETE,
+    MLS__SQL_WAIT_DROP,
+    MLS__SQL_WAIT_FIND,
+    MLS__SQL_STATEMENTS
+};
+
+/* Counters that the file keeps for all. */
+typedef struct mls__sql_meta {
+    int64_t next_id, next_rank, next_member;
+} mls__sql_meta;
+
+/* The transaction at present. */
+typedef struct mls__sql_txn {
+    mls_status status; /* of the first statement that failed: nothing of it can be kept */
+    char message[MLS__SQL_MESSAGE_BYTES];
+    int64_t now_ms;  /* wall clock */
+    int64_t boot_ns; /* boot-time clock */
+    mls__sql_meta meta;
+    bool meta_is_dirty, is_synced, has_garbage;
+    unsigned news;      /* MLS__SQL_NEWS_*: what happened, for other processes */
+    bool is_ready_news; /* a job became ready since parked claims were looked at */
+} mls__sql_txn;
+
+struct mls__sql_store {
+    mls_context *context;
+    const mls_queue_host *rules;
+    int64_t most_deaths;
+    char *path; /* of the database, without symbolic links */
+
+    /* lockfile.c */
+    int lock_fd;
+    int slot;
+    mls__sql_page *page;
+    mls__sql_store *next_open; /* in the list that a fork walks */
+
+    int segments_fd; /* the folder, or -1 until it is needed */
+    pthread_mutex_t segments_mutex;
+    atomic_uint temporaries;
+    _Atomic int64_t next_claimer;
+
+    _Alignas(64) _Atomic(mls__sql_op *) inbox;
+    _Alignas(64) _Atomic uint32_t groups; /* moves when one was answered; threads wait on it */
+    atomic_bool is_closing;
+
+    pthread_mutex_t holds_mutex; /* guards the buckets; a leaf */
+    mls__sql_hold *holds[MLS__SQL_BUCKETS];
+
+    /* The committer's. */
+    pthread_t thread;
+    sqlite3 *db;
+    sqlite3_stmt *statements[MLS__SQL_STATEMENTS];
+    int sync_level;       /* of PRAGMA synchronous */
+    uint64_t unsynced_ns; /* monotonic: when the first commit came that is not synced; 0: none */
+    bool is_suspect;      /* a sync failed: only a checkpoint makes sure of what is there */
+    bool has_garbage;     /* segments may be unnamed */
+    int wal_pages;
+    mls__sql_txn txn;
+    int64_t member;
+    int64_t next_timer_ms; /* the earliest in the file; 0: none */
+    uint64_t parked_until_ns, looked_ns;
+    unsigned wants;     /* as others were told */
+    unsigned news_left; /* to be looked at: of a transaction that failed, or told too late */
+    bool is_failing;
+    bool is_running; /* the thread */
+    mls__sql_list claims, fillers, waits, drains;
+    mls__sql_lane *lanes[MLS__SQL_BUCKETS];
+    mls__sql_lane **lanes_by_id;
+    size_t lanes_by_id_count;
+    uint64_t lanes_generation;
+    bool lanes_are_dirty;
+};
+
+/* connection.c: the connection, its statements, transactions. */
+mls_status mls__sql_connect(const char *path, sqlite3 **ret_db, char **ret_path,
+                            const mls__allocator *allocator);
+mls_status mls__sql_configure(sqlite3 *db);
+void mls__sql_disconnect(mls__sql_store *store);
+/* The status of a result code, with SQLite's words, what it was about, and what may help. */
+mls_status mls__sql_error(sqlite3 *db, int code, const char *what);
+/* Runs statements that give nothing. */
+mls_status mls__sql_exec(sqlite3 *db, const char *sql, const char *what);
+/* The statement, ready to be bound; NULL: the transaction failed. */
+sqlite3_stmt *mls__sql_prepare(mls__sql_store *store, int statement);
+/* SQLITE_ROW or SQLITE_DONE; anything else: the transaction failed. Resets when done. */
+int mls__sql_step(mls__sql_store *store, sqlite3_stmt *statement);
+/* Steps a statement that gives nothing. false: the transaction failed. */
+bool mls__sql_run(mls__sql_store *store, sqlite3_stmt *statement);
+/* Fails the transaction with the thread's error message. */
+mls_status mls__sql_fail(mls__sql_store *store, mls_status status);
+mls_status mls__sql_begin(mls__sql_store *store, bool must_sync);
+mls_status mls__sql_commit(mls__sql_store *store);
+void mls__sql_rollback(mls__sql_store *store);
+/* Makes sure of the commits that were not synced. */
+mls_status mls__sql_sync(mls__sql_store *store);
+mls_status mls__sql_checkpoint(mls__sql_store *store, int mode);
+
+/* schema.c: the tables, and what turns an older file into one of now. */
+#define MLS__SQL_APPLICATION 0x6d6c7371 /* "mlsq" */
+typedef struct mls__sql_migration {
+    const char *sql; /* from the version before it */
+} mls__sql_migration;
+extern const mls__sql_migration mls__sql_migrations[];
+extern const int mls__sql_version;
+mls_status mls__sql_migrate(sqlite3 *db, const mls__sql_migration *migrations, int count);
+
+/* lockfile.c: the lock file and its page. */
+mls_status mls__sql_lock_open(mls__sql_store *store);
+void mls__sql_lock_close(mls__sql_store *store);
+mls_status mls__sql_lock(mls__sql_store *store);
+void mls__sql_unlock(mls__sql_store *store);
+/* Takes a free slot, whose lock says that this process lives. MLS_ELIMIT. */
+mls_status mls__sql_slot_take(mls__sql_store *store);
+bool mls__sql_slot_lives(const mls__sql_store *store, int64_t slot);
+/* Whether a slot is of a process that died. */
+bool mls__sql_slots_have_dead(const mls__sql_store *store);
+void mls__sql_slot_mark(mls__sql_store *store, bool is_used);
+/* Says to other processes what happened. */
+void mls__sql_slots_tell(mls__sql_store *store, unsigned news);
+/* What others shall say from now on, and what they said since the last call. */
+void mls__sql_slot_want(mls__sql_store *store, unsigned wants);
+unsigned mls__sql_slot_news(mls__sql_store *store);
+/* Sleeps until woken, for at most `ns`, unless the inbox has something. */
+void mls__sql_slot_sleep(mls__sql_store *store, uint64_t ns);
+void mls__sql_slot_wake(mls__sql_store *store);
+bool mls__sql_slot_is_alone(const mls__sql_store *store);
+void mls__sql_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ns);
+void mls__sql_futex_wake(_Atomic uint32_t *word, int count);
+
+/* committer.c: the thread, and the way to it. */
+mls_status mls__sql_committer_start(mls__sql_store *store);
+void mls__sql_committer_stop(mls__sql_store *store);
+/* Hands an operation over; until it is done or parked. true: done. */
+bool mls__sql_post(mls__sql_store *store, mls__sql_op *op);
+/* Until a parked operation is done. */
+void mls__sql_await(mls__sql_op *op);
+/* Both, and the operation's status with its message for the calling thread. */
+mls_status mls__sql_call(mls__sql_store *store, mls__sql_op *op);
+mls_status mls__sql_answer(const mls__sql_op *op);
+/* Sets the status of an operation, with the committer's error message. */
+void mls__sql_set_status(mls__sql_op *op, mls_status status);
+/* Answers an operation that is in no list any more. */
+void mls__sql_finish_parked(mls__sql_op *op);
+/* Runs one operation in a transaction, before the thread lives or after. */
+mls_status mls__sql_run_alone(mls__sql_store *store, mls__sql_op *op);
+void mls__sql_list_init(mls__sql_list *list);
+void mls__sql_list_add(mls__sql_list *list, mls__sql_op *op);
+
+/* lanes.c */
+mls_status mls__sql_lane_make(mls__sql_store *store, const char *queue, const char *type,
+                              bool is_keyed, mls__sql_lane **ret_lane);
+/* The lane of an id; NULL: the transaction failed. */
+mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id);
+void mls__sql_lane_add(mls__sql_store *store, mls__sql_lane *lane, int counter, int64_t more);
+/* Writes what was counted. false: the transaction failed. */
+bool mls__sql_lanes_save(mls__sql_store *store);
+/* Takes back what was counted since they were saved. */
+void mls__sql_lanes_clear(mls__sql_store *store);
+/* Forgets all of them: some may be of a transaction that was rolled back. */
+void mls__sql_lanes_forget(mls__sql_store *store);
+void mls__sql_lanes_free(mls__sql_store *store);
+/* Whether the claimer serves the lane. */
+bool mls__sql_lane_is_served(const mls__sql_store *store, mls__sql_claimer *claimer,
+                             const mls__sql_lane *lane);
+
+/* rows.c: jobs from and to the file. */
+/* 1: there; 0: there is none; -1: the transaction failed. The row is good until the next. */
+int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row);
+bool mls__sql_row_add(mls__sql_store *store, const mls__sql_row *row);
+bool mls__sql_row_save(mls__sql_store *store, const mls__sql_row *row);
+bool mls__sql_row_delete(mls__sql_store *store, const mls__sql_row *row);
+/* Stores new bytes of a job, or drops what it has (`kind` 0 its payload, 1 its result). */
+bool mls__sql_bytes_store(mls__sql_store *store, int64_t id, int kind, mls__sql_bytes *bytes);
+bool mls__sql_bytes_drop(mls__sql_store *store, int64_t id, int kind, mls__sql_bytes *bytes);
+/* How bytes of that size will be stored; a segment's hash lies at `hash`. */
+mls__sql_bytes mls__sql_bytes_of(const void *data, size_t size, const unsigned char *hash);
+
+/* states.c: what happens to jobs. */
+bool mls__sql_has_ended(const mls__sql_store *store, int32_t state);
+int32_t mls__sql_next(const mls__sql_store *store, int32_t state, int32_t event);
+/* A submitted job begins to live: counts it and sets its timer; the caller adds it. */
+void mls__sql_begin_row(mls__sql_store *store, mls__sql_row *row);
+/* `event`, which may happen, happens to the row, and it is stored. false: failed. */
+bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event);
+/* What ends, loses or gives back the present claim. */
+bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event);
+/* Lets all timers go off that are due. */
+bool mls__sql_tick(mls__sql_store *store);
+
+/* submit.c */
+mls_status mls__sql_submit(void *self, const mls_queue_item *const *items, size_t count,
+                           uint64_t until_ns, uint64_t *ret_ids);
+
+/* claimers.c */
+mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,
+                                 void **ret_claimer);
+void mls__sql_claimer_stop(void *self, void *claimer, uint32_t flags);
+mls_status mls__sql_claimer_surrender(void *self, void *claimer, size_t *ret_count);
+void mls__sql_claimer_close(void *self, void *claimer);
+
+/* ends.c */
+typedef struct mls__sql_ends {
+    mls_queue_end *const *ends;
+    size_t count;
+    unsigned char (*hashes)[MLS__SQL_HASH_BYTES]; /* of results in segments; NULL: none is */
+} mls__sql_ends;
+mls_status mls__sql_ends_prepare(mls__sql_store *store, mls__sql_ends *ends);
+void mls__sql_ends_clear(mls__sql_store *store, mls__sql_ends *ends);
+mls_status mls__sql_ends_run(mls__sql_store *store, mls__sql_op *op, const mls__sql_ends *ends);
+void mls__sql_ends_publish(mls__sql_store *store, const mls__sql_ends *ends);
+void mls__sql_ends_abandon(const mls__sql_ends *ends);
+/* On the caller's thread, once committed: gives back what was taken over. */
+void mls__sql_ends_settle(mls__sql_store *store, const mls__sql_ends *ends);
+bool mls__sql_ends_must_sync(const mls__sql_ends *ends);
+mls_status mls__sql_finish(void *self, mls_queue_end *const *ends, size_t count);
+
+/* claim.c */
+mls_status mls__sql_claim(void *self, void *claimer, const mls_queue_claim *request,
+                          mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
+                          size_t *ret_count);
+/* Gives parked claims what became ready. */
+bool mls__sql_claims_serve(mls__sql_store *store);
+/* A claimer stopped: its parked claims are answered. */
+void mls__sql_claims_stop(mls__sql_store *store, const mls__sql_claimer *claimer);
+
+/* views.c: what handles show. */
+/* Copies the row; what is in segments is read later. MLS_ENOMEM, or the transaction failed. */
+mls_status mls__sql_show(mls__sql_store *store, const mls__sql_row *row, mls_job_info *info,
+                         mls__sql_hold **ret_hold);
+/* On the caller's thread: reads what is in segments. MLS_EFORMAT: it is damaged or gone. */
+mls_status mls__sql_show_segments(mls__sql_store *store, mls_queue_job *shown);
+void mls__sql_hold_free(mls__sql_store *store, mls__sql_hold *hold);
+/* Claims that are alive in this process. */
+void mls__sql_hold_add(mls__sql_store *store, mls__sql_hold *hold);
+void mls__sql_hold_remove(mls__sql_store *store, mls__sql_hold *hold);
+/* Tells all claims of a claimer that they are lost. */
+void mls__sql_holds_lose(mls__sql_store *store, int64_t claimer);
+/* Tells the claim of a job, if it is here. */
+void mls__sql_hold_signal(mls__sql_store *store, uint64_t id, uint64_t epoch, uint32_t signal);
+uint32_t mls__sql_signals(void *self, const mls_queue_job *job);
+void mls__sql_drop(void *self, mls_queue_job *job);
+
+/* watch.c */
+mls_status mls__sql_get(void *self, uint64_t id, mls_queue_job *ret_job);
+mls_status mls__sql_wait(void *self, uint64_t id, uint64_t until_ns, mls_queue_job *ret_job);
+mls_status mls__sql_drain(void *self, uint64_t until_ns);
+mls_status mls__sql_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+/* Parked waits for the job of the row, which ends now: they see it. */
+bool mls__sql_waits_serve(mls__sql_store *store, const mls__sql_row *row);
+/* Looks at all parked waits and drains again, since others may have ended jobs. */
+bool mls__sql_waits_look(mls__sql_store *store);
+bool mls__sql_drains_serve(mls__sql_store *store);
+
+/* change.c */
+mls_status mls__sql_change(void *self, uint64_t id, int32_t event);
+mls_status mls__sql_progress(void *self, const mls_queue_job *job, double progress,
+                             const char *note);
+/* Other processes may have cancelled jobs that run here. */
+bool mls__sql_cancels_look(mls__sql_store *store);
+mls_status mls__sql_error_unknown(uint64_t id);
+
+/* liveness.c: the processes that have the file open. */
+mls_status mls__sql_join(mls__sql_store *store);
+void mls__sql_leave(mls__sql_store *store);
+/* Gives back the jobs of processes that died. */
+bool mls__sql_reap(mls__sql_store *store);
+
+/* segments.c: content-addressed files. */
+/* Writes and syncs it unless it is there; the hash is its name. */
+mls_status mls__sql_segment_write(mls__sql_store *store, const void *data, size_t size,
+                                  unsigned char *ret_hash);
+/* Whether the file is there; under the lock that stays so until the lock is left. */
+bool mls__sql_segment_exists(mls__sql_store *store, const unsigned char *hash);
+bool mls__sql_segment_ref(mls__sql_store *store, const unsigned char *hash);
+bool mls__sql_segment_unref(mls__sql_store *store, const unsigned char *hash);
+/* The whole of it, verified. MLS_EFORMAT: damaged or gone. MLS_EIO, MLS_ENOMEM. */
+mls_status mls__sql_segment_read(mls__sql_store *store, const unsigned char *hash, size_t size,
+                                 void **ret_data);
+/* Removes those that nothing names. Under the lock, after a synced commit. */
+void mls__sql_segments_collect(mls__sql_store *store);
+/* Removes what a crash left: files that no row names, and unfinished ones. Under the lock. */
+void mls__sql_segments_tidy(mls__sql_store *store);
+
+#endif
