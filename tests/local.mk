@@ -55,5 +55,6 @@ include %D%/job/local.mk
 include %D%/graph/local.mk
 include %D%/exec/local.mk
 include %D%/perf/local.mk
+include %D%/queue/local.mk
 include %D%/conformance/queue/local.mk
 endif

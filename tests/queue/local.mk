@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# What one driver promises beyond the conformance suite.
+if MLS_SQLITE
+SQLITE_FIXTURE = tests/job/fixture.c tests/job/fixture.h \
+	tests/support/folder.c tests/support/folder.h
+SQLITE_TESTS = \
+	%D%/test_sqlite_faults \
+	%D%/test_sqlite_files \
+	%D%/test_sqlite_processes
+check_PROGRAMS += $(SQLITE_TESTS)
+TESTS += $(SQLITE_TESTS)
+%C%_test_sqlite_faults_SOURCES = %D%/test_sqlite_faults.c %D%/shim_vfs.c %D%/shim_vfs.h \
+	$(SQLITE_FIXTURE)
+%C%_test_sqlite_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_faults_LDADD = $(MLS_TEST_LIBS)
+%C%_test_sqlite_files_SOURCES = %D%/test_sqlite_files.c $(SQLITE_FIXTURE)
+%C%_test_sqlite_files_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_files_LDADD = $(MLS_TEST_LIBS)
+%C%_test_sqlite_processes_SOURCES = %D%/test_sqlite_processes.c $(SQLITE_FIXTURE)
+%C%_test_sqlite_processes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_processes_LDADD = $(MLS_TEST_LIBS)
+endif

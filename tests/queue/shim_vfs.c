@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps what each write that is not synced yet has replaced, so that it can be taken back. */
+#include "queue/shim_vfs.h"
+
+#include "support/test.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_FILES 64
+
+typedef struct old_bytes {
+    struct old_bytes *next; /* the one written before */
+    sqlite3_int64 at;
+    int size;
+    bool is_taken_back;
+    unsigned char bytes[];
+} old_bytes;
+
+typedef struct shim_file {
+    sqlite3_file base;
+    bool is_watched; /* not the shared memory, nor temporary files */
+    old_bytes *unsynced;
+    sqlite3_file *real; /* behind this struct */
+} shim_file;
+
+static sqlite3_vfs shim;
+static sqlite3_vfs *system_vfs;
+static shim_file *files[MOST_FILES];
+static atomic_uint calls;
+static unsigned fail_at, power_loss_at;
+static int fail_code;
+static bool fail_stays;
+static uint64_t power_seed;
+
+void shim_vfs_fail_at(unsigned nth, int code, bool stays)
+{
+    atomic_store(&calls, 0);
+    power_loss_at = 0;
+    fail_at = nth;
+    fail_code = code;
+    fail_stays = stays;
+}
+
+void shim_vfs_power_loss_at(unsigned nth, uint64_t seed)
+{
+    shim_vfs_fail_at(0, 0, false);
+    power_loss_at = nth;
+    power_seed = seed;
+}
+
+unsigned shim_vfs_calls(void)
+{
+    return atomic_load(&calls);
+}
+
+static bool overlaps(const old_bytes *a, const old_bytes *b)
+{
+    return a->at < b->at + b->size && b->at < a->at + a->size;
+}
+
+/* What a later write that stays has covered cannot be as it was before it. */
+static bool may_take_back(const old_bytes *newest, const old_bytes *write)
+{
+    for (const old_bytes *later = newest; later != write; later = later->next)
+        if (!later->is_taken_back && overlaps(later, write))
+            return false;
+    return true;
+}
+
+/* Takes back all that was not synced, or some of it, or nothing: the disk's own choice. */
+static void lose_unsynced(shim_file *file)
+{
+    const size_t chance = mls_test_random_below(&power_seed, 5); /* of 4 that a write is lost */
+    for (old_bytes *write = file->unsynced; write; write = write->next) {
+        if (mls_test_random_below(&power_seed, 4) >= chance ||
+            !may_take_back(file->unsynced, write))
+            continue;
+        write->is_taken_back = true;
+        file->real->pMethods->xWrite(file->real, write->bytes, write->size, write->at);
+    }
+}
+
+static void lose_power(void)
+{
+    for (int i = 0; i < MOST_FILES; i++)
+        if (files[i])
+            lose_unsynced(files[i]);
+    _exit(0);
+}
+
+/* The code that the call gives instead of happening; SQLITE_OK: it happens. */
+static int count_call(void)
+{
+    const unsigned nth = atomic_fetch_add(&calls, 1) + 1;
+    if (power_loss_at && nth == power_loss_at)
+        lose_power();
+    const bool fails = fail_at && (fail_stays ? nth >= fail_at : nth == fail_at);
+    return fails ? fail_code : SQLITE_OK;
+}
+
+static sqlite3_file *real_of(sqlite3_file *file)
+{
+    return ((shim_file *) file)->real;
+}
+
+static void forget_unsynced(shim_file *file)
+{
+    while (file->unsynced) {
+        old_bytes *next = file->unsynced->next;
+        free(file->unsynced);
+        file->unsynced = next;
+    }
+}
+
+static int shim_close(sqlite3_file *file)
+{
+    shim_file *mine = (shim_file *) file;
+    for (int i = 0; i < MOST_FILES; i++)
+        if (files[i] == mine)
+            files[i] = NULL;
+    forget_unsynced(mine);
+    return mine->real->pMethods->xClose(mine->real);
+}
+
+static int shim_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 at)
+{
+    return real_of(file)->pMethods->xRead(real_of(file), bytes, size, at);
+}
+
+/* The old bytes; past the end of the file they are zero, as a hole in it is. */
+static void remember(shim_file *file, int size, sqlite3_int64 at)
+{
+    old_bytes *old = calloc(1, sizeof *old + (size_t) size);
+    if (!old)
+        abort();
+    old->at = at;
+    old->size = size;
+    file->real->pMethods->xRead(file->real, old->bytes, size, at); /* zero-fills when short */
+    old->next = file->unsynced;
+    file->unsynced = old;
+}
+
+static int shim_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)
+{
+    shim_file *mine = (shim_file *) file;
+    const int code = mine->is_watched ? count_call() : SQLITE_OK;
+    if (code)
+        return code;
+    if (mine->is_watched && power_loss_at)
+        remember(mine, size, at);
+    return mine->real->pMethods->xWrite(mine->real, bytes, size, at);
+}
+
+static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+    shim_file *mine = (shim_file *) file;
+    const int code = mine->is_watched ? count_call() : SQLITE_OK;
+    return code ? code : mine->real->pMethods->xTruncate(mine->real, size);
+}
+
+static int shim_sync(sqlite3_file *file, int flags)
+{
+    shim_file *mine = (shim_file *) file;
+    const int code = mine->is_watched ? count_call() : SQLITE_OK;
+    if (code)
+        return code;
+    forget_unsynced(mine);
+    return mine->real->pMethods->xSync(mine->real, flags);
+}
+
+static int shim_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+    return real_of(file)->pMethods->xFileSize(real_of(file), size);
+}
+
+static int shim_lock(sqlite3_file *file, int level)
+{
+    return real_of(file)->pMethods->xLock(real_of(file), level);
+}
+
+static int shim_unlock(sqlite3_file *file, int level)
+{
+    return real_of(file)->pMethods->xUnlock(real_of(file), level);
+}
+
+static int shim_check_lock(sqlite3_file *file, int *out)
+{
+    return real_of(file)->pMethods->xCheckReservedLock(real_of(file), out);
+}
+
+static int shim_control(sqlite3_file *file, int operation, void *arg)
+{
+    return real_of(file)->pMethods->xFileControl(real_of(file), operation, arg);
+}
+
+static int shim_sector(sqlite3_file *file)
+{
+    return real_of(file)->pMethods->xSectorSize(real_of(file));
+}
+
+static int shim_characteristics(sqlite3_file *file)
+{
+    return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
+}
+
+static int shim_map(sqlite3_file *file, int page, int size, int extend, void volatile **out)
+{
+    return real_of(file)->pMethods->xShmMap(real_of(file), page, size, extend, out);
+}
+
+static int shim_shm_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+    return real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
+}
+
+static void shim_barrier(sqlite3_file *file)
+{
+    real_of(file)->pMethods->xShmBarrier(real_of(file));
+}
+
+static int shim_unmap(sqlite3_file *file, int remove)
+{
+    return real_of(file)->pMethods->xShmUnmap(real_of(file), remove);
+}
+
+static const sqlite3_io_methods methods = {
+    .iVersion = 2,
+    .xClose = shim_close,
+    .xRead = shim_read,
+    .xWrite = shim_write,
+    .xTruncate = shim_truncate,
+    .xSync = shim_sync,
+    .xFileSize = shim_size,
+    .xLock = shim_lock,
+    .xUnlock = shim_unlock,
+    .xCheckReservedLock = shim_check_lock,
+    .xFileControl = shim_control,
+    .xSectorSize = shim_sector,
+    .xDeviceCharacteristics = shim_characteristics,
+    .xShmMap = shim_map,
+    .xShmLock = shim_shm_lock,
+    .xShmBarrier = shim_barrier,
+    .xShmUnmap = shim_unmap,
+};
+
+static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags,
+                     int *out)
+{
+    shim_file *mine = (shim_file *) file;
+    (void) vfs;
+    *mine = (shim_file){.real = (sqlite3_file *) (mine + 1),
+                        .is_watched = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0};
+    int code = mine->is_watched ? count_call() : SQLITE_OK;
+    if (code == SQLITE_OK)
+        code = system_vfs->xOpen(system_vfs, name, mine->real, flags, out);
+    if (code)
+        return code;
+    mine->base.pMethods = &methods;
+    for (int i = 0; mine->is_watched && i < MOST_FILES; i++) {
+        if (!files[i]) {
+            files[i] = mine;
+            break;
+        }
+    }
+    return SQLITE_OK;
+}
+
+void shim_vfs_register(void)
+{
+    system_vfs = sqlite3_vfs_find(NULL);
+    shim = *system_vfs; /* all but opening is its own */
+    shim.zName = "mls-shim";
+    shim.pNext = NULL;
+    shim.szOsFile = (int) sizeof(shim_file) + system_vfs->szOsFile;
+    shim.xOpen = shim_open;
+    ck_assert_int_eq(sqlite3_vfs_register(&shim, 1), SQLITE_OK);
+}

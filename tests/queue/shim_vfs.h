@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file system for SQLite that fails when it is told to, and that can lose what was not
+ * synced, as a machine does whose power fails. It stands before the system's own, and
+ * becomes the default. It sees the database and its WAL; not thread-safe: one queue at a
+ * time.
+ */
+#ifndef MLS_TESTS_QUEUE_SHIM_VFS_H
+#define MLS_TESTS_QUEUE_SHIM_VFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+void shim_vfs_register(void);
+
+/*
+ * The `nth` call (from 1) from now on that writes, syncs, cuts or opens a file gives
+ * `code` (an SQLITE_ error) instead, and with `stays` all later ones too. 0: none does.
+ */
+void shim_vfs_fail_at(unsigned nth, int code, bool stays);
+
+/* Such calls since the last shim_vfs_fail_at(). */
+unsigned shim_vfs_calls(void);
+
+/*
+ * The `nth` such call from now on does not happen: power fails. Of what was written and
+ * not synced before it, some is taken back, as `seed` decides, and the process ends.
+ */
+void shim_vfs_power_loss_at(unsigned nth, uint64_t seed);
+
+#endif

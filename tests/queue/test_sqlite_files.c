@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a sqlite queue leaves on the disk, and what it does with files it cannot use. */
+#include "job/fixture.h"
+#include "support/folder.h"
+
+#include "job/queue.h"
+#include "queue/sqlite/sqlite.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LARGE = 100000 };
+
+static const char *url(void)
+{
+    return mls_test_folder_url("sqlite", "jobs.db");
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[400];
+    snprintf(path, sizeof path, "%s/%s", mls_test_folder(), name);
+    return path;
+}
+
+static mls_status open_queue(const char *url_text, mls_queue **ret_queue)
+{
+    mls_context *context;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    const mls_status status = mls_queue_open(context, url_text, NULL, ret_queue);
+    mls_context_free(context);
+    return status;
+}
+
+static void run_sql(const char *sql)
+{
+    sqlite3 *db;
+    ck_assert_int_eq(sqlite3_open(path_of("jobs.db"), &db), SQLITE_OK);
+    ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(path_of(name), "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Opening */
+
+START_TEST(bad_urls_are_refused)
+{
+    mls_queue *queue;
+    char text[500];
+    ck_assert_fails(open_queue("sqlite:", &queue), MLS_EINVAL, "sqlite:PATH");
+    ck_assert_fails(open_queue("sqlite:?poison=3", &queue), MLS_EINVAL, "sqlite:PATH");
+    snprintf(text, sizeof text, "%s?size=3", url());
+    ck_assert_fails(open_queue(text, &queue), MLS_EINVAL, "'size=3'");
+    static const char *const values[] = {"", "0", "-1", "x", "3x", "1000001"};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        snprintf(text, sizeof text, "%s?poison=%s", url(), values[i]);
+        ck_assert_fails(open_queue(text, &queue), MLS_EINVAL, "poison");
+    }
+    snprintf(text, sizeof text, "sqlite:%s/none/jobs.db", mls_test_folder());
+    ck_assert_fails(open_queue(text, &queue), MLS_EIO, "check the folder");
+    snprintf(text, sizeof text, "sqlite:%s", mls_test_folder());
+    ck_assert_fails(open_queue(text, &queue), MLS_EIO, "check the folder");
+}
+END_TEST
+
+START_TEST(files_of_others_are_left_alone)
+{
+    mls_queue *queue;
+    write_file("jobs.db", "This is a letter, and it is longer than the header of a database. "
+                          "It stays as it is, whoever tries to keep jobs in it.............");
+    ck_assert_fails(open_queue(url(), &queue), MLS_EFORMAT, "not a SQLite database");
+    ck_assert_int_eq(unlink(path_of("jobs.db")), 0);
+    run_sql("CREATE TABLE songs(title TEXT)");
+    ck_assert_fails(open_queue(url(), &queue), MLS_EFORMAT, "another program");
+    run_sql("INSERT INTO songs VALUES('still here')");
+}
+END_TEST
+
+START_TEST(newer_files_are_refused)
+{
+    mls_queue *queue = fixture_queue(url());
+    fixture_submit_type(queue, "t");
+    mls_queue_close(queue);
+    run_sql("PRAGMA user_version = 99");
+    ck_assert_fails(open_queue(url(), &queue), MLS_EUNSUPPORTED, "version 99");
+    run_sql("PRAGMA user_version = 1");
+    queue = fixture_queue(url());
+    ck_assert_uint_eq(fixture_stats(queue).jobs[MLS_JOB_READY], 1);
+    mls_queue_close(queue);
+}
+END_TEST
+
+static int64_t read_number(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement;
+    ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s",
+                  sqlite3_errmsg(db));
+    ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
+    const int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+START_TEST(older_files_are_brought_up_to_date)
+{
+    static const mls__sql_migration steps[] = {
+        {"CREATE TABLE a(x); INSERT INTO a VALUES(7)"},
+        {"ALTER TABLE a ADD COLUMN y DEFAULT 1"},
+        {"UPDATE a SET y = x + 1; UPDATE none SET x = 1"},
+        {"UPDATE a SET y = x + 2"},
+    };
+    static const mls__sql_migration good[] = {
+        {"CREATE TABLE a(x); INSERT INTO a VALUES(7)"},
+        {"ALTER TABLE a ADD COLUMN y DEFAULT 1"},
+        {"UPDATE a SET y = x + 1"},
+    };
+    sqlite3 *db;
+    ck_assert_int_eq(sqlite3_open(path_of("old.db"), &db), SQLITE_OK);
+    ck_assert_ok(mls__sql_migrate(db, steps, 1));
+    ck_assert_int_eq(read_number(db, "PRAGMA user_version"), 1);
+    ck_assert_fails(mls__sql_migrate(db, steps, 4), MLS_EIO, "SQLite");
+    ck_assert_int_eq(read_number(db, "PRAGMA user_version"), 1);
+    ck_assert_int_eq(read_number(db, "SELECT count(*) FROM pragma_table_info('a')"), 1);
+    ck_assert_ok(mls__sql_migrate(db, good, 3));
+    ck_assert_int_eq(read_number(db, "PRAGMA user_version"), 3);
+    ck_assert_int_eq(read_number(db, "SELECT y FROM a"), 8);
+    ck_assert_ok(mls__sql_migrate(db, good, 3));
+    ck_assert_fails(mls__sql_migrate(db, good, 2), MLS_EUNSUPPORTED, "version 3");
+    sqlite3_close(db);
+}
+END_TEST
+
+/* Overwrites all pages but the first: what is read of them is refused, and says so. */
+START_TEST(damaged_pages_are_told)
+{
+    mls_queue *queue = fixture_queue(url());
+    for (int i = 0; i < 200; i++)
+        fixture_submit_type(queue, "t");
+    mls_queue_close(queue);
+    const int fd = open(path_of("jobs.db"), O_RDWR);
+    struct stat info;
+    char noise[4096];
+    memset(noise, 0x5a, sizeof noise);
+    ck_assert_int_eq(fstat(fd, &info), 0);
+    ck_assert_int_gt(info.st_size, 8 * 4096);
+    for (off_t at = 4096; at < info.st_size; at += 4096)
+        ck_assert_int_eq(pwrite(fd, noise, sizeof noise, at), sizeof noise);
+    close(fd);
+    mls_status status = open_queue(url(), &queue);
+    if (status == MLS_OK) {
+        mls_job *job;
+        status = mls_queue_get(queue, 1, &job);
+        mls_queue_close(queue);
+    }
+    ck_assert_int_eq(status, MLS_EFORMAT);
+    ck_assert_ptr_nonnull(strstr(mls_error_message(), "damaged"));
+}
+END_TEST
+
+START_TEST(damaged_rows_are_told)
+{
+    mls_queue *queue = fixture_queue(url());
+    mls_job *job;
+    size_t count;
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_queue_close(queue);
+    run_sql("UPDATE jobs SET payload_at = 1, payload_bytes = 1000000");
+    queue = fixture_queue(url());
+    ck_assert_fails(mls_queue_get(queue, id, &job), MLS_EFORMAT, "damaged");
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    ck_assert_fails(mls_claimer_claim(claimer, 0, 1, &job, &count), MLS_EFORMAT, "damaged");
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Staying */
+
+START_TEST(jobs_outlive_the_queue)
+{
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const mls_job_options options = fixture_options("t", "payload");
+    uint64_t ids[3];
+    ids[0] = fixture_submit(queue, &options);
+    fixture_complete(claimer, ids[0], "result");
+    ids[1] = fixture_submit(queue, &options);
+    fixture_fail(claimer, ids[1], MLS_ESHAPE, "as it was", MLS_FAIL_FINAL);
+    ids[2] = fixture_submit(queue, &options);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+
+    queue = fixture_queue(url());
+    const void *data;
+    size_t size;
+    mls_job *job = fixture_wait(queue, ids[0]);
+    ck_assert_ok(mls_job_result(job, &data, &size));
+    ck_assert_uint_eq(size, 6);
+    ck_assert_mem_eq(data, "result", 6);
+    mls_job_free(job);
+    job = fixture_wait(queue, ids[1]);
+    ck_assert_str_eq(fixture_info(job).error_message, "as it was");
+    ck_assert_str_eq(fixture_info(job).owner, "tester");
+    mls_job_free(job);
+    claimer = fixture_claimer(queue, NULL);
+    fixture_complete(claimer, ids[2], NULL);
+    ck_assert_uint_gt(fixture_submit(queue, &options), ids[2]);
+    ck_assert_uint_eq(fixture_stats(queue).succeeded, 2);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* A claim that nobody ends: a handle that is dropped, past what the interface allows. */
+static void claim_and_drop(mls_queue *queue, mls_claimer *claimer)
+{
+    mls_job_info info = MLS_JOB_INFO_INIT;
+    mls_queue_job shown = {.size = sizeof shown, .info = &info};
+    mls_queue_job *const pointers[] = {&shown};
+    const mls_queue_claim request = {.size = sizeof request, .max_count = 1};
+    size_t count = 0;
+    ck_assert_ok(
+        queue->ops->claim(queue->self, claimer->self, &request, NULL, 0, pointers, &count));
+    ck_assert_uint_eq(count, 1);
+    queue->ops->drop(queue->self, &shown);
+}
+
+/* A host that closes without ending its claims is no death: they are ready again. */
+START_TEST(closing_gives_claims_back)
+{
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    claim_and_drop(queue, claimer);
+    ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_RUNNING);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+    queue = fixture_queue(url());
+    const mls_job_info info = fixture_look(queue, id);
+    ck_assert_int_eq(info.state, MLS_JOB_READY);
+    ck_assert_uint_eq(info.attempt, 0);
+    ck_assert_uint_eq(info.deaths, 0);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Weaker promises are still kept over a close. */
+START_TEST(every_acknowledgement_is_kept)
+{
+    static const uint32_t acks[] = {MLS_ACK_RAM, MLS_ACK_ASYNC, MLS_ACK_DURABLE};
+    uint64_t ids[3];
+    mls_queue *queue = fixture_queue(url());
+    for (size_t i = 0; i < 3; i++) {
+        mls_job_options options = fixture_options("t", NULL);
+        options.ack = acks[i];
+        ids[i] = fixture_submit(queue, &options);
+    }
+    mls_queue_close(queue);
+    queue = fixture_queue(url());
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(fixture_state(queue, ids[i]), MLS_JOB_READY);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Segments */
+
+static size_t count_segments(char *ret_path, size_t size)
+{
+    const char *folder = path_of("jobs.db-segments");
+    char path[400];
+    snprintf(path, sizeof path, "%s", folder);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return 0;
+    size_t count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (ret_path)
+            snprintf(ret_path, size, "%s/%s", path, entry->d_name);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static uint64_t submit_large(mls_queue *queue, char fill)
+{
+    char *bytes = malloc(LARGE);
+    memset(bytes, fill, LARGE);
+    mls_job_options options = fixture_options("t", NULL);
+    options.payload = bytes;
+    options.payload_bytes = LARGE;
+    const uint64_t id = fixture_submit(queue, &options);
+    free(bytes);
+    return id;
+}
+
+START_TEST(segments_come_and_go_with_what_names_them)
+{
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t a = submit_large(queue, 'a');
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    const uint64_t same = submit_large(queue, 'a');
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    const uint64_t b = submit_large(queue, 'b');
+    ck_assert_uint_eq(count_segments(NULL, 0), 2);
+    fixture_complete(claimer, a, NULL);
+    ck_assert_uint_eq(count_segments(NULL, 0), 2);
+    fixture_complete(claimer, same, NULL);
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    /* A result that is what the payload was. */
+    mls_job *job = fixture_claim(claimer);
+    size_t size;
+    const void *payload = mls_job_payload(job, &size);
+    ck_assert_ok(mls_job_set_result(job, payload, size));
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    ck_assert_ok(mls_queue_forget(queue, b));
+    ck_assert_uint_eq(count_segments(NULL, 0), 0);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+START_TEST(damaged_segments_bury_their_jobs)
+{
+    char path[800];
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t damaged = submit_large(queue, 'd');
+    ck_assert_uint_eq(count_segments(path, sizeof path), 1);
+    const int fd = open(path, O_WRONLY);
+    ck_assert_int_eq(pwrite(fd, "!", 1, LARGE / 2), 1);
+    close(fd);
+    const uint64_t good = fixture_submit_type(queue, "t");
+    mls_job *job;
+    ck_assert_fails(mls_queue_get(queue, damaged, &job), MLS_EFORMAT, "damaged");
+    fixture_complete(claimer, good, NULL);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_fails(mls_queue_get(queue, damaged, &job), MLS_EFORMAT, "missing");
+    submit_large(queue, 'd'); /* which brings it back */
+    job = fixture_wait(queue, damaged);
+    ck_assert_int_eq(mls_job_state(job), MLS_JOB_DEAD);
+    ck_assert_int_eq(fixture_info(job).error, MLS_EFORMAT);
+    ck_assert_ptr_nonnull(strstr(fixture_info(job).error_message, "damaged"));
+    mls_job_free(job);
+    ck_assert_ok(mls_queue_requeue(queue, damaged));
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* What a crash may leave is removed when the file is opened, and nothing else. */
+START_TEST(left_over_segments_are_removed)
+{
+    mls_queue *queue = fixture_queue(url());
+    submit_large(queue, 'k');
+    mls_queue_close(queue);
+    write_file("jobs.db-segments/new-7-1", "unfinished");
+    write_file("jobs.db-segments/"
+               "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+               "never named");
+    write_file("jobs.db-segments/notes.txt", "somebody's");
+    ck_assert_uint_eq(count_segments(NULL, 0), 4);
+    queue = fixture_queue(url());
+    ck_assert_uint_eq(count_segments(NULL, 0), 2);
+    ck_assert_int_eq(access(path_of("jobs.db-segments/notes.txt"), F_OK), 0);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job *job = fixture_claim(claimer);
+    ck_assert_int_eq(((const char *) mls_job_payload(job, NULL))[LARGE - 1], 'k');
+    mls_job_free(job);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Memory */
+
+static mls_status claim_one(mls_claimer *claimer, mls_status end_status)
+{
+    mls_job *job;
+    size_t count;
+    char result[20000];
+    memset(result, 'r', sizeof result);
+    mls_status status = mls_claimer_claim(claimer, 0, 1, &job, &count);
+    if (status)
+        return status;
+    if (end_status) {
+        status = mls_job_fail(job, end_status, NULL, 0);
+    } else {
+        status = mls_job_set_result(job, result, sizeof result);
+        if (!status)
+            status = mls_job_complete(job);
+    }
+    mls_job_free(job);
+    return status;
+}
+
+static mls_status use_queue(mls_queue *queue)
+{
+    static char payload[20000];
+    mls_claimer *claimer;
+    mls_job *job;
+    uint64_t ids[2];
+    mls_job_options jobs[2] = {fixture_options("a", "small"), fixture_options("b", NULL)};
+    jobs[1].payload = payload;
+    jobs[1].payload_bytes = sizeof payload;
+    jobs[1].key = "key";
+    jobs[1].flags = MLS_JOB_JOIN;
+    mls_status status = mls_queue_submit_many(queue, jobs, 2, ids);
+    if (!status)
+        status = mls_claimer_open(queue, NULL, &claimer);
+    if (status)
+        return status;
+    status = claim_one(claimer, MLS_EIO);
+    if (!status)
+        status = claim_one(claimer, MLS_OK);
+    if (!status)
+        status = mls_queue_wait(queue, ids[1], 0, &job);
+    if (!status)
+        mls_job_free(job);
+    mls_claimer_close(claimer);
+    return status;
+}
+
+static mls_status live(mls_context *context, void *arg)
+{
+    mls_queue *queue;
+    (void) arg;
+    unlink(path_of("jobs.db"));
+    unlink(path_of("jobs.db-wal"));
+    unlink(path_of("jobs.db-shm"));
+    unlink(path_of("jobs.db-lock"));
+    mls_status status = mls_queue_open(context, url(), NULL, &queue);
+    if (status)
+        return status;
+    status = use_queue(queue);
+    mls_queue_close(queue);
+    return status;
+}
+
+START_TEST(no_memory_is_told_and_leaks_nothing)
+{
+    mls_test_each_allocation(live, NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("queue/sqlite/files");
+    TCase *tests = tcase_create("files");
+    tcase_add_test(tests, bad_urls_are_refused);
+    tcase_add_test(tests, files_of_others_are_left_alone);
+    tcase_add_test(tests, newer_files_are_refused);
+    tcase_add_test(tests, older_files_are_brought_up_to_date);
+    tcase_add_test(tests, damaged_pages_are_told);
+    tcase_add_test(tests, damaged_rows_are_told);
+    tcase_add_test(tests, jobs_outlive_the_queue);
+    tcase_add_test(tests, closing_gives_claims_back);
+    tcase_add_test(tests, every_acknowledgement_is_kept);
+    tcase_add_test(tests, segments_come_and_go_with_what_names_them);
+    tcase_add_test(tests, damaged_segments_bury_their_jobs);
+    tcase_add_test(tests, left_over_segments_are_removed);
+    tcase_add_test(tests, no_memory_is_told_and_leaks_nothing);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
