@@ -8,7 +8,7 @@ AC_DEFUN([MLS_SANITIZE], [
   AS_CASE([$enable_sanitize],
     [no], [],
     [yes], [AC_MSG_ERROR([--enable-sanitize wants a list, such as address,undefined])],
-    [MLS_SANITIZE_FLAGS="-fsanitize=$enable_sanitize -fno-sanitize-recover=all -fno-omit-frame-pointer"])
+    [MLS_SANITIZE_FLAGS="-fsanitize=$enable_sanitize -fno-sanitize-recover=all -fno-omit-frame-pointer -DMLS_SANITIZED"])
   AC_ARG_ENABLE([fuzzing],
     [AS_HELP_STRING([--enable-fuzzing], [build the libFuzzer targets (needs clang)])],
     [], [enable_fuzzing=no])

@@ -109,9 +109,10 @@
 
 /*
  * In front of a loop whose bounds the compiler knows once its function is inlined: unrolled whole,
- * so that arrays of vectors become registers. Plain C has no such registers to fill.
+ * so that arrays of vectors become registers. Plain C has no such registers to fill; and checks of
+ * each access leave none, while clang takes five times as long over the copies of one check.
  */
-#if defined(MLS_SIMD_PORTABLE)
+#if defined(MLS_SIMD_PORTABLE) || defined(MLS_SANITIZED)
 #define MLS_UNROLL
 #elif defined(__clang__)
 #define MLS_UNROLL _Pragma("clang loop unroll(full)")
