@@ -68,7 +68,7 @@ static void check_output(mls_session *session, mls_dtype dtype, int64_t width, c
         ck_assert_int_eq(got[i].size ? memcmp(got[i].data, want[i].data, got[i].size) : 0, 0);
     }
     if (dtype != MLS_STRING)
-        ck_assert_mem_eq(got, values, mls_tensor_size_bytes(y));
+        ck_assert(width == 0 || memcmp(got, values, mls_tensor_size_bytes(y)) == 0);
     mls_tensor_free(y);
 }
 
