@@ -76,11 +76,23 @@ typedef struct mls_context_options {
      * else the best that the machine has. Results are the same bytes for each.
      */
     const char *isa;
+
+    /*
+     * How long the context's own threads, once a session asked for more than one,
+     * spin for the next parallel loop of a run before they sleep, in microseconds.
+     * Waking one takes 30 us, longer than most loops; so this is the difference
+     * between a second thread that helps small models and one that slows them.
+     * 0 never spins, and without a core for each thread none does.
+     */
+    uint32_t spin_us;
+    uint32_t reserved; /* 0 */
 } mls_context_options;
+
+#define MLS_SPIN_US_DEFAULT 200
 
 #define MLS_CONTEXT_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(mls_context_options), 0, 0, 0, 0, 0, 0, 0, 0                                        \
+        sizeof(mls_context_options), 0, 0, 0, 0, 0, 0, 0, 0, MLS_SPIN_US_DEFAULT, 0                \
     }
 
 /*

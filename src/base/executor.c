@@ -20,11 +20,6 @@
 
 #define MAX_THREADS 1024
 
-/*
- * Waking takes the sleeper 30 us and, on virtual machines, 10 us of the time of who wakes it. So
- * helpers stay for the steps of a run that are too small to share, and not for much longer.
- */
-#define LOOK_NS UINT64_C(200000)
 /* Looks between two readings of the clock. */
 #define LOOKS 64
 
@@ -42,6 +37,7 @@ struct mls__executor {
     const mls__allocator *allocator;
     mls_parallel_for_fn host_parallel_for;
     void *host_user;
+    uint64_t spin_ns; /* how long to look before sleeping */
     uint64_t fork_generation;
     pthread_mutex_t mutex; /* guards all that follows */
     mls__cond work;        /* a loop was added, or stop was set */
@@ -58,7 +54,7 @@ struct mls__executor {
 };
 
 mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_for_fn parallel_for,
-                                void *parallel_user, mls__executor **ret_executor)
+                                void *parallel_user, uint32_t spin_us, mls__executor **ret_executor)
 {
     mls__executor *executor = mls__alloc_array(allocator, 1, sizeof *executor);
     if (!executor)
@@ -66,6 +62,7 @@ mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_fo
     executor->allocator = allocator;
     executor->host_parallel_for = parallel_for;
     executor->host_user = parallel_user;
+    executor->spin_ns = spin_us * UINT64_C(1000);
     executor->fork_generation = mls__fork_generation();
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     executor->cores = cores > 0 ? (uint32_t) cores : 1;
@@ -156,7 +153,7 @@ static loop *find_seat(const mls__executor *executor)
 /* The mutex is held. Without a core for each thread, who looks keeps others from working. */
 static uint64_t look_ns(const mls__executor *executor)
 {
-    return executor->thread_count < executor->cores ? LOOK_NS : 0;
+    return executor->thread_count < executor->cores ? executor->spin_ns : 0;
 }
 
 /* Looks at `word` until it is (or no longer is) `value`, or for `ns`. */

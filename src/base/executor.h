@@ -15,9 +15,13 @@
 
 typedef struct mls__executor mls__executor;
 
-/* `parallel_for` may be NULL: threads of our own. */
+/*
+ * `parallel_for` may be NULL: threads of our own, which spin for `spin_us` before they sleep
+ * (mls_context_options).
+ */
 mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_for_fn parallel_for,
-                                void *parallel_user, mls__executor **ret_executor);
+                                void *parallel_user, uint32_t spin_us,
+                                mls__executor **ret_executor);
 
 /* Joins the threads. No loop may be running. In a forked child there is nothing to join. */
 void mls__executor_free(mls__executor *executor);

@@ -13,7 +13,8 @@ static mls_status read_options(const mls_context_options *given, mls_context_opt
 {
     mls_context_options options = MLS_CONTEXT_OPTIONS_INIT;
     const mls_status status =
-        mls__options_read("mls_context_options", given, sizeof options, sizeof options, &options);
+        mls__options_read("mls_context_options", given, offsetof(mls_context_options, spin_us),
+                          sizeof options, &options);
     if (status)
         return status;
     if (!options.alloc != !options.free)
@@ -27,7 +28,7 @@ static mls_status fill_context(mls_context *context, const mls_context_options *
     mls_status status = mls__isa_select(options->isa, &context->isa);
     if (!status)
         status = mls__executor_create(&context->allocator, options->parallel_for,
-                                      options->parallel_user, &context->executor);
+                                      options->parallel_user, options->spin_us, &context->executor);
     mls__drivers *drivers;
     if (!status)
         status = mls__drivers_create(context, &drivers);

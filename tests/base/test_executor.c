@@ -36,19 +36,26 @@ static bool is_once(const visits *v, size_t count)
     return true;
 }
 
-static mls__executor *make_executor(uint32_t threads)
+static mls__executor *make_spinning(uint32_t threads, uint32_t spin_us)
 {
     mls__executor *executor;
-    ck_assert_ok(mls__executor_create(&mls__allocator_default, NULL, NULL, &executor));
+    ck_assert_ok(mls__executor_create(&mls__allocator_default, NULL, NULL, spin_us, &executor));
     ck_assert_ok(mls__executor_reserve(executor, threads));
     return executor;
 }
+
+static mls__executor *make_executor(uint32_t threads)
+{
+    return make_spinning(threads, MLS_SPIN_US_DEFAULT);
+}
+
+static const uint32_t spins_us[] = {0, 20, MLS_SPIN_US_DEFAULT};
 
 START_TEST(each_index_exactly_once)
 {
     static const size_t counts[] = {0, 1, 2, 3, 7, 64, MAX_COUNT};
     for (uint32_t threads = 0; threads <= 6; threads++) {
-        mls__executor *executor = make_executor(threads);
+        mls__executor *executor = make_spinning(threads, spins_us[_i]);
         mls__executor_share share = {executor, threads};
         for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
             visits *v = calloc(1, sizeof *v);
@@ -288,7 +295,7 @@ START_TEST(child_of_a_fork_gets_an_error_not_a_hang)
     ck_assert_ok(mls__executor_reserve(executor, 5));
     mls__executor_free(executor);
     ck_assert_ok(
-        mls__executor_create(&mls__allocator_default, host_parallel_for, &the_pool, &executor));
+        mls__executor_create(&mls__allocator_default, host_parallel_for, &the_pool, 0, &executor));
     expect_of_child(use_host_after_fork, executor);
     mls__executor_free(executor);
 }
@@ -298,7 +305,7 @@ static mls_status create_executor(mls_context *context, void *arg)
 {
     (void) arg;
     mls__executor *executor;
-    const mls_status status = mls__executor_create(&context->allocator, NULL, NULL, &executor);
+    const mls_status status = mls__executor_create(&context->allocator, NULL, NULL, 0, &executor);
     if (!status)
         mls__executor_free(executor);
     return status;
@@ -314,7 +321,7 @@ int main(void)
 {
     Suite *suite = suite_create("base/executor");
     TCase *tests = tcase_create("executor");
-    tcase_add_test(tests, each_index_exactly_once);
+    tcase_add_loop_test(tests, each_index_exactly_once, 0, sizeof spins_us / sizeof spins_us[0]);
     tcase_add_test(tests, several_threads_loop_at_once);
     tcase_add_test(tests, as_many_threads_as_asked_for_take_part);
     tcase_add_test(tests, helpers_come_soon_and_late);
