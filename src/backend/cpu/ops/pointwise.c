@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Elements of a tile: with inputs and output some of it fits the smallest first cache. */
-#define MOST_ELEMENTS 1024
+/* Elements of a tile: two registers, an input and the output fill a first cache of 32 KiB. */
+#define MOST_ELEMENTS 2048
 #define MULTIPLE      16 /* of which tiles are, where they can be */
 
 /* Runs this long are worth calls of their own. */
