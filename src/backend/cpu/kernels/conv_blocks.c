@@ -5,6 +5,7 @@
  */
 #include "backend/cpu/kernels/conv.h"
 
+#include "backend/cpu/kernels/unary_ops.h"
 #include "backend/cpu/simd/simd.h"
 
 #include <math.h>
@@ -143,6 +144,7 @@ MLS_SIMD_FN void run_tile(int outputs, const mls__conv *c, const mls__conv_row *
     const float *x = row->x + (block * c->x_block + i * c->x_step);
     const int64_t at = block * c->y_panel + i * c->y_step;
     const mls_vf bias = c->bias ? vf_load(c->bias + block * MLS_LANES) : vf_zero();
+    const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
     mls_vf sums[TILE_OUTPUTS];
     MLS_UNROLL
     for (int r = 0; r < outputs; r++)
@@ -153,6 +155,8 @@ MLS_SIMD_FN void run_tile(int outputs, const mls__conv *c, const mls__conv_row *
         mls_vf v = c->bias ? vf_add(sums[r], bias) : sums[r];
         if (row->z)
             v = vf_add(v, vf_load(row->z + at + r * c->y_step));
+        if (c->is_bounded)
+            v = op_clip(v, low, high);
         vf_store(row->y + at + r * c->y_step, v);
     }
 }
@@ -202,11 +206,15 @@ void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row, 
         tiles[outputs - 1](c, row, i, block);
         i += outputs;
     }
+    if (!c->activation || c->is_bounded)
+        return;
     float *y = row->y + block * c->y_panel;
-    for (int64_t k = 0; c->activation && c->y_step != MLS_LANES && k < count; k++)
-        c->activation(y + k * c->y_step, y + k * c->y_step, MLS_LANES, c->activation_params);
-    if (c->activation && c->y_step == MLS_LANES)
+    if (c->y_step == MLS_LANES) {
         c->activation(y, y, count * MLS_LANES, c->activation_params);
+        return;
+    }
+    for (int64_t k = 0; k < count; k++)
+        c->activation(y + k * c->y_step, y + k * c->y_step, MLS_LANES, c->activation_params);
 }
 
 /* --- blocks ---------------------------------------------------------------------------------- */

@@ -77,6 +77,7 @@ static float at_least_one(int64_t count)
     return count > 1 ? (float) count : 1.0f;
 }
 
+/* Neighbours that have as many elements, as most do, are divided at once. */
 static void divide_row(const blocked_pool *k, const int64_t *o, float *y)
 {
     const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
@@ -84,9 +85,12 @@ static void divide_row(const blocked_pool *k, const int64_t *o, float *y)
     int64_t outer = 1;
     for (int d = 0; d < k->g.rank - 1; d++)
         outer *= window_count(k, &k->g.axes[d], o[d]);
-    for (int64_t i = 0; i < last->output; i++) {
-        const float divisor = at_least_one(window_count(k, last, i)) * at_least_one(outer);
-        divide(y + i * LANES, y + i * LANES, 1, &divisor, 0, LANES);
+    for (int64_t i = 0, end; i < last->output; i = end) {
+        const int64_t count = window_count(k, last, i);
+        for (end = i + 1; end < last->output && window_count(k, last, end) == count;)
+            end++;
+        const float divisor = at_least_one(count) * at_least_one(outer);
+        divide(y + i * LANES, y + i * LANES, 1, &divisor, 0, (end - i) * LANES);
     }
 }
 
