@@ -22,9 +22,13 @@ mls__rng mls__op_rng(const mls_op *op)
 {
     static const uint64_t no_seed[2] = {0, 0};
     mls__rng rng = {{0, 0}};
-    if (mls__op_attr(op, "seed")) {
-        const float seed = mls__op_float(op, "seed", 0);
-        memcpy(&rng.key[0], &seed, sizeof seed);
+    const mls_attr *seed = mls__op_attr(op, "seed");
+    if (seed && seed->type == MLS_ATTR_FLOAT) {
+        memcpy(&rng.key[0], &seed->f, sizeof seed->f);
+        return rng;
+    }
+    if (seed) { /* that of Dropout is an int */
+        memcpy(rng.key, &seed->i, sizeof rng.key);
         return rng;
     }
     const uint64_t hash = mls__hash_bytes(no_seed, op->node, strlen(op->node));
