@@ -113,6 +113,13 @@ mls_status mls__graph_add_owned(mls__graph *graph, mls__graph **ret_body);
 /* The body of an attribute, or NULL. */
 const mls__body *mls__node_body(const mls__node *node, const char *name);
 
+/*
+ * Whether the node's attributes and bodies are those of its schema, which it has. Errors, which
+ * name the attribute: MLS_EUNSUPPORTED: one that the op does not have; MLS_EFORMAT: one of another
+ * type, one that is missing.
+ */
+mls_status mls__node_check_attrs(const mls__node *node);
+
 /* Appends to the graph's inputs or outputs. Errors: MLS_ENOMEM. */
 mls_status mls__graph_add_input(mls__graph *graph, uint32_t value);
 mls_status mls__graph_add_output(mls__graph *graph, uint32_t value);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
 	%D%/graph.c %D%/graph.h \
+	%D%/attributes.c \
 	%D%/model.c %D%/model.h \
 	%D%/model_info.c \
 	%D%/sort.c \
@@ -22,6 +23,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
+	%D%/schema/attributes.c \
 	%D%/schema/elementwise.c \
 	%D%/schema/pointwise.c
 

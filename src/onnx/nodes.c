@@ -56,10 +56,21 @@ static mls_status check_values(const mls__onnx_node *node)
     return status;
 }
 
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 static mls_status read_attr(mls__onnx_node *node, const mls__attr_proto *given)
 {
     const char *name = mls__proto_text(given->name);
     mls__onnx_reader *reader;
+    /* Notes of the program that wrote the file: no op has a name like that. */
+    if (has_prefix(name, "__"))
+        return MLS_OK;
+    /* Those are set by the translation alone. */
+    if (has_prefix(name, "mls_"))
+        return mls__error(MLS_EUNSUPPORTED, "attribute '%.100s' is unknown", name);
     if (mls__onnx_attr(node, name))
         return mls__error(MLS_EFORMAT, "attribute '%.100s' is given twice", name);
     const mls__attr_proto *proto = mls__onnx_resolve_attr(node->reader, given, &reader);
@@ -69,7 +80,7 @@ static mls_status read_attr(mls__onnx_node *node, const mls__attr_proto *given)
         return mls__error(MLS_EFORMAT,
                           "attribute '%.100s' refers to a function's, but is in no function", name);
     /* What an Optional may hold: nothing here depends on it. */
-    if (proto->type == MLS__ATTR_TYPE && is_op(node, "", "Optional"))
+    if (proto->type == MLS__ATTR_TYPE && is_op(node, "", "Optional") && strcmp(name, "type") == 0)
         return MLS_OK;
     if (proto->type == MLS__ATTR_GRAPH && proto->g) {
         const mls_status status = mls__onnx_read_body(node, reader, name, proto->g);
@@ -165,9 +176,6 @@ static mls_status check_count(const mls__onnx_node *node, const char *what, size
 static mls_status check_arity(const mls__onnx_node *node, const mls__op_schema *schema,
                               size_t output_count)
 {
-    if (node->body_count && !(schema->flags & MLS__OP_HOST))
-        return mls__error(MLS_EFORMAT, "attribute '%.100s' is a subgraph; %s takes none",
-                          node->bodies[0].name, node->type);
     for (size_t i = 0; i < node->input_count && i < schema->min_inputs; i++)
         if (node->inputs[i] == MLS__NO_VALUE)
             return mls__error(MLS_EFORMAT, "input %zu is left out, which %s must have", i,
@@ -197,6 +205,17 @@ static mls_status add_bodies(const mls__onnx_node *node, mls__node *added)
     return MLS_OK;
 }
 
+/* A node with attributes that are not known is one that cannot be run. */
+static mls_status check_attrs(const mls__onnx_reader *reader, mls__node *node)
+{
+    const mls_status status = mls__node_check_attrs(node);
+    if (status != MLS_EUNSUPPORTED)
+        return status;
+    node->schema = NULL;
+    node->unsupported = mls__onnx_reason(reader);
+    return node->unsupported ? MLS_OK : mls__error_nomem(1);
+}
+
 static mls_status add_node(mls__onnx_node *node, const char *unsupported)
 {
     const mls__node_proto *proto = node->proto;
@@ -220,6 +239,8 @@ static mls_status add_node(mls__onnx_node *node, const char *unsupported)
         status = mls__onnx_value(node->reader, proto->output[i], &added->outputs[i]);
     if (!status && added->schema)
         status = check_arity(node, added->schema, output_count);
+    if (!status && added->schema)
+        status = check_attrs(node->reader, added);
     return status;
 }
 

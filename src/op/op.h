@@ -18,7 +18,10 @@ mls_status mls__op_error(const mls_op *op, mls_status status, const char *format
 /* NULL when the op does not have it. */
 const mls_attr *mls__op_attr(const mls_op *op, const char *name);
 
-/* The attribute's value, or the default when it is absent or of another type. */
+/*
+ * The attribute's value, or the default when it is absent. Its type is that of the schema's list:
+ * a node that has another is refused when it is read.
+ */
 int64_t mls__op_int(const mls_op *op, const char *name, int64_t fallback);
 float mls__op_float(const mls_op *op, const char *name, float fallback);
 /* {NULL, 0} when absent. */

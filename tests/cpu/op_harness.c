@@ -3,7 +3,8 @@
 #include "cpu/op_parts.h"
 
 #include "base/context.h"
-#include "graph/schema/schema.h"
+#include "base/error.h"
+#include "graph/graph.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,15 @@ void op_test_planned(op_test *test, int rank, const int64_t *dims, const void *d
 
 /* --- inference ------------------------------------------------------------------------------- */
 
+/* As of a node that is read from a file. */
+static mls_status check_attrs(const mls_op *op, const mls__op_schema *schema)
+{
+    const mls__node node = {
+        .type = op->type, .schema = schema, .attrs = op->attrs, .attr_count = op->attr_count};
+    const mls_status status = mls__node_check_attrs(&node);
+    return status ? mls__error_at(status, "node '%s' (%s)", op->node, op->type) : MLS_OK;
+}
+
 mls_status op_part_infer(op_test *test, bool planned, mls_arg *inputs, mls_arg *ret_outputs)
 {
     const mls__op_schema *schema = mls__op_schema_find(test->op.domain, test->op.type);
@@ -248,6 +258,9 @@ mls_status op_part_infer(op_test *test, bool planned, mls_arg *inputs, mls_arg *
     if (count < schema->min_inputs ||
         (schema->max_inputs < MLS__VARIADIC && count > schema->max_inputs))
         return mls__op_error(&test->op, MLS_EINVAL, "%zu inputs", count);
+    const mls_status status = check_attrs(&test->op, schema);
+    if (status)
+        return status;
     for (size_t i = 0; i < count; i++)
         inputs[i] = planned ? test->inputs[i].planned : test->inputs[i].arg;
     test->op.inputs = inputs;

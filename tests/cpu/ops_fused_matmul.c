@@ -89,23 +89,8 @@ START_TEST(fused_matmul_of_one_matrix)
 }
 END_TEST
 
-/* A file may give it some all the same. */
-START_TEST(matmul_has_no_attributes)
-{
-    op_test *t = op_test_create("", "MatMul");
-    op_test_int(t, "transB", 1);
-    op_test_float(t, "alpha", 3);
-    op_test_input(t, MLS_FLOAT32, OP_DIMS(1, 2), (float[]){1, 2});
-    op_test_input(t, MLS_FLOAT32, OP_DIMS(2, 1), (float[]){10, 100});
-    ck_assert_ok(op_test_run(t));
-    op_test_expect(t, 0, MLS_FLOAT32, OP_DIMS(1, 1), (float[]){210});
-    op_test_free(t);
-}
-END_TEST
-
 void add_fused_matmul(TCase *tests)
 {
-    tcase_add_test(tests, matmul_has_no_attributes);
     tcase_add_loop_test(tests, fused_matmul, 0, 64);
     tcase_add_test(tests, fused_matmul_of_one_matrix);
 }

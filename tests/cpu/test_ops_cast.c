@@ -345,7 +345,7 @@ START_TEST(attributes_are_checked)
     op_test_free(test);
     test = op_test_create("", "Cast");
     op_test_input(test, MLS_INT32, OP_SCALAR, ((int32_t[]){7}));
-    ck_assert_fails(op_test_infer(test), MLS_EINVAL, "'to' is missing");
+    ck_assert_fails(op_test_infer(test), MLS_EFORMAT, "'to' (int) is missing");
     op_test_free(test);
 }
 END_TEST

@@ -123,13 +123,13 @@ START_TEST(constant_takes_one_form)
     op_test *t = op_test_create("", "Constant");
     ck_assert_fails(op_test_infer(t), MLS_EINVAL, "there is no attribute value");
     op_test_int(t, "value_float", 1);
-    ck_assert_fails(op_test_infer(t), MLS_EINVAL, "value_float is of another type");
+    ck_assert_fails(op_test_infer(t), MLS_EFORMAT, "'value_float' is of type int");
     op_test_free(t);
     t = op_test_create("", "Constant");
     op_test_int(t, "value_int", 1);
     op_test_float(t, "value_float", 1);
     ck_assert_fails(op_test_infer(t), MLS_EINVAL, "both value_float and value_int");
-    op_test_int(t, "sparse_value", 0);
+    op_test_tensor(t, "sparse_value", MLS_INT8, OP_DIMS(1), (int8_t[]){1});
     ck_assert_fails(op_test_infer(t), MLS_EUNSUPPORTED, "sparse tensors are not provided");
     op_test_free(t);
 }

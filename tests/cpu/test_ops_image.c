@@ -67,6 +67,7 @@ START_TEST(depth_and_space_refused)
     ck_assert_fails(op_test_infer(test), MLS_ESHAPE, "6 channels are no blocks");
     op_test_free(test);
     test = op_test_create("", "SpaceToDepth");
+    op_test_int(test, "blocksize", 0);
     op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 6, 2, 1), x);
     ck_assert_fails(op_test_infer(test), MLS_EINVAL, "blocksize is 0");
     op_test_free(test);

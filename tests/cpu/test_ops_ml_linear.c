@@ -89,7 +89,8 @@ static op_test *linear_test(const char *type, size_t coefficients, size_t interc
     static const float numbers[8], x[2];
     op_test *test = op_test_create("ai.onnx.ml", type);
     op_test_floats(test, "coefficients", coefficients, numbers);
-    op_test_floats(test, "intercepts", intercepts, numbers);
+    if (intercepts)
+        op_test_floats(test, "intercepts", intercepts, numbers);
     op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 2), x);
     return test;
 }

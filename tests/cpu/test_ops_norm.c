@@ -316,6 +316,7 @@ START_TEST(errors)
     ck_assert_fails(op_test_infer(test), MLS_EINVAL, "p is 3");
     op_test_free(test);
     test = wrong("LRN", 0, NULL);
+    op_test_int(test, "size", 0);
     ck_assert_fails(op_test_infer(test), MLS_EINVAL, "size is 0");
     op_test_free(test);
     test = wrong("MeanVarianceNormalization", 0, NULL);

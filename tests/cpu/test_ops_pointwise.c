@@ -179,7 +179,7 @@ START_TEST(texts)
     op_test_int(t, "to", MLS_STRING);
     op_test_input(t, MLS_FLOAT32, OP_DIMS(3), x);
     op_test_input(t, MLS_STRING, OP_SCALAR, &sum);
-    op_test_strings(t, "unused", 0, NULL);
+    op_test_float(t, "alpha", 1); /* of no piece */
     ck_assert_fails(op_test_run(t), MLS_EINVAL, "more than its 4 pieces need");
     op_test_free(t);
 

@@ -50,3 +50,8 @@ check_PROGRAMS += %D%/test_functions
 TESTS += %D%/test_functions
 %C%_test_functions_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_functions_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_attributes
+TESTS += %D%/test_attributes
+%C%_test_attributes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_attributes_LDADD = $(MLS_TEST_LIBS)

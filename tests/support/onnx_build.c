@@ -2,6 +2,9 @@
 /* Fills in protobuf-c's structs; all memory is in one list that goes with the build. */
 #include "support/onnx_build.h"
 
+#include "graph/model.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -434,6 +437,18 @@ const uint8_t *onnx_build_bytes(onnx_build *build, size_t *ret_size)
     return bytes;
 }
 
+/* Ops that passes make have the attributes of their schemas, as those of files have. */
+static void check_attrs(const mls__graph *graph)
+{
+    for (size_t i = 0; i < graph->nodes.count; i++) {
+        const mls__node *node = mls__graph_node(graph, i);
+        if (!node->schema || mls__node_check_attrs(node) == MLS_OK)
+            continue;
+        fprintf(stderr, "node '%s': %s\n", node->name, mls_error_message());
+        abort();
+    }
+}
+
 mls_status onnx_build_load(onnx_build *build, mls_context *context, uint64_t flags,
                            mls_model **ret_model)
 {
@@ -441,5 +456,8 @@ mls_status onnx_build_load(onnx_build *build, mls_context *context, uint64_t fla
     const uint8_t *bytes = onnx_build_bytes(build, &size);
     mls_model_options options = MLS_MODEL_OPTIONS_INIT;
     options.flags = flags;
-    return mls_model_load_memory(context, bytes, size, &options, ret_model);
+    const mls_status status = mls_model_load_memory(context, bytes, size, &options, ret_model);
+    if (!status && (*ret_model)->has_optimized)
+        check_attrs(&(*ret_model)->optimized);
+    return status;
 }

@@ -67,8 +67,6 @@ static mls_status run_if(mls__flow *flow, const mls__flow_step *step)
         return status;
     const char *name = condition ? "then_branch" : "else_branch";
     const mls__body *body = mls__node_body(step->node, name);
-    if (!body)
-        return mls__op_error(&step->op, MLS_EFORMAT, "attribute '%s' is missing", name);
     mls__flow *branch = step->bodies[body - step->node->bodies];
     if (branch->graph->outputs.count < step->op.output_count)
         return mls__op_error(&step->op, MLS_EFORMAT, "%s gives %zu outputs, the node %zu", name,
@@ -95,8 +93,6 @@ typedef struct loop {
 static mls_status init_loop(loop *l, mls__flow *flow, const mls__flow_step *step)
 {
     const mls__body *body = mls__node_body(step->node, "body");
-    if (!body)
-        return mls__op_error(&step->op, MLS_EFORMAT, "attribute 'body' is missing");
     *l = (loop){.flow = flow, .body = step->bodies[0], .step = step};
     const size_t inputs = body->graph->inputs.count - body->capture_count;
     const size_t outputs = body->graph->outputs.count;

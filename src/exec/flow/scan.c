@@ -51,8 +51,6 @@ static mls_status count_values(scan *s)
     const mls__body *body = mls__node_body(s->step->node, "body");
     const size_t first = s->is_batched ? 1 : 0;
     const int64_t scanned = mls__op_int(&s->step->op, "num_scan_inputs", 0);
-    if (!body)
-        return mls__op_error(&s->step->op, MLS_EFORMAT, "attribute 'body' is missing");
     if (scanned < 1 || (uint64_t) scanned + first > s->step->input_count)
         return mls__op_error(&s->step->op, MLS_EFORMAT,
                              "num_scan_inputs is %lld; the node has %zu inputs",
@@ -356,11 +354,10 @@ mls_status mls__run_sequence_map(mls__flow *flow, const mls__flow_step *step)
     const mls__body *body = mls__node_body(step->node, "body");
     const size_t count = step->op.output_count;
     mls__object *first;
-    if (!body || body->graph->outputs.count < count ||
+    if (body->graph->outputs.count < count ||
         body->graph->inputs.count - body->capture_count != step->input_count)
         return mls__op_error(&step->op, MLS_EFORMAT,
-                             "attribute 'body' is missing or does not fit the node's inputs and "
-                             "outputs");
+                             "the body does not fit the node's inputs and outputs");
     mls_status status = mls__flow_sequence(flow, step, 0, &first);
     if (status)
         return status;

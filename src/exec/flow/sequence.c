@@ -159,8 +159,6 @@ static mls_status run_concat(mls__flow *flow, const mls__flow_step *step)
 {
     mls__object *sequence, *tensor;
     const int64_t new_axis = mls__op_int(&step->op, "new_axis", 0);
-    if (!mls__op_attr(&step->op, "axis"))
-        return mls__op_error(&step->op, MLS_EFORMAT, "attribute 'axis' is missing");
     mls_status status = mls__flow_sequence(flow, step, 0, &sequence);
     if (!status)
         status = mls__flow_join(flow, step, "sequence", sequence->items, sequence->count,

@@ -375,6 +375,20 @@ static bool find_match(const mls__links *links, mls__node *last, match *ret_matc
     return m.op != NULL;
 }
 
+/* Those of the op that its replacement has too: QGemm has no beta, which is 1. */
+static mls_status keep_attrs(mls__graph *graph, mls__node *node, const mls__node *op)
+{
+    mls_attr *attrs = mls__arena_array(&graph->arena, op->attr_count, sizeof *attrs);
+    mls__attr_form form;
+    if (!attrs)
+        return mls__error_nomem(op->attr_count * sizeof *attrs);
+    for (size_t i = 0; i < op->attr_count; i++)
+        if (mls__attr_form_find(node->schema->attrs, op->attrs[i].name, &form))
+            attrs[node->attr_count++] = op->attrs[i];
+    node->attrs = attrs;
+    return MLS_OK;
+}
+
 static mls_status apply(mls__graph *graph, const match *m, const replacement *r)
 {
     const mls__node op = *m->op; /* the nodes move when one is added */
@@ -390,11 +404,7 @@ static mls_status apply(mls__graph *graph, const match *m, const replacement *r)
     node->name = op.name;
     memcpy(node->inputs, r->inputs, r->input_count * sizeof *r->inputs);
     node->outputs[0] = output;
-    if (r->keeps_attrs) {
-        node->attrs = op.attrs;
-        node->attr_count = op.attr_count;
-    }
-    return MLS_OK;
+    return r->keeps_attrs ? keep_attrs(graph, node, &op) : MLS_OK;
 }
 
 mls_status mls__pass_fuse_quantized(mls__graph *graph, bool *ret_changed)

@@ -337,8 +337,13 @@ static mls_status infer_fused(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_attention = {
-    {"", "Attention", 3, 7, 1, 4, 0, 0, infer_attention},
-    {"", "RotaryEmbedding", 3, 4, 1, 1, 0, 0, infer_rotary},
-    {"mlscale", "FusedAttention", 3, 4, 1, 1, 0, 0, infer_fused},
+    {"", "Attention", 3, 7, 1, 4, 0, 0, infer_attention,
+     "is_causal:int kv_num_heads:int left_window_size:int q_num_heads:int "
+     "qk_matmul_output_mode:int right_window_size:int scale:float softcap:float "
+     "softmax_precision:int"},
+    {"", "RotaryEmbedding", 3, 4, 1, 1, 0, 0, infer_rotary,
+     "interleaved:int num_heads:int rotary_embedding_dim:int"},
+    {"mlscale", "FusedAttention", 3, 4, 1, 1, 0, 0, infer_fused,
+     "divides:int k_inside:int rank:int scale:float"},
     {.type = NULL},
 };

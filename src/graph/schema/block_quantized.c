@@ -68,7 +68,9 @@ static mls_status infer_gather(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_block_quantized = {
-    {"com.microsoft", "GatherBlockQuantized", 3, 4, 1, 1, 0, 0, infer_gather},
-    {"com.microsoft", "MatMulNBits", 3, 6, 1, 1, 0, 0, infer_product},
+    {"com.microsoft", "GatherBlockQuantized", 3, 4, 1, 1, 0, 0, infer_gather,
+     "bits:int block_size:int gather_axis:int quantize_axis:int"},
+    {"com.microsoft", "MatMulNBits", 3, 6, 1, 1, 0, 0, infer_product,
+     "K:int! N:int! accuracy_level:int bits:int block_size:int! weight_prepacked:int"},
     {.type = NULL},
 };

@@ -130,8 +130,9 @@ static mls_status infer_embed_norm(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_contrib = {
-    {"com.microsoft", "BiasGelu", 2, 2, 1, 1, 0, 0, infer_bias_gelu},
-    {"com.microsoft", "FastGelu", 2, 2, 1, 1, 0, 0, infer_bias_gelu},
-    {"com.microsoft", "EmbedLayerNormalization", 1, 9, 1, 3, 0, 0, infer_embed_norm},
+    {"com.microsoft", "BiasGelu", 2, 2, 1, 1, 0, 0, infer_bias_gelu, NULL},
+    {"com.microsoft", "FastGelu", 2, 2, 1, 1, 0, 0, infer_bias_gelu, NULL},
+    {"com.microsoft", "EmbedLayerNormalization", 1, 9, 1, 3, 0, 0, infer_embed_norm,
+     "epsilon:float mask_index_type:int"},
     {.type = NULL},
 };

@@ -382,9 +382,15 @@ static mls_status infer_rotary(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_contrib_attention = {
-    {"com.microsoft", "Attention", 2, 7, 1, 2, 0, 0, infer_attention},
-    {"com.microsoft", "QAttention", 5, 9, 1, 2, 0, 0, infer_q_attention},
-    {"com.microsoft", "MultiHeadAttention", 1, 10, 1, 3, 0, 0, infer_multi_head},
-    {"com.microsoft", "RotaryEmbedding", 4, 4, 1, 1, 0, 0, infer_rotary},
+    {"com.microsoft", "Attention", 2, 7, 1, 2, 0, 0, infer_attention,
+     "do_rotary:int mask_filter_value:float num_heads:int! past_present_share_buffer:int "
+     "qkv_hidden_sizes:ints rotary_embedding_dim:int scale:float unidirectional:int"},
+    {"com.microsoft", "QAttention", 5, 9, 1, 2, 0, 0, infer_q_attention,
+     "do_rotary:int mask_filter_value:float num_heads:int! past_present_share_buffer:int "
+     "scale:float unidirectional:int"},
+    {"com.microsoft", "MultiHeadAttention", 1, 10, 1, 3, 0, 0, infer_multi_head,
+     "mask_filter_value:float num_heads:int! scale:float unidirectional:int"},
+    {"com.microsoft", "RotaryEmbedding", 4, 4, 1, 1, 0, 0, infer_rotary,
+     "interleaved:int is_packed_batching:int num_heads:int rotary_embedding_dim:int scale:float"},
     {.type = NULL},
 };

@@ -162,18 +162,31 @@ static mls_status infer_blocked_global(const mls_op *op, mls_arg *ret_outputs)
     return mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank, dims);
 }
 
+#define CONV       "auto_pad:string dilations:ints group:int kernel_shape:ints pads:ints strides:ints"
+#define TRANSPOSE  CONV " output_padding:ints output_shape:ints"
+#define ACTIVATION "activation:string activation_alpha:float activation_beta:float"
+#define BLOCKED    "x_blocked:int y_blocked:int"
+#define POOL                                                                                       \
+    "auto_pad:string ceil_mode:int kernel_shape:ints! pads:ints strides:ints dilations:ints"
+
 mls__op_schema_table mls__schemas_convolution = {
-    {"", "Conv", 2, 3, 1, 1, 0, 0, infer_conv},
-    {"", "ConvTranspose", 2, 3, 1, 1, 0, 0, infer_conv},
-    {"", "DeformConv", 3, 5, 1, 1, 0, 0, infer_deform},
-    {"com.microsoft", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
-    {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused},
-    {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused},
-    {"mlscale", "BlockChannels", 1, 1, 1, 1, 0, 0, infer_block},
-    {"mlscale", "UnblockChannels", 1, 1, 1, 1, 0, 0, infer_unblock},
-    {"mlscale", "BlockedMaxPool", 1, 1, 1, 1, 0, 0, infer_blocked_pool},
-    {"mlscale", "BlockedAveragePool", 1, 1, 1, 1, 0, 0, infer_blocked_pool},
-    {"mlscale", "BlockedGlobalAveragePool", 1, 1, 1, 1, 0, 0, infer_blocked_global},
-    {"mlscale", "FoldBatchNorm", 5, 6, 2, 2, 0, 0, infer_fold},
+    {"", "Conv", 2, 3, 1, 1, 0, 0, infer_conv, CONV},
+    {"", "ConvTranspose", 2, 3, 1, 1, 0, 0, infer_conv, TRANSPOSE},
+    {"", "DeformConv", 3, 5, 1, 1, 0, 0, infer_deform,
+     "dilations:ints group:int kernel_shape:ints offset_group:int pads:ints strides:ints"},
+    {"com.microsoft", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused,
+     CONV " activation:string activation_params:floats"},
+    {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused, CONV " " ACTIVATION " " BLOCKED},
+    {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused,
+     TRANSPOSE " " ACTIVATION " " BLOCKED},
+    {"mlscale", "BlockChannels", 1, 1, 1, 1, 0, 0, infer_block, "channels:int!"},
+    {"mlscale", "UnblockChannels", 1, 1, 1, 1, 0, 0, infer_unblock, "channels:int!"},
+    {"mlscale", "BlockedMaxPool", 1, 1, 1, 1, 0, 0, infer_blocked_pool,
+     POOL " storage_order:int channels:int!"},
+    {"mlscale", "BlockedAveragePool", 1, 1, 1, 1, 0, 0, infer_blocked_pool,
+     POOL " count_include_pad:int channels:int!"},
+    {"mlscale", "BlockedGlobalAveragePool", 1, 1, 1, 1, 0, 0, infer_blocked_global,
+     "channels:int!"},
+    {"mlscale", "FoldBatchNorm", 5, 6, 2, 2, 0, 0, infer_fold, "axis:int epsilon:float group:int"},
     {.type = NULL},
 };

@@ -27,6 +27,6 @@ static mls_status infer_einsum(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_einsum = {
-    {"", "Einsum", 1, MLS__EINSUM_OPERANDS, 1, 1, 0, 0, infer_einsum},
+    {"", "Einsum", 1, MLS__EINSUM_OPERANDS, 1, 1, 0, 0, infer_einsum, "equation:string!"},
     {.type = NULL},
 };

@@ -55,8 +55,6 @@ static mls_status infer_constant(const mls_op *op, mls_arg *ret_outputs)
         if (form)
             return mls__op_error(op, MLS_EINVAL, "both %s and %s are given", form->name,
                                  constant_forms[i].name);
-        if (attr->type != constant_forms[i].type)
-            return mls__op_error(op, MLS_EINVAL, "the attribute %s is of another type", attr->name);
         form = &constant_forms[i];
     }
     if (!form)
@@ -262,11 +260,13 @@ static mls_status infer_one_hot(const mls_op *op, mls_arg *ret_outputs)
 }
 
 const mls__op_schema mls__schemas_generate[] = {
-    {"", "Shape", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_shape},
-    {"", "Size", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_size},
-    {"", "Constant", 0, 0, 1, 1, 0, 0, infer_constant},
-    {"", "ConstantOfShape", 1, 1, 1, 1, 0, 1u << 0, infer_constant_of_shape},
-    {"", "OneHot", 3, 3, 1, 1, 0, 1u << 1, infer_one_hot},
-    {"", "Range", 3, 3, 1, 1, 0, 7u, infer_range},
+    {"", "Shape", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_shape, "end:int start:int"},
+    {"", "Size", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_size, NULL},
+    {"", "Constant", 0, 0, 1, 1, 0, 0, infer_constant,
+     "sparse_value:tensor value:tensor value_float:float value_floats:floats value_int:int "
+     "value_ints:ints value_string:string value_strings:strings"},
+    {"", "ConstantOfShape", 1, 1, 1, 1, 0, 1u << 0, infer_constant_of_shape, "value:tensor"},
+    {"", "OneHot", 3, 3, 1, 1, 0, 1u << 1, infer_one_hot, "axis:int"},
+    {"", "Range", 3, 3, 1, 1, 0, 7u, infer_range, "stash_type:int"},
     {0},
 };

@@ -146,6 +146,10 @@ static mls_status infer(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_group_attention = {
-    {"com.microsoft", "GroupQueryAttention", 1, 14, 1, 4, 0, 1u << MLS__GROUP_TOTAL, infer},
+    {"com.microsoft", "GroupQueryAttention", 1, 14, 1, 4, 0, 1u << MLS__GROUP_TOTAL, infer,
+     "causal:int do_rotary:int k_quant_type:string kv_cache_bit_width:int kv_num_heads:int! "
+     "local_window_size:int num_heads:int! qk_norm_epsilon:float qk_output:int "
+     "rotary_interleaved:int scale:float sliding_window_cache:int smooth_softmax:int "
+     "softcap:float v_quant_type:string"},
     {.type = NULL},
 };

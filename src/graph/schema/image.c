@@ -249,14 +249,21 @@ static mls_status infer_center(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_image = {
-    {"", "Resize", 1, 4, 1, 1, 0, 0xeu, infer_resize},
-    {"", "DepthToSpace", 1, 1, 1, 1, 0, 0, infer_to_space},
-    {"", "SpaceToDepth", 1, 1, 1, 1, 0, 0, infer_to_depth},
-    {"", "GridSample", 2, 2, 1, 1, 0, 0, infer_grid_sample},
-    {"", "AffineGrid", 2, 2, 1, 1, 0, 1u << 1, infer_affine_grid},
-    {"", "RoiAlign", 3, 3, 1, 1, 0, 0, infer_roi_align},
-    {"", "MaxRoiPool", 2, 2, 1, 1, 0, 0, infer_max_roi_pool},
-    {"", "Col2Im", 3, 3, 1, 1, 0, 3u << 1, infer_col2im},
-    {"", "CenterCropPad", 2, 2, 1, 1, 0, 1u << 1, infer_center},
+    {"", "Resize", 1, 4, 1, 1, 0, 0xeu, infer_resize,
+     "antialias:int axes:ints coordinate_transformation_mode:string cubic_coeff_a:float "
+     "exclude_outside:int extrapolation_value:float keep_aspect_ratio_policy:string "
+     "mls_asymmetric:int mode:string nearest_mode:string"},
+    {"", "DepthToSpace", 1, 1, 1, 1, 0, 0, infer_to_space, "blocksize:int! mode:string"},
+    {"", "SpaceToDepth", 1, 1, 1, 1, 0, 0, infer_to_depth, "blocksize:int!"},
+    {"", "GridSample", 2, 2, 1, 1, 0, 0, infer_grid_sample,
+     "align_corners:int mode:string padding_mode:string"},
+    {"", "AffineGrid", 2, 2, 1, 1, 0, 1u << 1, infer_affine_grid, "align_corners:int"},
+    {"", "RoiAlign", 3, 3, 1, 1, 0, 0, infer_roi_align,
+     "coordinate_transformation_mode:string mode:string output_height:int output_width:int "
+     "sampling_ratio:int spatial_scale:float"},
+    {"", "MaxRoiPool", 2, 2, 1, 1, 0, 0, infer_max_roi_pool,
+     "pooled_shape:ints! spatial_scale:float"},
+    {"", "Col2Im", 3, 3, 1, 1, 0, 3u << 1, infer_col2im, "dilations:ints pads:ints strides:ints"},
+    {"", "CenterCropPad", 2, 2, 1, 1, 0, 1u << 1, infer_center, "axes:ints"},
     {.type = NULL},
 };

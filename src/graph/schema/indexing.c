@@ -207,11 +207,12 @@ static mls_status infer_tensor_scatter(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_indexing = {
-    {"", "GatherElements", 2, 2, 1, 1, 0, 0, infer_gather_elements},
-    {"", "GatherND", 2, 2, 1, 1, 0, 0, infer_gather_nd},
-    {"", "ScatterElements", 3, 3, 1, 1, 0, 0, infer_scatter_elements},
-    {"", "ScatterND", 3, 3, 1, 1, 0, 0, infer_scatter_nd},
-    {"", "ReverseSequence", 2, 2, 1, 1, 0, 0, infer_reverse_sequence},
-    {"", "TensorScatter", 2, 3, 1, 1, 0, 0, infer_tensor_scatter},
+    {"", "GatherElements", 2, 2, 1, 1, 0, 0, infer_gather_elements, "axis:int"},
+    {"", "GatherND", 2, 2, 1, 1, 0, 0, infer_gather_nd, "batch_dims:int"},
+    {"", "ScatterElements", 3, 3, 1, 1, 0, 0, infer_scatter_elements, "axis:int reduction:string"},
+    {"", "ScatterND", 3, 3, 1, 1, 0, 0, infer_scatter_nd, "reduction:string"},
+    {"", "ReverseSequence", 2, 2, 1, 1, 0, 0, infer_reverse_sequence,
+     "batch_axis:int time_axis:int"},
+    {"", "TensorScatter", 2, 3, 1, 1, 0, 0, infer_tensor_scatter, "axis:int mode:string"},
     {.type = NULL},
 };

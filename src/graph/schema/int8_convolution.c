@@ -90,8 +90,10 @@ static mls_status infer(const mls_op *op, mls_arg *ret_outputs)
                           dims);
 }
 
+#define CONV "auto_pad:string dilations:ints group:int kernel_shape:ints pads:ints strides:ints"
+
 mls__op_schema_table mls__schemas_int8_convolution = {
-    {"", "ConvInteger", 2, 4, 1, 1, 0, 0, infer},
-    {"", "QLinearConv", 8, 9, 1, 1, 0, 0, infer},
+    {"", "ConvInteger", 2, 4, 1, 1, 0, 0, infer, CONV},
+    {"", "QLinearConv", 8, 9, 1, 1, 0, 0, infer, CONV},
     {.type = NULL},
 };

@@ -180,10 +180,10 @@ static mls_status infer_gemm(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_int8_product = {
-    {"", "MatMulInteger", 2, 4, 1, 1, 0, 0, infer_matmul},
-    {"", "QLinearMatMul", 8, 8, 1, 1, 0, 0, infer_matmul},
-    {"com.microsoft", "MatMulIntegerToFloat", 4, 7, 1, 1, 0, 0, infer_matmul},
-    {"com.microsoft", "DynamicQuantizeMatMul", 3, 5, 1, 1, 0, 0, infer_matmul},
-    {"com.microsoft", "QGemm", 6, 9, 1, 1, 0, 0, infer_gemm},
+    {"", "MatMulInteger", 2, 4, 1, 1, 0, 0, infer_matmul, NULL},
+    {"", "QLinearMatMul", 8, 8, 1, 1, 0, 0, infer_matmul, NULL},
+    {"com.microsoft", "MatMulIntegerToFloat", 4, 7, 1, 1, 0, 0, infer_matmul, NULL},
+    {"com.microsoft", "DynamicQuantizeMatMul", 3, 5, 1, 1, 0, 0, infer_matmul, NULL},
+    {"com.microsoft", "QGemm", 6, 9, 1, 1, 0, 0, infer_gemm, "alpha:float transA:int transB:int"},
     {.type = NULL},
 };

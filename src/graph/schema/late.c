@@ -113,9 +113,10 @@ static mls_status infer_non_max(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_late = {
-    {"", "NonZero", 1, 1, 1, 1, MLS__OP_LATE, 0, infer_non_zero},
-    {"", "Compress", 2, 2, 1, 1, MLS__OP_LATE, 0, infer_compress},
-    {"", "Unique", 1, 1, 1, 4, MLS__OP_LATE, 0, infer_unique},
-    {"", "NonMaxSuppression", 2, 5, 1, 1, MLS__OP_LATE, 1u << 2, infer_non_max},
+    {"", "NonZero", 1, 1, 1, 1, MLS__OP_LATE, 0, infer_non_zero, NULL},
+    {"", "Compress", 2, 2, 1, 1, MLS__OP_LATE, 0, infer_compress, "axis:int"},
+    {"", "Unique", 1, 1, 1, 4, MLS__OP_LATE, 0, infer_unique, "axis:int sorted:int"},
+    {"", "NonMaxSuppression", 2, 5, 1, 1, MLS__OP_LATE, 1u << 2, infer_non_max,
+     "center_point_box:int"},
     {.type = NULL},
 };

@@ -185,7 +185,8 @@ static mls_status infer_causal(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_linear_attention = {
-    {"", "LinearAttention", 3, 6, 1, 2, 0, 0, infer_linear},
-    {"", "CausalConvWithState", 2, 4, 1, 2, 0, 0, infer_causal},
+    {"", "LinearAttention", 3, 6, 1, 2, 0, 0, infer_linear,
+     "chunk_size:int kv_num_heads:int! q_num_heads:int! scale:float update_rule:string"},
+    {"", "CausalConvWithState", 2, 4, 1, 2, 0, 0, infer_causal, "activation:string"},
     {.type = NULL},
 };

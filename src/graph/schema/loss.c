@@ -70,7 +70,9 @@ static mls_status infer_loss(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_loss = {
-    {"", "NegativeLogLikelihoodLoss", 2, 3, 1, 1, 0, 0, infer_loss},
-    {"", "SoftmaxCrossEntropyLoss", 2, 3, 1, 2, 0, 0, infer_loss},
+    {"", "NegativeLogLikelihoodLoss", 2, 3, 1, 1, 0, 0, infer_loss,
+     "ignore_index:int reduction:string"},
+    {"", "SoftmaxCrossEntropyLoss", 2, 3, 1, 2, 0, 0, infer_loss,
+     "ignore_index:int reduction:string"},
     {.type = NULL},
 };

@@ -61,8 +61,8 @@ static mls_status infer_eye_like(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_matrix = {
-    {"", "Trilu", 1, 2, 1, 1, 0, 0, infer_trilu},
-    {"", "Det", 1, 1, 1, 1, 0, 0, infer_det},
-    {"", "EyeLike", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_eye_like},
+    {"", "Trilu", 1, 2, 1, 1, 0, 0, infer_trilu, "upper:int"},
+    {"", "Det", 1, 1, 1, 1, 0, 0, infer_det, NULL},
+    {"", "EyeLike", 1, 1, 1, 1, MLS__OP_FROM_DIMS, 0, infer_eye_like, "dtype:int k:int"},
     {.type = NULL},
 };

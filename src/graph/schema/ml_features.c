@@ -294,15 +294,25 @@ static mls_status infer_category_mapper(const mls_op *op, mls_arg *ret_outputs)
 }
 
 const mls__op_schema mls__schemas_ml_features[] = {
-    {"ai.onnx.ml", "Scaler", 1, 1, 1, 1, 0, 0, infer_scaler},
-    {"ai.onnx.ml", "Normalizer", 1, 1, 1, 1, 0, 0, infer_normalizer},
-    {"ai.onnx.ml", "Imputer", 1, 1, 1, 1, 0, 0, infer_imputer},
-    {"ai.onnx.ml", "Binarizer", 1, 1, 1, 1, 0, 0, infer_binarizer},
-    {"ai.onnx.ml", "ArrayFeatureExtractor", 2, 2, 1, 1, 0, 0, infer_extractor},
-    {"ai.onnx.ml", "FeatureVectorizer", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_vectorizer},
-    {"ai.onnx.ml", "ZipMap", 1, 1, 1, 1, MLS__OP_VIEW, 0, infer_zip_map},
-    {"ai.onnx.ml", "OneHotEncoder", 1, 1, 1, 1, 0, 0, infer_one_hot},
-    {"ai.onnx.ml", "CategoryMapper", 1, 1, 1, 1, 0, 0, infer_category_mapper},
-    {"ai.onnx.ml", "LabelEncoder", 1, 1, 1, 1, 0, 0, infer_label_encoder},
-    {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL},
+    {"ai.onnx.ml", "Scaler", 1, 1, 1, 1, 0, 0, infer_scaler, "offset:floats scale:floats"},
+    {"ai.onnx.ml", "Normalizer", 1, 1, 1, 1, 0, 0, infer_normalizer, "norm:string"},
+    {"ai.onnx.ml", "Imputer", 1, 1, 1, 1, 0, 0, infer_imputer,
+     "imputed_value_floats:floats imputed_value_int64s:ints replaced_value_float:float "
+     "replaced_value_int64:int"},
+    {"ai.onnx.ml", "Binarizer", 1, 1, 1, 1, 0, 0, infer_binarizer, "threshold:float"},
+    {"ai.onnx.ml", "ArrayFeatureExtractor", 2, 2, 1, 1, 0, 0, infer_extractor, NULL},
+    {"ai.onnx.ml", "FeatureVectorizer", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_vectorizer,
+     "inputdimensions:ints"},
+    {"ai.onnx.ml", "ZipMap", 1, 1, 1, 1, MLS__OP_VIEW, 0, infer_zip_map,
+     "classlabels_int64s:ints classlabels_strings:strings"},
+    {"ai.onnx.ml", "OneHotEncoder", 1, 1, 1, 1, 0, 0, infer_one_hot,
+     "cats_int64s:ints cats_strings:strings zeros:int"},
+    {"ai.onnx.ml", "CategoryMapper", 1, 1, 1, 1, 0, 0, infer_category_mapper,
+     "cats_int64s:ints cats_strings:strings default_int64:int default_string:string"},
+    {"ai.onnx.ml", "LabelEncoder", 1, 1, 1, 1, 0, 0, infer_label_encoder,
+     "classes_strings:strings default_float:float default_int64:int default_string:string "
+     "default_tensor:tensor keys_floats:floats keys_int64s:ints keys_strings:strings "
+     "keys_tensor:tensor values_floats:floats values_int64s:ints values_strings:strings "
+     "values_tensor:tensor"},
+    {.type = NULL},
 };

@@ -193,9 +193,17 @@ static mls_status infer_svm_classifier(const mls_op *op, mls_arg *ret_outputs)
 }
 
 const mls__op_schema mls__schemas_ml_linear[] = {
-    {"ai.onnx.ml", "LinearRegressor", 1, 1, 1, 1, 0, 0, infer_linear_regressor},
-    {"ai.onnx.ml", "LinearClassifier", 1, 1, 1, 2, 0, 0, infer_linear_classifier},
-    {"ai.onnx.ml", "SVMRegressor", 1, 1, 1, 1, 0, 0, infer_svm_regressor},
-    {"ai.onnx.ml", "SVMClassifier", 1, 1, 1, 2, 0, 0, infer_svm_classifier},
-    {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL},
+    {"ai.onnx.ml", "LinearRegressor", 1, 1, 1, 1, 0, 0, infer_linear_regressor,
+     "coefficients:floats intercepts:floats post_transform:string targets:int"},
+    {"ai.onnx.ml", "LinearClassifier", 1, 1, 1, 2, 0, 0, infer_linear_classifier,
+     "classlabels_ints:ints classlabels_strings:strings coefficients:floats! intercepts:floats "
+     "multi_class:int post_transform:string"},
+    {"ai.onnx.ml", "SVMRegressor", 1, 1, 1, 1, 0, 0, infer_svm_regressor,
+     "coefficients:floats kernel_params:floats kernel_type:string n_supports:int one_class:int "
+     "post_transform:string rho:floats support_vectors:floats"},
+    {"ai.onnx.ml", "SVMClassifier", 1, 1, 1, 2, 0, 0, infer_svm_classifier,
+     "classlabels_ints:ints classlabels_strings:strings coefficients:floats kernel_params:floats "
+     "kernel_type:string post_transform:string prob_a:floats prob_b:floats rho:floats "
+     "support_vectors:floats vectors_per_class:ints"},
+    {.type = NULL},
 };

@@ -62,8 +62,10 @@ static mls_status infer_cast_map(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_ml_maps = {
-    {"ai.onnx.ml", "CastMap", 2, 2, 1, 1, 0, 0, infer_cast_map},
-    {"ai.onnx.ml", "DictVectorizer", 2, 2, 1, 1, 0, 0, infer_dict_vectorizer},
-    {"mlscale", "MapItems", 1, 1, 2, 2, MLS__OP_HOST, 0, NULL},
+    {"ai.onnx.ml", "CastMap", 2, 2, 1, 1, 0, 0, infer_cast_map,
+     "cast_to:string map_form:string max_map:int"},
+    {"ai.onnx.ml", "DictVectorizer", 2, 2, 1, 1, 0, 0, infer_dict_vectorizer,
+     "int64_vocabulary:ints string_vocabulary:strings"},
+    {"mlscale", "MapItems", 1, 1, 2, 2, MLS__OP_HOST, 0, NULL, NULL},
     {.type = NULL},
 };

@@ -50,9 +50,29 @@ static mls_status infer_classifier(const mls_op *op, mls_arg *ret_outputs)
     return status ? status : mls__ml_set_classes(op, rows, classes, ret_outputs);
 }
 
+/* Of the ops that came first, whose trees are lists of nodes; `_as_tensor` holds float64. */
+#define NODES                                                                                      \
+    "nodes_treeids:ints nodes_nodeids:ints nodes_modes:strings nodes_featureids:ints "             \
+    "nodes_values:floats nodes_values_as_tensor:tensor nodes_truenodeids:ints "                    \
+    "nodes_falsenodeids:ints nodes_missing_value_tracks_true:ints nodes_hitrates:floats "          \
+    "nodes_hitrates_as_tensor:tensor base_values:floats base_values_as_tensor:tensor "             \
+    "post_transform:string "
+#define TARGETS                                                                                    \
+    "n_targets:int aggregate_function:string target_treeids:ints target_nodeids:ints "             \
+    "target_ids:ints target_weights:floats target_weights_as_tensor:tensor"
+#define CLASSES                                                                                    \
+    "classlabels_int64s:ints classlabels_strings:strings class_treeids:ints class_nodeids:ints "   \
+    "class_ids:ints class_weights:floats class_weights_as_tensor:tensor"
+#define TREES                                                                                      \
+    "tree_roots:ints! nodes_modes:tensor! nodes_featureids:ints! nodes_splits:tensor! "            \
+    "nodes_truenodeids:ints! nodes_trueleafs:ints! nodes_falsenodeids:ints! "                      \
+    "nodes_falseleafs:ints! nodes_missing_value_tracks_true:ints nodes_hitrates:tensor "           \
+    "membership_values:tensor leaf_targetids:ints! leaf_weights:tensor! n_targets:int "            \
+    "aggregate_function:int post_transform:int"
+
 const mls__op_schema mls__schemas_ml_trees[] = {
-    {"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, 1, 1, 0, 0, infer_regressor},
-    {"ai.onnx.ml", "TreeEnsembleClassifier", 1, 1, 1, 2, 0, 0, infer_classifier},
-    {"ai.onnx.ml", "TreeEnsemble", 1, 1, 1, 1, 0, 0, infer_ensemble},
-    {NULL, NULL, 0, 0, 0, 0, 0, 0, NULL},
+    {"ai.onnx.ml", "TreeEnsembleRegressor", 1, 1, 1, 1, 0, 0, infer_regressor, NODES TARGETS},
+    {"ai.onnx.ml", "TreeEnsembleClassifier", 1, 1, 1, 2, 0, 0, infer_classifier, NODES CLASSES},
+    {"ai.onnx.ml", "TreeEnsemble", 1, 1, 1, 1, 0, 0, infer_ensemble, TREES},
+    {.type = NULL},
 };

@@ -48,8 +48,6 @@ static mls_status infer_concat(const mls_op *op, mls_arg *ret_outputs)
     const mls_arg *first = &op->inputs[0];
     int64_t dims[MLS_MAX_RANK];
     int axis;
-    if (!mls__op_attr(op, "axis"))
-        return mls__op_error(op, MLS_EINVAL, "there is no attribute axis");
     mls_status status = mls__op_axis(op, mls__op_int(op, "axis", 0), first->rank, &axis);
     if (status)
         return status;
@@ -260,13 +258,13 @@ static mls_status infer_pad(const mls_op *op, mls_arg *ret_outputs)
 }
 
 const mls__op_schema mls__schemas_movement[] = {
-    {"", "Transpose", 1, 1, 1, 1, 0, 0, infer_transpose},
-    {"", "Concat", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_concat},
-    {"", "Split", 1, 2, 1, MLS__VARIADIC, 0, 1u << 1, infer_split},
-    {"", "Slice", 3, 5, 1, 1, 0, 0x1eu, infer_slice},
-    {"", "Gather", 2, 2, 1, 1, 0, 0, infer_gather},
-    {"", "Expand", 2, 2, 1, 1, 0, 1u << 1, infer_expand},
-    {"", "Tile", 2, 2, 1, 1, 0, 1u << 1, infer_tile},
-    {"", "Pad", 2, 4, 1, 1, 0, 1u << 1 | 1u << 3, infer_pad},
+    {"", "Transpose", 1, 1, 1, 1, 0, 0, infer_transpose, "perm:ints"},
+    {"", "Concat", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_concat, "axis:int!"},
+    {"", "Split", 1, 2, 1, MLS__VARIADIC, 0, 1u << 1, infer_split, "axis:int num_outputs:int"},
+    {"", "Slice", 3, 5, 1, 1, 0, 0x1eu, infer_slice, NULL},
+    {"", "Gather", 2, 2, 1, 1, 0, 0, infer_gather, "axis:int"},
+    {"", "Expand", 2, 2, 1, 1, 0, 1u << 1, infer_expand, NULL},
+    {"", "Tile", 2, 2, 1, 1, 0, 1u << 1, infer_tile, NULL},
+    {"", "Pad", 2, 4, 1, 1, 0, 1u << 1 | 1u << 3, infer_pad, "mode:string value:float"},
     {0},
 };

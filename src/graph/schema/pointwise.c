@@ -26,7 +26,14 @@ static mls_status infer_pointwise(const mls_op *op, mls_arg *ret_outputs)
     return status;
 }
 
+/* Those of any op that may be a piece. */
+#define PIECES                                                                                     \
+    "alpha:float approximate:string beta:float bias:float detect_negative:int "                    \
+    "detect_positive:int direction:string fmod:int gamma:float lambd:float max:float min:float "   \
+    "round_mode:string saturate:int to:int"
+
 mls__op_schema_table mls__schemas_pointwise = {
-    {"mlscale", MLS__POINTWISE_TYPE, 1, MLS__POINTWISE_INPUTS, 1, 1, 0, 0, infer_pointwise},
+    {"mlscale", MLS__POINTWISE_TYPE, 1, MLS__POINTWISE_INPUTS, 1, 1, 0, 0, infer_pointwise,
+     "pieces:strings! program:ints! " PIECES},
     {.type = NULL},
 };

@@ -130,13 +130,17 @@ static mls_status infer_max_unpool(const mls_op *op, mls_arg *ret_outputs)
     return status ? status : mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank, dims);
 }
 
+#define POOL                                                                                       \
+    "auto_pad:string ceil_mode:int dilations:ints kernel_shape:ints! pads:ints strides:ints"
+
 mls__op_schema_table mls__schemas_pooling = {
-    {"", "MaxPool", 1, 1, 1, 2, 0, 0, infer_max_pool},
-    {"", "AveragePool", 1, 1, 1, 1, 0, 0, infer_average_pool},
-    {"", "LpPool", 1, 1, 1, 1, 0, 0, infer_lp_pool},
-    {"", "GlobalAveragePool", 1, 1, 1, 1, 0, 0, infer_global},
-    {"", "GlobalMaxPool", 1, 1, 1, 1, 0, 0, infer_global},
-    {"", "GlobalLpPool", 1, 1, 1, 1, 0, 0, infer_global_lp},
-    {"", "MaxUnpool", 2, 3, 1, 1, 0, 1u << 2, infer_max_unpool},
+    {"", "MaxPool", 1, 1, 1, 2, 0, 0, infer_max_pool, POOL " storage_order:int"},
+    {"", "AveragePool", 1, 1, 1, 1, 0, 0, infer_average_pool, POOL " count_include_pad:int"},
+    {"", "LpPool", 1, 1, 1, 1, 0, 0, infer_lp_pool, POOL " p:int"},
+    {"", "GlobalAveragePool", 1, 1, 1, 1, 0, 0, infer_global, NULL},
+    {"", "GlobalMaxPool", 1, 1, 1, 1, 0, 0, infer_global, NULL},
+    {"", "GlobalLpPool", 1, 1, 1, 1, 0, 0, infer_global_lp, "p:int"},
+    {"", "MaxUnpool", 2, 3, 1, 1, 0, 1u << 2, infer_max_unpool,
+     "kernel_shape:ints! pads:ints strides:ints"},
     {.type = NULL},
 };

@@ -195,12 +195,18 @@ static mls_status infer_matmul_activation(const mls_op *op, mls_arg *ret_outputs
     return status ? status : infer_fused_matmul(op, ret_outputs);
 }
 
+#define GEMM       "alpha:float beta:float transA:int transB:int"
+#define MATMUL     "alpha:float transA:int transB:int transBatchA:int transBatchB:int"
+#define ACTIVATION "activation:string activation_alpha:float activation_beta:float"
+
 mls__op_schema_table mls__schemas_product = {
-    {"", "Gemm", 2, 3, 1, 1, 0, 0, infer_gemm},
-    {"", "MatMul", 2, 2, 1, 1, 0, 0, infer_matmul},
-    {"mlscale", "FusedGemm", 2, 3, 1, 1, 0, 0, infer_fused_gemm},
-    {"com.microsoft", "FusedMatMul", 2, 2, 1, 1, 0, 0, infer_fused_matmul},
-    {"com.microsoft", "FusedMatMulActivation", 2, 2, 1, 1, 0, 0, infer_matmul_activation},
-    {"com.microsoft", "TransposeMatMul", 2, 2, 1, 1, 0, 0, infer_fused_matmul},
+    {"", "Gemm", 2, 3, 1, 1, 0, 0, infer_gemm, GEMM},
+    {"", "MatMul", 2, 2, 1, 1, 0, 0, infer_matmul, NULL},
+    {"mlscale", "FusedGemm", 2, 3, 1, 1, 0, 0, infer_fused_gemm, GEMM " " ACTIVATION},
+    {"com.microsoft", "FusedMatMul", 2, 2, 1, 1, 0, 0, infer_fused_matmul, MATMUL},
+    {"com.microsoft", "FusedMatMulActivation", 2, 2, 1, 1, 0, 0, infer_matmul_activation,
+     MATMUL " activation:string! activation_alpha:float activation_beta:float"},
+    {"com.microsoft", "TransposeMatMul", 2, 2, 1, 1, 0, 0, infer_fused_matmul,
+     "alpha:float transA:int transB:int"},
     {.type = NULL},
 };

@@ -156,12 +156,15 @@ static mls_status infer_concat(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_qlinear = {
-    {"com.microsoft", "QLinearAdd", 7, 8, 1, 1, 0, 0, infer_binary},
-    {"com.microsoft", "QLinearMul", 7, 8, 1, 1, 0, 0, infer_binary},
-    {"com.microsoft", "QLinearSigmoid", 4, 5, 1, 1, 0, 0, infer_unary},
-    {"com.microsoft", "QLinearLeakyRelu", 4, 5, 1, 1, 0, 0, infer_unary},
-    {"com.microsoft", "QLinearGlobalAveragePool", 5, 5, 1, 1, 0, 0, infer_global_pool},
-    {"com.microsoft", "QLinearAveragePool", 4, 5, 1, 1, 0, 0, infer_average_pool},
-    {"com.microsoft", "QLinearConcat", 5, MLS__VARIADIC, 1, 1, 0, 0, infer_concat},
+    {"com.microsoft", "QLinearAdd", 7, 8, 1, 1, 0, 0, infer_binary, NULL},
+    {"com.microsoft", "QLinearMul", 7, 8, 1, 1, 0, 0, infer_binary, NULL},
+    {"com.microsoft", "QLinearSigmoid", 4, 5, 1, 1, 0, 0, infer_unary, NULL},
+    {"com.microsoft", "QLinearLeakyRelu", 4, 5, 1, 1, 0, 0, infer_unary, "alpha:float"},
+    {"com.microsoft", "QLinearGlobalAveragePool", 5, 5, 1, 1, 0, 0, infer_global_pool,
+     "channels_last:int"},
+    {"com.microsoft", "QLinearAveragePool", 4, 5, 1, 1, 0, 0, infer_average_pool,
+     "auto_pad:string ceil_mode:int channels_last:int count_include_pad:int kernel_shape:ints! "
+     "pads:ints strides:ints"},
+    {"com.microsoft", "QLinearConcat", 5, MLS__VARIADIC, 1, 1, 0, 0, infer_concat, "axis:int!"},
     {.type = NULL},
 };

@@ -102,10 +102,12 @@ static mls_status infer_dynamic(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_quantize = {
-    {"", "QuantizeLinear", 2, 3, 1, 1, 0, 0, infer_quantize},
-    {"", "DequantizeLinear", 2, 3, 1, 1, 0, 0, infer_dequantize},
-    {"", "DynamicQuantizeLinear", 1, 1, 3, 3, 0, 0, infer_dynamic},
-    {"com.microsoft", "QuantizeLinear", 2, 3, 1, 1, 0, 0, infer_quantize},
-    {"com.microsoft", "DequantizeLinear", 2, 3, 1, 1, 0, 0, infer_dequantize},
+    {"", "QuantizeLinear", 2, 3, 1, 1, 0, 0, infer_quantize,
+     "axis:int block_size:int output_dtype:int precision:int saturate:int"},
+    {"", "DequantizeLinear", 2, 3, 1, 1, 0, 0, infer_dequantize,
+     "axis:int block_size:int output_dtype:int"},
+    {"", "DynamicQuantizeLinear", 1, 1, 3, 3, 0, 0, infer_dynamic, NULL},
+    {"com.microsoft", "QuantizeLinear", 2, 3, 1, 1, 0, 0, infer_quantize, "axis:int"},
+    {"com.microsoft", "DequantizeLinear", 2, 3, 1, 1, 0, 0, infer_dequantize, "axis:int"},
     {.type = NULL},
 };

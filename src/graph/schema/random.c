@@ -37,8 +37,6 @@ static mls_status infer_random(const mls_op *op, mls_arg *ret_outputs)
     const mls_status status = read_dtype(op, MLS_FLOAT32, FLOATS, "a float", &dtype);
     if (status)
         return status;
-    if (!shape && !mls__op_attr(op, "shape"))
-        return mls__op_error(op, MLS_EINVAL, "there is no attribute shape");
     for (size_t i = 0; i < rank; i++)
         if (shape[i] < 0)
             return mls__op_error(op, MLS_EINVAL, "entry %zu of the shape is %" PRId64, i, shape[i]);
@@ -104,12 +102,17 @@ static mls_status infer_dropout(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_random = {
-    {"", "RandomNormal", 0, 0, 1, 1, 0, 0, infer_random},
-    {"", "RandomNormalLike", 1, 1, 1, 1, 0, 0, infer_random_like},
-    {"", "RandomUniform", 0, 0, 1, 1, 0, 0, infer_random},
-    {"", "RandomUniformLike", 1, 1, 1, 1, 0, 0, infer_random_like},
-    {"", "Bernoulli", 1, 1, 1, 1, 0, 0, infer_bernoulli},
-    {"", "Multinomial", 1, 1, 1, 1, 0, 0, infer_multinomial},
-    {"mlscale", "TrainingDropout", 1, 3, 1, 2, 0, 0, infer_dropout},
+    {"", "RandomNormal", 0, 0, 1, 1, 0, 0, infer_random,
+     "dtype:int mean:float scale:float seed:float shape:ints!"},
+    {"", "RandomNormalLike", 1, 1, 1, 1, 0, 0, infer_random_like,
+     "dtype:int mean:float scale:float seed:float"},
+    {"", "RandomUniform", 0, 0, 1, 1, 0, 0, infer_random,
+     "dtype:int high:float low:float seed:float shape:ints!"},
+    {"", "RandomUniformLike", 1, 1, 1, 1, 0, 0, infer_random_like,
+     "dtype:int high:float low:float seed:float"},
+    {"", "Bernoulli", 1, 1, 1, 1, 0, 0, infer_bernoulli, "dtype:int seed:float"},
+    {"", "Multinomial", 1, 1, 1, 1, 0, 0, infer_multinomial,
+     "dtype:int sample_size:int seed:float"},
+    {"mlscale", "TrainingDropout", 1, 3, 1, 2, 0, 0, infer_dropout, "seed:int"},
     {.type = NULL},
 };

@@ -142,9 +142,13 @@ static mls_status infer_recurrent(const mls_op *op, mls_arg *ret_outputs)
     return status;
 }
 
+#define LAYER                                                                                      \
+    "activation_alpha:floats activation_beta:floats activations:strings clip:float "               \
+    "direction:string hidden_size:int layout:int"
+
 mls__op_schema_table mls__schemas_recurrent = {
-    {"", "LSTM", 3, 8, 1, 3, 0, 0, infer_recurrent},
-    {"", "GRU", 3, 6, 1, 2, 0, 0, infer_recurrent},
-    {"", "RNN", 3, 6, 1, 2, 0, 0, infer_recurrent},
+    {"", "LSTM", 3, 8, 1, 3, 0, 0, infer_recurrent, LAYER " input_forget:int"},
+    {"", "GRU", 3, 6, 1, 2, 0, 0, infer_recurrent, LAYER " linear_before_reset:int"},
+    {"", "RNN", 3, 6, 1, 2, 0, 0, infer_recurrent, LAYER},
     {.type = NULL},
 };

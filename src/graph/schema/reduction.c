@@ -119,7 +119,7 @@ static mls_status infer_softmax(const mls_op *op, mls_arg *ret_outputs)
 #define AXES (1u << 1)
 #define REDUCE(type, infer)                                                                        \
     {                                                                                              \
-        "", type, 1, 2, 1, 1, 0, AXES, infer                                                       \
+        "", type, 1, 2, 1, 1, 0, AXES, infer, "keepdims:int noop_with_empty_axes:int"              \
     }
 
 mls__op_schema_table mls__schemas_reduction = {
@@ -133,13 +133,13 @@ mls__op_schema_table mls__schemas_reduction = {
     REDUCE("ReduceLogSumExp", infer_sum),
     REDUCE("ReduceMax", infer_extreme),
     REDUCE("ReduceMin", infer_extreme),
-    {"", "ArgMax", 1, 1, 1, 1, 0, 0, infer_arg},
-    {"", "ArgMin", 1, 1, 1, 1, 0, 0, infer_arg},
-    {"", "TopK", 2, 2, 1, 2, 0, 1u << 1, infer_top_k},
-    {"", "CumSum", 2, 2, 1, 1, 0, 0, infer_cum_sum},
-    {"", "CumProd", 2, 2, 1, 1, 0, 0, infer_cum_sum},
-    {"", "Softmax", 1, 1, 1, 1, 0, 0, infer_softmax},
-    {"", "LogSoftmax", 1, 1, 1, 1, 0, 0, infer_softmax},
-    {"", "Hardmax", 1, 1, 1, 1, 0, 0, infer_softmax},
+    {"", "ArgMax", 1, 1, 1, 1, 0, 0, infer_arg, "axis:int keepdims:int select_last_index:int"},
+    {"", "ArgMin", 1, 1, 1, 1, 0, 0, infer_arg, "axis:int keepdims:int select_last_index:int"},
+    {"", "TopK", 2, 2, 1, 2, 0, 1u << 1, infer_top_k, "axis:int largest:int sorted:int"},
+    {"", "CumSum", 2, 2, 1, 1, 0, 0, infer_cum_sum, "exclusive:int reverse:int"},
+    {"", "CumProd", 2, 2, 1, 1, 0, 0, infer_cum_sum, "exclusive:int reverse:int"},
+    {"", "Softmax", 1, 1, 1, 1, 0, 0, infer_softmax, "axis:int mls_flatten:int"},
+    {"", "LogSoftmax", 1, 1, 1, 1, 0, 0, infer_softmax, "axis:int mls_flatten:int"},
+    {"", "Hardmax", 1, 1, 1, 1, 0, 0, infer_softmax, "axis:int mls_flatten:int"},
     {.type = NULL},
 };

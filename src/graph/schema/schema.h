@@ -45,6 +45,14 @@ typedef struct mls__op_schema {
      * dimension changes: must not allocate.
      */
     mls_status (*infer)(const mls_op *op, mls_arg *ret_outputs);
+    /*
+     * The attributes that the op may have, "axis:int keepdims:int"; "!" stands behind those that
+     * it must have. NULL: none. No node has others (mls__node_check_attrs), so what reads one
+     * need not look at its type, and its default is where it is read. Beside those of ONNX there
+     * are a few that an older opset had and that stay ("value" of Pad), those that the
+     * translation of older opsets sets ("mls_flatten"), and those of the ops that passes make.
+     */
+    const char *attrs;
 } mls__op_schema;
 
 /* A family's rows; ended by a row whose type is NULL. */
@@ -55,6 +63,26 @@ const mls__op_schema *mls__op_schema_find(const char *domain, const char *type);
 
 /* All rows: call with *cursor = 0 until it gives NULL. */
 const mls__op_schema *mls__op_schema_next(size_t *cursor);
+
+/* An attribute of a schema's list. */
+typedef struct mls__attr_form {
+    const char *name; /* not ended by a 0 */
+    size_t name_size;
+    int32_t type; /* mls_attr_type, or MLS__ATTR_BODY */
+    bool is_required;
+} mls__attr_form;
+
+/* The type of an attribute that is a subgraph (mls__body); no backend sees one. */
+#define MLS__ATTR_BODY 5
+
+/* The next attribute of a list, which it leaves behind; false at the list's end. */
+bool mls__attr_form_next(const char **list, mls__attr_form *ret_form);
+
+/* The attribute of this name; false if the list does not have it. */
+bool mls__attr_form_find(const char *list, const char *name, mls__attr_form *ret_form);
+
+/* "int", or "no type that ops have". */
+const char *mls__attr_type_name(int32_t type);
 
 /* Sets of dtypes, and an input's place in one. `words` says what the set holds. */
 #define MLS__DTYPE_BIT(dtype) (UINT32_C(1) << (dtype))

@@ -89,11 +89,12 @@ static mls_status infer_mel(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_spectral = {
-    {"", "DFT", 1, 3, 1, 1, 0, 1u << 1 | 1u << 2, infer_dft},
-    {"", "STFT", 2, 4, 1, 1, 0, 1u << 1 | 1u << 3, infer_stft},
-    {"", "HannWindow", 1, 1, 1, 1, 0, 1u << 0, infer_window},
-    {"", "HammingWindow", 1, 1, 1, 1, 0, 1u << 0, infer_window},
-    {"", "BlackmanWindow", 1, 1, 1, 1, 0, 1u << 0, infer_window},
-    {"", "MelWeightMatrix", 5, 5, 1, 1, 0, 1u << 0 | 1u << 1, infer_mel},
+    {"", "DFT", 1, 3, 1, 1, 0, 1u << 1 | 1u << 2, infer_dft, "inverse:int onesided:int"},
+    {"", "STFT", 2, 4, 1, 1, 0, 1u << 1 | 1u << 3, infer_stft, "onesided:int"},
+    {"", "HannWindow", 1, 1, 1, 1, 0, 1u << 0, infer_window, "output_datatype:int periodic:int"},
+    {"", "HammingWindow", 1, 1, 1, 1, 0, 1u << 0, infer_window, "output_datatype:int periodic:int"},
+    {"", "BlackmanWindow", 1, 1, 1, 1, 0, 1u << 0, infer_window,
+     "output_datatype:int periodic:int"},
+    {"", "MelWeightMatrix", 5, 5, 1, 1, 0, 1u << 0 | 1u << 1, infer_mel, "output_datatype:int"},
     {.type = NULL},
 };

@@ -25,9 +25,12 @@ static mls_status infer_tfidf(const mls_op *op, mls_arg *ret_outputs)
 }
 
 mls__op_schema_table mls__schemas_text = {
-    {"", "StringConcat", 2, 2, 1, 1, MLS__OP_HOST, 0, NULL},
-    {"", "StringNormalizer", 1, 1, 1, 1, MLS__OP_HOST, 0, NULL},
-    {"", "StringSplit", 1, 1, 1, 2, MLS__OP_HOST, 0, NULL},
-    {"", "TfIdfVectorizer", 1, 1, 1, 1, 0, 0, infer_tfidf},
+    {"", "StringConcat", 2, 2, 1, 1, MLS__OP_HOST, 0, NULL, NULL},
+    {"", "StringNormalizer", 1, 1, 1, 1, MLS__OP_HOST, 0, NULL,
+     "case_change_action:string is_case_sensitive:int locale:string stopwords:strings"},
+    {"", "StringSplit", 1, 1, 1, 2, MLS__OP_HOST, 0, NULL, "delimiter:string maxsplit:int"},
+    {"", "TfIdfVectorizer", 1, 1, 1, 1, 0, 0, infer_tfidf,
+     "max_gram_length:int! max_skip_count:int! min_gram_length:int! mode:string! "
+     "ngram_counts:ints! ngram_indexes:ints! pool_int64s:ints pool_strings:strings weights:floats"},
     {.type = NULL},
 };

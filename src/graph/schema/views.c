@@ -204,11 +204,11 @@ static mls_status infer_dropout(const mls_op *op, mls_arg *ret_outputs)
 }
 
 const mls__op_schema mls__schemas_views[] = {
-    {"", "Reshape", 2, 2, 1, 1, MLS__OP_VIEW, 1u << 1, infer_reshape},
-    {"", "Flatten", 1, 1, 1, 1, MLS__OP_VIEW, 0, infer_flatten},
-    {"", "Squeeze", 1, 2, 1, 1, MLS__OP_VIEW, 1u << 1, infer_squeeze},
-    {"", "Unsqueeze", 2, 2, 1, 1, MLS__OP_VIEW, 1u << 1, infer_unsqueeze},
-    {"", "Identity", 1, 1, 1, 1, MLS__OP_VIEW, 0, mls__infer_same},
-    {"", "Dropout", 1, 3, 1, 2, MLS__OP_VIEW, 1u << 2, infer_dropout},
+    {"", "Reshape", 2, 2, 1, 1, MLS__OP_VIEW, 1u << 1, infer_reshape, "allowzero:int"},
+    {"", "Flatten", 1, 1, 1, 1, MLS__OP_VIEW, 0, infer_flatten, "axis:int"},
+    {"", "Squeeze", 1, 2, 1, 1, MLS__OP_VIEW, 1u << 1, infer_squeeze, NULL},
+    {"", "Unsqueeze", 2, 2, 1, 1, MLS__OP_VIEW, 1u << 1, infer_unsqueeze, NULL},
+    {"", "Identity", 1, 1, 1, 1, MLS__OP_VIEW, 0, mls__infer_same, NULL},
+    {"", "Dropout", 1, 3, 1, 2, MLS__OP_VIEW, 1u << 2, infer_dropout, "seed:int"},
     {0},
 };

@@ -105,10 +105,19 @@ static const struct {
     {"Xor", 1},
 };
 
-mls_status mls__onnx_check_early(const mls__onnx_node *node)
+/* Most ops said below 6 which inputs they may overwrite; here the plan chooses memory. */
+static void drop_consumed_inputs(mls__onnx_node *node)
+{
+    static const mls__onnx_rule rule = {.attr = "consumed_inputs"};
+    if (node->version < 6)
+        mls__onnx_drop_attr(node, &rule);
+}
+
+mls_status mls__onnx_begin_early(mls__onnx_node *node)
 {
     if (node->domain[0] || node->version >= FIRST_WHOLE_OPSET)
         return MLS_OK;
+    drop_consumed_inputs(node);
     int64_t since = FIRST_WHOLE_OPSET;
     for (size_t i = 0; i < sizeof early / sizeof early[0]; i++)
         if (strcmp(early[i].type, node->type) == 0)
@@ -231,10 +240,7 @@ const mls__onnx_rule mls__onnx_rules_early[] = {
     {"", "Greater", 7, mls__onnx_drop_attr, "broadcast", 0},
     {"", "Gemm", 7, mls__onnx_drop_attr, "broadcast", 0},
     {"", "PRelu", 7, slope_of_channels, NULL, 0},
-    /* Inference is what is done here; memory that an op may overwrite is chosen by the plan. */
+    /* Inference is what is done here. */
     {"", "BatchNormalization", 7, mls__onnx_drop_attr, "is_test", 0},
-    {"", "BatchNormalization", 6, mls__onnx_drop_attr, "consumed_inputs", 0},
-    {"", "InstanceNormalization", 6, mls__onnx_drop_attr, "consumed_inputs", 0},
-    {"", "PRelu", 6, mls__onnx_drop_attr, "consumed_inputs", 0},
     {.type = NULL},
 };

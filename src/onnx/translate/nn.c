@@ -55,7 +55,8 @@ const mls__onnx_rule mls__onnx_rules_nn[] = {
     {"", "Clip", 11, mls__onnx_keep_attr, "min", 1},
     {"", "Clip", 11, mls__onnx_keep_attr, "max", 2},
     {"", "Dropout", 10, drop_mask, NULL, 0},
-    {"", "Dropout", 12, mls__onnx_keep_attr, "ratio", 1}, /* inference has no use for it */
+    {"", "Dropout", 12, mls__onnx_drop_attr, "ratio", 0}, /* inference has no use for it */
+    {"", "Dropout", 7, mls__onnx_drop_attr, "is_test", 0},
     {"", "Dropout", INT64_MAX, choose_dropout, NULL, 0},
     {.type = NULL},
 };

@@ -138,7 +138,7 @@ static mls_status apply(mls__onnx_node *node, const mls__onnx_rule *rule)
 
 mls_status mls__onnx_translate(mls__onnx_node *node)
 {
-    mls_status status = mls__onnx_check_early(node);
+    mls_status status = mls__onnx_begin_early(node);
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
         for (const mls__onnx_rule *rule = families[f]; !status && rule->type; rule++)
             status = apply(node, rule);

@@ -72,10 +72,10 @@ mls_status mls__onnx_read_constant(const mls__onnx_node *node);
 mls_status mls__onnx_attr_to_input(mls__onnx_node *node, const mls__onnx_rule *rule);
 
 /*
- * Whether the op has, in an opset of ai.onnx below 7, a form that the rules bring into
- * the newest one. Errors: MLS_EUNSUPPORTED.
+ * Of a node of an opset of ai.onnx below 7: drops what many ops had then, and finds whether the
+ * op has a form that the rules bring into the newest one. Errors: MLS_EUNSUPPORTED.
  */
-mls_status mls__onnx_check_early(const mls__onnx_node *node);
+mls_status mls__onnx_begin_early(mls__onnx_node *node);
 
 /* For rules: the attribute stays; kernels read it where the input is left out. */
 mls_status mls__onnx_keep_attr(mls__onnx_node *node, const mls__onnx_rule *rule);

@@ -169,8 +169,6 @@ static mls_status read_bound(clip_kernel *k, const mls_op *op, const char *name,
     bound->is_given = bound->is_input || attr;
     if (bound->is_input || !attr)
         return MLS_OK;
-    if (attr->type != MLS_ATTR_FLOAT)
-        return mls__op_error(op, MLS_EINVAL, "attribute %s is not a float", name);
     if (!mls__float_element(k->base.cpu, op->inputs[0].dtype, attr->f, &bound->attribute))
         return mls__op_error(op, MLS_EDTYPE, "attribute %s bounds %s; only floats can be", name,
                              mls_dtype_name((mls_dtype) op->inputs[0].dtype));

@@ -183,10 +183,6 @@ static void read_op(mls__int8_product *p, const mls_op *op)
     p->is_a_float = op->inputs[roles->a].dtype == MLS_FLOAT32;
     p->is_a_signed = op->inputs[roles->a].dtype == MLS_INT8;
     p->is_b_signed = op->inputs[roles->b].dtype == MLS_INT8;
-    p->alpha = 1;
-    /* The others have none of them, whatever a file says. */
-    if (strcmp(op->type, "QGemm") != 0)
-        return;
     p->is_a_turned = mls__op_int(op, "transA", 0) != 0;
     p->is_b_turned = mls__op_int(op, "transB", 0) != 0;
     p->alpha = mls__op_float(op, "alpha", 1);

@@ -196,8 +196,6 @@ static mls_status read_fill(pad *kernel, const mls_op *op)
     const mls_attr *attr = mls__op_attr(op, "value");
     if (!attr)
         return MLS_OK;
-    if (attr->type != MLS_ATTR_FLOAT)
-        return mls__op_error(op, MLS_EINVAL, "attribute value is not a float");
     if (!mls__float_element(kernel->base.cpu, op->inputs[0].dtype, attr->f, &kernel->fill))
         return mls__op_error(op, MLS_EDTYPE, "attribute value pads %s; only floats can be",
                              mls_dtype_name((mls_dtype) op->inputs[0].dtype));

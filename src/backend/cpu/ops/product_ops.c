@@ -115,13 +115,9 @@ static mls_status read_attributes(mls__product *p, const mls_op *op)
     p->y_index = op->input_count;
     p->dtype = op->inputs[0].dtype;
     p->threads = op->threads;
-    p->alpha = p->beta = 1;
     p->is_half = mls__is_half(p->dtype);
     if (p->is_half)
         p->half = mls__half_of(p->base.cpu, p->dtype);
-    /* It has none of them, whatever a file says. */
-    if (op->domain[0] == '\0' && strcmp(op->type, "MatMul") == 0)
-        return MLS_OK;
     /* A vector is what it is. */
     p->is_a_turned = mls__op_int(op, "transA", 0) != 0 && op->inputs[0].rank > 1;
     p->is_b_turned = mls__op_int(op, "transB", 0) != 0 && op->inputs[1].rank > 1;
