@@ -397,6 +397,14 @@ START_TEST(wrong_forms_are_named)
     ck_assert_fails(op_test_run(test), MLS_EUNSUPPORTED, "smooth_softmax and head_sink");
     op_test_free(test);
     test = create_test(&c, &n);
+    op_test_int(test, "causal", 0);
+    ck_assert_fails(op_test_run(test), MLS_EUNSUPPORTED, "causal = 0 and sliding_window_cache");
+    op_test_free(test);
+    test = create_test(&c, &n);
+    op_test_int(test, "sliding_window_cache", 1);
+    ck_assert_fails(op_test_run(test), MLS_EUNSUPPORTED, "causal = 0 and sliding_window_cache");
+    op_test_free(test);
+    test = create_test(&c, &n);
     op_test_outputs(test, 4);
     ck_assert_fails(op_test_run(test), MLS_EUNSUPPORTED, "output 3, the scores");
     op_test_free(test);

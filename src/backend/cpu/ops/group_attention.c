@@ -338,6 +338,9 @@ static mls_status check_form(const mls_op *op)
     if (mls__op_int(op, "smooth_softmax", -1) > 0 || mls__op_input(op, MLS__GROUP_SINK))
         return mls__op_error(op, MLS_EUNSUPPORTED,
                              "smooth_softmax and head_sink are not supported");
+    if (mls__op_int(op, "causal", 1) != 1 || mls__op_int(op, "sliding_window_cache", 0) != 0)
+        return mls__op_error(op, MLS_EUNSUPPORTED,
+                             "causal = 0 and sliding_window_cache are not supported");
     if (op->input_count > MLS__GROUP_SINK + 1)
         return mls__op_error(op, MLS_EUNSUPPORTED, "quantized keys and values are not supported");
     if (op->output_count > 3)
