@@ -72,8 +72,9 @@ typedef struct mls_context_options {
 
     /*
      * The instruction set of the CPU kernels: "portable", "avx2", "avx2vnni",
-     * "avx512", "avx512vnni", "neon", or NULL for the environment's MLS_ISA and
-     * else the best that the machine has. Results are the same bytes for each.
+     * "avx512", "avx512vnni", "avx512bf16", "amx", "neon", or NULL for the environment's
+     * MLS_ISA and else the best that the machine has. Results are the same bytes for each,
+     * but for those of sessions with MLS_NUMERICS_FAST.
      */
     const char *isa;
 

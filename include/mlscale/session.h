@@ -34,8 +34,14 @@ typedef struct mls_dim_value {
     int64_t value;
 } mls_dim_value;
 
-/* Numerics: the same bits always, or whatever the backend does fastest. */
+/*
+ * Numerics. Exact: the same bits always (docs/numerics.md). Fast: as the backend does it fastest;
+ * bits then depend on the machine and on the planned dims. On "cpu" products of float32 matrices
+ * and convolutions may round both operands to bfloat16, with float32 sums, where that takes less
+ * time.
+ */
 #define MLS_NUMERICS_EXACT 0
+#define MLS_NUMERICS_FAST  1
 
 /* Measure each step (mls_session_step_info); costs two clock reads a step. */
 #define MLS_SESSION_PROFILE UINT64_C(1)

@@ -9,6 +9,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 static bool always(void)
@@ -52,6 +54,27 @@ static bool has_avx512vnni(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
+
+static bool has_avx512bf16(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return has_avx512vnni() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 5);
+}
+
+/* Of arch_prctl(2), and the component of the registers' state that holds tiles. */
+enum { GET_XCOMP_SUPPORT = 0x1021, REQUEST_XCOMP_PERMISSION = 0x1023, TILE_DATA = 18 };
+
+/* The processor has tiles, and the system would keep them. */
+static bool has_amx(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    const unsigned wanted = 1u << 22 | 1u << 24; /* AMX-BF16, AMX-TILE */
+    unsigned long components = 0;
+    return has_avx512bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+           (edx & wanted) == wanted &&
+           syscall(SYS_arch_prctl, GET_XCOMP_SUPPORT, &components) == 0 &&
+           (components & 1ul << TILE_DATA);
+}
 #endif
 
 static const struct {
@@ -60,8 +83,12 @@ static const struct {
 } sets[] = {
     {"portable", always},
 #if defined(__x86_64__)
-    {"avx2", has_avx2},     {"avx2vnni", has_avx2vnni},
-    {"avx512", has_avx512}, {"avx512vnni", has_avx512vnni},
+    {"avx2", has_avx2},
+    {"avx2vnni", has_avx2vnni},
+    {"avx512", has_avx512},
+    {"avx512vnni", has_avx512vnni},
+    {"avx512bf16", has_avx512bf16},
+    {"amx", has_amx},
 #elif defined(__aarch64__)
     {"neon", always},
 #endif
@@ -98,7 +125,7 @@ bool mls__isa_is_supported(const char *name)
 
 static mls_status select_named(const char *name, const char **ret_isa)
 {
-    char supported[64];
+    char supported[96];
     list_supported(supported, sizeof supported);
     for (size_t i = 0; i < SET_COUNT; i++) {
         if (strcmp(sets[i].name, name) != 0)
@@ -126,4 +153,13 @@ mls_status mls__isa_select(const char *name, const char **ret_isa)
         if (is_supported(i))
             *ret_isa = sets[i].name;
     return MLS_OK;
+}
+
+bool mls__isa_request_tiles(void)
+{
+#if defined(__x86_64__)
+    return has_amx() && syscall(SYS_arch_prctl, REQUEST_XCOMP_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
 }

@@ -17,4 +17,10 @@ mls_status mls__isa_select(const char *name, const char **ret_isa);
 /* Whether this machine can run `name`; false for a name that is none. */
 bool mls__isa_is_supported(const char *name);
 
+/*
+ * Linux keeps the tiles of AMX for none but those processes that ask. Asks, and gives whether
+ * they may be used, by all threads from now on; to ask again costs a system call.
+ */
+bool mls__isa_request_tiles(void);
+
 #endif

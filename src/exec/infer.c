@@ -340,8 +340,10 @@ static mls_status prepare_step(mls__plan *plan, mls__step *step, bool is_copy)
     choose_mode(plan, step, is_copy);
     if (step->mode == MLS__STEP_EVAL)
         return eval_step(plan, step);
-    if (step->mode == MLS__STEP_RUN)
+    if (step->mode == MLS__STEP_RUN) {
+        step->op.numerics = plan->numerics;
         status = create_kernel(plan, step);
+    }
     if (!status)
         set_outputs(plan, step, MLS__SLOT_COMPUTED);
     return status;

@@ -25,6 +25,7 @@ void mls__plan_clear(mls__plan *plan)
         .graph = plan->graph,
         .backend = plan->backend,
         .flags = plan->flags,
+        .numerics = plan->numerics,
         .share = plan->share,
         .arena = plan->arena,
         .no_alias = plan->no_alias,

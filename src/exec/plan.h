@@ -83,7 +83,8 @@ typedef struct mls__plan {
     mls_model *model;
     const mls__graph *graph;
     mls__backend backend;
-    uint64_t flags; /* MLS_SESSION_* */
+    uint64_t flags;    /* MLS_SESSION_* */
+    uint32_t numerics; /* MLS_NUMERICS_* */
     mls__executor_share share;
     mls__arena arena;
     mls__slot *slots; /* one a value, then one a copied output */

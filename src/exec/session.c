@@ -18,9 +18,12 @@ static mls_status read_options(const mls_session_options *given, mls_session_opt
     if (ret_options->flags & ~KNOWN_FLAGS)
         return mls__error(MLS_EINVAL, "mls_session_options.flags has unknown bits: 0x%llx",
                           (unsigned long long) (ret_options->flags & ~KNOWN_FLAGS));
-    if (ret_options->numerics != MLS_NUMERICS_EXACT)
-        return mls__error(MLS_EUNSUPPORTED, "numerics %u: only MLS_NUMERICS_EXACT is provided",
-                          ret_options->numerics);
+    if (ret_options->numerics > MLS_NUMERICS_FAST)
+        return mls__error(
+            MLS_EUNSUPPORTED,
+            "mls_session_options.numerics is %u: there are MLS_NUMERICS_EXACT (0) and "
+            "MLS_NUMERICS_FAST (1)",
+            ret_options->numerics);
     if (ret_options->dim_count && !ret_options->dims)
         return mls__error(MLS_EINVAL, "mls_session_options: dim_count is %zu and dims is NULL",
                           ret_options->dim_count);
@@ -34,7 +37,9 @@ static mls_status open_backend(mls_session *session, const mls_session_options *
         drivers, options->backend ? options->backend : "cpu", &session->plan.backend);
     if (status)
         return status;
-    if (!(session->plan.backend.ops->flags & MLS_BACKEND_SAME_BITS))
+    session->plan.numerics = options->numerics;
+    if (options->numerics == MLS_NUMERICS_EXACT &&
+        !(session->plan.backend.ops->flags & MLS_BACKEND_SAME_BITS))
         return mls__error(MLS_EUNSUPPORTED, "backend '%s' does not promise the same bits always",
                           session->plan.backend.ops->plugin.name);
     session->plan.share = (mls__executor_share){session->model->context->executor,

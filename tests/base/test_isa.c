@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[] = {"portable", "avx2", "avx2vnni", "avx512", "avx512vnni", "neon"};
+static const char *const names[] = {"portable",   "avx2",       "avx2vnni", "avx512",
+                                    "avx512vnni", "avx512bf16", "amx",      "neon"};
 
 static const char *select_or_fail(const char *name)
 {

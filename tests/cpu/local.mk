@@ -43,6 +43,12 @@ TESTS += %D%/test_simd
 %C%_test_simd_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_simd_LDADD = $(MLS_SIMD_OPS) $(MLS_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_gemm_bf16
+TESTS += %D%/test_gemm_bf16
+%C%_test_gemm_bf16_SOURCES = %D%/test_gemm_bf16.c %D%/tile_model.c %D%/cpu_test.h
+%C%_test_gemm_bf16_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_gemm_bf16_LDADD = $(MLS_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_gemm
 TESTS += %D%/test_gemm
 %C%_test_gemm_SOURCES = %D%/test_gemm.c %D%/cpu_test.h
@@ -271,6 +277,11 @@ check_PROGRAMS += %D%/test_ops_deform_conv
 TESTS += %D%/test_ops_deform_conv
 %C%_test_ops_deform_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_deform_conv_LDADD = $(MLS_OP_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_ops_fast
+TESTS += %D%/test_ops_fast
+%C%_test_ops_fast_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_fast_LDADD = $(MLS_OP_TEST_LIBS)
 
 check_PROGRAMS += %D%/test_ops_int8_product
 TESTS += %D%/test_ops_int8_product

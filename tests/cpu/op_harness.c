@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "graph/graph.h"
 
+#include <mlscale/session.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +104,11 @@ void op_test_outputs(op_test *test, size_t count)
 {
     ck_assert_uint_le(count, OP_MAX_OUTPUTS);
     test->op.output_count = count;
+}
+
+void op_test_fast(op_test *test)
+{
+    test->op.numerics = MLS_NUMERICS_FAST;
 }
 
 /* --- attributes ------------------------------------------------------------------------------ */

@@ -45,6 +45,8 @@ typedef struct op_test op_test;
 op_test *op_test_create(const char *domain, const char *type);
 void op_test_free(op_test *test);
 void op_test_outputs(op_test *test, size_t count);
+/* With MLS_NUMERICS_FAST. Results still have to be the same bytes: give numbers that are exact. */
+void op_test_fast(op_test *test);
 
 void op_test_int(op_test *test, const char *name, int64_t value);
 void op_test_float(op_test *test, const char *name, float value);

@@ -26,6 +26,11 @@ TESTS += %D%/test_flow
 %C%_test_flow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_flow_LDADD = $(MLS_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_fast
+TESTS += %D%/test_fast
+%C%_test_fast_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_fast_LDADD = $(MLS_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_seal
 TESTS += %D%/test_seal
 %C%_test_seal_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -15,7 +15,8 @@
 #define ROWS         67
 #define OUTPUTS_MOST 3
 
-static const char *const isas[] = {"portable", "avx2", "avx2vnni", "avx512", "avx512vnni", "neon"};
+static const char *const isas[] = {"portable",   "avx2",       "avx2vnni", "avx512",
+                                   "avx512vnni", "avx512bf16", "amx",      "neon"};
 
 /* A model under test: from a file of the project, or made here. */
 typedef struct subject {

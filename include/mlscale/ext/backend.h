@@ -89,6 +89,8 @@ typedef struct mls_op {
     mls_weight_cache *weights;
     const mls_weight_cache_ops *weights_ops;
     uint32_t threads; /* that a run may use, at least 1 */
+    /* MLS_NUMERICS_*: what the session asked for; exact where results are known before the run. */
+    uint64_t numerics;
 } mls_op;
 
 /* What a run hands to a kernel. */

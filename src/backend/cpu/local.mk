@@ -68,9 +68,10 @@ libmls_core_la_SOURCES += \
 	%D%/ops/activation.c %D%/ops/activation.h \
 	%D%/ops/block_product.c %D%/ops/block_product.h %D%/ops/block_product_pack.c \
 	%D%/ops/einsum.c %D%/ops/einsum.h %D%/ops/einsum_plan.c \
+	%D%/ops/fast.c %D%/ops/fast.h \
 	%D%/ops/pack.c %D%/ops/pack.h \
 	%D%/ops/product.c %D%/ops/product.h %D%/ops/product_ops.c \
-	%D%/ops/product_plain.c %D%/ops/product_plan.c
+	%D%/ops/product_fast.c %D%/ops/product_plain.c %D%/ops/product_plan.c
 
 # Quantized elements.
 libmls_core_la_SOURCES += \
@@ -86,7 +87,7 @@ libmls_core_la_SOURCES += \
 # Convolutions.
 libmls_core_la_SOURCES += \
 	%D%/ops/blocks.c %D%/ops/blocked_pool.c \
-	%D%/ops/conv.c %D%/ops/conv.h \
+	%D%/ops/conv.c %D%/ops/conv.h %D%/ops/conv_fast.c \
 	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_rows.c \
 	%D%/ops/deform_conv.c \
 	%D%/ops/fold_batch_norm.c
@@ -199,6 +200,7 @@ mls_kernel_sources = \
 	%D%/kernels/conv_blocks.c %D%/kernels/conv_plain.c %D%/kernels/conv_rows.c \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
+	%D%/kernels/gemm_bf16.c %D%/kernels/gemm_bf16.h %D%/simd/dot2.h \
 	%D%/kernels/gemm_int8.c %D%/kernels/gemm_int8.h %D%/simd/dot.h \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
@@ -231,6 +233,8 @@ MLS_AVX512_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX512=1 \
 	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 MLS_AVX2VNNI_CFLAGS = $(MLS_AVX2_CFLAGS) -DMLS_SIMD_VNNI=1 -mavxvnni
 MLS_AVX512VNNI_CFLAGS = $(MLS_AVX512_CFLAGS) -DMLS_SIMD_VNNI=1 -mavx512vnni
+MLS_AVX512BF16_CFLAGS = $(MLS_AVX512VNNI_CFLAGS) -DMLS_SIMD_BF16=1 -mavx512bf16
+MLS_AMX_CFLAGS = $(MLS_AVX512BF16_CFLAGS) -DMLS_SIMD_AMX=1 -mamx-tile -mamx-bf16
 MLS_NEON_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_NEON=1
 
 noinst_LTLIBRARIES += libmls_kernels_portable.la
@@ -254,6 +258,14 @@ libmls_kernels_avx2vnni_la_SOURCES = $(mls_vnni_sources)
 libmls_kernels_avx2vnni_la_CFLAGS = $(MLS_AVX2VNNI_CFLAGS)
 libmls_kernels_avx512vnni_la_SOURCES = $(mls_vnni_sources)
 libmls_kernels_avx512vnni_la_CFLAGS = $(MLS_AVX512VNNI_CFLAGS)
+
+# Likewise what is for products of bfloat16.
+noinst_LTLIBRARIES += libmls_kernels_avx512bf16.la libmls_kernels_amx.la
+libmls_core_la_LIBADD += libmls_kernels_avx512bf16.la libmls_kernels_amx.la
+libmls_kernels_avx512bf16_la_SOURCES = %D%/kernels/gemm_bf16.c %D%/kernels/table.c
+libmls_kernels_avx512bf16_la_CFLAGS = $(MLS_AVX512BF16_CFLAGS)
+libmls_kernels_amx_la_SOURCES = %D%/kernels/gemm_tiles.c %D%/simd/tiles.h %D%/kernels/table.c
+libmls_kernels_amx_la_CFLAGS = $(MLS_AMX_CFLAGS)
 endif
 
 if MLS_ARCH_ARM64

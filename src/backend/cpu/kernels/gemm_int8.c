@@ -10,7 +10,7 @@
 
 #include "backend/cpu/simd/dot.h"
 
-extern const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8);
+extern const mls__gemm_int8_kernels MLS_ISA_INT8_NAME(gemm_int8);
 
 _Static_assert(MLS__INT8_PANEL == MLS_LANES, "a panel is one vector wide");
 _Static_assert(MLS__INT8_GROUP == MLS_GROUP, "a lane sums one group");
@@ -524,7 +524,7 @@ static void close_up(int32_t *sums, int64_t rows, int64_t width, int64_t length)
     }
 }
 
-const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8) = {
+const mls__gemm_int8_kernels MLS_ISA_INT8_NAME(gemm_int8) = {
     .run = run,
     .pack_group = pack_group,
     .panel_sums = panel_sums,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernels of one instruction set as a table of tables. The files beside this one are compiled
- * once for each instruction set; table.c assembles the set's table. All tables give equal bytes.
+ * once for each instruction set; table.c assembles the set's table. All tables give equal bytes,
+ * but for the products of bfloat16, which only MLS_NUMERICS_FAST uses.
  */
 #ifndef MLS_BACKEND_CPU_KERNELS_KERNELS_H
 #define MLS_BACKEND_CPU_KERNELS_KERNELS_H
@@ -10,6 +11,7 @@
 #include "backend/cpu/kernels/conv.h"
 #include "backend/cpu/kernels/elementwise.h"
 #include "backend/cpu/kernels/gemm.h"
+#include "backend/cpu/kernels/gemm_bf16.h"
 #include "backend/cpu/kernels/gemm_int8.h"
 #include "backend/cpu/kernels/quantize.h"
 #include "backend/cpu/kernels/linear_attention.h"
@@ -29,6 +31,8 @@ typedef struct mls__cpu_kernels {
     const mls__conv_kernels *conv;
     const mls__elementwise_kernels *elementwise;
     const mls__gemm_kernels *gemm;
+    const mls__gemm_bf16_kernels *gemm_bf16;
+    const mls__gemm_bf16_kernels *gemm_tiles; /* NULL: none; see mls__isa_request_tiles() */
     const mls__gemm_int8_kernels *gemm_int8;
     const mls__quantize_kernels *quantize;
     const mls__linear_kernels *linear_attention;
@@ -49,6 +53,8 @@ extern const mls__cpu_kernels mls__cpu_kernels_avx2;
 extern const mls__cpu_kernels mls__cpu_kernels_avx2vnni;
 extern const mls__cpu_kernels mls__cpu_kernels_avx512;
 extern const mls__cpu_kernels mls__cpu_kernels_avx512vnni;
+extern const mls__cpu_kernels mls__cpu_kernels_avx512bf16;
+extern const mls__cpu_kernels mls__cpu_kernels_amx;
 #elif defined(__aarch64__)
 extern const mls__cpu_kernels mls__cpu_kernels_neon;
 #endif

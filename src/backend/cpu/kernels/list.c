@@ -12,6 +12,8 @@ static const mls__cpu_kernels *const tables[] = {
     &mls__cpu_kernels_avx2vnni,
     &mls__cpu_kernels_avx512,
     &mls__cpu_kernels_avx512vnni,
+    &mls__cpu_kernels_avx512bf16,
+    &mls__cpu_kernels_amx,
 #elif defined(__aarch64__)
     &mls__cpu_kernels_neon,
 #endif

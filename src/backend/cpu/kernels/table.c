@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compiled once an instruction set, and once more for those with VNNI, whose tables differ from
- * the others in the kernels that are compiled for it: the set's table of kernels.
+ * Compiled once a level (simd/simd.h): its table of kernels. Levels of one instruction set differ
+ * in the kernels that are compiled for them.
  */
 #include "backend/cpu/kernels/kernels.h"
 
@@ -11,7 +11,9 @@ extern const mls__block_weight_kernels MLS_ISA_NAME(block_weights);
 extern const mls__conv_kernels MLS_ISA_NAME(conv);
 extern const mls__elementwise_kernels MLS_ISA_NAME(elementwise);
 extern const mls__gemm_kernels MLS_ISA_NAME(gemm);
-extern const mls__gemm_int8_kernels MLS_ISA_LEVEL_NAME(gemm_int8);
+extern const mls__gemm_bf16_kernels MLS_ISA_BF16_NAME(gemm_bf16);
+extern const mls__gemm_bf16_kernels MLS_ISA_LEVEL_NAME(gemm_tiles);
+extern const mls__gemm_int8_kernels MLS_ISA_INT8_NAME(gemm_int8);
 extern const mls__quantize_kernels MLS_ISA_NAME(quantize);
 extern const mls__linear_kernels MLS_ISA_NAME(linear_attention);
 extern const mls__recurrent_kernels MLS_ISA_NAME(recurrent);
@@ -30,7 +32,11 @@ const mls__cpu_kernels MLS_ISA_LEVEL_NAME(cpu_kernels) = {
     .conv = &MLS_ISA_NAME(conv),
     .elementwise = &MLS_ISA_NAME(elementwise),
     .gemm = &MLS_ISA_NAME(gemm),
-    .gemm_int8 = &MLS_ISA_LEVEL_NAME(gemm_int8),
+    .gemm_bf16 = &MLS_ISA_BF16_NAME(gemm_bf16),
+#if defined(MLS_SIMD_AMX)
+    .gemm_tiles = &MLS_ISA_LEVEL_NAME(gemm_tiles),
+#endif
+    .gemm_int8 = &MLS_ISA_INT8_NAME(gemm_int8),
     .quantize = &MLS_ISA_NAME(quantize),
     .linear_attention = &MLS_ISA_NAME(linear_attention),
     .recurrent = &MLS_ISA_NAME(recurrent),

@@ -40,7 +40,7 @@ static span chunk_at(const mls__conv_op *conv, int64_t index)
 {
     if (conv->row_pieces > 1) {
         const int64_t row = index / conv->row_pieces, piece = index % conv->row_pieces;
-        return (span){row, row + 1, piece * MLS__CONV_CHUNK, (piece + 1) * MLS__CONV_CHUNK};
+        return (span){row, row + 1, piece * conv->piece, (piece + 1) * conv->piece};
     }
     const int64_t first = index * conv->chunk_rows;
     return (span){first, at_most(first + conv->chunk_rows, conv->rows), 0, INT64_MAX};
@@ -298,12 +298,39 @@ static void run_plain(const work *w, int64_t filter, int64_t index, char *slot)
         }
 }
 
+/* --- fast ------------------------------------------------------------------------------------ */
+
+static void run_fast(const work *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t group = unit / conv->fast_parts, own = unit % conv->fast_parts;
+    const int64_t panel = conv->panels * own / conv->fast_parts;
+    const int64_t plane = group * s->filters * conv->y_plane;
+    const span chunk = chunk_at(conv, index);
+    const mls__conv_piece piece = {
+        .x = (const float *) w->x + group * s->channels * conv->x_plane,
+        .z = w->z ? (const float *) w->z + plane : NULL,
+        .bias = w->bias ? (const float *) w->bias + group * conv->panels * MLS__CONV_BLOCK : NULL,
+        .y = (float *) w->y + plane,
+        .group = group,
+        .panel = panel,
+        .panels = conv->panels * (own + 1) / conv->fast_parts - panel,
+        .row = chunk.first,
+        .rows = chunk.last - chunk.first,
+        .begin = chunk.begin,
+        .end = at_most(chunk.end, conv->classes[0].count),
+        .slot = slot,
+    };
+    mls__conv_run_piece(conv, &piece);
+}
+
 /* --- an image -------------------------------------------------------------------------------- */
 
 typedef void (*task_fn)(const work *w, int64_t unit, int64_t chunk, char *slot);
 
 /* By mls__conv_method. */
-static const task_fn task_fns[] = {run_direct, run_depthwise, run_rows, run_plain};
+static const task_fn task_fns[] = {run_direct, run_depthwise, run_rows, run_plain, run_fast};
 
 static void run_share(void *arg, size_t index)
 {

@@ -91,6 +91,11 @@ static mls_status choose_method(mls__conv_op *conv, const mls_op *op)
     const mls__conv_kernels *kernels = conv->base.cpu->kernels->conv;
     const char *const names[] = {kernels->direct_name, kernels->depthwise_name, kernels->rows_name,
                                  "conv.float64"};
+    if (conv->method == MLS__CONV_DIRECT && mls__conv_is_fast(conv, op)) {
+        conv->method = MLS__CONV_FAST;
+        conv->base.base.name = conv->fast->conv_name;
+        return MLS_OK;
+    }
     conv->base.base.name = names[conv->method];
     return MLS_OK;
 }
@@ -104,21 +109,33 @@ static int64_t divide_up(int64_t a, int64_t b)
 static void cut_chunks(mls__conv_op *conv)
 {
     const int64_t width = conv->classes[0].count;
-    conv->chunk_rows = width < MLS__CONV_CHUNK ? MLS__CONV_CHUNK / width : 1;
+    conv->piece = conv->method == MLS__CONV_FAST ? conv->fast_rows : MLS__CONV_CHUNK;
+    conv->chunk_rows = width < conv->piece ? conv->piece / width : 1;
     conv->row_pieces = 1;
-    if (conv->method == MLS__CONV_DIRECT)
-        conv->row_pieces = divide_up(width, MLS__CONV_CHUNK);
+    if (conv->method == MLS__CONV_DIRECT || conv->method == MLS__CONV_FAST)
+        conv->row_pieces = divide_up(width, conv->piece);
     conv->chunks = divide_up(conv->rows, conv->chunk_rows) * conv->row_pieces;
+}
+
+/* So many that there are two tasks a thread, if that can be: each of them rounds its inputs. */
+static int64_t fast_parts(const mls__conv_op *conv)
+{
+    const int64_t tasks = conv->chunks * conv->shape.groups;
+    const int64_t wanted = conv->threads > 1 ? divide_up(2 * (int64_t) conv->threads, tasks) : 1;
+    const int64_t most = divide_up(conv->panels, MLS__CONV_PANELS);
+    return wanted < most ? wanted : most;
 }
 
 static void cut_units(mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
+    conv->fast_parts = fast_parts(conv);
     const int64_t units[] = {
         [MLS__CONV_DIRECT] = s->groups * divide_up(conv->panels, MLS__CONV_PANELS),
         [MLS__CONV_DEPTHWISE] = mls__channel_blocks(s->groups),
         [MLS__CONV_ROWS] = s->groups * divide_up(s->filters, MLS__CONV_FILTERS),
         [MLS__CONV_PLAIN] = s->groups * s->filters,
+        [MLS__CONV_FAST] = s->groups * conv->fast_parts,
     };
     conv->units = units[conv->method];
 }
@@ -165,12 +182,14 @@ static bool add_slots(mls__conv_op *conv, size_t *total)
     const size_t panels =
         (size_t) (conv->panels < MLS__CONV_PANELS ? conv->panels : MLS__CONV_PANELS);
     uint64_t lines_offset;
-    size_t bytes = 0, all;
+    size_t bytes = 0, all, rows = 0;
     const bool fits =
+        (conv->method != MLS__CONV_FAST || mls__conv_fast_size(conv, &rows)) &&
         add_region(&bytes, (size_t) mls__conv_most_lines(conv),
                    sizeof(mls__conv_line) / sizeof(float), &lines_offset) &&
         add_region(&bytes, is_turned ? panels : 0, outputs, &conv->slot_y) &&
-        add_region(&bytes, is_turned && conv->has_residual ? panels : 0, outputs, &conv->slot_z);
+        add_region(&bytes, is_turned && conv->has_residual ? panels : 0, outputs, &conv->slot_z) &&
+        add_region(&bytes, rows / sizeof(float), 1, &conv->slot_a);
     conv->slot_bytes = bytes;
     conv->slots_offset = *total;
     return fits && mls__mul_size(bytes, conv->threads, &all) && mls__add_size(*total, all, total);
@@ -284,7 +303,8 @@ static mls_status prepare(mls__conv_op *conv, const mls_op *op)
         return status;
     status = choose_method(conv, op);
     if (!status)
-        status = mls__conv_pack_constant(conv, op);
+        status = conv->method == MLS__CONV_FAST ? mls__conv_pack_fast(conv, op)
+                                                : mls__conv_pack_constant(conv, op);
     if (!status)
         status = make_rows(conv);
     if (!status)

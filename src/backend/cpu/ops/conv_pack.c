@@ -14,7 +14,8 @@ enum { RUN = 64 };
 
 bool mls__conv_is_unpacked(const mls__conv_op *conv)
 {
-    return conv->method == MLS__CONV_PLAIN || (conv->method == MLS__CONV_ROWS && !conv->is_half);
+    return conv->method == MLS__CONV_PLAIN || conv->method == MLS__CONV_FAST ||
+           (conv->method == MLS__CONV_ROWS && !conv->is_half);
 }
 
 /* What is packed: of a depthwise convolution each channel counts as a filter. */

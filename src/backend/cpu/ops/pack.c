@@ -45,21 +45,27 @@ static void turn_rows(const mls__pack_source *source, int64_t k, int64_t count, 
     }
 }
 
+void mls__pack_rows(const mls__pack_source *source, int64_t k, int64_t count, int64_t column,
+                    int64_t columns, float *ret_rows)
+{
+    const int64_t step = source->is_transposed ? RUN : 1, end = k + count;
+    for (; k < end; k += step) {
+        const int64_t rows = end - k < step ? end - k : step;
+        if (columns < MLS__GEMM_PANEL)
+            memset(ret_rows, 0, (size_t) rows * MLS__GEMM_PANEL * sizeof *ret_rows);
+        if (source->is_transposed)
+            turn_rows(source, k, rows, column, columns, ret_rows);
+        else
+            read_run(source, k * source->n + column, columns, ret_rows);
+        ret_rows += rows * MLS__GEMM_PANEL;
+    }
+}
+
 /* Columns column .. column+columns-1 as a panel. */
 static void pack_panel(const mls__pack_source *source, int64_t column, int64_t columns,
                        float *ret_panel)
 {
-    const int64_t step = source->is_transposed ? RUN : 1;
-    for (int64_t k = 0; k < source->k; k += step) {
-        const int64_t rows = source->k - k < step ? source->k - k : step;
-        float *packed = ret_panel + k * MLS__GEMM_PANEL;
-        if (columns < MLS__GEMM_PANEL)
-            memset(packed, 0, (size_t) rows * MLS__GEMM_PANEL * sizeof *packed);
-        if (source->is_transposed)
-            turn_rows(source, k, rows, column, columns, packed);
-        else
-            read_run(source, k * source->n + column, columns, packed);
-    }
+    mls__pack_rows(source, 0, source->k, column, columns, ret_panel);
 }
 
 void mls__pack_panels(const mls__pack_source *source, int64_t panel, int64_t panels,

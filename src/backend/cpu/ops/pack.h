@@ -35,6 +35,10 @@ void mls__pack(const mls__pack_source *source, float *ret_packed);
 void mls__pack_panels(const mls__pack_source *source, int64_t panel, int64_t panels,
                       float *ret_packed);
 
+/* Rows k .. k+count-1 of columns column .. column+columns-1, <= 16, padded with zeros to 16. */
+void mls__pack_rows(const mls__pack_source *source, int64_t k, int64_t count, int64_t column,
+                    int64_t columns, float *ret_rows);
+
 /* The columns past the last whole panel, of which there must be some, as a panel. */
 void mls__pack_rest(const mls__pack_source *source, float *ret_rest);
 

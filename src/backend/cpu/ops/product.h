@@ -4,7 +4,8 @@
  * batch dimensions hold.
  *
  * product_ops.c reads an op into one, product_plan.c decides how it is done; product.c runs
- * products of float32 and of 16-bit floats, product_plain.c those of the other dtypes.
+ * products of float32 and of 16-bit floats, product_plain.c those of the other dtypes;
+ * product_fast.c those that fast numerics allow to be of bfloat16.
  */
 #ifndef MLS_BACKEND_CPU_OPS_PRODUCT_H
 #define MLS_BACKEND_CPU_OPS_PRODUCT_H
@@ -22,7 +23,7 @@
 typedef struct mls__product_shape {
     int64_t m, n, k;
     /* Batch dimensions, and the steps from matrix to matrix of A and B in them. */
-    int64_t count; /* of products */
+    int64_t count, b_count; /* of products, of matrices B */
     int rank;
     int64_t dims[MLS_MAX_RANK], a_steps[MLS_MAX_RANK], b_steps[MLS_MAX_RANK];
     int64_t c_row, c_step; /* as in kernels/gemm.h */
@@ -45,6 +46,9 @@ typedef struct mls__product {
     int64_t packed_floats; /* of one of them */
     /* Each thread's part of the workspace: B, then some rows of A, of C and of Y. */
     uint64_t slot_bytes, a_offset, c_offset, y_offset;
+    /* Of a product in bfloat16, whose slots hold rows of A; what is packed of a constant B. */
+    const mls__gemm_bf16_kernels *fast;
+    const uint16_t *fast_packed;
 } mls__product;
 
 /* A MatMul's. The rows of all matrices of A are one matrix's where B is only one. */
@@ -70,7 +74,12 @@ mls__pack_source mls__product_source(const mls__product *product, const void *da
 /* A kernel of the family (mls__cpu_op.create): of Gemm, FusedGemm, or a MatMul by any name. */
 mls_status mls__product_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel);
 
+/* Whether it is to be one in bfloat16, and then what that needs. Errors: MLS_ENOMEM, MLS_ESHAPE. */
+bool mls__product_is_fast(mls__product *product, const mls_op *op);
+mls_status mls__product_prepare_fast(mls__product *product, const mls_op *op);
+
 mls_status mls__product_run(const mls_kernel *kernel, const mls_kernel_call *call);
+mls_status mls__product_run_fast(const mls_kernel *kernel, const mls_kernel_call *call);
 mls_status mls__product_run_plain(const mls_kernel *kernel, const mls_kernel_call *call);
 
 /* Work that is worth a second thread. */

@@ -20,7 +20,7 @@ static void read_gemm(const mls__product *p, const mls_op *op, mls__product_shap
 {
     const mls_arg *a = &op->inputs[0], *b = &op->inputs[1];
     const int last = a->rank - 1;
-    *ret_shape = (mls__product_shape){.count = 1};
+    *ret_shape = (mls__product_shape){.count = 1, .b_count = 1};
     ret_shape->m = p->is_a_turned ? a->dims[1] : mls__arg_span(a, 0, last);
     ret_shape->k = a->dims[p->is_a_turned ? 0 : last];
     ret_shape->n = b->dims[p->is_b_turned ? 0 : 1];
@@ -43,6 +43,7 @@ static void read_batches(const mls_arg *a, const mls_arg *b, const mls_arg *y,
 {
     shape->rank = y->rank - (a->rank > 1) - (b->rank > 1);
     shape->count = mls__arg_span(y, 0, shape->rank);
+    shape->b_count = mls__arg_span(b, 0, b->rank > 2 ? b->rank - 2 : 0);
     for (int i = 0; i < shape->rank; i++) {
         shape->dims[i] = y->dims[i];
         shape->a_steps[i] = batch_step(a, shape->rank, i);
@@ -53,7 +54,7 @@ static void read_batches(const mls_arg *a, const mls_arg *b, const mls_arg *y,
 void mls__product_read_matmul(const mls_arg *a, const mls_arg *b, const mls_arg *y,
                               bool is_a_turned, mls__product_shape *ret_shape)
 {
-    *ret_shape = (mls__product_shape){.count = 1};
+    *ret_shape = (mls__product_shape){.count = 1, .b_count = 1};
     ret_shape->k = a->dims[a->rank - 1];
     ret_shape->n = b->rank > 1 ? b->dims[b->rank - 1] : 1;
     const bool is_one = b->rank < 3 || mls__arg_span(b, 0, b->rank - 2) == 1;
@@ -142,6 +143,13 @@ static mls_status prepare_plain(mls__product *p, const mls_op *op)
     return status ? status : check_factor(op, "beta", p->beta);
 }
 
+static mls_status prepare(mls__product *p, const mls_op *op)
+{
+    if (mls__product_is_fast(p, op))
+        return mls__product_prepare_fast(p, op);
+    return p->dtype == MLS_FLOAT32 || p->is_half ? prepare_floats(p, op) : prepare_plain(p, op);
+}
+
 mls_status mls__product_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel)
 {
     mls__product *p;
@@ -153,8 +161,7 @@ mls_status mls__product_create(const mls__cpu *cpu, const mls_op *op, mls_kernel
     status = read_attributes(p, op);
     if (!status) {
         read_shape(p, op);
-        status =
-            p->dtype == MLS_FLOAT32 || p->is_half ? prepare_floats(p, op) : prepare_plain(p, op);
+        status = prepare(p, op);
     }
     if (status) {
         kernel->free(kernel);

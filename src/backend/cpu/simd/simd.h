@@ -147,17 +147,33 @@ _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated as flo
 #define MLS_ISA_STRING              MLS_ISA_QUOTE_EXPANDED(MLS_ISA)
 
 /*
- * VNNI multiplies bytes, for which alone it matters. A file of such kernels is compiled once more
- * with MLS_SIMD_VNNI defined as 1 beside its instruction set, and has names of a level of its own;
- * without VNNI the level is the instruction set.
+ * Some instructions matter for few kernels. A file of such kernels is compiled once more with
+ * MLS_SIMD_VNNI (products of bytes), MLS_SIMD_BF16 (products of bfloat16) or MLS_SIMD_AMX (the
+ * same by tiles) defined as 1 beside its instruction set, and has names of its own. A level is an
+ * instruction set with some of them, each of which comes with those before it.
  */
 #if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_VNNI)
-#define MLS_ISA_LEVEL avx512vnni
+#define MLS_ISA_INT8 avx512vnni
 #elif defined(MLS_SIMD_AVX2) && defined(MLS_SIMD_VNNI)
-#define MLS_ISA_LEVEL avx2vnni
+#define MLS_ISA_INT8 avx2vnni
 #else
-#define MLS_ISA_LEVEL MLS_ISA
+#define MLS_ISA_INT8 MLS_ISA
 #endif
+#if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_BF16)
+#define MLS_ISA_BF16 avx512bf16
+#else
+#define MLS_ISA_BF16 MLS_ISA
+#endif
+#if defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_AMX)
+#define MLS_ISA_LEVEL amx
+#elif defined(MLS_SIMD_AVX512) && defined(MLS_SIMD_BF16)
+#define MLS_ISA_LEVEL MLS_ISA_BF16
+#else
+#define MLS_ISA_LEVEL MLS_ISA_INT8
+#endif
+#define MLS_ISA_INT8_NAME(x)  MLS_ISA_EXPAND(x, MLS_ISA_INT8)
+#define MLS_ISA_BF16_NAME(x)  MLS_ISA_EXPAND(x, MLS_ISA_BF16)
+#define MLS_ISA_BF16_STRING   MLS_ISA_QUOTE_EXPANDED(MLS_ISA_BF16)
 #define MLS_ISA_LEVEL_NAME(x) MLS_ISA_EXPAND(x, MLS_ISA_LEVEL)
 #define MLS_ISA_LEVEL_STRING  MLS_ISA_QUOTE_EXPANDED(MLS_ISA_LEVEL)
 
