@@ -9,6 +9,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/commands.h \
 	%D%/mlscale/common.c %D%/mlscale/common.h \
 	%D%/mlscale/compare.c %D%/mlscale/compare.h \
+	%D%/mlscale/deviation.c %D%/mlscale/deviation.h \
 	%D%/mlscale/csv.c %D%/mlscale/csv.h \
 	%D%/mlscale/histogram.c %D%/mlscale/histogram.h \
 	%D%/mlscale/main.c \

@@ -15,7 +15,8 @@ static const option_spec options[] = {
     {"batch", "N", "set the first dynamic dimension of the first input to N\n(default 1)"},
     {"dim", "NAME=N", "set dynamic dimension NAME to N (default 1); may be\nrepeated"},
     {"input", "NAME=FILE", "read an input from an .npy or .pb file instead of random\nnumbers"},
-    {"threads", "N", "threads to use (default 1)"},
+    SESSION_THREADS,
+    SESSION_NUMERICS,
     {"seconds", "S", "measure this long (default 2)"},
     {"json", NULL, "print JSON instead of text"},
     {NULL, NULL, NULL},
@@ -174,12 +175,10 @@ static int print_report(const arguments *args, const report *r, const op_time *t
 static int open_session(const arguments *args, mls_context *context, mls_model *model,
                         const dim_options *dims, uint64_t flags, mls_session **ret_session)
 {
-    int64_t threads;
     mls_session *session;
     mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
-    if (!arguments_int(args, "threads", 1, 1024, 1, &threads))
+    if (!session_options_read(args, &session_options))
         return EXIT_USAGE;
-    session_options.threads = (uint32_t) threads;
     session_options.flags = flags;
     session_options.dims = dims->dims;
     session_options.dim_count = dims->count;

@@ -10,6 +10,8 @@
 static const option_spec options[] = {
     {"json", NULL, "print JSON instead of text"},
     {"dim", "NAME=N", "plan with dynamic dimension NAME at N (default 1); may be\nrepeated"},
+    SESSION_THREADS,
+    SESSION_NUMERICS,
     {"plan", NULL, "show the plan node by node: kernels, and where each output lies"},
     {"input", "NAME=FILE",
      "run once on a .npy or .pb file as an input before the plan is\n"
@@ -178,6 +180,8 @@ static int make_plan(const arguments *args, mls_context *context, const dim_opti
 {
     mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
     int code = EXIT_GOOD;
+    if (!session_options_read(args, &session_options))
+        return EXIT_USAGE;
     session_options.dims = dims->dims;
     session_options.dim_count = dims->count;
     if (mls_session_create(in->model, &session_options, &in->session)) {

@@ -14,7 +14,8 @@ static const option_spec options[] = {
      "a sequence, two for a map:\nits keys, then its values"},
     {"output-dir", "DIR", "where the outputs go, a file each; made if missing"},
     {"format", "npy|pb", "of the outputs (default npy)"},
-    {"threads", "N", "threads to use (default 1)"},
+    SESSION_THREADS,
+    SESSION_NUMERICS,
     {NULL, NULL, NULL},
 };
 
@@ -99,12 +100,10 @@ static int write_outputs(const arguments *args, const mls_model *model, mls_sess
 }
 
 static int run_session(const arguments *args, mls_context *context, mls_model *model,
-                       uint32_t threads)
+                       const mls_session_options *session_options)
 {
     mls_session *session;
-    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
-    session_options.threads = threads;
-    if (mls_session_create(model, &session_options, &session))
+    if (mls_session_create(model, session_options, &session))
         return library_failure(NULL);
     int code = bind_inputs(args, context, model, session);
     if (!code && mls_session_run(session))
@@ -118,12 +117,12 @@ static int run_session(const arguments *args, mls_context *context, mls_model *m
 static int run(const arguments *args)
 {
     const char *format = arguments_get(args, "format");
-    int64_t threads;
+    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
     if (!arguments_has(args, "output-dir"))
         return usage_error(args, "--output-dir is missing");
     if (format && strcmp(format, "npy") != 0 && strcmp(format, "pb") != 0)
         return usage_error(args, "--format %s: expected npy or pb", format);
-    if (!arguments_int(args, "threads", 1, 1024, 1, &threads))
+    if (!session_options_read(args, &session_options))
         return EXIT_USAGE;
     mls_context *context;
     mls_model *model;
@@ -132,7 +131,7 @@ static int run(const arguments *args)
         return code;
     code = check_inputs(args, model);
     if (!code)
-        code = run_session(args, context, model, (uint32_t) threads);
+        code = run_session(args, context, model, &session_options);
     model_close(context, model);
     return code;
 }

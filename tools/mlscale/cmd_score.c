@@ -26,6 +26,7 @@ static const option_spec options[] = {
      "numbers from 1 for a file without names (default: all)"},
     {"workers", "N", "threads that score (default 1)"},
     {"batch", "N", "rows in a job (default 256)"},
+    SESSION_NUMERICS,
     {"skip-bad-rows", NULL, "skip and count rows that are wrong instead of stopping"},
     {"empty-as-nan", NULL, "read an empty field of a float column as a missing value"},
     {"quiet", NULL, "no progress and no report"},
@@ -286,11 +287,12 @@ static int score_model(const arguments *args, scorer *s, uint32_t workers)
 static int score(const arguments *args)
 {
     int64_t workers;
-    scorer s = {0};
+    scorer s = {.session_options = MLS_SESSION_OPTIONS_INIT};
     if (!arguments_has(args, "input"))
         return usage_error(args, "--input is missing");
     if (!arguments_int(args, "workers", 1, MLS_SLOTS_MAX, 1, &workers) ||
-        !arguments_int(args, "batch", 1, 1 << 24, 256, &s.batch))
+        !arguments_int(args, "batch", 1, 1 << 24, 256, &s.batch) ||
+        !session_options_read(args, &s.session_options))
         return EXIT_USAGE;
     int code = model_open(arguments_operand(args, 0), 0, &s.context, &s.model);
     if (code)

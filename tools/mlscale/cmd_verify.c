@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "common.h"
 #include "compare.h"
+#include "deviation.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -21,9 +22,10 @@
 #define MAX_ITEMS   256 /* of a sequence */
 
 static const option_spec options[] = {
-    {"rtol", "X", "relative tolerance of floats (default 0.001)"},
-    {"atol", "X", "absolute tolerance of floats (default 1e-7)"},
-    {"threads", "N", "threads to use (default 1)"},
+    {"rtol", "X", "relative tolerance of floats (default 0.001; fast: 0.05)"},
+    {"atol", "X", "absolute tolerance of floats (default 1e-7; fast: 0.05)"},
+    SESSION_THREADS,
+    SESSION_NUMERICS,
     {"verbose", NULL, "print a line for every case, not only for failures"},
     {NULL, NULL, NULL},
 };
@@ -41,7 +43,8 @@ typedef struct reason {
 typedef struct verifier {
     mls_context *context;
     tolerance limit;
-    uint32_t threads;
+    mls_session_options session_options;
+    deviations deviations; /* of fast numerics */
     bool is_verbose;
     size_t counts[OUTCOMES];
     size_t drawn;    /* cases of which only what random numbers allow is compared ... */
@@ -332,20 +335,52 @@ static outcome compare_outputs(verifier *v, const char *name, const char *set,
     return result;
 }
 
-static outcome run_set(verifier *v, const char *name, const char *set, mls_model *model)
+/* A session that has run on the set's inputs. NULL, with *ret_result set, when there is none. */
+static mls_session *session_of_set(verifier *v, const char *name, const char *set, mls_model *model,
+                                   uint32_t numerics, outcome *ret_result)
 {
     mls_session *session;
-    mls_session_options session_options = MLS_SESSION_OPTIONS_INIT;
-    session_options.threads = v->threads;
+    mls_session_options session_options = v->session_options;
+    session_options.numerics = numerics;
     mls_status status = mls_session_create(model, &session_options, &session);
-    if (status)
-        return library_outcome(v, name, status);
-    outcome result = bind_inputs_of(v, name, set, model, session);
-    if (result == PASSED) {
-        status = mls_session_run(session);
-        result = status ? library_outcome(v, name, status)
-                        : compare_outputs(v, name, set, model, session);
+    if (status) {
+        *ret_result = library_outcome(v, name, status);
+        return NULL;
     }
+    *ret_result = bind_inputs_of(v, name, set, model, session);
+    if (*ret_result == PASSED) {
+        status = mls_session_run(session);
+        *ret_result = status ? library_outcome(v, name, status) : PASSED;
+    }
+    if (*ret_result == PASSED)
+        return session;
+    mls_session_free(session);
+    return NULL;
+}
+
+/* Runs the set once more, with exact numerics. */
+static outcome measure_set(verifier *v, const char *name, const char *set, mls_model *model,
+                           mls_session *fast)
+{
+    outcome result;
+    mls_session *exact = session_of_set(v, name, set, model, MLS_NUMERICS_EXACT, &result);
+    if (exact)
+        deviations_add(&v->deviations, name, fast, exact, mls_model_output_count(model));
+    mls_session_free(exact);
+    return result;
+}
+
+static outcome run_set(verifier *v, const char *name, const char *set, mls_model *model)
+{
+    outcome result;
+    const uint32_t numerics = v->session_options.numerics;
+    mls_session *session = session_of_set(v, name, set, model, numerics, &result);
+    if (!session)
+        return result;
+    if (numerics == MLS_NUMERICS_FAST)
+        result = measure_set(v, name, set, model, session);
+    if (result == PASSED)
+        result = compare_outputs(v, name, set, model, session);
     mls_session_free(session);
     return result;
 }
@@ -461,19 +496,26 @@ static void print_summary(verifier *v)
         printf("%zu contradict themselves: their data do not have the dims that their model "
                "declares\n",
                v->counts[CONTRADICTED]);
+    if (v->session_options.numerics == MLS_NUMERICS_FAST) {
+        deviations_print(&v->deviations);
+        printf("tolerance to the expected outputs: %g + %g * |expected|\n", v->limit.absolute,
+               v->limit.relative);
+    }
     printf("%zu passed, %zu failed, %zu skipped\n", v->counts[PASSED], v->counts[FAILED],
            v->counts[SKIPPED]);
 }
 
 static int verify(const arguments *args)
 {
-    int64_t threads;
-    verifier v = {.is_verbose = arguments_has(args, "verbose")};
-    if (!arguments_double(args, "rtol", 0, 1e-3, &v.limit.relative) ||
-        !arguments_double(args, "atol", 0, 1e-7, &v.limit.absolute) ||
-        !arguments_int(args, "threads", 1, 1024, 1, &threads))
+    verifier v = {.session_options = MLS_SESSION_OPTIONS_INIT,
+                  .is_verbose = arguments_has(args, "verbose")};
+    if (!session_options_read(args, &v.session_options))
         return EXIT_USAGE;
-    v.threads = (uint32_t) threads;
+    /* Operands of bfloat16 have 8 bits, and sums of them may cancel. */
+    const bool is_fast = v.session_options.numerics == MLS_NUMERICS_FAST;
+    if (!arguments_double(args, "rtol", 0, is_fast ? 0.05 : 1e-3, &v.limit.relative) ||
+        !arguments_double(args, "atol", 0, is_fast ? 0.05 : 1e-7, &v.limit.absolute))
+        return EXIT_USAGE;
     if (mls_context_create(NULL, &v.context))
         return library_failure(NULL);
     bool good = true;
@@ -499,7 +541,9 @@ const command command_verify = {
                "and so on; other folders are searched. A case whose model needs what the\n"
                "library does not have is skipped, and the end of the output says what.\n"
                "Of cases that draw random numbers, what both drew is compared, and how many.\n"
-               "A case whose data do not have the dims that its model declares is named.",
+               "A case whose data do not have the dims that its model declares is named.\n"
+               "With --numerics fast each set is run with exact numerics too, and how far\n"
+               "the results lie apart is printed for each and in the end for all.",
     .options = options,
     .run = verify,
 };

@@ -132,6 +132,32 @@ bool dim_options_read(const arguments *args, size_t extra, dim_options *ret_dims
     return true;
 }
 
+static bool read_numerics(const arguments *args, mls_session_options *options)
+{
+    static const char *const names[] = {
+        [MLS_NUMERICS_EXACT] = "exact",
+        [MLS_NUMERICS_FAST] = "fast",
+    };
+    const char *text = arguments_get(args, "numerics");
+    for (uint32_t i = 0; text && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            options->numerics = i;
+            return true;
+        }
+    if (text)
+        usage_error(args, "--numerics %s: expected exact or fast", text);
+    return !text;
+}
+
+bool session_options_read(const arguments *args, mls_session_options *options)
+{
+    int64_t threads;
+    if (!arguments_int(args, "threads", 1, 1024, 1, &threads))
+        return false;
+    options->threads = (uint32_t) threads;
+    return read_numerics(args, options);
+}
+
 void dim_options_free(dim_options *dims)
 {
     free(dims->dims);

@@ -43,6 +43,21 @@ typedef struct dim_options {
 bool dim_options_read(const arguments *args, size_t extra, dim_options *ret_dims);
 void dim_options_free(dim_options *dims);
 
+/*
+ * --threads N and --numerics exact|fast, for the options of a session; a row of a command's table
+ * each. false after a message.
+ */
+#define SESSION_THREADS                                                                            \
+    {                                                                                              \
+        "threads", "N", "threads to use (default 1)"                                               \
+    }
+#define SESSION_NUMERICS                                                                           \
+    {                                                                                              \
+        "numerics", "exact|fast",                                                                  \
+            "exact: the same bits always (default); fast: whatever\ntakes least time"              \
+    }
+bool session_options_read(const arguments *args, mls_session_options *options);
+
 /* A tensor from an .npy or .pb file, by its ending. Errors as the library's. */
 mls_status tensor_read(mls_context *context, const char *path, mls_tensor **ret_tensor);
 

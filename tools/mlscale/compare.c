@@ -191,3 +191,35 @@ bool compare_draws(const mls_tensor *want, const void *got, tolerance limit, cha
              drawn, count, wanted);
     return false;
 }
+
+static void take_element(const mls_tensor *want, int64_t index, double x, double y, deviation *d)
+{
+    if (x == y || (isnan(x) && isnan(y)))
+        return;
+    if (!isfinite(x) || !isfinite(y)) {
+        d->unmatched++;
+        return;
+    }
+    const double absolute = fabs(x - y);
+    if (absolute > d->absolute) {
+        d->absolute = absolute;
+        index_text(want, index, d->absolute_at, sizeof d->absolute_at);
+    }
+    if (x != 0 && absolute / fabs(x) > d->relative) {
+        d->relative = absolute / fabs(x);
+        index_text(want, index, d->relative_at, sizeof d->relative_at);
+    }
+}
+
+void measure_deviation(const mls_tensor *want, const void *got, deviation *d)
+{
+    const unsigned char *a = mls_tensor_data(want), *b = got;
+    for (size_t k = 0; k < sizeof floats / sizeof floats[0]; k++) {
+        const size_t step = mls_dtype_size(floats[k].dtype);
+        if (floats[k].dtype != mls_tensor_dtype(want))
+            continue;
+        for (int64_t i = 0; i < mls_tensor_element_count(want); i++)
+            take_element(want, i, floats[k].read(a + (size_t) i * step),
+                         floats[k].read(b + (size_t) i * step), d);
+    }
+}

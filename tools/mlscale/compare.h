@@ -30,4 +30,14 @@ bool compare_elements(const mls_tensor *want, const void *got, tolerance limit,
 bool compare_draws(const mls_tensor *want, const void *got, tolerance limit, char *ret_difference,
                    size_t size);
 
+/* How far floats are from their reference: the largest differences, and where they are. */
+typedef struct deviation {
+    double absolute, relative; /* the latter to |want|, where that is not 0 */
+    char absolute_at[128], relative_at[128];
+    int64_t unmatched; /* elements that are not finite in one of the two alone */
+} deviation;
+
+/* Adds what the contiguous floats at `got` do; other elements have no deviation. */
+void measure_deviation(const mls_tensor *want, const void *got, deviation *deviation);
+
 #endif

@@ -54,7 +54,7 @@ static mls_status slot_open(void *user, uint32_t slot_index, void **ret_slot)
     if (!slot)
         return MLS_ENOMEM;
     slot->scorer = s;
-    mls_status status = mls_session_create(s->model, NULL, &slot->session);
+    mls_status status = mls_session_create(s->model, &s->session_options, &slot->session);
     if (!status)
         status = set_rows(s, slot->session, s->layout.one_by_one ? 1 : s->batch);
     if (!status)

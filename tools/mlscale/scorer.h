@@ -19,6 +19,7 @@ typedef struct scorer {
     score_group *groups;
     size_t group_count;
     int64_t batch; /* rows in a full chunk */
+    mls_session_options session_options;
 } scorer;
 
 /* A job's payload: this, then the rows as row_source_next() laid them out. */
