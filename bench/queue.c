@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Measures the memory queue: jobs a second from submit through a worker's handler,
- * the time of a hand-off, and of a round trip to a result.
+ * the time of a hand-off, and of a round trip to a result. Then the sqlite queue, on a
+ * disk and in memory, beside the time that the place takes to sync: what is durable
+ * waits for that, and what many do at once waits for it together.
  *
- * usage: queue [SECONDS]     how long each row runs; 1 unless given
+ * usage: queue [SECONDS [FOLDER...]]     how long each row runs, 1 unless given; where the
+ *                                        sqlite rows are, /var/tmp and /dev/shm unless given
  */
 #include <mlscale.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -15,9 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MAX_PRODUCERS 16
 #define SAMPLES       20000
+#define BULK          64 /* jobs of a submit that brings several */
 
 static void check(mls_status status, const char *what)
 {
@@ -107,6 +113,13 @@ static mls_worker *start_worker(bench *b, const setup *s, mls_status (*run)(void
     return worker;
 }
 
+static void sleep_for(double seconds)
+{
+    const struct timespec pause = {(time_t) seconds,
+                                   (long) ((seconds - (double) (time_t) seconds) * 1e9)};
+    nanosleep(&pause, NULL);
+}
+
 static void measure_rate(mls_context *context, const setup *s, double seconds)
 {
     bench b = {0};
@@ -116,9 +129,7 @@ static void measure_rate(mls_context *context, const setup *s, double seconds)
     const uint64_t begin = now_ns(), begin_cpu = cpu_ns();
     for (int i = 0; i < s->producers; i++)
         pthread_create(&threads[i], NULL, produce, &b);
-    const struct timespec pause = {(time_t) seconds,
-                                   (long) ((seconds - (double) (time_t) seconds) * 1e9)};
-    nanosleep(&pause, NULL);
+    sleep_for(seconds);
     atomic_store(&b.stop, true);
     for (int i = 0; i < s->producers; i++)
         pthread_join(threads[i], NULL);
@@ -190,6 +201,130 @@ static void measure_round_trip(mls_context *context, const setup *s, size_t samp
     mls_queue_close(b.queue);
 }
 
+/* The sqlite queue */
+
+typedef struct producer {
+    bench *b;
+    size_t bulk;
+    uint64_t submitted;
+} producer;
+
+static void *produce_bulks(void *user)
+{
+    producer *p = user;
+    mls_job_options jobs[BULK];
+    for (size_t i = 0; i < BULK; i++) {
+        jobs[i] = (mls_job_options) MLS_JOB_OPTIONS_INIT;
+        jobs[i].type = "count";
+        jobs[i].payload = &p->submitted;
+        jobs[i].payload_bytes = sizeof p->submitted;
+        jobs[i].retention_ms = 0;
+    }
+    while (!atomic_load_explicit(&p->b->stop, memory_order_relaxed)) {
+        check(mls_queue_submit_many(p->b->queue, jobs, p->bulk, NULL), "submit");
+        p->submitted += p->bulk;
+    }
+    return NULL;
+}
+
+/* Submits until the time is over; how many. */
+static uint64_t run_producers(bench *b, size_t bulk, double seconds)
+{
+    pthread_t threads[MAX_PRODUCERS];
+    producer producers[MAX_PRODUCERS];
+    uint64_t submitted = 0;
+    for (int i = 0; i < MAX_PRODUCERS; i++) {
+        producers[i] = (producer){b, bulk, 0};
+        pthread_create(&threads[i], NULL, produce_bulks, &producers[i]);
+    }
+    sleep_for(seconds);
+    atomic_store(&b->stop, true);
+    for (int i = 0; i < MAX_PRODUCERS; i++) {
+        pthread_join(threads[i], NULL);
+        submitted += producers[i].submitted;
+    }
+    return submitted;
+}
+
+static void remove_store(const char *folder)
+{
+    static const char *const names[] = {"", "-wal", "-shm", "-lock"};
+    char path[500];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/mls-bench.db%s", folder, names[i]);
+        unlink(path);
+    }
+}
+
+static mls_queue *open_sqlite(mls_context *context, const char *folder)
+{
+    char url[500];
+    mls_queue *queue;
+    remove_store(folder);
+    snprintf(url, sizeof url, "sqlite:%s/mls-bench.db", folder);
+    check(mls_queue_open(context, url, NULL, &queue), "open");
+    return queue;
+}
+
+static void measure_durable(mls_context *context, const char *folder, size_t bulk, bool lives,
+                            double seconds)
+{
+    static const setup four_slots = {"", 0, 4, 256, 0};
+    bench b = {.queue = open_sqlite(context, folder)};
+    mls_worker *worker = lives ? start_worker(&b, &four_slots, count_job) : NULL;
+    const uint64_t begin = now_ns(), begin_cpu = cpu_ns();
+    const double jobs = (double) run_producers(&b, bulk, seconds);
+    if (lives)
+        check(mls_worker_stop(worker, MLS_WORKER_DRAIN, -1), "stop");
+    const double rate = jobs / ((double) (now_ns() - begin) / 1e9);
+    const double cpu = (double) (cpu_ns() - begin_cpu) / jobs;
+    printf("  %-42s %10.0f jobs/s %8.0f ns of CPU each\n",
+           lives      ? bulk > 1 ? "whole life, 16 producers of 64, 4 slots"
+                                 : "whole life, 16 producers, 4 slots"
+           : bulk > 1 ? "durable submit, 16 producers of 64"
+                      : "durable submit, 16 producers",
+           rate, cpu);
+    mls_worker_free(worker);
+    mls_queue_close(b.queue);
+    remove_store(folder);
+}
+
+static void measure_sync(const char *folder)
+{
+    static uint64_t times[100];
+    char path[500], block[4096];
+    snprintf(path, sizeof path, "%s/mls-bench.sync", folder);
+    const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    memset(block, 1, sizeof block);
+    for (size_t i = 0; i < 100; i++) {
+        const uint64_t begin = now_ns();
+        if (pwrite(fd, block, sizeof block, (off_t) (i * sizeof block)) < 0 || fdatasync(fd))
+            perror(path);
+        times[i] = now_ns() - begin;
+    }
+    close(fd);
+    unlink(path);
+    printf("sqlite in %s\n", folder);
+    print_times("  write 4 KiB and fdatasync", times, 100);
+}
+
+static void measure_sqlite(mls_context *context, const char *folder, double seconds)
+{
+    mls_queue *queue;
+    char url[500];
+    snprintf(url, sizeof url, "sqlite:%s/mls-bench.db", folder);
+    if (mls_queue_open(context, url, NULL, &queue) != MLS_OK) {
+        printf("sqlite in %s: %s\n", folder, mls_error_message());
+        return;
+    }
+    mls_queue_close(queue);
+    measure_sync(folder);
+    measure_durable(context, folder, 1, false, seconds);
+    measure_durable(context, folder, BULK, false, seconds);
+    measure_durable(context, folder, 1, true, seconds);
+    measure_durable(context, folder, BULK, true, seconds);
+}
+
 int main(int argc, char **argv)
 {
     const double seconds = argc > 1 ? atof(argv[1]) : 1;
@@ -213,6 +348,11 @@ int main(int argc, char **argv)
     measure_handoff(context, &sleeps, 2000);
     measure_round_trip(context, &trips, 2000);
     measure_round_trip(context, &trips_spin, 2000);
+    static const char *const folders[] = {"/var/tmp", "/dev/shm"};
+    for (int i = 2; i < argc; i++)
+        measure_sqlite(context, argv[i], seconds);
+    for (int i = 0; argc < 3 && i < 2; i++)
+        measure_sqlite(context, folders[i], seconds);
     mls_context_free(context);
     return 0;
 }

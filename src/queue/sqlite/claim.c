@@ -53,11 +53,16 @@ static bool goes_first(const head *a, const head *b)
     return a->priority != b->priority ? a->priority > b->priority : a->rank < b->rank;
 }
 
-/* The job that the claimer is to get next: its id; 0: none; -1: failed. */
-static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer)
+/*
+ * The job that the claimer is to get next: its id; 0: none; -1: failed. `ret_only` is the
+ * lane that alone has ready jobs, else 0: until others become ready it need not look
+ * elsewhere.
+ */
+static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer, int64_t *ret_only)
 {
     head best = {0}, next = {0};
     int found;
+    int64_t lanes = 0;
     while ((found = find_head(store, next.lane, &next)) > 0) {
         const mls__sql_lane *lane = mls__sql_lane_of(store, next.lane);
         if (!lane)
@@ -65,18 +70,25 @@ static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer)
         if (mls__sql_lane_is_served(store, claimer, lane) && (!best.id || goes_first(&next, &best)))
             best = next;
         next.lane++;
+        lanes++;
     }
+    *ret_only = lanes == 1 ? best.lane : 0;
     return found < 0 ? -1 : best.id;
+}
+
+/* The first ready job of a lane: its id; 0: none; -1: failed. */
+static int64_t pick_of(mls__sql_store *store, int64_t lane)
+{
+    head found;
+    const int there = find_head(store, lane, &found);
+    return there < 0 ? -1 : there && found.lane == lane ? found.id : 0;
 }
 
 /* The next job that may run with another one of that lane and batch key. */
 static int64_t pick_like(mls__sql_store *store, const mls__sql_lane *lane, const char *batch_key)
 {
-    if (!lane->is_keyed) {
-        head found;
-        const int there = find_head(store, lane->id, &found);
-        return there < 0 ? -1 : there && found.lane == lane->id ? found.id : 0;
-    }
+    if (!lane->is_keyed)
+        return pick_of(store, lane->id);
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_HEAD_BATCH);
     if (!find)
         return -1;
@@ -160,12 +172,15 @@ static bool find_like(mls__sql_store *store, const claim_op *claim, mls__sql_lan
  */
 static mls_status take_ready(mls__sql_store *store, claim_op *claim)
 {
+    int64_t only = 0;
     while (claim->count < claim->request->max_count) {
         mls__sql_lane *lane;
         const char *key = "";
         if (!find_like(store, claim, &lane, &key))
             return store->txn.status;
-        const int64_t id = lane ? pick_like(store, lane, key) : pick(store, claim->claimer);
+        const int64_t id = lane   ? pick_like(store, lane, key)
+                           : only ? pick_of(store, only)
+                                  : pick(store, claim->claimer, &only);
         if (id <= 0)
             return store->txn.status;
         const mls_status status = take(store, claim, id);

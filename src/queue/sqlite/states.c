@@ -54,6 +54,8 @@ static void count_end(mls__sql_store *store, mls__sql_row *row)
 /* Whether another process waits for the job's end. -1: the transaction failed. */
 static int has_foreign_waits(mls__sql_store *store, const mls__sql_row *row)
 {
+    if (mls__sql_slot_is_alone(store))
+        return 0;
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_WAIT_FIND);
     if (!find)
         return -1;
