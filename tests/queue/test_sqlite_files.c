@@ -102,6 +102,23 @@ START_TEST(newer_files_are_refused)
 }
 END_TEST
 
+START_TEST(read_only_files_are_told)
+{
+    mls_queue *queue;
+    mls_queue_close(fixture_queue(url()));
+    ck_assert_int_eq(chmod(path_of("jobs.db"), 0444), 0);
+    ck_assert_int_eq(chmod(mls_test_folder(), 0755), 0);
+    const uid_t user = geteuid();
+    if (user == 0)
+        ck_assert_int_eq(seteuid(65534), 0); /* root may write whatever it is */
+    const mls_status status = open_queue(url(), &queue);
+    if (user == 0)
+        ck_assert_int_eq(seteuid(0), 0);
+    ck_assert_int_eq(status, MLS_EIO);
+    ck_assert_ptr_nonnull(strstr(mls_error_message(), "cannot be written"));
+}
+END_TEST
+
 static int64_t read_number(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *statement;
@@ -469,6 +486,7 @@ int main(void)
     tcase_add_test(tests, bad_urls_are_refused);
     tcase_add_test(tests, files_of_others_are_left_alone);
     tcase_add_test(tests, newer_files_are_refused);
+    tcase_add_test(tests, read_only_files_are_told);
     tcase_add_test(tests, older_files_are_brought_up_to_date);
     tcase_add_test(tests, damaged_pages_are_told);
     tcase_add_test(tests, damaged_rows_are_told);

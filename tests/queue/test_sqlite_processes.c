@@ -262,6 +262,20 @@ START_TEST(jobs_of_the_dead_are_ready_again)
 }
 END_TEST
 
+/* So too for who only asks now and then. */
+START_TEST(who_asks_finds_jobs_of_the_dead)
+{
+    child worker = start(claim_and_hang, 1);
+    mls_queue *queue = fixture_queue(url());
+    const uint64_t id = fixture_submit_type(queue, "t");
+    hear(worker.from, 'c');
+    kill_child(&worker);
+    while (fixture_state(queue, id) != MLS_JOB_READY)
+        ;
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* Nobody was there when it died: who opens the file next finds out. */
 START_TEST(opening_gives_back_what_the_dead_had)
 {
@@ -554,6 +568,7 @@ int main(void)
     tcase_add_test(tests, who_waits_elsewhere_gets_the_result);
     tcase_add_test(tests, cancellation_reaches_other_processes);
     tcase_add_test(tests, jobs_of_the_dead_are_ready_again);
+    tcase_add_test(tests, who_asks_finds_jobs_of_the_dead);
     tcase_add_test(tests, opening_gives_back_what_the_dead_had);
     tcase_add_test(tests, jobs_that_kill_are_quarantined);
     tcase_add_test(tests, a_reboot_is_no_death);

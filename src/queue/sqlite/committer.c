@@ -368,15 +368,14 @@ static unsigned look_around(mls__sql_store *store)
         mls__sql_sync(store))
         mls__log(store->context, MLS_LOG_WARNING, "queue '%s': %s", store->path,
                  mls_error_message());
-    if (!is_anyone_parked(store))
-        return news;
-    if (store->next_timer_ms && mls__clock_wall_ms() >= store->next_timer_ms)
-        news |= MLS__SQL_NEWS_READY;
     if (now_ns >= store->looked_ns + MLS__SQL_LOOK_NS) {
         store->looked_ns = now_ns;
         if (!mls__sql_slot_is_alone(store) && mls__sql_slots_have_dead(store))
             news |= MLS__SQL_NEWS_DEATH;
     }
+    if (is_anyone_parked(store) && store->next_timer_ms &&
+        mls__clock_wall_ms() >= store->next_timer_ms)
+        news |= MLS__SQL_NEWS_READY;
     return news;
 }
 

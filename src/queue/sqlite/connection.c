@@ -229,40 +229,86 @@ static void checkpoint_when_long(mls__sql_store *store)
     store->wal_pages = 0;
 }
 
-static void note_commit(mls__sql_store *store, bool has_written)
+/* Removing segments is no promise: that it is not synced only leaves rows without files. */
+static void collect_segments(mls__sql_store *store)
 {
-    mls__sql_txn *txn = &store->txn;
-    store->has_garbage |= txn->has_garbage;
-    if (!has_written)
-        return;
-    if (txn->is_synced)
+    set_sync_level(store, SYNC_NORMAL);
+    mls__sql_segments_collect(store);
+}
+
+static void note_commit(mls__sql_store *store)
+{
+    store->has_garbage |= store->txn.has_garbage;
+    if (store->txn.is_synced)
         store->unsynced_ns = 0;
     else if (!store->unsynced_ns)
         store->unsynced_ns = mls__clock_monotonic_ns();
-    if (txn->is_synced && store->has_garbage)
-        mls__sql_segments_collect(store);
+    if (store->txn.is_synced && store->has_garbage)
+        collect_segments(store);
+}
+
+static mls_status sync_wal(mls__sql_store *store)
+{
+    sqlite3_file *wal = NULL;
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (!wal || !wal->pMethods)
+        return MLS_OK;
+    const int code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    store->unsynced_ns = 0;
+    if (code == SQLITE_OK)
+        return MLS_OK;
+    store->is_suspect = true;
+    return mls__sql_error(store->db, code, "syncing what was written before");
+}
+
+mls_status mls__sql_sync(mls__sql_store *store)
+{
+    return store->unsynced_ns ? sync_wal(store) : MLS_OK;
+}
+
+/*
+ * What was found, but written by an earlier commit (a key that a submit joins), is
+ * promised to last as well.
+ */
+static bool sync_found(mls__sql_store *store)
+{
+    if (!store->txn.is_synced || (!store->unsynced_ns && mls__sql_slot_is_alone(store)))
+        return true;
+    const mls_status status = sync_wal(store);
+    if (status)
+        mls__sql_fail(store, status);
+    return !status;
+}
+
+/* COMMIT; whether anything was written is seen by the hook. */
+static bool commit(mls__sql_store *store, bool *ret_has_written)
+{
+    const int wal_pages = store->wal_pages;
+    store->wal_pages = -1;
+    const bool is_good = mls__sql_run(store, mls__sql_prepare(store, MLS__SQL_COMMIT));
+    *ret_has_written = store->wal_pages >= 0;
+    if (!*ret_has_written)
+        store->wal_pages = wal_pages;
+    return is_good;
 }
 
 mls_status mls__sql_commit(mls__sql_store *store)
 {
-    mls__sql_txn *txn = &store->txn;
-    bool is_good = !txn->status && mls__sql_lanes_save(store) && save_meta(store);
-    const int wal_pages = store->wal_pages;
-    store->wal_pages = -1; /* the hook sets it when something was written */
+    bool has_written = false;
+    bool is_good = !store->txn.status && mls__sql_lanes_save(store) && save_meta(store);
     reset_statements(store);
     if (is_good)
-        is_good = mls__sql_run(store, mls__sql_prepare(store, MLS__SQL_COMMIT));
-    const bool has_written = store->wal_pages >= 0;
-    if (!has_written)
-        store->wal_pages = wal_pages;
+        is_good = commit(store, &has_written) && (has_written || sync_found(store));
     if (!is_good) {
         if (store->sync_level == SYNC_FULL && store->unsynced_ns)
             store->is_suspect = true;
         mls__sql_rollback(store);
-        return txn->status;
+        return store->txn.status;
     }
-    note_commit(store, has_written);
-    checkpoint_when_long(store);
+    if (has_written) {
+        note_commit(store);
+        checkpoint_when_long(store);
+    }
     mls__sql_unlock(store);
     return MLS_OK;
 }
@@ -272,20 +318,4 @@ mls_status mls__sql_checkpoint(mls__sql_store *store, int mode)
     set_sync_level(store, SYNC_FULL);
     const int code = sqlite3_wal_checkpoint_v2(store->db, "main", mode, NULL, NULL);
     return code == SQLITE_OK ? MLS_OK : mls__sql_error(store->db, code, "checkpoint");
-}
-
-mls_status mls__sql_sync(mls__sql_store *store)
-{
-    sqlite3_file *wal = NULL;
-    if (!store->unsynced_ns)
-        return MLS_OK;
-    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-    if (!wal || !wal->pMethods)
-        return MLS_OK;
-    const int code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
-    store->unsynced_ns = 0;
-    if (code == SQLITE_OK)
-        return MLS_OK;
-    store->is_suspect = true;
-    return mls__sql_error(store->db, code, "syncing what was acknowledged before");
 }

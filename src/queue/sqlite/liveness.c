@@ -3,10 +3,10 @@
  * The processes that have the file open. Each is a member: a row, and a slot of the lock
  * file whose lock the kernel gives back when the process dies, however it does.
  *
- * Who waits for something looks every 40 ms whether a slot was left without its lock, so
- * that a dead process's jobs are ready again within 100 ms as long as anyone waits for
- * jobs, and at the next open otherwise. Looking costs a system call a process; to be
- * told by the kernel would take a blocked thread for each.
+ * Who waits for something, or asks, looks every 40 ms whether a slot was left without its
+ * lock, so that a dead process's jobs are ready again within 100 ms for anyone who could
+ * tell. Looking costs a system call a process; to be told by the kernel would take a
+ * blocked thread for each.
  */
 #include "queue/sqlite/sqlite.h"
 
