@@ -59,14 +59,14 @@ void op_part_expect_same(const char *what, const mls_arg *arg, const void *got,
 
 const mls_arg *op_test_output(const op_test *test, size_t index)
 {
-    ck_assert_uint_lt(index, test->op.output_count);
+    op_part_expect(index < test->op.output_count, "there is no output %zu", index);
     return &test->outputs[index].arg;
 }
 
 const void *op_test_data(const op_test *test, size_t index)
 {
-    ck_assert_uint_lt(index, test->op.output_count);
-    ck_assert_msg(test->has_results, "there was no run that went well");
+    op_part_expect(index < test->op.output_count, "there is no output %zu", index);
+    op_part_expect(test->has_results, "there was no run that went well");
     return test->outputs[index].data;
 }
 

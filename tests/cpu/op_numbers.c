@@ -51,9 +51,10 @@ void op_numbers_give(op_test *test, const op_numbers *numbers)
 void op_numbers_expect_near(const op_test *test, size_t index, const double *values, double bound)
 {
     const mls_arg *arg = op_test_output(test, index);
+    const void *data = op_test_data(test, index);
     const int64_t count = mls__arg_count(arg);
     for (int64_t i = 0; i < count; i++) {
-        const double has = op_float((mls_dtype) arg->dtype, op_test_data(test, index), i);
+        const double has = op_float((mls_dtype) arg->dtype, data, i);
         if (!(has == values[i] || fabs(has - values[i]) <= bound * (1 + fabs(values[i]))))
             ck_abort_msg("output %zu, element %d: %.17g, expected %.17g", index, (int) i, has,
                          values[i]);
