@@ -24,7 +24,7 @@ MLS_CHECKS = \
 	%D%/check_sizes.sh
 dist_check_SCRIPTS += $(MLS_CHECKS)
 TESTS += $(MLS_CHECKS)
-EXTRA_DIST += %D%/lint.sh %D%/peers/compare_models.py %D%/sizes.exempt %D%/abi/libmlscale.x86_64.abi
+EXTRA_DIST += %D%/lint.sh %D%/peers/compare_models.py %D%/sizes.exempt %D%/abi/libmlscale.x86_64.abi %D%/abi/opaque.suppr
 
 # docs/operators.md is what this program prints.
 check_PROGRAMS += %D%/list_operators
