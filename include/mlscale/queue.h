@@ -10,9 +10,10 @@
  *   sqlite:PATH          in a file of this machine, which stays, shared by all
  *                        processes that open it. Beside it lie PATH-wal, PATH-shm,
  *                        PATH-lock and, for payloads and results past 8 KiB,
- *                        PATH-segments. Option after '?': poison=K (a job during which
- *                        K processes died is dead, 3 unless given). Retention is a day
- *                        unless given.
+ *                        PATH-segments. Options after '?', separated by '&': poison=K
+ *                        (a job during which K processes died is dead, 3 unless given),
+ *                        init=1 (make the store if there is none: always done here).
+ *                        Retention is a day unless given.
  * A driver publishes what it can do as flags. What is asked of it and not among
  * them is refused, at open (mls_queue_options.require) or at the call.
  *
@@ -172,11 +173,16 @@ typedef struct mls_queue_filter {
     size_t size; /* sizeof(mls_queue_filter) */
     const char *queue;
     const char *type;
+    /* MLS_QUEUE_STATE() of those states; 0 is any. Of mls_queue_list() only. */
+    uint32_t states;
+    uint32_t reserved; /* 0 */
 } mls_queue_filter;
+
+#define MLS_QUEUE_STATE(state) (UINT32_C(1) << (state))
 
 #define MLS_QUEUE_FILTER_INIT                                                                      \
     {                                                                                              \
-        sizeof(mls_queue_filter), NULL, NULL                                                       \
+        sizeof(mls_queue_filter), NULL, NULL, 0, 0                                                 \
     }
 
 /*
@@ -205,9 +211,20 @@ typedef struct mls_queue_stats {
             0, 0, 0, 0, 0, 0                                                                       \
     }
 
-/* `filter` may be NULL. Errors: MLS_EINVAL (sizes), MLS_EIO, MLS_EFORKED. */
+/* `filter` may be NULL. Errors: MLS_EINVAL (sizes, states), MLS_EIO, MLS_EFORKED. */
 MLS_API mls_status mls_queue_get_stats(mls_queue *queue, const mls_queue_filter *filter,
                                        mls_queue_stats *ret_stats);
+
+/*
+ * Lists the ids of jobs, the smallest first: up to `max_count` of those above `after_id`.
+ * Begin with 0 and go on with the last id until *ret_count is less than max_count. Jobs
+ * that come or go meanwhile may be missed or found gone. `filter` may be NULL.
+ * Errors: MLS_EINVAL, MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_LIST), MLS_EIO, MLS_EFORKED,
+ * MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_list(mls_queue *queue, const mls_queue_filter *filter,
+                                  uint64_t after_id, size_t max_count, uint64_t *ret_ids,
+                                  size_t *ret_count);
 
 /*
  * A claimer takes jobs off a queue for a loop of the host's own; mls_worker

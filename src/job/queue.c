@@ -265,14 +265,34 @@ mls_status mls_queue_drain(mls_queue *queue, int64_t timeout_ms)
     return status ? status : queue->ops->drain(queue->self, mls__queue_until(timeout_ms));
 }
 
+/* `states`, the first field of a later version, ends what was the struct at first. */
+static mls_status read_filter(const mls_queue_filter *given, mls_queue_filter *ret_filter)
+{
+    const uint32_t known = MLS_QUEUE_STATE(MLS__JOB_STATES) - MLS_QUEUE_STATE(MLS_JOB_SCHEDULED);
+    mls_queue_filter filter = MLS_QUEUE_FILTER_INIT;
+    const mls_status status = mls__options_read(
+        "mls_queue_filter", given, offsetof(mls_queue_filter, states), sizeof filter, &filter);
+    if (status)
+        return status;
+    if (filter.reserved || (filter.states & ~known))
+        return mls__error(MLS_EINVAL,
+                          "mls_queue_filter.states is 0x%x; bits are MLS_QUEUE_STATE(MLS_JOB_*), "
+                          "and reserved is 0",
+                          filter.states);
+    *ret_filter = filter;
+    return MLS_OK;
+}
+
 mls_status mls_queue_get_stats(mls_queue *queue, const mls_queue_filter *given,
                                mls_queue_stats *ret_stats)
 {
     if (!queue || !ret_stats)
         return mls__error_null(__func__, "queue and ret_stats");
-    mls_queue_filter filter = MLS_QUEUE_FILTER_INIT;
-    mls_status status =
-        mls__options_read("mls_queue_filter", given, sizeof filter, sizeof filter, &filter);
+    mls_queue_filter filter;
+    mls_status status = read_filter(given, &filter);
+    if (!status && filter.states)
+        status = mls__error(MLS_EINVAL, "mls_queue_filter.states is of mls_queue_list() only: "
+                                        "stats count by state anyway");
     if (!status)
         status = mls__queue_check_fork(queue);
     if (status)
@@ -282,4 +302,25 @@ mls_status mls_queue_get_stats(mls_queue *queue, const mls_queue_filter *given,
     if (status)
         return status;
     return mls__options_write("mls_queue_stats", &stats, sizeof stats, sizeof stats, ret_stats);
+}
+
+mls_status mls_queue_list(mls_queue *queue, const mls_queue_filter *given, uint64_t after_id,
+                          size_t max_count, uint64_t *ret_ids, size_t *ret_count)
+{
+    if (!queue || !ret_ids || !ret_count)
+        return mls__error_null(__func__, "queue, ret_ids and ret_count");
+    if (!max_count)
+        return mls__error(MLS_EINVAL, "mls_queue_list: max_count is 0; at least 1 is possible");
+    mls_queue_filter filter;
+    mls_status status = read_filter(given, &filter);
+    if (!status)
+        status = mls__queue_check_fork(queue);
+    if (!status)
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_LIST, "mls_queue_list");
+    if (status)
+        return status;
+    if (!MLS_HAS_OP(queue->ops, mls_queue_driver, list))
+        return mls__error(MLS_EUNSUPPORTED, "queue driver '%s' says that it lists, and cannot",
+                          queue->ops->plugin.name);
+    return queue->ops->list(queue->self, &filter, after_id, max_count, ret_ids, ret_count);
 }

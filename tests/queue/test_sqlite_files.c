@@ -68,6 +68,11 @@ START_TEST(bad_urls_are_refused)
         snprintf(text, sizeof text, "%s?poison=%s", url(), values[i]);
         ck_assert_fails(open_queue(text, &queue), MLS_EINVAL, "poison");
     }
+    snprintf(text, sizeof text, "%s?init=1&poison=0", url());
+    ck_assert_fails(open_queue(text, &queue), MLS_EINVAL, "poison");
+    snprintf(text, sizeof text, "%s?init=1&poison=2", url());
+    ck_assert_ok(open_queue(text, &queue));
+    mls_queue_close(queue);
     snprintf(text, sizeof text, "sqlite:%s/none/jobs.db", mls_test_folder());
     ck_assert_fails(open_queue(text, &queue), MLS_EIO, "check the folder");
     snprintf(text, sizeof text, "sqlite:%s", mls_test_folder());

@@ -210,6 +210,14 @@ typedef struct mls_queue_driver {
 
     /* `ret_stats` is zero but for size. `filter` is never NULL. Errors: MLS_EIO. */
     mls_status (*stats)(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+
+    /*
+     * Optional: MLS_QUEUE_CAN_LIST. The ids above `after_id` of jobs that `filter` lets
+     * pass, the smallest first, at most `max_count`, which is not 0. `filter` is never
+     * NULL; its states are 0 for any. Errors: MLS_EIO, MLS_ENOMEM.
+     */
+    mls_status (*list)(void *self, const mls_queue_filter *filter, uint64_t after_id,
+                       size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 } mls_queue_driver;
 
 #ifdef __cplusplus

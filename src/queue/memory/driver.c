@@ -162,7 +162,8 @@ const mls_queue_driver mls__queue_driver_memory = {
                open_store, close_store},
     .capabilities = MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
-                    MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES,
+                    MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
+                    MLS_QUEUE_CAN_LIST,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__mem_submit,
@@ -180,4 +181,5 @@ const mls_queue_driver mls__queue_driver_memory = {
     .change = mls__mem_change,
     .drain = mls__mem_drain,
     .stats = mls__mem_stats,
+    .list = mls__mem_list_jobs,
 };

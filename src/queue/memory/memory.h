@@ -310,5 +310,7 @@ mls_status mls__mem_wait(void *self, uint64_t id, uint64_t until_ns, mls_queue_j
 mls_status mls__mem_change(void *self, uint64_t id, int32_t event);
 mls_status mls__mem_drain(void *self, uint64_t until_ns);
 mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+mls_status mls__mem_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
+                              size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static mls_status error_unknown(uint64_t id)
@@ -148,6 +149,12 @@ static void add_stats(const mls_queue_stats *lane, mls_queue_stats *sum)
     sum->running_ns += lane->running_ns;
 }
 
+static bool lane_passes(const mls__mem_lane *lane, const mls_queue_filter *filter)
+{
+    return (!filter->queue || strcmp(filter->queue, lane->names) == 0) &&
+           (!filter->type || strcmp(filter->type, lane->type) == 0);
+}
+
 mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats)
 {
     mls__mem_store *store = self;
@@ -155,11 +162,61 @@ mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_
     mls__mem_enter(store, &visit);
     for (uint32_t i = 0; i < store->lane_count; i++) {
         const mls__mem_lane *lane = store->lanes[i];
-        if ((!filter->queue || strcmp(filter->queue, lane->names) == 0) &&
-            (!filter->type || strcmp(filter->type, lane->type) == 0))
+        if (lane_passes(lane, filter))
             add_stats(&lane->stats, ret_stats);
     }
     ret_stats->capacity = store->capacity;
     mls__mem_leave(&visit);
+    return MLS_OK;
+}
+
+/* Keeps `id` among the `max_count` smallest, which are a heap with the largest on top. */
+static size_t keep_smallest(uint64_t *ids, size_t count, size_t max_count, uint64_t id)
+{
+    size_t at = 0;
+    if (count < max_count) {
+        for (at = count; at && ids[(at - 1) / 2] < id; at = (at - 1) / 2)
+            ids[at] = ids[(at - 1) / 2];
+        ids[at] = id;
+        return count + 1;
+    }
+    if (ids[0] < id)
+        return count;
+    for (size_t child = 1; child < count; child = 2 * at + 1) {
+        if (child + 1 < count && ids[child + 1] > ids[child])
+            child++;
+        if (ids[child] <= id)
+            break;
+        ids[at] = ids[child];
+        at = child;
+    }
+    ids[at] = id;
+    return count;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *) a, y = *(const uint64_t *) b;
+    return (x > y) - (x < y);
+}
+
+/* A record's place says nothing of its job's id, so all are looked at. */
+mls_status mls__mem_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
+                              size_t max_count, uint64_t *ret_ids, size_t *ret_count)
+{
+    mls__mem_store *store = self;
+    const uint32_t states = filter->states ? filter->states : UINT32_MAX;
+    size_t count = 0;
+    mls__mem_visit visit;
+    mls__mem_enter(store, &visit);
+    for (uint32_t i = 0; i < store->created; i++) {
+        const mls__mem_job *job = mls__mem_at(store, i);
+        if (job->id > after_id && !job->is_gone && (states & MLS_QUEUE_STATE(job->state)) &&
+            lane_passes(job->lane, filter))
+            count = keep_smallest(ret_ids, count, max_count, job->id);
+    }
+    mls__mem_leave(&visit);
+    qsort(ret_ids, count, sizeof *ret_ids, compare_ids);
+    *ret_count = count;
     return MLS_OK;
 }

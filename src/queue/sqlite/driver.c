@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,22 +26,43 @@ static mls_status parse_poison(const char *text, int64_t *ret_deaths)
     return MLS_OK;
 }
 
-/* What follows "sqlite:": a path, perhaps "?poison=K". */
+/* One of the options behind '?'. */
+static mls_status parse_option(const char *option, int64_t *ret_deaths)
+{
+    static const char poison[] = "poison=";
+    if (strncmp(option, poison, sizeof poison - 1) == 0)
+        return parse_poison(option + sizeof poison - 1, ret_deaths);
+    if (strcmp(option, "init=1") == 0 || strcmp(option, "init=0") == 0)
+        return MLS_OK; /* the file and its tables are made by every open */
+    return mls__error(
+        MLS_EINVAL, "a sqlite queue has no option '%.64s'; there are poison=K and init=1", option);
+}
+
+/* What follows '?' : options, separated by '&'. */
+static mls_status parse_options(const char *at, int64_t *ret_deaths)
+{
+    mls_status status = MLS_OK;
+    while (!status && *at) {
+        char option[96];
+        const size_t length = strcspn(at, "&");
+        snprintf(option, sizeof option, "%.*s",
+                 length < sizeof option ? (int) length : (int) sizeof option - 1, at);
+        status = parse_option(option, ret_deaths);
+        at += length;
+        at += *at == '&';
+    }
+    return status;
+}
+
+/* What follows "sqlite:": a path, perhaps with options. */
 static mls_status parse_config(const mls__allocator *allocator, const char *config, char **ret_path,
                                int64_t *ret_deaths)
 {
-    static const char name[] = "poison=";
     const size_t length = strcspn(config, "?");
     if (length == 0)
         return mls__error(MLS_EINVAL, "a sqlite queue needs a file: write \"sqlite:PATH\"");
     *ret_deaths = MLS__SQL_DEFAULT_DEATHS;
-    const char *option = config[length] ? config + length + 1 : "";
-    mls_status status = MLS_OK;
-    if (strncmp(option, name, sizeof name - 1) == 0)
-        status = parse_poison(option + sizeof name - 1, ret_deaths);
-    else if (*option)
-        status = mls__error(
-            MLS_EINVAL, "a sqlite queue has no option '%.64s'; poison=K is the only one", option);
+    const mls_status status = parse_options(config[length] ? config + length + 1 : "", ret_deaths);
     if (status)
         return status;
     *ret_path = mls__alloc_bytes(allocator, config, length);
@@ -212,7 +234,7 @@ const mls_queue_driver mls__queue_driver_sqlite = {
                     MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
-                    MLS_QUEUE_CAN_LEASES,
+                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__sql_submit,
@@ -230,4 +252,5 @@ const mls_queue_driver mls__queue_driver_sqlite = {
     .change = mls__sql_change,
     .drain = mls__sql_drain,
     .stats = mls__sql_stats,
+    .list = mls__sql_list_jobs,
 };

@@ -186,6 +186,7 @@ enum {
     MLS__SQL_JOB_LOAD,
     MLS__SQL_JOB_SAVE,
     MLS__SQL_JOB_DELETE,
+    MLS__SQL_JOB_LIST,
     MLS__SQL_JOB_BY_KEY,
     MLS__SQL_JOB_TIMER,
     MLS__SQL_JOB_DUE,
@@ -452,6 +453,8 @@ mls_status mls__sql_get(void *self, uint64_t id, mls_queue_job *ret_job);
 mls_status mls__sql_wait(void *self, uint64_t id, uint64_t until_ns, mls_queue_job *ret_job);
 mls_status mls__sql_drain(void *self, uint64_t until_ns);
 mls_status mls__sql_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+mls_status mls__sql_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
+                              size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 /* Parked waits for the job of the row, which ends now: they see it. */
 bool mls__sql_waits_serve(mls__sql_store *store, const mls__sql_row *row);
 /* Looks at all parked waits and drains again, since others may have ended jobs. */

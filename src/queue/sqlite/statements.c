@@ -64,6 +64,9 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         " result = ?22, result_bytes = ?23, error = ?24, error_text = ?25, progress = ?26,"
         " note = ?27 WHERE id = ?1",
     [MLS__SQL_JOB_DELETE] = "DELETE FROM jobs WHERE id = ?1",
+    [MLS__SQL_JOB_LIST] =
+        "SELECT id FROM jobs WHERE id > ?1 AND (?2 >> state) & 1 AND lane IN (SELECT id FROM lanes"
+        " WHERE (?3 IS NULL OR queue = ?3) AND (?4 IS NULL OR type = ?4)) ORDER BY id LIMIT ?5",
     [MLS__SQL_JOB_BY_KEY] = "SELECT id FROM jobs WHERE key = ?1",
     [MLS__SQL_JOB_TIMER] = "SELECT timer_ms FROM jobs WHERE timer_ms IS NOT NULL"
                            " ORDER BY timer_ms LIMIT 1",

@@ -263,3 +263,47 @@ mls_status mls__sql_stats(void *self, const mls_queue_filter *filter, mls_queue_
     stats_op stats = {.op = {.kind = &kind}, .filter = filter, .stats = ret_stats};
     return mls__sql_call(self, &stats.op);
 }
+
+/* Listing */
+
+typedef struct list_op {
+    mls__sql_op op; /* first: they share an address */
+    const mls_queue_filter *filter;
+    uint64_t after_id;
+    size_t max_count, count;
+    uint64_t *ids;
+} list_op;
+
+static mls_status run_list(mls__sql_store *store, mls__sql_op *op)
+{
+    list_op *l = (list_op *) (void *) op;
+    sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_JOB_LIST);
+    if (!list)
+        return store->txn.status;
+    const uint32_t states = l->filter->states ? l->filter->states : UINT32_MAX;
+    const size_t most = l->max_count < INT32_MAX ? l->max_count : INT32_MAX;
+    sqlite3_bind_int64(list, 1, l->after_id < INT64_MAX ? (int64_t) l->after_id : INT64_MAX);
+    sqlite3_bind_int64(list, 2, states);
+    sqlite3_bind_text(list, 3, l->filter->queue, -1, SQLITE_STATIC);
+    sqlite3_bind_text(list, 4, l->filter->type, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(list, 5, (int64_t) most);
+    l->count = 0;
+    while (mls__sql_step(store, list) == SQLITE_ROW)
+        l->ids[l->count++] = (uint64_t) sqlite3_column_int64(list, 0);
+    return store->txn.status;
+}
+
+mls_status mls__sql_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
+                              size_t max_count, uint64_t *ret_ids, size_t *ret_count)
+{
+    static const mls__sql_kind kind = {.run = run_list};
+    list_op list = {.op = {.kind = &kind},
+                    .filter = filter,
+                    .after_id = after_id,
+                    .max_count = max_count,
+                    .ids = ret_ids};
+    const mls_status status = mls__sql_call(self, &list.op);
+    if (!status)
+        *ret_count = list.count;
+    return status;
+}

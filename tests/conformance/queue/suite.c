@@ -41,7 +41,7 @@ int conformance_queue_run(const char *name, conformance_url_fn url)
     } parts[] = {
         {"basics", conformance_add_basics}, {"states", conformance_add_states},
         {"claims", conformance_add_claims}, {"threads", conformance_add_threads},
-        {"times", conformance_add_times},
+        {"times", conformance_add_times},   {"listing", conformance_add_listing},
     };
     make_url = url;
     Suite *suite = suite_create(name);
