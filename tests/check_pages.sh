@@ -36,8 +36,10 @@ sed -n 's/^ *\(mls_[a-z0-9_]*\);$/\1/p' "$top/src/libmlscale.map" | while read -
 done >"$scratch/missing"
 result 2 "every exported function has its page" "$scratch/missing"
 
-for command in score run inspect bench verify; do
-    "$builddir/mlscale" "$command" --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' |
+for command in score run inspect bench verify 'queue init' 'queue submit' 'queue list' \
+    'queue show' 'queue stats' 'queue cancel' 'queue retry' 'queue purge' 'queue export'; do
+    # shellcheck disable=SC2086 # a group's command is two words
+    "$builddir/mlscale" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' |
         while read -r option; do
             [ "$option" = help ] || sed -n "/^.Ss mlscale $command/,/^.S[sh] /p" "$top/man/mlscale.1" |
                 grep -q -- "Fl -$option" || echo "mlscale $command --$option is not in mlscale(1)"

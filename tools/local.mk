@@ -3,6 +3,10 @@ bin_PROGRAMS += mlscale
 mlscale_SOURCES = \
 	%D%/mlscale/cmd_bench.c \
 	%D%/mlscale/cmd_inspect.c \
+	%D%/mlscale/cmd_queue.c %D%/mlscale/cmd_queue.h \
+	%D%/mlscale/cmd_queue_jobs.c \
+	%D%/mlscale/cmd_queue_list.c \
+	%D%/mlscale/cmd_queue_store.c \
 	%D%/mlscale/cmd_run.c \
 	%D%/mlscale/cmd_score.c \
 	%D%/mlscale/cmd_verify.c \

@@ -3,6 +3,7 @@ MLS_TOOL_TESTS = \
 	%D%/test_conformance.sh \
 	%D%/test_examples.sh \
 	%D%/test_models.sh \
+	%D%/test_queue.sh \
 	%D%/test_score.sh
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)

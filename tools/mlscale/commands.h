@@ -7,6 +7,7 @@
 
 extern const command command_bench;
 extern const command command_inspect;
+extern const command command_queue;
 extern const command command_run;
 extern const command command_score;
 extern const command command_verify;

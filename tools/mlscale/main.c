@@ -8,50 +8,76 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_score, &command_run, &command_inspect, &command_bench, &command_verify,
+    &command_score, &command_run,    &command_queue, &command_inspect,
+    &command_bench, &command_verify, NULL,
 };
 
-#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
-
-static void print_usage(FILE *file)
+/* The last word of a command's name: what is written on the command line. */
+static const char *word_of(const command *cmd)
 {
-    fprintf(file, "usage: mlscale COMMAND ...\n\ncommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(file, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(file, "\n'mlscale COMMAND --help' says more; 'mlscale --version' shows the version.\n");
+    const char *space = strrchr(cmd->name, ' ');
+    return space ? space + 1 : cmd->name;
 }
 
-static const command *find_command(const char *name)
+static void print_usage(FILE *file, const char *group, const command *const *list)
 {
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
+    fprintf(file, "usage: mlscale %s%sCOMMAND ...\n\ncommands:\n", group, *group ? " " : "");
+    for (; *list; list++)
+        fprintf(file, "  %-9s %s\n", word_of(*list), (*list)->summary);
+    fprintf(file, "\n'mlscale %s%sCOMMAND --help' says more", group, *group ? " " : "");
+    fprintf(file, *group ? ".\n" : "; 'mlscale --version' shows the version.\n");
+}
+
+static const command *find_command(const command *const *list, const char *name)
+{
+    for (; *list; list++)
+        if (strcmp(word_of(*list), name) == 0)
+            return *list;
     return NULL;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* The command that the words say; NULL after a message or the help, with *ret_exit set. */
+static const command *choose(int *argc, char ***argv, int *ret_exit)
+{
+    const command *const *list = commands;
+    const char *group = "";
+    for (;;) {
+        const char *word = *argc < 2 ? NULL : (*argv)[1];
+        const command *cmd = word ? find_command(list, word) : NULL;
+        if (!cmd) {
+            const bool asked = word && is_help(word);
+            if (word && !asked)
+                fprintf(stderr, "mlscale: there is no command '%s%s%s'\n", group, *group ? " " : "",
+                        word);
+            print_usage(asked ? stdout : stderr, group, list);
+            *ret_exit = asked ? EXIT_GOOD : EXIT_USAGE;
+            return NULL;
+        }
+        --*argc;
+        ++*argv;
+        if (!cmd->group)
+            return cmd;
+        list = cmd->group;
+        group = cmd->name;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        print_usage(stderr);
-        return EXIT_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        print_usage(stdout);
-        return EXIT_GOOD;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
+    int code;
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         printf("mlscale %s\n", mls_version());
         return EXIT_GOOD;
     }
-    const command *cmd = find_command(argv[1]);
-    if (!cmd) {
-        fprintf(stderr, "mlscale: there is no command '%s'\n", argv[1]);
-        print_usage(stderr);
-        return EXIT_USAGE;
-    }
-    int code;
-    arguments *args = arguments_parse(cmd, argc - 1, argv + 1, &code);
+    const command *cmd = choose(&argc, &argv, &code);
+    if (!cmd)
+        return code;
+    arguments *args = arguments_parse(cmd, argc, argv, &code);
     if (!args)
         return code;
     code = cmd->run(args);

@@ -21,13 +21,16 @@ typedef struct option_spec {
 typedef struct arguments arguments;
 
 typedef struct command {
-    const char *name;
+    const char *name; /* "score"; "queue init" in a group */
+
     const char *operands; /* "MODEL"; for the usage line */
     size_t min_operands, max_operands;
     const char *summary; /* one line */
     const char *details; /* paragraphs under --help, or NULL */
     const option_spec *options;
     int (*run)(const arguments *args); /* gives an exit code */
+    /* Of a group of commands ("queue init"), ended by NULL; it has a summary and no more. */
+    const struct command *const *group;
 } command;
 
 /*

@@ -1,0 +1,110 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# mlscale queue: what is submitted is listed, shown, changed, counted, purged.
+[ -w /dev/shm ] && TMPDIR=/dev/shm && export TMPDIR # a commit is synced: spare the disk
+# shellcheck source=tests/tool/tap.sh
+. "${abs_top_srcdir:-$PWD}/tests/tool/tap.sh"
+cd "$scratch" || exit 1
+q=sqlite:$scratch/jobs.db
+"$mlscale" queue init --queue "$q" >init.txt 2>&1
+if grep -q "no queue driver" init.txt; then
+    echo "1..0 # SKIP the library has no sqlite queues"
+    exit 0
+fi
+
+# same LABEL TEXT: the last command's output is this line
+same() {
+    [ "$(cat out)" = "$2" ]
+    result "$1" $?
+}
+
+exits "makes a queue" 0 queue init --queue "$q"
+says "and says so" out "is ready"
+exits "takes a URL with options" 0 queue init --queue "$q?poison=2" --json
+says "and prints JSON" out '"ready": true'
+
+exits "submits a job" 0 queue submit --queue "$q" --type mail --payload hello --priority 7
+same "and prints its id" 1
+printf 'one\ntwo\n\nfour' >lines
+exits "submits a job for each line" 0 queue submit --queue "$q" --type line --lines lines \
+    --in-queue slow --attempts 3
+same "and prints their ids" "$(printf '2\n3\n4\n5')"
+printf 'bytes \377\000 of a file' >bytes
+exits "submits a file" 0 queue submit --queue "$q" --type file --payload-file bytes --key k --json
+says "with ids as JSON" out '"ids"'
+exits "refuses a taken key" 1 queue submit --queue "$q" --type file --key k
+exits "or joins it" 0 queue submit --queue "$q" --type file --key k --join
+same "by its id" 6
+exits "schedules a job" 0 queue submit --queue "$q" --type later --delay 3600000
+
+exits "lists all" 0 queue list --queue "$q"
+holds "a line each" sh -c "\"$mlscale\" queue list --queue '$q' | awk 'END {exit NR != 8}'"
+exits "lists a type" 0 queue list --queue "$q" --type line
+says "with its named queue" out "slow"
+says "and attempts" out "0/3"
+exits "lists by state as JSON" 0 queue list --queue "$q" --state scheduled --json
+says "with that job" out '"type": "later"'
+exits "lists a page" 0 queue list --queue "$q" --after 5 --limit 1 --json
+says "behind the last" out '"id": 6'
+
+exits "shows a job" 0 queue show 1 --queue "$q"
+says "with its priority" out "priority       7"
+says "and its state" out "state          ready"
+"$mlscale" queue show 6 --queue "$q" --payload >payload
+holds "as it was" cmp bytes payload
+exits "shows bytes as JSON" 0 queue show 6 --queue "$q" --json
+says "in base64" out '"payload_base64": "Ynl0ZXMg/wAgb2YgYSBmaWxl"'
+exits "has no result yet" 1 queue show 6 --queue "$q" --result
+exits "says which job is not there" 1 queue show 99 --queue "$q"
+says "by id" err "there is no job 99"
+
+exits "counts" 0 queue stats --queue "$q" --json
+says "the ready" out '"ready": 6'
+says "and all that were submitted" out '"submitted": 7'
+exits "counts a named queue" 0 queue stats --queue "$q" --in-queue slow
+says "for people" out "submitted               4"
+
+exits "cancels by id" 0 queue cancel 1 2 --queue "$q"
+same "and counts" "2 cancelled"
+exits "not twice" 1 queue cancel 1 --queue "$q"
+says "and says why" err "job 1 is cancelled"
+exits "cancels all of a type" 0 queue cancel --all --type line --queue "$q" --json
+says "counting as JSON" out '"cancelled": 3'
+exits "retries" 0 queue retry --all --state cancelled --type line --queue "$q"
+same "what was cancelled" "4 ready"
+
+exits "purges what ended" 0 queue purge --queue "$q"
+same "and counts" "1 purged"
+exits "but nothing that is younger" 0 queue purge --queue "$q" --older-than 3600
+same "than asked" "0 purged"
+exits "purges no others" 2 queue purge --queue "$q" --state ready
+says "and says what would" err "queue cancel"
+
+exits "exports" 0 queue export --queue "$q" --output jobs.jsonl
+holds "a line for each job" awk 'END {exit NR != 6}' jobs.jsonl
+holds "with payloads" grep -q '"payload":"four"' jobs.jsonl
+exits "says where it cannot" 1 queue export --queue "$q" --output no/such/file
+says "by path" err "no/such/file"
+
+# The command line.
+exits "shows the commands" 0 queue --help
+says "each with a line" out "purge"
+exits "wants a command" 2 queue
+exits "refuses another" 2 queue fly
+says "by name" err "'queue fly'"
+for command in init submit list show stats cancel retry purge export; do
+    exits "has help for $command" 0 queue "$command" --help
+    says "that says how it is used" out "usage: mlscale queue $command"
+done
+exits "wants a URL" 2 queue stats
+says "and says which" err "sqlite:jobs.db"
+exits "refuses a queue of one process" 2 queue stats --queue memory:
+says "and says why" err "lives and dies with one process"
+exits "refuses an unknown scheme" 1 queue stats --queue nope:x
+exits "wants a type" 2 queue submit --queue "$q"
+exits "wants an id that is one" 2 queue show x1 --queue "$q"
+exits "wants a state that is one" 2 queue list --queue "$q" --state "done"
+says "and lists them" err "succeeded"
+exits "wants ids or all" 2 queue retry --queue "$q"
+exits "wants one payload" 2 queue submit --queue "$q" --type t --payload x --lines lines
+tap_end

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands of mlscale queue share: the queue, filters, and jobs as text. */
+#ifndef MLSCALE_TOOL_CMD_QUEUE_H
+#define MLSCALE_TOOL_CMD_QUEUE_H
+
+#include "common.h"
+
+/* cmd_queue_store.c: the queue as a whole. */
+extern const command command_queue_init;
+extern const command command_queue_stats;
+extern const command command_queue_purge;
+/* cmd_queue_jobs.c: jobs by their ids. */
+extern const command command_queue_submit;
+extern const command command_queue_show;
+extern const command command_queue_cancel;
+extern const command command_queue_retry;
+/* cmd_queue_list.c: many jobs. */
+extern const command command_queue_list;
+extern const command command_queue_export;
+
+#define QUEUE_OPTION                                                                               \
+    {                                                                                              \
+        "queue", "URL", "the queue: sqlite:PATH, or of another driver that processes share"        \
+    }
+#define FILTER_OPTIONS                                                                             \
+    {"type", "TYPE", "jobs of this type only"},                                                    \
+        {"in-queue", "NAME", "jobs of this named queue only"},                                     \
+    {                                                                                              \
+        "state", "STATE",                                                                          \
+            "jobs in this state only; may be repeated: scheduled,\nblocked, ready, "               \
+            "running, stopping, succeeded, dead, cancelled"                                        \
+    }
+#define JSON_OPTION                                                                                \
+    {                                                                                              \
+        "json", NULL, "print JSON"                                                                 \
+    }
+
+/* An open queue and its context. */
+typedef struct queue_tool {
+    mls_context *context;
+    mls_queue *queue;
+} queue_tool;
+
+/*
+ * Opens the queue of --queue, which other processes must be able to see; `suffix` is added
+ * to the URL's options, or NULL. Gives an exit code, after a message.
+ */
+int queue_tool_open(const arguments *args, const char *suffix, queue_tool *ret_tool);
+void queue_tool_close(queue_tool *tool);
+
+/* The filter of FILTER_OPTIONS. false after a message. */
+bool filter_read(const arguments *args, mls_queue_filter *ret_filter);
+
+/* The job's id in an operand. false after a message. */
+bool id_read(const arguments *args, size_t operand, uint64_t *ret_id);
+
+/*
+ * Calls `visit` with every job that the filter lets pass, in the order of their ids, until it
+ * gives another exit code than EXIT_GOOD. At most `most` jobs. Gives an exit code.
+ */
+typedef int (*job_visit)(void *user, mls_queue *queue, const mls_job *job);
+int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
+               job_visit visit, void *user);
+
+/* All that is known of a job; with its payload and result when `with_bytes`. NULL: no memory. */
+json_t *job_json(const mls_job *job, bool with_bytes);
+
+/* "2026-01-31 12:00:05Z"; "-" for 0. */
+const char *time_text(int64_t wall_ms, char *text, size_t size);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mlscale queue init, stats, purge: the queue as a whole. */
+#include "cmd_queue.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+/* init */
+
+static int init(const arguments *args)
+{
+    queue_tool tool;
+    const int code = queue_tool_open(args, "init=1", &tool);
+    if (code)
+        return code;
+    queue_tool_close(&tool);
+    if (arguments_has(args, "json"))
+        return print_json(
+            json_pack("{s:s, s:b}", "queue", arguments_get(args, "queue"), "ready", 1));
+    printf("%s is ready\n", arguments_get(args, "queue"));
+    return EXIT_GOOD;
+}
+
+static const option_spec init_options[] = {QUEUE_OPTION, JSON_OPTION, {NULL, NULL, NULL}};
+
+const command command_queue_init = {
+    .name = "queue init",
+    .operands = "--queue URL",
+    .summary = "make a queue's store, or bring an older one up to date",
+    .details = "What is there already stays. Other commands want a server's store to be made.",
+    .options = init_options,
+    .run = init,
+};
+
+/* stats */
+
+static const struct {
+    const char *name;
+    size_t offset;
+} sums[] = {
+    {"submitted", offsetof(mls_queue_stats, submitted)},
+    {"claimed", offsetof(mls_queue_stats, claimed)},
+    {"succeeded", offsetof(mls_queue_stats, succeeded)},
+    {"dead", offsetof(mls_queue_stats, dead)},
+    {"cancelled", offsetof(mls_queue_stats, cancelled)},
+    {"retried", offsetof(mls_queue_stats, retried)},
+    {"released", offsetof(mls_queue_stats, released)},
+    {"stale", offsetof(mls_queue_stats, stale)},
+    {"waiting_ns", offsetof(mls_queue_stats, waiting_ns)},
+    {"running_ns", offsetof(mls_queue_stats, running_ns)},
+};
+
+static uint64_t sum_of(const mls_queue_stats *stats, size_t index)
+{
+    return *(const uint64_t *) (const void *) ((const char *) stats + sums[index].offset);
+}
+
+static int stats_as_json(const mls_queue_stats *s)
+{
+    json_t *jobs = json_object(), *totals = json_object();
+    for (int32_t state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++)
+        json_object_set_new(jobs, mls_job_state_name(state),
+                            json_integer((json_int_t) s->jobs[state]));
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
+        json_object_set_new(totals, sums[i].name, json_integer((json_int_t) sum_of(s, i)));
+    return print_json(json_pack("{s:o, s:o}", "jobs", jobs, "sums", totals));
+}
+
+static int stats_as_text(const mls_queue_stats *s)
+{
+    printf("jobs now\n");
+    for (int32_t state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++)
+        printf("  %-12s %12" PRIu64 "\n", mls_job_state_name(state), s->jobs[state]);
+    printf("  %-12s %12" PRIu64 "\nsince it was made\n", "all", s->jobs[0]);
+    for (size_t i = 0; i + 2 < sizeof sums / sizeof sums[0]; i++)
+        printf("  %-12s %12" PRIu64 "\n", sums[i].name, sum_of(s, i));
+    const double claims = s->claimed ? (double) s->claimed : 1;
+    printf("mean of a claim\n  %-12s %12.3f ms\n  %-12s %12.3f ms\n", "waiting",
+           (double) s->waiting_ns / claims / 1e6, "running", (double) s->running_ns / claims / 1e6);
+    return EXIT_GOOD;
+}
+
+static int stats(const arguments *args)
+{
+    queue_tool tool;
+    mls_queue_filter filter = MLS_QUEUE_FILTER_INIT;
+    mls_queue_stats figures = MLS_QUEUE_STATS_INIT;
+    filter.type = arguments_get(args, "type");
+    filter.queue = arguments_get(args, "in-queue");
+    int code = queue_tool_open(args, NULL, &tool);
+    if (code)
+        return code;
+    if (mls_queue_get_stats(tool.queue, &filter, &figures))
+        code = library_failure(NULL);
+    else
+        code = arguments_has(args, "json") ? stats_as_json(&figures) : stats_as_text(&figures);
+    queue_tool_close(&tool);
+    return code;
+}
+
+static const option_spec stats_options[] = {
+    QUEUE_OPTION,
+    {"type", "TYPE", "jobs of this type only"},
+    {"in-queue", "NAME", "jobs of this named queue only"},
+    JSON_OPTION,
+    {NULL, NULL, NULL},
+};
+
+const command command_queue_stats = {
+    .name = "queue stats",
+    .operands = "--queue URL",
+    .summary = "count the jobs of a queue by state, and what happened to them",
+    .options = stats_options,
+    .run = stats,
+};
+
+/* purge */
+
+#define ENDED                                                                                      \
+    (MLS_QUEUE_STATE(MLS_JOB_SUCCEEDED) | MLS_QUEUE_STATE(MLS_JOB_DEAD) |                          \
+     MLS_QUEUE_STATE(MLS_JOB_CANCELLED))
+
+typedef struct purge_state {
+    int64_t ended_before_ms;
+    uint64_t count;
+} purge_state;
+
+static int purge_job(void *user, mls_queue *queue, const mls_job *job)
+{
+    purge_state *p = user;
+    mls_job_info info = MLS_JOB_INFO_INIT;
+    if (mls_job_get_info(job, &info))
+        return library_failure(NULL);
+    if (info.ended_ms > p->ended_before_ms)
+        return EXIT_GOOD;
+    const mls_status status = mls_queue_forget(queue, info.id);
+    if (status && status != MLS_ENOTFOUND && status != MLS_ESTATE)
+        return library_failure(NULL);
+    p->count += status == MLS_OK;
+    return EXIT_GOOD;
+}
+
+static int purge(const arguments *args)
+{
+    queue_tool tool;
+    mls_queue_filter filter;
+    int64_t seconds;
+    if (!filter_read(args, &filter) ||
+        !arguments_int(args, "older-than", 0, INT64_C(1000000000), 0, &seconds))
+        return EXIT_USAGE;
+    if (filter.states & ~ENDED)
+        return usage_error(args,
+                           "--state: only jobs that succeeded, dead and cancelled ones can be "
+                           "purged; 'mlscale queue cancel' ends others");
+    filter.states = filter.states ? filter.states : ENDED;
+    int code = queue_tool_open(args, NULL, &tool);
+    if (code)
+        return code;
+    purge_state state = {INT64_MAX, 0};
+    if (seconds)
+        state.ended_before_ms = ((int64_t) time(NULL) - seconds) * 1000;
+    code = jobs_visit(tool.queue, &filter, 0, UINT64_MAX, purge_job, &state);
+    queue_tool_close(&tool);
+    if (code)
+        return code;
+    if (arguments_has(args, "json"))
+        return print_json(json_pack("{s:I}", "purged", (json_int_t) state.count));
+    printf("%" PRIu64 " purged\n", state.count);
+    return EXIT_GOOD;
+}
+
+static const option_spec purge_options[] = {
+    QUEUE_OPTION,
+    FILTER_OPTIONS,
+    {"older-than", "SECONDS", "that ended this long ago or longer (default 0)"},
+    JSON_OPTION,
+    {NULL, NULL, NULL},
+};
+
+const command command_queue_purge = {
+    .name = "queue purge",
+    .operands = "--queue URL",
+    .summary = "forget jobs that have ended, with their results",
+    .details = "Of all states in which jobs have ended, unless --state says which.",
+    .options = purge_options,
+    .run = purge,
+};
