@@ -175,6 +175,8 @@ static const conv_case large_cases[] = {
      .kernel = {3, 3},
      .pads = {1, 1, 1, 1}},
     {.rank = 2, .channels = 1, .filters = 1, .groups = 20, .input = {40, 40}, .kernel = {3, 3}},
+    {.rank = 2, .channels = 33, .filters = 40, .input = {90, 1}, .kernel = {5, 1}},
+    {.rank = 3, .channels = 5, .filters = 3, .input = {1, 40, 1}, .kernel = {1, 3, 1}},
 };
 
 START_TEST(test_large)
@@ -312,6 +314,19 @@ START_TEST(test_reshape)
 }
 END_TEST
 
+/* An axis of one element is left out by the plan, and comes back only with another one. */
+START_TEST(test_point_grows)
+{
+    const float numbers[2 * 8] = {0};
+    op_test *test = op_test_create("", "Conv");
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(1, 2, 4, 2), numbers);
+    op_test_planned(test, OP_DIMS(1, 2, 9, _i ? 2 : 1), NULL);
+    op_test_input(test, MLS_FLOAT32, OP_DIMS(2, 2, 3, 1), numbers);
+    ck_assert_int_eq(op_test_run(test), _i ? MLS_OK : MLS_ELIMIT);
+    op_test_free(test);
+}
+END_TEST
+
 START_TEST(test_empty)
 {
     const float w[2 * 3 * 2] = {0};
@@ -398,6 +413,7 @@ int main(void)
     tcase_add_test(random, test_blocked_groups);
     tcase_add_loop_test(random, test_large, 0, sizeof large_cases / sizeof large_cases[0]);
     tcase_add_loop_test(random, test_reshape, 0, 20);
+    tcase_add_loop_test(random, test_point_grows, 0, 2);
     suite_add_tcase(suite, random);
     TCase *given = tcase_create("given");
     tcase_add_loop_test(given, test_auto_pad, 0, sizeof pad_cases / sizeof pad_cases[0]);

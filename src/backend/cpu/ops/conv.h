@@ -38,7 +38,8 @@ typedef struct mls__conv_class {
 
 typedef struct mls__conv_op {
     mls__cpu_kernel base;
-    mls__convolution shape; /* its rank is 1 where positions need no coordinates */
+    mls__convolution shape;        /* its rank is 1 where positions need no coordinates */
+    bool is_dropped[MLS_MAX_RANK]; /* axes of the op that the shape is without */
     mls__conv_method method;
     int32_t dtype;
     bool is_half, has_bias, has_residual, is_empty;

@@ -41,6 +41,43 @@ static void flatten(mls__convolution *s)
     s->rank = 1;
 }
 
+/*
+ * An axis of one element that one weight is for moves nothing. Without it the last axis may be the
+ * long one that rows are made of, which models of sequences have first.
+ */
+static bool is_point(const mls__conv_axis *axis)
+{
+    return axis->kernel == 1 && axis->input <= 1 && axis->input == axis->output && !axis->before;
+}
+
+static void drop_points(mls__convolution *s, const bool *is_dropped)
+{
+    int rank = 0;
+    for (int i = 0; i < s->rank; i++)
+        if (!is_dropped[i])
+            s->axes[rank++] = s->axes[i];
+    s->rank = rank;
+}
+
+/* Chooses the axes that stay dropped, whatever dims come. */
+static void choose_points(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    int left = s->rank;
+    for (int i = s->rank - 1; i >= 0; i--) {
+        conv->is_dropped[i] = left > 1 && is_point(&s->axes[i]);
+        left -= conv->is_dropped[i];
+    }
+}
+
+static bool are_dropped_points(const mls__conv_op *conv)
+{
+    for (int i = 0; i < conv->shape.rank; i++)
+        if (conv->is_dropped[i] && !is_point(&conv->shape.axes[i]))
+            return false;
+    return true;
+}
+
 static void read_planes(mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
@@ -54,11 +91,16 @@ static void read_planes(mls__conv_op *conv)
     conv->is_empty = !(s->batch && s->filters && conv->y_plane);
 }
 
-static mls_status read_shape(mls__conv_op *conv, const mls_op *op)
+static mls_status read_shape(mls__conv_op *conv, const mls_op *op, bool is_first)
 {
     const mls_status status = mls__op_convolution(op, &conv->shape);
     if (status)
         return status;
+    if (is_first)
+        choose_points(conv);
+    else if (!are_dropped_points(conv))
+        return mls__op_error(op, MLS_ELIMIT, "has more dimensions at these dims than planned");
+    drop_points(&conv->shape, conv->is_dropped);
     if (is_pointwise(&conv->shape))
         flatten(&conv->shape);
     read_planes(conv);
@@ -252,7 +294,7 @@ static mls_status conv_reshape(mls_kernel *kernel, const mls_op *op)
     mls__conv_op *conv = (mls__conv_op *) kernel;
     const bool was_empty = conv->is_empty && !conv->taps;
     size_t bytes;
-    mls_status status = read_shape(conv, op);
+    mls_status status = read_shape(conv, op, false);
     if (status || conv->is_empty)
         return status;
     const mls__conv_axis *axis = &conv->shape.axes[conv->shape.rank - 1];
@@ -298,7 +340,7 @@ static mls_status prepare(mls__conv_op *conv, const mls_op *op)
     size_t bytes = 0;
     mls_status status = read_activation(conv, op);
     if (!status)
-        status = read_shape(conv, op);
+        status = read_shape(conv, op, true);
     if (status || conv->is_empty)
         return status;
     status = choose_method(conv, op);
