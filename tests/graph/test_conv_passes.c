@@ -221,7 +221,7 @@ START_TEST(a_shuffle_is_followed)
 }
 END_TEST
 
-/* Shapes that may not be what they seem. */
+/* Shapes that may not be what they seem: a sum with another image is not a residual. */
 static const int64_t unknown_shapes[][4] = {{2, 10, 2, 1}, {0, 20, -1, 1}, {0, 0, 0, 0}};
 
 START_TEST(other_shapes_are_not_followed)
@@ -230,10 +230,27 @@ START_TEST(other_shapes_are_not_followed)
     onnx_build_node(b, "GlobalAveragePool", "x", "p");
     onnx_build_ints(b, "shape", "4", unknown_shapes[_i]);
     onnx_build_node(b, "Reshape", "p shape", "r");
-    onnx_node_int(onnx_build_node(b, "Conv", "r each", "y"), "group", 20);
+    onnx_node_int(onnx_build_node(b, "Conv", "r each", "c"), "group", 20);
+    onnx_build_node(b, "Add", "c p", "y");
     onnx_build_output(b, "y", MLS_FLOAT32, NULL);
     optimized();
-    ck_assert_uint_eq(count_nodes("BlockChannels"), 0);
+    ck_assert_uint_eq(count_nodes("Add"), 1);
+}
+END_TEST
+
+/* A convolution knows the channels of what it reads, and images stay in blocks behind it. */
+START_TEST(what_a_conv_reads_is_an_image)
+{
+    onnx_build_node(b, "Shape", "x", "shape");
+    onnx_build_node(b, "Reshape", "x shape", "r"); /* to dims that only a plan knows */
+    onnx_node *conv = onnx_build_node(b, _i ? "ConvTranspose" : "Conv", "r w bias", "a");
+    onnx_node_ints(conv, "pads", 4, (int64_t[]){1, 1, 1, 1});
+    onnx_node_ints(onnx_build_node(b, "MaxPool", "a", "p"), "kernel_shape", 2, (int64_t[]){2, 2});
+    onnx_build_node(b, "Conv", "p w1 bias", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimized();
+    ck_assert_uint_eq(count_nodes("BlockedMaxPool"), 1);
+    expect_equal(0);
 }
 END_TEST
 
@@ -491,6 +508,7 @@ int main(void)
     tcase_add_test(tests, sizes_are_followed);
     tcase_add_test(tests, a_shuffle_is_followed);
     tcase_add_loop_test(tests, other_shapes_are_not_followed, 0, 3);
+    tcase_add_loop_test(tests, what_a_conv_reads_is_an_image, 0, 2);
     tcase_add_loop_test(tests, activations_are_taken, 0,
                         sizeof activations / sizeof activations[0]);
     tcase_add_loop_test(tests, clip_is_taken_with_its_bounds, 0, 2);

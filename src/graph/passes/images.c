@@ -78,13 +78,18 @@ static mls__image_dim derived_dim(mls__images *m, rule r)
 
 /* --- inputs ---------------------------------------------------------------------------------- */
 
+static mls__image_dim other_dim(mls__images *m)
+{
+    return dim_of(m, (rule){.kind = DIM_OTHER, .a = (int64_t) m->dims.count});
+}
+
 static mls__image_dim input_dim(mls__images *m, const mls__value *value, int i)
 {
     if (value->dims[i] >= 0)
         return constant_dim(m, value->dims[i]);
     if (value->dim_names && value->dim_names[i])
         return dim_of(m, (rule){.kind = DIM_NAMED, .name = value->dim_names[i]});
-    return dim_of(m, (rule){.kind = DIM_OTHER, .a = (int64_t) m->dims.count});
+    return other_dim(m);
 }
 
 static void set_input(mls__images *m, uint32_t v)
@@ -175,6 +180,26 @@ static bool set_conv(mls__images *m, const mls__node *node, const mls__image *x,
         return false;
     y->channels = is_transposed ? dims[1] * groups : dims[0];
     return y->channels > 0 && set_windows(m, node, x, dims + 2, y);
+}
+
+/* What a convolution says of an input that nothing is known of: its rank and its channels. */
+static void know_by_conv(mls__images *m, const mls__node *node)
+{
+    const uint32_t x = mls__node_input(node, 0), w = mls__node_input(node, 1);
+    if (x == MLS__NO_VALUE || !mls__is_known_float(m->graph, w, 0))
+        return;
+    const mls__value *weights = mls__graph_value(m->graph, w);
+    const bool is_transposed = strstr(node->type, "ConvTranspose") != NULL;
+    const int64_t groups = is_transposed ? 1 : mls__node_int(node, "group", 1);
+    mls__image image = {.rank = weights->rank - 2};
+    if (image.rank < 1 || image.rank > MLS__IMAGE_DIMS || groups < 1 || groups > MOST ||
+        !mls__mul_i64(weights->dims[!is_transposed], groups, &image.channels) ||
+        image.channels < 1 || image.channels > MOST)
+        return;
+    image.batch = other_dim(m);
+    for (int i = 0; i < image.rank; i++)
+        image.dims[i] = other_dim(m);
+    m->images[x] = image;
 }
 
 static bool set_pool(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
@@ -469,6 +494,10 @@ static void follow(mls__images *m, const mls__node *node)
 {
     const set_fn set = find_set(node);
     const mls__image *x = set ? first_image(m, node, set) : NULL;
+    if (!x && set == set_conv && node->input_count) {
+        know_by_conv(m, node);
+        x = first_image(m, node, set);
+    }
     if (!x || !node->output_count || node->outputs[0] == MLS__NO_VALUE)
         return;
     mls__image y = *x;
