@@ -16,6 +16,8 @@
 
 #define MOST_OPS         1024 /* of a group */
 #define FAILING_PAUSE_NS UINT64_C(50000000)
+#define LONG_SYNC_NS     UINT64_C(200000)
+#define GATHER_PART      8 /* of the time that a sync takes */
 
 void mls__sql_list_init(mls__sql_list *list)
 {
@@ -381,9 +383,10 @@ static unsigned look_around(mls__sql_store *store)
 
 /* The thread */
 
-/* Moves the inbox behind what is left of it, in the order it came. */
-static void take_in(mls__sql_store *store, mls__sql_list *queue)
+/* Moves the inbox behind what is left of it, in the order it came; how many came. */
+static size_t take_in(mls__sql_store *store, mls__sql_list *queue)
 {
+    size_t count = 0;
     mls__sql_op *newest = atomic_exchange(&store->inbox, NULL);
     mls__sql_op *oldest = NULL;
     while (newest) {
@@ -396,6 +399,30 @@ static void take_in(mls__sql_store *store, mls__sql_list *queue)
         mls__sql_op *next = oldest->next;
         mls__sql_list_add(queue, oldest);
         oldest = next;
+        count++;
+    }
+    return count;
+}
+
+/*
+ * After a sync that took long. Threads that submit again and again fall into two halves
+ * that wait for each other's syncs, unless the first are made to wait a little for those
+ * that were just answered. When nobody came meanwhile, nobody waits.
+ */
+static void gather(mls__sql_store *store, mls__sql_list *queue, size_t answered, uint64_t took_ns)
+{
+    size_t count = take_in(store, queue);
+    const size_t expected = count ? count + answered : 0;
+    const uint64_t until_ns = mls__clock_monotonic_ns() + took_ns / GATHER_PART;
+    while (count < expected) {
+        const uint64_t now_ns = mls__clock_monotonic_ns();
+        if (now_ns >= until_ns)
+            return;
+        mls__sql_slot_sleep(store, until_ns - now_ns);
+        const size_t more = take_in(store, queue);
+        if (!more)
+            return; /* woken for another reason, or nobody came */
+        count += more;
     }
 }
 
@@ -432,7 +459,12 @@ static void *run_committer(void *arg)
             ops[0]->parks = false;
             answer(store, ops, 1);
         } else if (count || news) {
+            const bool syncs = must_sync(ops, count);
+            const uint64_t begin_ns = mls__clock_monotonic_ns();
             run_group(store, ops, count, news);
+            const uint64_t took_ns = mls__clock_monotonic_ns() - begin_ns;
+            if (syncs && took_ns >= LONG_SYNC_NS)
+                gather(store, &queue, count, took_ns);
         }
         time_out_all(store);
         announce_wants(store);
