@@ -25,17 +25,18 @@
  *
  * What sqlite: promises. Submits of MLS_ACK_DURABLE (which is its default), ends of
  * claims, cancels, requeues and forgets are synced to the disk before they return; what
- * many threads do at once is synced together. Submits of MLS_ACK_ASYNC and MLS_ACK_RAM,
- * claims, releases and progress are written, and safe from the end of the process, when
- * they return, and from power loss 100 ms later. Jobs of a process that died are ready
- * again within 100 ms, without having used up an attempt. Other processes learn of
- * ready and ended jobs at once. The wall clock decides run_at, deadlines, pauses before
- * retries, and retention; no lease depends on a clock. Never remove PATH-lock while a
- * process has the queue open, and keep the file on a local disk. Opening refuses a file
- * that is none of its own or damaged (MLS_EFORMAT), and one of a newer library
- * (MLS_EUNSUPPORTED); an older one is brought up to date. A disk that is full or fails
- * is MLS_EIO: nothing of the call took effect. What is damaged later is MLS_EFORMAT; a
- * job whose payload is, is dead with that error.
+ * many threads do at once is synced together. Submits of MLS_ACK_ASYNC, claims, releases
+ * and progress are written, and safe from the end of the process, when they return, and
+ * from power loss 100 ms later. A submit of MLS_ACK_RAM of one job without a key and with
+ * up to 8 KiB returns before it is written; any other is as MLS_ACK_ASYNC. Jobs of a
+ * process that died are ready again within 100 ms, without having used up an attempt.
+ * Other processes learn of ready and ended jobs at once. The wall clock decides run_at,
+ * deadlines, pauses before retries, and retention; no lease depends on a clock. Never
+ * remove PATH-lock while a process has the queue open, and keep the file on a local disk.
+ * Opening refuses a file that is none of its own or damaged (MLS_EFORMAT), and one of a
+ * newer library (MLS_EUNSUPPORTED); an older one is brought up to date. A disk that is
+ * full or fails is MLS_EIO: nothing of the call took effect. What is damaged later is
+ * MLS_EFORMAT; a job whose payload is, is dead with that error.
  * A claim's spin_us has no effect, and a submit finds room always.
  */
 #ifndef MLSCALE_QUEUE_H

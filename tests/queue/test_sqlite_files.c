@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,6 +298,55 @@ START_TEST(every_acknowledgement_is_kept)
 }
 END_TEST
 
+static void count_free(void *user, void *data, size_t size_bytes)
+{
+    (void) data;
+    (void) size_bytes;
+    atomic_fetch_add((atomic_uint *) user, 1);
+}
+
+/* Submits that nobody waits for come in their order, each once, and before what follows. */
+START_TEST(unawaited_submits_lose_nothing)
+{
+    enum { JOBS = 10000 };
+    static atomic_uint freed;
+    static uint64_t ids[JOBS];
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    for (uint32_t i = 0; i < JOBS; i++) {
+        mls_job_options options = fixture_options("t", NULL);
+        options.ack = MLS_ACK_RAM;
+        options.payload = i % 2 ? (const void *) "handed over" : &i;
+        options.payload_bytes = i % 2 ? 11 : sizeof i;
+        options.payload_free = i % 2 ? count_free : NULL;
+        options.payload_user = &freed;
+        ids[i] = fixture_submit(queue, &options);
+        if (i % 1000 == 0)
+            ck_assert_int_eq(fixture_state(queue, ids[i]), MLS_JOB_READY);
+    }
+    ck_assert_uint_eq(fixture_stats(queue).jobs[MLS_JOB_READY], JOBS);
+    ck_assert_uint_eq(atomic_load(&freed), JOBS / 2);
+    for (uint32_t i = 0; i < 100; i++) {
+        mls_job *job = fixture_claim(claimer);
+        ck_assert_uint_eq(mls_job_id(job), ids[i]);
+        ck_assert_mem_eq(mls_job_payload(job, NULL), i % 2 ? (const void *) "hand" : &i, sizeof i);
+        mls_job_free(job);
+    }
+    for (uint32_t i = 0; i < 50; i++)
+        ids[i] = fixture_submit_type(queue, "t");
+    mls_job_options options = fixture_options("t", NULL);
+    options.ack = MLS_ACK_RAM;
+    const uint64_t last = fixture_submit(queue, &options);
+    for (uint32_t i = 0; i < JOBS; i++)
+        ck_assert_uint_ne(ids[i], last);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue); /* writes what is still on its way */
+    queue = fixture_queue(url());
+    ck_assert_uint_eq(fixture_stats(queue).jobs[MLS_JOB_READY], JOBS + 51);
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* Segments */
 
 static size_t count_segments(char *ret_path, size_t size)
@@ -498,6 +548,7 @@ int main(void)
     tcase_add_test(tests, jobs_outlive_the_queue);
     tcase_add_test(tests, closing_gives_claims_back);
     tcase_add_test(tests, every_acknowledgement_is_kept);
+    tcase_add_test(tests, unawaited_submits_lose_nothing);
     tcase_add_test(tests, segments_come_and_go_with_what_names_them);
     tcase_add_test(tests, damaged_segments_bury_their_jobs);
     tcase_add_test(tests, left_over_segments_are_removed);

@@ -34,7 +34,7 @@ void mls__sql_list_add(mls__sql_list *list, mls__sql_op *op)
 
 /* Posting */
 
-bool mls__sql_post(mls__sql_store *store, mls__sql_op *op)
+void mls__sql_push(mls__sql_store *store, mls__sql_op *op)
 {
     atomic_store_explicit(&op->phase, MLS__SQL_QUEUED, memory_order_relaxed);
     mls__sql_op *below = atomic_load_explicit(&store->inbox, memory_order_relaxed);
@@ -42,6 +42,11 @@ bool mls__sql_post(mls__sql_store *store, mls__sql_op *op)
         op->next = below;
     while (!atomic_compare_exchange_weak(&store->inbox, &below, op));
     mls__sql_slot_wake(store);
+}
+
+bool mls__sql_post(mls__sql_store *store, mls__sql_op *op)
+{
+    mls__sql_push(store, op);
     for (;;) {
         const uint32_t groups = atomic_load(&store->groups);
         const uint32_t phase = atomic_load(&op->phase);
@@ -181,6 +186,10 @@ static void answer(mls__sql_store *store, mls__sql_op **ops, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         mls__sql_op *op = ops[i];
+        if (op->kind->end) {
+            op->kind->end(store, op);
+            continue;
+        }
         if (op->parks && op->until_ns < store->parked_until_ns)
             store->parked_until_ns = op->until_ns;
         /* From here on it may be gone, unless it is parked. */
@@ -450,7 +459,7 @@ static void *run_committer(void *arg)
     mls__sql_store *store = arg;
     mls__sql_list queue;
     mls__sql_list_init(&queue);
-    while (!atomic_load(&store->is_closing)) {
+    while (!atomic_load(&store->is_closing) || atomic_load(&store->inbox) || queue.first) {
         take_in(store, &queue);
         const unsigned news = look_around(store);
         const size_t count = take_group(&queue, ops);

@@ -120,15 +120,36 @@ static mls_status connect_store(mls__sql_store *store, const char *path)
     return status;
 }
 
+#define MUTEXES 3
+
+static void list_mutexes(mls__sql_store *store, pthread_mutex_t *mutexes[MUTEXES])
+{
+    mutexes[0] = &store->holds_mutex;
+    mutexes[1] = &store->segments_mutex;
+    mutexes[2] = &store->ids_mutex;
+}
+
 static mls_status init_mutexes(mls__sql_store *store)
 {
-    mls_status status = mls__mutex_init(&store->holds_mutex);
-    if (status)
-        return status;
-    status = mls__mutex_init(&store->segments_mutex);
-    if (status)
-        pthread_mutex_destroy(&store->holds_mutex);
-    return status;
+    pthread_mutex_t *mutexes[MUTEXES];
+    list_mutexes(store, mutexes);
+    for (size_t i = 0; i < MUTEXES; i++) {
+        const mls_status status = mls__mutex_init(mutexes[i]);
+        if (status) {
+            while (i--)
+                pthread_mutex_destroy(mutexes[i]);
+            return status;
+        }
+    }
+    return MLS_OK;
+}
+
+static void destroy_mutexes(mls__sql_store *store)
+{
+    pthread_mutex_t *mutexes[MUTEXES];
+    list_mutexes(store, mutexes);
+    for (size_t i = 0; i < MUTEXES; i++)
+        pthread_mutex_destroy(mutexes[i]);
 }
 
 static void free_store(mls__sql_store *store)
@@ -162,10 +183,8 @@ static mls_status open_at(mls__sql_store *store, const char *path)
     if (status)
         return status;
     status = connect_store(store, path);
-    if (status) {
-        pthread_mutex_destroy(&store->segments_mutex);
-        pthread_mutex_destroy(&store->holds_mutex);
-    }
+    if (status)
+        destroy_mutexes(store);
     return status;
 }
 
@@ -222,8 +241,7 @@ static void close_store(void *self)
     }
     disconnect(store);
     mls__sql_lock_close(store);
-    pthread_mutex_destroy(&store->segments_mutex);
-    pthread_mutex_destroy(&store->holds_mutex);
+    destroy_mutexes(store);
     free_store(store);
 }
 

@@ -9,6 +9,7 @@ libmls_core_la_SOURCES += \
 	%D%/driver.c \
 	%D%/ends.c \
 	%D%/lanes.c \
+	%D%/later.c \
 	%D%/liveness.c \
 	%D%/lockfile.c \
 	%D%/rows.c \

@@ -145,6 +145,7 @@ typedef struct mls__sql_kind {
     void (*publish)(mls__sql_store *store, mls__sql_op *op);
     void (*abandon)(mls__sql_store *store, mls__sql_op *op);
     void (*expire)(mls__sql_op *op);
+    void (*end)(mls__sql_store *store, mls__sql_op *op); /* nobody waits for its answer */
     bool no_transaction;
 } mls__sql_kind;
 
@@ -225,7 +226,7 @@ typedef struct mls__sql_txn {
     int64_t now_ms;  /* wall clock */
     int64_t boot_ns; /* boot-time clock */
     mls__sql_meta meta;
-    bool meta_is_dirty, is_synced, has_garbage;
+    bool meta_is_dirty, is_synced, has_garbage, has_reserved;
     unsigned news;      /* MLS__SQL_NEWS_*: what happened, for other processes */
     bool is_ready_news; /* a job became ready since parked claims were looked at */
 } mls__sql_txn;
@@ -246,6 +247,12 @@ struct mls__sql_store {
     pthread_mutex_t segments_mutex;
     atomic_uint temporaries;
     _Atomic int64_t next_claimer;
+
+    /* later.c: ids that are ours, and the start of the block after them. */
+    pthread_mutex_t ids_mutex;
+    uint64_t next_id, end_id, spare_ids;
+    atomic_bool wants_ids;
+    atomic_uint later_count;
 
     _Alignas(64) _Atomic(mls__sql_op *) inbox;
     _Alignas(64) _Atomic uint32_t groups; /* moves when one was answered; threads wait on it */
@@ -338,6 +345,8 @@ void mls__sql_futex_wake(_Atomic uint32_t *word, int count);
 /* committer.c: the thread, and the way to it. */
 mls_status mls__sql_committer_start(mls__sql_store *store);
 void mls__sql_committer_stop(mls__sql_store *store);
+/* Hands an operation over. */
+void mls__sql_push(mls__sql_store *store, mls__sql_op *op);
 /* Hands an operation over; until it is done or parked. true: done. */
 bool mls__sql_post(mls__sql_store *store, mls__sql_op *op);
 /* Until a parked operation is done. */
@@ -396,8 +405,27 @@ bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)
 bool mls__sql_tick(mls__sql_store *store);
 
 /* submit.c */
+typedef struct mls__sql_submit_op {
+    mls__sql_op op; /* first: they share an address */
+    const mls_queue_item *const *items;
+    size_t count;
+    uint64_t *ids;
+    mls__sql_lane **lanes;
+    unsigned char (*hashes)[MLS__SQL_HASH_BYTES]; /* of payloads in segments; NULL: none is */
+    uint64_t given_id;                            /* of the one job; 0: it gets one */
+    uint64_t reserved;                            /* the first id of a block; 0: none */
+} mls__sql_submit_op;
+mls_status mls__sql_submit_run(mls__sql_store *store, mls__sql_op *op);
+void mls__sql_submit_publish(mls__sql_store *store, mls__sql_op *op);
+void mls__sql_submit_abandon(mls__sql_store *store, mls__sql_op *op);
 mls_status mls__sql_submit(void *self, const mls_queue_item *const *items, size_t count,
                            uint64_t until_ns, uint64_t *ret_ids);
+
+/* later.c: submits that nobody waits for. false: it cannot be done so. */
+bool mls__sql_submit_later(mls__sql_store *store, const mls_queue_item *const *items, size_t count,
+                           uint64_t *ret_ids);
+void mls__sql_ids_reserve(mls__sql_store *store, mls__sql_submit_op *submit);
+void mls__sql_ids_publish(mls__sql_store *store, mls__sql_submit_op *submit);
 
 /* claimers.c */
 mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,

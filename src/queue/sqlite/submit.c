@@ -11,15 +11,6 @@
 
 #define MOST_TRIES 8 /* to write segments that others keep removing */
 
-typedef struct submit_op {
-    mls__sql_op op; /* first: they share an address */
-    const mls_queue_item *const *items;
-    size_t count;
-    uint64_t *ids;
-    mls__sql_lane **lanes;
-    unsigned char (*hashes)[MLS__SQL_HASH_BYTES]; /* of payloads in segments; NULL: none is */
-} submit_op;
-
 static bool is_large(const mls_job_options *options)
 {
     return options->payload && options->payload_bytes > MLS__SQL_BLOB_BYTES;
@@ -37,11 +28,12 @@ static int64_t find_key(mls__sql_store *store, const char *key)
     return id;
 }
 
-static void fill_row(mls__sql_store *store, const submit_op *s, size_t index, mls__sql_row *row)
+static void fill_row(mls__sql_store *store, const mls__sql_submit_op *s, size_t index,
+                     mls__sql_row *row)
 {
     const mls_job_options *o = s->items[index]->options;
     *row = (mls__sql_row){
-        .id = store->txn.meta.next_id++,
+        .id = s->given_id ? (int64_t) s->given_id : store->txn.meta.next_id++,
         .lane = s->lanes[index],
         .state = s->items[index]->state,
         .priority = o->priority,
@@ -64,7 +56,7 @@ static void fill_row(mls__sql_store *store, const submit_op *s, size_t index, ml
 }
 
 /* Adds one job, or finds the one that it joins. MLS_EEXIST: its key is taken. */
-static mls_status add_job(mls__sql_store *store, const submit_op *s, size_t index)
+static mls_status add_job(mls__sql_store *store, const mls__sql_submit_op *s, size_t index)
 {
     const mls_job_options *o = s->items[index]->options;
     mls__sql_row row;
@@ -84,7 +76,7 @@ static mls_status add_job(mls__sql_store *store, const submit_op *s, size_t inde
     return store->txn.status;
 }
 
-static mls_status make_lanes(mls__sql_store *store, const submit_op *s)
+static mls_status make_lanes(mls__sql_store *store, const mls__sql_submit_op *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         const mls_job_options *o = s->items[i]->options;
@@ -96,7 +88,7 @@ static mls_status make_lanes(mls__sql_store *store, const submit_op *s)
     return MLS_OK;
 }
 
-static bool has_segments(mls__sql_store *store, const submit_op *s)
+static bool has_segments(mls__sql_store *store, const mls__sql_submit_op *s)
 {
     for (size_t i = 0; s->hashes && i < s->count; i++)
         if (is_large(s->items[i]->options) && !mls__sql_segment_exists(store, s->hashes[i]))
@@ -105,7 +97,7 @@ static bool has_segments(mls__sql_store *store, const submit_op *s)
 }
 
 /* A bulk in which a key is taken leaves nothing: what was added of it, and counted, goes. */
-static mls_status add_all(mls__sql_store *store, const submit_op *s)
+static mls_status add_all(mls__sql_store *store, const mls__sql_submit_op *s)
 {
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < s->count; i++)
@@ -113,7 +105,7 @@ static mls_status add_all(mls__sql_store *store, const submit_op *s)
     return status;
 }
 
-static mls_status add_bulk(mls__sql_store *store, const submit_op *s)
+static mls_status add_bulk(mls__sql_store *store, const mls__sql_submit_op *s)
 {
     if (!mls__sql_lanes_save(store) || !mls__sql_run(store, mls__sql_prepare(store, MLS__SQL_SAVE)))
         return store->txn.status;
@@ -131,9 +123,9 @@ static mls_status add_bulk(mls__sql_store *store, const submit_op *s)
     return status;
 }
 
-static mls_status run_submit(mls__sql_store *store, mls__sql_op *op)
+mls_status mls__sql_submit_run(mls__sql_store *store, mls__sql_op *op)
 {
-    submit_op *s = (submit_op *) (void *) op;
+    mls__sql_submit_op *s = (mls__sql_submit_op *) (void *) op;
     if (!has_segments(store, s)) {
         op->again = true;
         return mls__error(MLS_EIO, "segments of the payloads are gone");
@@ -141,13 +133,25 @@ static mls_status run_submit(mls__sql_store *store, mls__sql_op *op)
     const mls_status status = make_lanes(store, s);
     if (status)
         return status;
+    mls__sql_ids_reserve(store, s);
     bool is_keyed = false;
     for (size_t i = 0; i < s->count; i++)
         is_keyed |= s->items[i]->options->key[0] != '\0';
     return is_keyed && s->count > 1 ? add_bulk(store, s) : add_all(store, s);
 }
 
-static mls_status write_segments(mls__sql_store *store, submit_op *s)
+void mls__sql_submit_publish(mls__sql_store *store, mls__sql_op *op)
+{
+    mls__sql_ids_publish(store, (mls__sql_submit_op *) (void *) op);
+}
+
+void mls__sql_submit_abandon(mls__sql_store *store, mls__sql_op *op)
+{
+    (void) store;
+    ((mls__sql_submit_op *) (void *) op)->reserved = 0;
+}
+
+static mls_status write_segments(mls__sql_store *store, mls__sql_submit_op *s)
 {
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < s->count; i++) {
@@ -158,7 +162,7 @@ static mls_status write_segments(mls__sql_store *store, submit_op *s)
     return status;
 }
 
-static mls_status allocate(mls__sql_store *store, submit_op *s)
+static mls_status allocate(mls__sql_store *store, mls__sql_submit_op *s)
 {
     const mls__allocator *allocator = &store->context->allocator;
     bool is_any_large = false;
@@ -172,7 +176,7 @@ static mls_status allocate(mls__sql_store *store, submit_op *s)
     return MLS_OK;
 }
 
-static bool must_sync(const submit_op *s)
+static bool must_sync(const mls__sql_submit_op *s)
 {
     for (size_t i = 0; i < s->count; i++)
         if (s->items[i]->options->ack == MLS_ACK_DEFAULT ||
@@ -181,7 +185,7 @@ static bool must_sync(const submit_op *s)
     return false;
 }
 
-static void give_back(const submit_op *s)
+static void give_back(const mls__sql_submit_op *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         const mls_job_options *o = s->items[i]->options;
@@ -193,10 +197,14 @@ static void give_back(const submit_op *s)
 mls_status mls__sql_submit(void *self, const mls_queue_item *const *items, size_t count,
                            uint64_t until_ns, uint64_t *ret_ids)
 {
-    static const mls__sql_kind kind = {.run = run_submit};
+    static const mls__sql_kind kind = {.run = mls__sql_submit_run,
+                                       .publish = mls__sql_submit_publish,
+                                       .abandon = mls__sql_submit_abandon};
     mls__sql_store *store = self;
+    if (mls__sql_submit_later(store, items, count, ret_ids))
+        return MLS_OK;
     mls__sql_lane *one_lane;
-    submit_op s = {.op = {.kind = &kind}, .items = items, .count = count, .ids = ret_ids};
+    mls__sql_submit_op s = {.op = {.kind = &kind}, .items = items, .count = count, .ids = ret_ids};
     (void) until_ns; /* there is always room */
     s.op.must_sync = must_sync(&s);
     mls_status status = MLS_OK;
