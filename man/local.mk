@@ -11,5 +11,6 @@ dist_man_MANS += \
 	%D%/mls_status.3 \
 	%D%/mls_tensor.3 \
 	%D%/mls_worker.3 \
+	%D%/mlscale-job-types.5 \
 	%D%/mlscale.1
 EXTRA_DIST += %D%/make_pages.py

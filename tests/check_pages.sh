@@ -36,7 +36,7 @@ sed -n 's/^ *\(mls_[a-z0-9_]*\);$/\1/p' "$top/src/libmlscale.map" | while read -
 done >"$scratch/missing"
 result 2 "every exported function has its page" "$scratch/missing"
 
-for command in score run inspect bench verify 'queue init' 'queue submit' 'queue list' \
+for command in score run inspect bench verify worker 'queue init' 'queue submit' 'queue list' \
     'queue show' 'queue stats' 'queue cancel' 'queue retry' 'queue purge' 'queue export'; do
     # shellcheck disable=SC2086 # a group's command is two words
     "$builddir/mlscale" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' |
@@ -50,11 +50,11 @@ done >"$scratch/options"
 result 3 "mlscale(1) has every option" "$scratch/options"
 
 if command -v mandoc >/dev/null; then
-    for page in "$top"/man/*.[13]; do
+    for page in "$top"/man/*.[135]; do
         mandoc -Tlint "$page"
     done | while read -r line; do
         # Pages refer to each other before they are installed.
-        name=$(echo "$line" | sed -n 's/.*referenced manual not found: Xr \([a-z_]*\) \([0-9]\).*/\1.\2/p')
+        name=$(echo "$line" | sed -n 's/.*referenced manual not found: Xr \([a-z_-]*\) \([0-9]\).*/\1.\2/p')
         [ -n "$name" ] && [ -f "$top/man/$name" ] || echo "$line"
     done >"$scratch/lint"
     result 4 "mandoc finds no fault" "$scratch/lint"

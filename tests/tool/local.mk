@@ -4,7 +4,8 @@ MLS_TOOL_TESTS = \
 	%D%/test_examples.sh \
 	%D%/test_models.sh \
 	%D%/test_queue.sh \
-	%D%/test_score.sh
+	%D%/test_score.sh \
+	%D%/test_worker.sh
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)
 EXTRA_DIST += %D%/tap.sh

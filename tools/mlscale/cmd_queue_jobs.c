@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mlscale queue submit, show, cancel, retry: jobs one by one. */
 #include "cmd_queue.h"
+#include "job_types.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -41,20 +42,49 @@ static int read_file(const char *path, char **ret_data, size_t *ret_size)
     return EXIT_GOOD;
 }
 
-static bool read_job(const arguments *args, mls_job_options *job)
+/* What its type in the file says; options of the command line come over it. */
+static bool apply_type(const job_type *type, mls_job_options *job)
+{
+    job->queue = type->queue;
+    job->priority = (int32_t) type->priority;
+    job->max_attempts = (uint32_t) type->retries.attempts;
+    job->backoff_ms = (uint32_t) type->retries.backoff_ms;
+    job->backoff_max_ms = (uint32_t) type->retries.backoff_max_ms;
+    job->jitter_percent = (uint32_t) type->retries.jitter;
+    job->retention_ms = type->retention_ms;
+    job->batch_key = type->batch.size > 1 ? type->name : NULL;
+    return true;
+}
+
+static bool read_type(const arguments *args, const job_types *types, mls_job_options *job)
+{
+    const job_type *type = types ? job_types_find(types, arguments_get(args, "type")) : NULL;
+    if (types && !type) {
+        usage_error(args, "--type %s: '%s' has no such type", arguments_get(args, "type"),
+                    arguments_get(args, "config"));
+        return false;
+    }
+    return !type || apply_type(type, job);
+}
+
+static bool read_job(const arguments *args, const job_types *types, mls_job_options *job)
 {
     int64_t priority, attempts, backoff_ms;
-    if (!arguments_int(args, "priority", MLS_PRIORITY_LOWEST, MLS_PRIORITY_HIGHEST,
-                       MLS_PRIORITY_DEFAULT, &priority) ||
-        !arguments_int(args, "attempts", 1, 1000000, 1, &attempts) ||
-        !arguments_int(args, "backoff", 0, 86400000, 1000, &backoff_ms) ||
+    if (!read_type(args, types, job))
+        return false;
+    if (!arguments_int(args, "priority", MLS_PRIORITY_LOWEST, MLS_PRIORITY_HIGHEST, job->priority,
+                       &priority) ||
+        !arguments_int(args, "attempts", 1, 1000000, job->max_attempts, &attempts) ||
+        !arguments_int(args, "backoff", 0, INT64_C(4233600000), job->backoff_ms, &backoff_ms) ||
         !arguments_int(args, "delay", 0, INT64_C(3155760000000), 0, &job->delay_ms))
         return false;
     job->type = arguments_get(args, "type");
-    job->queue = arguments_get(args, "in-queue");
+    if (arguments_has(args, "in-queue"))
+        job->queue = arguments_get(args, "in-queue");
     job->key = arguments_get(args, "key");
     job->tenant = arguments_get(args, "tenant");
-    job->batch_key = arguments_get(args, "batch-key");
+    if (arguments_has(args, "batch-key"))
+        job->batch_key = arguments_get(args, "batch-key");
     job->priority = (int32_t) priority;
     job->max_attempts = (uint32_t) attempts;
     job->backoff_ms = (uint32_t) backoff_ms;
@@ -149,6 +179,17 @@ static int submit_read(const arguments *args, mls_queue *queue, mls_job_options 
     return code;
 }
 
+/* NULL when there is no --config. false after a message. */
+static bool load_types(const arguments *args, job_types **ret_types)
+{
+    char message[512];
+    const char *path = arguments_get(args, "config");
+    *ret_types = path ? job_types_load(path, message, sizeof message) : NULL;
+    if (path && !*ret_types)
+        failure("%s", message);
+    return !path || *ret_types;
+}
+
 static int submit(const arguments *args)
 {
     queue_tool tool;
@@ -161,19 +202,24 @@ static int submit(const arguments *args)
         return usage_error(args, "one of --payload, --payload-file and --lines is possible");
     if (arguments_has(args, "lines") && (arguments_has(args, "key") || arguments_has(args, "wait")))
         return usage_error(args, "--lines makes several jobs: --key and --wait are for one");
-    if (!read_job(args, &job))
-        return EXIT_USAGE;
-    int code = queue_tool_open(args, NULL, &tool);
-    if (code)
-        return code;
-    code = submit_read(args, tool.queue, &job);
-    queue_tool_close(&tool);
+    job_types *types = NULL;
+    if (!load_types(args, &types))
+        return EXIT_FAILED;
+    int code = read_job(args, types, &job) ? queue_tool_open(args, NULL, &tool) : EXIT_USAGE;
+    if (!code) {
+        code = submit_read(args, tool.queue, &job);
+        queue_tool_close(&tool);
+    }
+    job_types_free(types);
     return code;
 }
 
 static const option_spec submit_options[] = {
     QUEUE_OPTION,
     {"type", "TYPE", "which handler runs it"},
+    {"config", "FILE",
+     "job types, of which this one's queue, priority, retries, retention\n"
+     "and batch are taken"},
     {"payload", "TEXT", "what the handler gets"},
     {"payload-file", "FILE", "the same from a file; - for standard input"},
     {"lines", "FILE",

@@ -11,5 +11,6 @@ extern const command command_queue;
 extern const command command_run;
 extern const command command_score;
 extern const command command_verify;
+extern const command command_worker;
 
 #endif

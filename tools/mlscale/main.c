@@ -8,8 +8,8 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_score, &command_run,    &command_queue, &command_inspect,
-    &command_bench, &command_verify, NULL,
+    &command_score, &command_run,    &command_queue,  &command_inspect,
+    &command_bench, &command_verify, &command_worker, NULL,
 };
 
 /* The last word of a command's name: what is written on the command line. */

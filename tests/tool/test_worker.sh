@@ -1,0 +1,237 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# mlscale worker: job types from YAML, programs and models as jobs, signals.
+[ -w /dev/shm ] && TMPDIR=/dev/shm && export TMPDIR # a commit is synced: spare the disk
+# shellcheck source=tests/tool/tap.sh
+. "${abs_top_srcdir:-$PWD}/tests/tool/tap.sh"
+cd "$scratch" || exit 1
+q=sqlite:$scratch/jobs.db
+model=$top/examples/models/volatility_mlp.onnx
+"$mlscale" queue init --queue "$q" >init.txt 2>&1
+echo "job-types: [{name: t, handler: {command: [cat]}}]" >t.yaml
+"$mlscale" worker --queue "$q" --config t.yaml --drain >yaml.txt 2>&1
+if grep -q -e "no queue driver" -e "without libyaml" init.txt yaml.txt; then
+    echo "1..0 # SKIP the library has no sqlite queues, or the command no YAML"
+    exit 0
+fi
+
+# refuses LABEL TEXT: the file `bad.yaml` is refused with this message
+refuses() {
+    "$mlscale" worker --queue "$q" --config bad.yaml --drain >out 2>err
+    [ $? = 1 ] && grep -qF -- "bad.yaml:$2" err
+    result "$1" $?
+}
+
+# put TYPE PAYLOAD [OPTION...]: submits a job of types.yaml; its id is in $id
+put() {
+    type=$1
+    payload=$2
+    shift 2
+    id=$("$mlscale" queue submit --queue "$q" --config types.yaml --type "$type" \
+        --payload "$payload" "$@")
+}
+
+# shown LABEL TEXT: what is known of the job $id has this text
+shown() {
+    "$mlscale" queue show "$id" --queue "$q" --json >out 2>err
+    grep -qF -- "$2" out
+    result "$1" $?
+}
+
+# until_true COMMAND...: until it succeeds, for a minute at most
+until_true() {
+    for _ in $(seq 600); do
+        "$@" 2>/dev/null && return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+# --- programs ---
+mkdir work
+cat >types.yaml <<EOF
+# Every kind of key.
+job-types:
+  - name: upper
+    version: 3
+    handler:
+      command: [sh, -c, 'tr a-z A-Z; printf " %s %s %s" "\$GREETING" "\$MLS_JOB_TYPE" "\$(basename "\$PWD")"']
+      environment: {GREETING: hello}
+      directory: $scratch/work
+    queue: text
+    resources: {cpu: 1, gpu: 0, memory: 64M}
+    priority: 7
+    retention: 1h
+  - name: fails
+    handler: {command: [sh, -c, 'echo because >&2; exit 3']}
+    retries: {attempts: 2, backoff: 1ms, backoff-max: 1s, jitter: 0}
+  - name: slow
+    handler: {command: [sh, -c, 'trap "" TERM; sleep 100 & echo \$! >slow.pid; wait; sleep 100']}
+    limits: {time: 200ms, grace: 100ms}
+  - name: loud
+    handler: {command: [sh, -c, 'yes']}
+    limits: {output: 4K, grace: 0s}
+  - name: greedy
+    handler: {command: [sh, -c, 'ulimit -v; ulimit -t']}
+    limits: {memory: 1G, cpu: 10s}
+  - name: absent
+    handler: {command: [./no-such-program]}
+  - name: many
+    handler: {command: [cat]}
+    batch: {size: 8, wait: 10ms}
+  - name: score
+    handler: {score: model.onnx, inputs: {features: x}}
+EOF
+cp "$model" model.onnx
+input=$("$mlscale" inspect model.onnx --json | sed -n 's/.*"name": "\(.*\)",/\1/p' | head -n 1)
+sed -i "s/{features: x}/{$input: x}/" types.yaml
+
+put upper words
+upper=$id
+put fails x
+fails=$id
+put slow x
+slow=$id
+put loud x
+loud=$id
+put greedy x
+greedy=$id
+put absent x
+absent=$id
+printf 'a\nb\nc\n' >lines
+"$mlscale" queue submit --queue "$q" --config types.yaml --type many --lines lines >many.txt
+put score '{"x": [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}'
+score=$id
+put score '{"y": 1}'
+unnamed=$id
+put score '{"x": [[0, 0], [1]]}'
+ragged=$id
+put score '{"x": '
+broken=$id
+exits "runs what is there" 0 worker --queue "$q" --config types.yaml --slots 3 --drain
+exits "and what was to be tried again" 0 worker --queue "$q" --config types.yaml --drain --json
+says "counting as JSON" out '"failed"'
+
+id=$upper
+shown "a program gets the payload, environment and directory" '"result": "WORDS hello upper work"'
+shown "the type says the queue" '"queue": "text"'
+shown "and the priority" '"priority": 7'
+id=$fails
+shown "a program that fails is tried as often as its type says" '"max_attempts": 2'
+shown "and says why" 'exit status 3: because'
+id=$slow
+shown "a program ends at its limit of time" 'longer than limits.time'
+# shellcheck disable=SC2016 # the inner shell expands it
+holds "with all of its group" sh -c '! kill -0 "$(cat slow.pid)" 2>/dev/null'
+id=$loud
+shown "a program ends when it writes too much" 'more than limits.output'
+id=$greedy
+shown "memory and processor time are limited" '"result": "1048576\n10\n"'
+id=$absent
+shown "a program that is not there is named" "cannot run './no-such-program'"
+id=$(tail -n 1 many.txt)
+shown "a batch gives each its result" '"result": "c"'
+id=$score
+shown "a model scores a payload" '"result": "{\"'
+id=$unnamed
+shown "an input that is missing is named" "has no 'x'"
+id=$ragged
+shown "lists of other length are refused" "nested lists of equal length"
+id=$broken
+shown "what is no JSON is refused" "not JSON"
+
+# --- faults of the file ---
+echo "job-types: [{name: a, handler: {comand: [x]}}]" >bad.yaml
+refuses "an unknown key is refused with the nearest" "1:33: unknown key 'comand'; did you mean 'command'?"
+printf 'job-types:\n  - name: a\n    handler: {command: [x]}\n    colour: red\n' >bad.yaml
+refuses "or with all there are" "4:5: unknown key 'colour'; there are name, version"
+printf 'job-types:\n  - name: a\n    handler: {command: [x]}\n    priority: 10\n' >bad.yaml
+refuses "a number out of range is refused" "4:15: priority: 10 is out of range: 0 to 9"
+printf 'job-types:\n  - name: a\n    handler: {command: [x]}\n    retention: soon\n' >bad.yaml
+refuses "a time is one" "4:16: retention: 'soon' is not a time, such as 250ms"
+printf 'job-types:\n  - name: a\n    name: b\n' >bad.yaml
+refuses "a key is there once" "3:5: key 'name' is there twice"
+printf 'job-types:\n  - name: a b\n' >bad.yaml
+refuses "a name is one" "2:11: name: 'a b' is not a name"
+printf 'job-types:\n  - name: a\n' >bad.yaml
+refuses "a type has a handler" "2:5: type 'a': its handler has neither"
+printf 'job-types:\n  - handler: {command: [x]}\n' >bad.yaml
+refuses "a type has a name" "2:5: this job type has no name"
+printf 'job-types:\n  - {name: a, handler: {command: [x]}}\n  - {name: a, handler: {command: [x]}}\n' >bad.yaml
+refuses "and that once" "3:5: type 'a' is there already, in line 2"
+printf 'job-types:\n  - {name: a, handler: {command: x}}\n' >bad.yaml
+refuses "a command is a list" "2:34: command is a list of words"
+printf 'job-types:\n  - {name: a, handler: {score: no.onnx}}\n' >bad.yaml
+refuses "a model is there" "2: type 'a': there is no file"
+printf 'job-types: [\n' >bad.yaml
+refuses "what is no YAML is refused" "2:1: "
+printf '\xff\n' >bad.yaml
+refuses "what is no text is refused" "1:1: "
+: >bad.yaml
+refuses "an empty file is refused" "1:1: the file is empty"
+printf 'job-types: &a [*a]\n' >bad.yaml
+refuses "a list in itself is refused" "1:12: a job type is a mapping"
+
+# --- signals ---
+echo "job-types: [{name: turn, handler: {command: [echo, first]}}]" >turn.yaml
+"$mlscale" worker --queue "$q" --config turn.yaml >worker.out 2>worker.err &
+pid=$!
+turn() {
+    "$mlscale" queue submit --queue "$q" --type turn --wait >out 2>err
+    [ "$(cat out)" = "$1" ]
+    result "$2" $?
+}
+turn first "a worker serves"
+echo "job-types: [{name: turn, handler: {command: [echo, second]}}]" >turn.yaml
+kill -HUP $pid
+until_true grep -q "for jobs from now on" worker.err
+turn second "SIGHUP makes it read the file again"
+echo "job-types: [{name: turn, handler: {command: [echo, third], x: y}}]" >turn.yaml
+kill -HUP $pid
+until_true grep -q "nothing was changed" worker.err
+turn second "a bad file changes nothing"
+cp worker.err err
+says "and is named with the fault" err "turn.yaml:1:"
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; sleep 0.3; echo done']}}]" >turn.yaml
+kill -HUP $pid
+# shellcheck disable=SC2016 # the inner shell expands it
+until_true sh -c '[ "$(grep -c "from now on" worker.err)" = 2 ]'
+id=$("$mlscale" queue submit --queue "$q" --type turn)
+until_true test -e started
+kill -TERM $pid
+wait $pid
+result "SIGTERM ends it well" $?
+shown "when what ran has ended" '"result": "done\n"'
+
+rm -f started
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; sleep 100']}}]" >turn.yaml
+"$mlscale" worker --queue "$q" --config turn.yaml --stop-timeout 0 >worker.out 2>worker.err &
+pid=$!
+id=$("$mlscale" queue submit --queue "$q" --type turn)
+until_true test -e started
+kill -INT $pid
+wait $pid
+result "SIGINT too" $?
+shown "what takes longer goes back to the queue" '"state": "ready"'
+rm -f started
+"$mlscale" worker --queue "$q" --config turn.yaml >worker.out 2>worker.err &
+pid=$!
+until_true test -e started
+"$mlscale" queue cancel "$id" --queue "$q" >out 2>err
+"$mlscale" queue submit --queue "$q" --type other >/dev/null
+cancelled() {
+    "$mlscale" queue show "$id" --queue "$q" --json | grep -q '"state": "cancelled"'
+}
+until_true cancelled
+result "a cancelled program is ended" $?
+kill -TERM $pid
+wait $pid
+
+# --- the command line ---
+exits "shows help" 0 worker --help
+exits "wants a file" 2 worker --queue "$q"
+exits "wants a queue" 2 worker --config t.yaml
+exits "names a file that is not there" 1 worker --queue "$q" --config none.yaml
+says "by path" err "cannot read 'none.yaml'"
+exits "refuses a type that the file has not" 2 queue submit --queue "$q" --config t.yaml --type u
+tap_end

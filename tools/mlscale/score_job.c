@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job that is a model's run. The payload is a JSON object: a number or nested lists of
+ * numbers for each input. The result is one with the outputs.
+ */
+#include "job_handlers.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MOST_RANK 8
+
+typedef struct score_slot {
+    job_handler *handler;
+    mls_session *session;
+} score_slot;
+
+mls_status score_job_open(void *user, uint32_t slot_index, void **ret_slot)
+{
+    job_handler *handler = user;
+    score_slot *slot = calloc(1, sizeof *slot);
+    (void) slot_index;
+    if (!slot)
+        return MLS_ENOMEM;
+    slot->handler = handler;
+    const mls_status status = mls_session_create(handler->model, NULL, &slot->session);
+    if (status) {
+        free(slot);
+        return status;
+    }
+    *ret_slot = slot;
+    return MLS_OK;
+}
+
+void score_job_close(void *user, void *slot)
+{
+    score_slot *mine = slot;
+    (void) user;
+    mls_session_free(mine->session);
+    free(mine);
+}
+
+/* Fails the job for good: the same payload would fail again. */
+static mls_status refuse(mls_job *job, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static mls_status refuse(mls_job *job, const char *format, ...)
+{
+    char message[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    mls_job_fail(job, MLS_EINVAL, message, MLS_FAIL_FINAL);
+    return MLS_EINVAL;
+}
+
+static mls_status fail_here(mls_job *job, mls_status status, const char *input)
+{
+    char message[512];
+    snprintf(message, sizeof message, "%s%s%s", input ? input : "", input ? ": " : "",
+             mls_error_message());
+    mls_job_fail(job, status, message, 0);
+    return status;
+}
+
+/* Numbers in the order of memory. */
+static bool put_number(mls_dtype dtype, void *data, size_t at, const json_t *value)
+{
+    const bool is_real = json_is_number(value), is_whole = json_is_integer(value);
+    switch (dtype) {
+    case MLS_FLOAT32:
+        ((float *) data)[at] = json_is_null(value) ? NAN : (float) json_number_value(value);
+        return is_real || json_is_null(value);
+    case MLS_FLOAT64:
+        ((double *) data)[at] = json_is_null(value) ? (double) NAN : json_number_value(value);
+        return is_real || json_is_null(value);
+    case MLS_INT64:
+        ((int64_t *) data)[at] = json_integer_value(value);
+        return is_whole;
+    case MLS_INT32:
+        ((int32_t *) data)[at] = (int32_t) json_integer_value(value);
+        return is_whole && json_integer_value(value) >= INT32_MIN &&
+               json_integer_value(value) <= INT32_MAX;
+    case MLS_BOOL:
+        ((unsigned char *) data)[at] = json_is_true(value);
+        return json_is_boolean(value);
+    default:
+        return false;
+    }
+}
+
+/* The lists' lengths, along the first of each. false: deeper than a tensor. */
+static bool read_shape(const json_t *value, int *ret_rank, int64_t dims[MOST_RANK])
+{
+    int rank = 0;
+    for (; json_is_array(value); value = json_array_get(value, 0)) {
+        if (rank == MOST_RANK)
+            return false;
+        dims[rank++] = (int64_t) json_array_size(value);
+    }
+    *ret_rank = rank;
+    return true;
+}
+
+/* false: a list of other length than its neighbours, or something that does not belong. */
+static bool put_values(const json_t *value, int rank, const int64_t *dims, mls_dtype dtype,
+                       void *data, size_t *at)
+{
+    if (rank == 0)
+        return put_number(dtype, data, (*at)++, value);
+    if (!json_is_array(value) || (int64_t) json_array_size(value) != *dims)
+        return false;
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (!put_values(json_array_get(value, i), rank - 1, dims + 1, dtype, data, at))
+            return false;
+    return true;
+}
+
+static const char *payload_name(const job_type *type, const char *input)
+{
+    for (size_t i = 0; i < type->handler.inputs.count; i++)
+        if (strcmp(type->handler.inputs.items[i].name, input) == 0)
+            return type->handler.inputs.items[i].text;
+    return input;
+}
+
+static mls_status bind_input(const score_slot *slot, mls_job *job, const json_t *payload,
+                             size_t index)
+{
+    const job_handler *handler = slot->handler;
+    mls_model_value value = MLS_MODEL_VALUE_INIT;
+    int64_t dims[MOST_RANK];
+    mls_tensor *tensor;
+    int rank;
+    size_t at = 0;
+    mls_status status = mls_model_input(handler->model, index, &value);
+    if (status)
+        return fail_here(job, status, NULL);
+    const char *name = payload_name(handler->type, value.name);
+    const json_t *given = json_object_get(payload, name);
+    if (!given)
+        return refuse(job, "the payload has no '%s', for input '%s' of the model", name,
+                      value.name);
+    if (!read_shape(given, &rank, dims))
+        return refuse(job, "'%s' is more than %d lists deep", name, MOST_RANK);
+    status = mls_tensor_create(handler->context, (mls_dtype) value.dtype, rank, dims, &tensor);
+    if (status)
+        return fail_here(job, status, name);
+    if (!put_values(given, rank, dims, (mls_dtype) value.dtype, mls_tensor_data(tensor), &at))
+        status = refuse(job, "'%s' is not %s in nested lists of equal length", name,
+                        mls_dtype_name((mls_dtype) value.dtype));
+    else if ((status = mls_session_bind_input(slot->session, index, tensor)) != MLS_OK)
+        fail_here(job, status, name);
+    mls_tensor_free(tensor); /* the session holds a view */
+    return status;
+}
+
+static json_t *get_number(mls_dtype dtype, const void *data, size_t at)
+{
+    double real;
+    switch (dtype) {
+    case MLS_FLOAT32:
+        real = (double) ((const float *) data)[at];
+        break;
+    case MLS_FLOAT64:
+        real = ((const double *) data)[at];
+        break;
+    case MLS_INT64:
+        return json_integer(((const int64_t *) data)[at]);
+    case MLS_INT32:
+        return json_integer(((const int32_t *) data)[at]);
+    case MLS_BOOL:
+        return json_boolean(((const unsigned char *) data)[at]);
+    default:
+        return json_null();
+    }
+    return isfinite(real) ? json_real(real) : json_null();
+}
+
+static json_t *get_values(int rank, const int64_t *dims, mls_dtype dtype, const void *data,
+                          size_t *at)
+{
+    if (rank == 0)
+        return get_number(dtype, data, (*at)++);
+    json_t *list = json_array();
+    for (int64_t i = 0; i < *dims; i++)
+        json_array_append_new(list, get_values(rank - 1, dims + 1, dtype, data, at));
+    return list;
+}
+
+static mls_status set_result(const score_slot *slot, mls_job *job)
+{
+    const mls_model *model = slot->handler->model;
+    json_t *outputs = json_object();
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < mls_model_output_count(model); i++) {
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
+        mls_dtype dtype;
+        const int64_t *dims;
+        int rank;
+        size_t at = 0;
+        mls_model_output(model, i, &value);
+        status = mls_session_output_shape(slot->session, i, &dtype, &rank, &dims);
+        if (!status)
+            json_object_set_new(
+                outputs, value.name,
+                get_values(rank, dims, dtype, mls_session_output_data(slot->session, i), &at));
+    }
+    char *text = status ? NULL : json_dumps(outputs, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    json_decref(outputs);
+    if (!status)
+        status = text ? mls_job_set_result(job, text, strlen(text)) : MLS_ENOMEM;
+    free(text);
+    return status ? fail_here(job, status, NULL) : MLS_OK;
+}
+
+static mls_status run_model(const score_slot *slot, mls_job *job)
+{
+    const int64_t limit_ms = slot->handler->type->limits.time_ms;
+    struct timespec now;
+    mls_status status;
+    if (limit_ms) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        const uint64_t now_ns = (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+        status = mls_session_run_until(slot->session, now_ns + (uint64_t) limit_ms * 1000000);
+    } else {
+        status = mls_session_run(slot->session);
+    }
+    return status ? fail_here(job, status, NULL) : set_result(slot, job);
+}
+
+mls_status score_job_run(void *slot, mls_job *job)
+{
+    const score_slot *mine = slot;
+    json_error_t error;
+    size_t size;
+    const char *text = mls_job_payload(job, &size);
+    json_t *payload = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &error);
+    mls_status status = MLS_OK;
+    if (!payload)
+        return refuse(job, "the payload is not JSON: line %d, column %d: %s", error.line,
+                      error.column, error.text);
+    if (!json_is_object(payload))
+        status = refuse(job, "the payload is not a JSON object of inputs");
+    for (size_t i = 0; !status && i < mls_model_input_count(mine->handler->model); i++)
+        status = bind_input(mine, job, payload, i);
+    json_decref(payload);
+    return status ? status : run_model(mine, job);
+}
