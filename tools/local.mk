@@ -26,6 +26,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/process.c %D%/mlscale/process.h \
 	%D%/mlscale/rows.c %D%/mlscale/rows.h \
 	%D%/mlscale/score_job.c \
+	%D%/mlscale/score_run.c %D%/mlscale/score_run.h \
 	%D%/mlscale/scorer.c %D%/mlscale/scorer.h \
 	%D%/mlscale/scores.c %D%/mlscale/scores.h
 # Public headers only: src/ is not on its include path.

@@ -5,6 +5,7 @@ MLS_TOOL_TESTS = \
 	%D%/test_models.sh \
 	%D%/test_queue.sh \
 	%D%/test_score.sh \
+	%D%/test_score_queue.sh \
 	%D%/test_worker.sh
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)

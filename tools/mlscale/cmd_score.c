@@ -9,11 +9,13 @@
 #include "commands.h"
 #include "common.h"
 #include "histogram.h"
+#include "score_run.h"
 #include "scorer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const option_spec options[] = {
@@ -26,6 +28,9 @@ static const option_spec options[] = {
      "numbers from 1 for a file without names (default: all)"},
     {"workers", "N", "threads that score (default 1)"},
     {"batch", "N", "rows in a job (default 256)"},
+    {"queue", "URL",
+     "keep the jobs in a queue that stays, such as sqlite:PATH:\n"
+     "killed and started again, the command goes on where it was"},
     SESSION_NUMERICS,
     {"skip-bad-rows", NULL, "skip and count rows that are wrong instead of stopping"},
     {"empty-as-nan", NULL, "read an empty field of a float column as a missing value"},
@@ -51,6 +56,7 @@ typedef struct pipeline {
     row_source *source;
     score_sink *sink;
     mls_queue *queue;
+    score_run *run; /* NULL: all is in memory */
     window window;
     report report;
     bool is_quiet, has_progress;
@@ -96,7 +102,8 @@ static bool write_result(pipeline *p, const mls_job *job, const row_chunk *where
         return false;
     }
     const bool good = score_sink_write(p->sink, scores, where->count);
-    scorer_free_strings(p->scorer, scores, where->count);
+    if (!p->run)
+        scorer_free_strings(p->scorer, scores, where->count);
     note_job(&p->report, job, where->count);
     return good;
 }
@@ -115,8 +122,10 @@ static bool finish_oldest(pipeline *p)
         return false;
     }
     const bool good = write_result(p, job, &where);
+    /* A run's results are kept until its file is whole; what failed is tried again then. */
+    if (!p->run || mls_job_state(job) != MLS_JOB_SUCCEEDED)
+        mls_queue_forget(p->queue, id);
     mls_job_free(job);
-    mls_queue_forget(p->queue, id);
     show_progress(p, false);
     return good;
 }
@@ -138,7 +147,8 @@ static bool submit_chunk(pipeline *p, chunk *payload, size_t bytes)
     job.payload_free = free_payload;
     const size_t at = (w->first + w->count) % w->capacity;
     w->where[at] = payload->where;
-    if (mls_queue_submit(p->queue, &job, &w->ids[at])) {
+    if (p->run ? score_run_submit(p->run, p->queue, &job, &w->ids[at])
+               : mls_queue_submit(p->queue, &job, &w->ids[at])) {
         library_failure(NULL);
         free(payload);
         return false;
@@ -157,6 +167,8 @@ static bool feed(pipeline *p, bool *ret_is_end)
         failure("out of memory: a job of %" PRId64 " rows takes %zu bytes", s->batch, bytes);
         return false;
     }
+    if (p->run)
+        memset(payload, 0, bytes); /* all of it is stored, a last chunk's unused end too */
     row_chunk where;
     const bool good = row_source_next(p->source, payload + 1, s->batch, &where);
     *ret_is_end = where.count < s->batch;
@@ -210,6 +222,8 @@ static int run_pipeline(pipeline *p, const arguments *args)
     show_progress(p, true);
     good = score_sink_close(p->sink) && good;
     p->sink = NULL;
+    if (good && p->run)
+        good = score_run_finish(p->run, p->queue);
     if (!p->is_quiet)
         print_report(p);
     return good ? EXIT_GOOD : EXIT_FAILED;
@@ -224,14 +238,19 @@ static int open_window(window *w, size_t capacity)
 }
 
 /* A started worker over the pipeline's queue. */
-static int start_worker(pipeline *p, uint32_t slots, mls_worker **ret_worker)
+static int start_worker(pipeline *p, const char *url, uint32_t slots, mls_worker **ret_worker)
 {
     mls_worker *worker;
     mls_worker_options worker_options = MLS_WORKER_OPTIONS_INIT;
-    const mls_handler handler = scorer_handler(p->scorer);
+    mls_handler handler = scorer_handler(p->scorer);
+    mls_queue_options queue_options = MLS_QUEUE_OPTIONS_INIT;
     worker_options.name = "mlscale score";
     worker_options.slots = slots;
-    if (mls_queue_open(p->scorer->context, "memory:", NULL, &p->queue))
+    if (p->run) {
+        handler.type = p->run->name;
+        queue_options.require = MLS_QUEUE_CAN_SHARE | MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_LEASES;
+    }
+    if (mls_queue_open(p->scorer->context, url, &queue_options, &p->queue))
         return library_failure(NULL);
     if (mls_worker_create(p->queue, &worker_options, &worker))
         return library_failure(NULL);
@@ -244,21 +263,41 @@ static int start_worker(pipeline *p, uint32_t slots, mls_worker **ret_worker)
     return EXIT_GOOD;
 }
 
-static int score_rows(const arguments *args, scorer *s, row_source *source, uint32_t workers)
+static int score_rows(const arguments *args, scorer *s, row_source *source, uint32_t workers,
+                      score_run *run)
 {
-    pipeline p = {.scorer = s, .source = source};
+    pipeline p = {.scorer = s, .source = source, .run = run};
+    const char *path = run ? run->path : arguments_get(args, "output");
     mls_worker *worker = NULL;
     int code = open_window(&p.window, 4 * (size_t) workers);
     if (!code)
-        code = start_worker(&p, workers, &worker);
+        code = start_worker(&p, run ? arguments_get(args, "queue") : "memory:", workers, &worker);
     if (!code) {
-        p.sink = score_sink_open(arguments_get(args, "output"), s->groups, s->group_count);
+        p.sink = score_sink_open(path, s->groups, s->group_count);
         code = p.sink ? run_pipeline(&p, args) : EXIT_FAILED;
     }
     mls_worker_free(worker);
     mls_queue_close(p.queue);
     free(p.window.ids);
     free(p.window.where);
+    return code;
+}
+
+/* Strings of a result are of the process that made it. */
+static int score_with_run(const arguments *args, scorer *s, row_source *source, uint32_t workers)
+{
+    score_run run;
+    if (!arguments_has(args, "queue"))
+        return score_rows(args, s, source, workers, NULL);
+    for (size_t g = 0; g < s->group_count; g++)
+        if (s->groups[g].dtype == MLS_STRING)
+            return failure("output '%s' is of strings, which --queue does not keep: score without",
+                           s->groups[g].name);
+    int code = score_run_open(args, &run);
+    if (code)
+        return code;
+    code = score_rows(args, s, source, workers, &run);
+    score_run_close(&run);
     return code;
 }
 
@@ -276,7 +315,7 @@ static int score_model(const arguments *args, scorer *s, uint32_t workers)
         row_source *source =
             row_source_open(s->context, arguments_get(args, "input"), &s->layout, &row);
         if (source)
-            code = score_rows(args, s, source, workers);
+            code = score_with_run(args, s, source, workers);
         row_source_close(source);
     }
     free(s->groups);
@@ -290,6 +329,8 @@ static int score(const arguments *args)
     scorer s = {.session_options = MLS_SESSION_OPTIONS_INIT};
     if (!arguments_has(args, "input"))
         return usage_error(args, "--input is missing");
+    if (arguments_has(args, "queue") && strcmp(arguments_get(args, "input"), "-") == 0)
+        return usage_error(args, "--queue needs a file for --input, which can be read again");
     if (!arguments_int(args, "workers", 1, MLS_SLOTS_MAX, 1, &workers) ||
         !arguments_int(args, "batch", 1, 1 << 24, 256, &s.batch) ||
         !session_options_read(args, &s.session_options))
@@ -308,9 +349,11 @@ const command command_score = {
     .min_operands = 1,
     .max_operands = 1,
     .summary = "score the rows of a file with a model, through a job queue",
-    .details = "The scores are in the order of the rows. Each input of the model takes its\n"
-               "columns in turn. A bad row is reported with file, line and column; the rows\n"
-               "before it are scored. The report goes to standard error.",
+    .details =
+        "The scores are in the order of the rows. Each input of the model takes its\n"
+        "columns in turn. A bad row is reported with file, line and column; the rows\n"
+        "before it are scored. The report goes to standard error. With --queue the file has\n"
+        "its name when it is whole, and only chunks that were not scored yet are.",
     .options = options,
     .run = score,
 };

@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# mlscale score --queue: killed at many points and started again, it scores every row once.
+[ -w /dev/shm ] && TMPDIR=/dev/shm && export TMPDIR # a commit is synced: spare the disk
+# shellcheck source=tests/tool/tap.sh
+. "${abs_top_srcdir:-$PWD}/tests/tool/tap.sh"
+model=$top/examples/models/volatility_mlp.onnx
+head -n 1501 "$top/examples/data/features.csv" >"$scratch/rows.csv"
+cd "$scratch" || exit 1
+q=sqlite:$scratch/jobs.db
+"$mlscale" queue init --queue "$q" >init.txt 2>&1
+if grep -q "no queue driver" init.txt; then
+    echo "1..0 # SKIP the library has no sqlite queues"
+    exit 0
+fi
+chunks=150
+
+# once LABEL NAME: as many jobs were submitted and succeeded as there are chunks
+once() {
+    "$mlscale" queue stats --queue "$q" --json >out 2>err
+    grep -q "\"submitted\": $chunks," out && [ "$(grep -c "\"succeeded\": $chunks,*" out)" = 1 ]
+    result "$1" $?
+}
+
+exits "scores without a queue" 0 score "$model" --input rows.csv --output all.csv --quiet
+killed=0
+for delay in 0.01 0.05 0.1 0.15 0.2 0.3 0.4; do
+    timeout -s KILL "$delay" "$mlscale" score "$model" --input rows.csv --output o.csv \
+        --queue "$q" --batch 10 --workers 2 --quiet >out 2>err || killed=$((killed + 1))
+    [ -e o.csv ] && break
+done
+echo "# killed $killed times"
+[ ! -e o.csv ] || cmp -s o.csv all.csv
+result "there is no output that is not whole" $?
+[ -e o.csv ] || "$mlscale" score "$model" --input rows.csv --output o.csv --queue "$q" \
+    --batch 10 --workers 2 --quiet >out 2>err
+holds "no row is missing or there twice" cmp all.csv o.csv
+once "every chunk was scored once"
+"$mlscale" queue list --queue "$q" --json >out
+says "the queue is empty then" out '"jobs": []'
+holds "nothing lies beside the output" test ! -e o.csv.part
+
+exits "writes .npy" 0 score "$model" --input rows.csv --output o.npy --queue "$q" --quiet
+"$mlscale" score "$model" --input rows.csv --output p.npy --quiet
+holds "of the same bytes" cmp o.npy p.npy
+
+exits "wants a file to write" 2 score "$model" --input rows.csv --queue "$q"
+says "and says why" err "--queue needs --output"
+exits "wants a file to read" 2 score "$model" --input - --output x.csv --queue "$q"
+exits "refuses a queue of this process" 1 score "$model" --input rows.csv --output x.csv \
+    --queue memory:
+says "and says why" err "sharing between processes"
+tap_end

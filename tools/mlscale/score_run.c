@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each chunk is a job with a unique key. Results stay in the queue until the whole output
+ * is on the disk, so at any moment a chunk is to be scored, being scored, or scored once:
+ * a second start writes the file anew from what is there, and has only the rest scored.
+ */
+#include "score_run.h"
+
+#include "common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEEP_MS INT64_C(604800000) /* a week, for who comes back to it */
+
+/* FNV-1a. */
+static void add_bytes(uint64_t *hash, const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < size; i++)
+        *hash = (*hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+}
+
+static void add_text(uint64_t *hash, const char *text)
+{
+    add_bytes(hash, text ? text : "", text ? strlen(text) + 1 : 0);
+}
+
+/* A file as it is now: where it is, its size, and when it was written. */
+static int add_file(uint64_t *hash, const char *path)
+{
+    struct stat info;
+    char *whole = realpath(path, NULL);
+    if (!whole || stat(whole, &info) != 0) {
+        free(whole);
+        return failure("cannot read '%s': %s", path, strerror(errno));
+    }
+    const int64_t facts[] = {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+    add_text(hash, whole);
+    add_bytes(hash, facts, sizeof facts);
+    free(whole);
+    return EXIT_GOOD;
+}
+
+static int add_output(uint64_t *hash, const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int) (slash - path) + 1 : 2,
+             slash ? path : "./");
+    char *whole = realpath(folder, NULL);
+    if (!whole)
+        return failure("cannot write '%s': %s", path, strerror(errno));
+    add_text(hash, whole);
+    add_text(hash, slash ? slash + 1 : path);
+    free(whole);
+    return EXIT_GOOD;
+}
+
+static int name_run(const arguments *args, score_run *run)
+{
+    static const char *const texts[] = {"columns", "batch", "skip-bad-rows", "empty-as-nan"};
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        add_text(&hash, arguments_has(args, texts[i]) ? "given" : "not");
+        add_text(&hash, arguments_get(args, texts[i]));
+    }
+    int code = add_file(&hash, arguments_operand(args, 0));
+    if (!code)
+        code = add_file(&hash, arguments_get(args, "input"));
+    if (!code)
+        code = add_output(&hash, run->output);
+    snprintf(run->name, sizeof run->name, "score-%016" PRIx64, hash);
+    return code;
+}
+
+int score_run_open(const arguments *args, score_run *ret_run)
+{
+    score_run run = {.output = arguments_get(args, "output")};
+    const char *ending = run.output ? strrchr(run.output, '.') : NULL;
+    if (!run.output)
+        return usage_error(args, "--queue needs --output: what is there is how it goes on");
+    if ((size_t) snprintf(run.path, sizeof run.path, "%s.part%s", run.output,
+                          ending && strcmp(ending, ".npy") == 0 ? ".npy" : "") >= sizeof run.path)
+        return usage_error(args, "--output: the path is too long");
+    const int code = name_run(args, &run);
+    if (!code)
+        *ret_run = run;
+    return code;
+}
+
+void score_run_close(score_run *run)
+{
+    free(run->ids);
+}
+
+mls_status score_run_submit(score_run *run, mls_queue *queue, mls_job_options *job,
+                            uint64_t *ret_id)
+{
+    char key[64];
+    if (run->count == run->room) {
+        const size_t room = 2 * run->room + 1024;
+        uint64_t *larger = realloc(run->ids, room * sizeof *larger);
+        if (!larger)
+            return MLS_ENOMEM;
+        run->ids = larger;
+        run->room = room;
+    }
+    snprintf(key, sizeof key, "%s/%zu", run->name, run->count);
+    job->type = run->name;
+    job->key = key;
+    job->flags |= MLS_JOB_JOIN;
+    job->retention_ms = KEEP_MS;
+    job->ack = MLS_ACK_RAM; /* a submit that is lost is made again; results are not lost */
+    const mls_status status = mls_queue_submit(queue, job, ret_id);
+    if (!status)
+        run->ids[run->count++] = *ret_id;
+    return status;
+}
+
+/* The bytes of a file, or the names in a folder, are on the disk. */
+static bool sync_path(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool good = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+static bool sync_folder(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int) (slash - path) + 1 : 1,
+             slash ? path : ".");
+    return sync_path(folder);
+}
+
+bool score_run_finish(score_run *run, mls_queue *queue)
+{
+    if (!sync_path(run->path) || rename(run->path, run->output) != 0 || !sync_folder(run->output)) {
+        failure("cannot write '%s': %s", run->output, strerror(errno));
+        return false;
+    }
+    for (size_t i = 0; i < run->count; i++)
+        mls_queue_forget(queue, run->ids[i]); /* those that stay go at the end of their time */
+    return true;
+}
