@@ -41,15 +41,16 @@ noinst_PROGRAMS += %D%/fuzz_onnx %D%/fuzz_graph
 
 FUZZ_SECONDS = 60
 FUZZ_SEED = 0
-fuzz: %D%/fuzz_onnx$(EXEEXT) %D%/fuzz_graph$(EXEEXT) %D%/make_corpus$(EXEEXT)
+mls_fuzz_targets = fuzz-onnx fuzz-graph
+fuzz: $(mls_fuzz_targets)
+fuzz-seeds: %D%/make_corpus$(EXEEXT)
 	$(MKDIR_P) %D%/seeds/onnx
 	%D%/make_corpus %D%/seeds/onnx
-	for target in onnx graph; do \
-		$(MKDIR_P) %D%/found/$$target && \
-		%D%/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -timeout=10 \
-			-rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix=%D%/ \
-			%D%/found/$$target %D%/seeds/onnx $(srcdir)/%D%/corpus/onnx || exit 1; \
-	done
+$(mls_fuzz_targets): fuzz-seeds %D%/fuzz_onnx$(EXEEXT) %D%/fuzz_graph$(EXEEXT)
+	target=$(@:fuzz-%=%) && $(MKDIR_P) %D%/found/$$target && \
+	%D%/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -seed=$(FUZZ_SEED) -timeout=10 \
+		-rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix=%D%/ \
+		%D%/found/$$target %D%/seeds/onnx $(srcdir)/%D%/corpus/onnx
 
 clean-local: clean-fuzz
 clean-fuzz:
@@ -58,4 +59,4 @@ else
 fuzz:
 	@echo 'configure with --enable-fuzzing --enable-sanitize=address,undefined CC=clang'; exit 1
 endif
-.PHONY: fuzz clean-fuzz
+.PHONY: fuzz fuzz-onnx fuzz-graph fuzz-seeds clean-fuzz
