@@ -170,7 +170,7 @@ START_TEST(gathers)
     for (int round = 0; set && round < 100; round++) {
         const uint32_t mask = next_random(&state) & 0xffffu;
         int32_t at[LANES], masked_at[LANES], near_at[LANES], z[LANES], mz[LANES], pz[LANES];
-        float y[LANES], my[LANES], py[LANES], even[LANES];
+        float y[LANES], my[LANES], py[LANES], even[LANES], odd[LANES];
         for (int i = 0; i < LANES; i++) {
             at[i] = (int32_t) (next_random(&state) % VALUES) - 128;
             near_at[i] = at[i] / 2;
@@ -181,6 +181,7 @@ START_TEST(gathers)
         set->gather(y, simd_values + 128, at);
         set->gather_int(z, ints + 128, at);
         set->even(even, simd_values + round, simd_values + 128);
+        set->odd(odd, simd_values + round, simd_values + 128);
         set->gather_pair(py, simd_values + 128, near_at);
         set->gather_int_pair(pz, ints + 129, near_at);
         set->gather_mask(my, mask, simd_values + 128, masked_at);
@@ -189,6 +190,8 @@ START_TEST(gathers)
             const bool on = (mask >> i) & 1u;
             EXPECT(same(even[i],
                         i < LANES / 2 ? simd_values[round + 2 * i] : simd_values[112 + 2 * i]));
+            EXPECT(same(odd[i],
+                        i < LANES / 2 ? simd_values[round + 2 * i + 1] : simd_values[113 + 2 * i]));
             EXPECT(same(y[i], simd_values[128 + at[i]]));
             EXPECT(z[i] == (ints[128 + at[i]]));
             EXPECT(same(py[i], simd_values[128 + 2 * near_at[i]]));

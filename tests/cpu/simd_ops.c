@@ -346,6 +346,11 @@ static void even(float *y, const float *a, const float *b)
     vf_store(y, vf_even(vf_load(a), vf_load(b)));
 }
 
+static void odd(float *y, const float *a, const float *b)
+{
+    vf_store(y, vf_odd(vf_load(a), vf_load(b)));
+}
+
 static void gather_pair(float *y, const void *base, const int32_t *index)
 {
     vf_store(y, vf_gather_pair(base, vi_load(index)));
@@ -410,6 +415,7 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .gather_mask = gather_mask,
     .gather_int_mask = gather_int_mask,
     .even = even,
+    .odd = odd,
     .gather_pair = gather_pair,
     .gather_int_pair = gather_int_pair,
     .lookup32 = lookup32,

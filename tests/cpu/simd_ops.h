@@ -69,6 +69,7 @@ typedef struct simd_ops {
     void (*gather_mask)(float *y, uint32_t mask, const float *base, const int32_t *index);
     void (*gather_int_mask)(int32_t *y, uint32_t mask, const int32_t *base, const int32_t *index);
     void (*even)(float *y, const float *a, const float *b);
+    void (*odd)(float *y, const float *a, const float *b);
     void (*gather_pair)(float *y, const void *base, const int32_t *index);
     void (*gather_int_pair)(int32_t *y, const void *base, const int32_t *index);
     void (*lookup32)(int32_t *y, const int32_t *table, const int32_t *index);

@@ -219,21 +219,71 @@ void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row, 
 
 /* --- blocks ---------------------------------------------------------------------------------- */
 
+/*
+ * Columns become rows. An element's place is eight bits, four of its row and four of its lane; even
+ * and odd lanes apart turn them by one, and four times that exchanges rows and lanes.
+ */
+MLS_SIMD_FN void turn(mls_vf *rows)
+{
+    mls_vf turned[MLS_LANES];
+    for (int times = 0; times < 2; times++) {
+        MLS_UNROLL
+        for (int i = 0; i < MLS_LANES / 2; i++) {
+            turned[i] = vf_even(rows[2 * i], rows[2 * i + 1]);
+            turned[i + MLS_LANES / 2] = vf_odd(rows[2 * i], rows[2 * i + 1]);
+        }
+        MLS_UNROLL
+        for (int i = 0; i < MLS_LANES / 2; i++) {
+            rows[i] = vf_even(turned[2 * i], turned[2 * i + 1]);
+            rows[i + MLS_LANES / 2] = vf_odd(turned[2 * i], turned[2 * i + 1]);
+        }
+    }
+}
+
+/* Sixteen elements, next to each other in each channel. */
+MLS_SIMD_FN void unblock_tile(float *y, int64_t y_channel, const float *x, int64_t channels)
+{
+    mls_vf rows[MLS_LANES];
+    MLS_UNROLL
+    for (int i = 0; i < MLS_LANES; i++)
+        rows[i] = vf_load(x + i * MLS_LANES);
+    turn(rows);
+    MLS_UNROLL
+    for (int c = 0; c < MLS_LANES; c++)
+        if (c < channels)
+            vf_store(y + c * y_channel, rows[c]);
+}
+
+MLS_SIMD_FN void block_tile(float *y, const float *x, int64_t x_channel, int64_t channels)
+{
+    mls_vf rows[MLS_LANES];
+    MLS_UNROLL
+    for (int c = 0; c < MLS_LANES; c++)
+        rows[c] = c < channels ? vf_load(x + c * x_channel) : vf_zero();
+    turn(rows);
+    MLS_UNROLL
+    for (int i = 0; i < MLS_LANES; i++)
+        vf_store(y + i * MLS_LANES, rows[i]);
+}
+
 void MLS_ISA_NAME(conv_unblock)(float *y, int64_t y_channel, int64_t y_step, const float *x,
                                 int64_t count, int64_t channels)
 {
-    for (int64_t i = 0; i < count; i += MLS_LANES) {
-        const int64_t n = count - i < MLS_LANES ? count - i : MLS_LANES;
-        for (int64_t c = 0; c < channels; c++)
-            for (int64_t k = 0; k < n; k++)
-                y[c * y_channel + (i + k) * y_step] = x[(i + k) * MLS_LANES + c];
-    }
+    int64_t i = 0;
+    for (; y_step == 1 && i + MLS_LANES <= count; i += MLS_LANES)
+        unblock_tile(y + i, y_channel, x + i * MLS_LANES, channels);
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t k = i; k < count; k++)
+            y[c * y_channel + k * y_step] = x[k * MLS_LANES + c];
 }
 
 void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64_t x_step,
                               int64_t count, int64_t channels)
 {
-    for (int64_t i = 0; i < count; i++) {
+    int64_t i = 0;
+    for (; x_step == 1 && i + MLS_LANES <= count; i += MLS_LANES)
+        block_tile(y + i * MLS_LANES, x + i, x_channel, channels);
+    for (; i < count; i++) {
         for (int64_t c = 0; c < channels; c++)
             y[i * MLS_LANES + c] = x[c * x_channel + i * x_step];
         for (int64_t c = channels; c < MLS_LANES; c++)

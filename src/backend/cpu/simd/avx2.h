@@ -623,16 +623,22 @@ MLS_SIMD_FN mls_vf vf_down1(mls_vf v)
     return (mls_vf){{_mm256_permute_ps(v.h[0], 0x01), _mm256_permute_ps(v.h[1], 0x01)}};
 }
 
-/* Within halves of 128 bits first, then these in their order. */
-MLS_SIMD_FN __m256 even_lanes(__m256 a, __m256 b)
+/* What was taken within halves of 128 bits, in its order. */
+MLS_SIMD_FN __m256 order_pairs(__m256 taken)
 {
-    const __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(taken), 0xd8));
 }
 
 MLS_SIMD_FN mls_vf vf_even(mls_vf a, mls_vf b)
 {
-    return (mls_vf){{even_lanes(a.h[0], a.h[1]), even_lanes(b.h[0], b.h[1])}};
+    return (mls_vf){{order_pairs(_mm256_shuffle_ps(a.h[0], a.h[1], 0x88)),
+                     order_pairs(_mm256_shuffle_ps(b.h[0], b.h[1], 0x88))}};
+}
+
+MLS_SIMD_FN mls_vf vf_odd(mls_vf a, mls_vf b)
+{
+    return (mls_vf){{order_pairs(_mm256_shuffle_ps(a.h[0], a.h[1], 0xdd)),
+                     order_pairs(_mm256_shuffle_ps(b.h[0], b.h[1], 0xdd))}};
 }
 
 MLS_SIMD_FN float vf_lane0(mls_vf v)

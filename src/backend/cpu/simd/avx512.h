@@ -449,6 +449,12 @@ MLS_SIMD_FN mls_vf vf_even(mls_vf a, mls_vf b)
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     return _mm512_permutex2var_ps(a, lanes, b);
 }
+MLS_SIMD_FN mls_vf vf_odd(mls_vf a, mls_vf b)
+{
+    const __m512i lanes =
+        _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return _mm512_permutex2var_ps(a, lanes, b);
+}
 MLS_SIMD_FN float vf_lane0(mls_vf v)
 {
     return _mm512_cvtss_f32(v);

@@ -654,6 +654,12 @@ MLS_SIMD_FN mls_vf vf_even(mls_vf a, mls_vf b)
                      vuzp1q_f32(b.q[0], b.q[1]), vuzp1q_f32(b.q[2], b.q[3])}};
 }
 
+MLS_SIMD_FN mls_vf vf_odd(mls_vf a, mls_vf b)
+{
+    return (mls_vf){{vuzp2q_f32(a.q[0], a.q[1]), vuzp2q_f32(a.q[2], a.q[3]),
+                     vuzp2q_f32(b.q[0], b.q[1]), vuzp2q_f32(b.q[2], b.q[3])}};
+}
+
 MLS_SIMD_FN float vf_lane0(mls_vf v)
 {
     return vgetq_lane_f32(v.q[0], 0);

@@ -639,6 +639,11 @@ MLS_SIMD_FN mls_vf vf_even(mls_vf a, mls_vf b)
     MLS_EACH_LANE(mls_vf, i < MLS_LANES / 2 ? a.lane[2 * i] : b.lane[2 * i - MLS_LANES]);
 }
 
+MLS_SIMD_FN mls_vf vf_odd(mls_vf a, mls_vf b)
+{
+    MLS_EACH_LANE(mls_vf, i < MLS_LANES / 2 ? a.lane[2 * i + 1] : b.lane[2 * i + 1 - MLS_LANES]);
+}
+
 MLS_SIMD_FN float vf_lane0(mls_vf v)
 {
     return v.lane[0];

@@ -46,6 +46,7 @@
  *   vf_down8 vf_down4 vf_down2 vf_down1
  *                                      lane i from lane i + k where i < k; the others unspecified
  *   vf_even(a, b)                      lanes 0, 2, .. 14 of a, then those of b
+ *   vf_odd(a, b)                       likewise lanes 1, 3, .. 15
  *   vf_lane0(v)                        float
  *   vf_hsum vf_hmul vf_hmin vf_hmax vf_hmin_nan vf_hmax_nan
  *                                      all lanes in one fixed tree: lane i with i + 8, then i + 4,
