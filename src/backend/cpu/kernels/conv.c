@@ -24,6 +24,8 @@ void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64
                               int64_t count, int64_t channels);
 void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t kernel,
                                   int64_t stride, int64_t dilation);
+void MLS_ISA_NAME(conv_max_pairs)(float *y, const void *const *rows, int64_t count,
+                                  const mls__conv_pairs *pairs);
 void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
                                   int64_t stride, int64_t dilation);
 void MLS_ISA_NAME(conv_plane_sum)(float *y, const float *x, int64_t n);
@@ -415,6 +417,7 @@ const mls__conv_kernels MLS_ISA_NAME(conv) = {
     .unblock = MLS_ISA_NAME(conv_unblock),
     .block = MLS_ISA_NAME(conv_block),
     .max_along = MLS_ISA_NAME(conv_max_along),
+    .max_pairs = MLS_ISA_NAME(conv_max_pairs),
     .sum_along = MLS_ISA_NAME(conv_sum_along),
     .plane_sum = MLS_ISA_NAME(conv_plane_sum),
     .float64 = MLS_ISA_NAME(conv_float64),

@@ -74,6 +74,11 @@ typedef struct mls__conv {
     float low, high;
 } mls__conv;
 
+/* Windows of `kernel` blocks, two apart, the first `before` its row of `width` blocks. */
+typedef struct mls__conv_pairs {
+    int64_t n, kernel, width, before;
+} mls__conv_pairs;
+
 typedef struct mls__conv_kernels {
     const char *direct_name, *depthwise_name, *rows_name;
     /*
@@ -101,6 +106,9 @@ typedef struct mls__conv_kernels {
     /* Blocks along a row as kernels/pool.h has floats, in its second step. */
     void (*max_along)(float *y, const float *x, int64_t n, int64_t kernel, int64_t stride,
                       int64_t dilation);
+    /* Both steps of a maximum at once, along `count` rows, at least one. */
+    void (*max_pairs)(float *y, const void *const *rows, int64_t count,
+                      const mls__conv_pairs *pairs);
     void (*sum_along)(float *y, const float *x, int64_t n, int64_t kernel, int64_t stride,
                       int64_t dilation);
     /* The sum of n elements of each channel of a block, in the order of a row in reduce.h. */

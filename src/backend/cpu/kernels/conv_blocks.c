@@ -19,6 +19,8 @@ void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64
 
 void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t kernel,
                                   int64_t stride, int64_t dilation);
+void MLS_ISA_NAME(conv_max_pairs)(float *y, const void *const *rows, int64_t count,
+                                  const mls__conv_pairs *pairs);
 void MLS_ISA_NAME(conv_sum_along)(float *y, const float *x, int64_t n, int64_t kernel,
                                   int64_t stride, int64_t dilation);
 void MLS_ISA_NAME(conv_plane_sum)(float *y, const float *x, int64_t n);
@@ -301,6 +303,73 @@ void MLS_ISA_NAME(conv_max_along)(float *y, const float *x, int64_t n, int64_t k
         for (int64_t k = 0; k < kernel; k++)
             v = vf_max_nan(v, vf_load(x + (o * stride + k * dilation) * MLS_LANES));
         vf_store(y + o * MLS_LANES, v);
+    }
+}
+
+/* The first maximum is the first row: nothing is below -inf, and a NaN stays. */
+MLS_SIMD_FN mls_vf max_of_column(const void *const *rows, int64_t count, int64_t i)
+{
+    mls_vf v = vf_load((const float *) rows[0] + i * MLS_LANES);
+    for (int64_t r = 1; r < count; r++)
+        v = vf_max_nan(v, vf_load((const float *) rows[r] + i * MLS_LANES));
+    return v;
+}
+
+/* A window some of whose columns may be in the padding. */
+MLS_SIMD_FN void max_at_edge(float *y, const void *const *rows, int64_t count,
+                             const mls__conv_pairs *pairs, int64_t o)
+{
+    const int64_t begin = 2 * o - pairs->before, end = begin + pairs->kernel;
+    mls_vf v = vf_set1(-INFINITY);
+    for (int64_t i = begin < 0 ? 0 : begin; i < end && i < pairs->width; i++)
+        v = vf_max_nan(v, max_of_column(rows, count, i));
+    vf_store(y + o * MLS_LANES, v);
+}
+
+/* Windows of three share a column with the next, whose maximum is kept. */
+MLS_SIMD_FN void max_inside(float *y, const void *const *rows, int64_t count, int64_t kernel,
+                            int64_t at, int64_t n)
+{
+    mls_vf shared = max_of_column(rows, count, at);
+    for (int64_t o = 0; o < n; o++, at += 2) {
+        const mls_vf first = kernel == 3 ? shared : max_of_column(rows, count, at);
+        mls_vf v = vf_max_nan(first, max_of_column(rows, count, at + 1));
+        if (kernel == 3) {
+            shared = max_of_column(rows, count, at + 2);
+            v = vf_max_nan(v, shared);
+        }
+        vf_store(y + o * MLS_LANES, v);
+    }
+}
+
+MLS_SIMD_FN void max_pairs(float *y, const void *const *rows, int64_t count, int64_t kernel,
+                           const mls__conv_pairs *pairs)
+{
+    const int64_t room = pairs->before + pairs->width - kernel;
+    const int64_t inside = room < 0 ? 0 : room / 2 + 1;
+    const int64_t end = inside < pairs->n ? inside : pairs->n;
+    int64_t o = 0;
+    for (; o < pairs->n && 2 * o < pairs->before; o++)
+        max_at_edge(y, rows, count, pairs, o);
+    if (o < end) {
+        max_inside(y + o * MLS_LANES, rows, count, kernel, 2 * o - pairs->before, end - o);
+        o = end;
+    }
+    for (; o < pairs->n; o++)
+        max_at_edge(y, rows, count, pairs, o);
+}
+
+void MLS_ISA_NAME(conv_max_pairs)(float *y, const void *const *rows, int64_t count,
+                                  const mls__conv_pairs *pairs)
+{
+    if (count == 3 && pairs->kernel == 3) {
+        const void *const own[] = {rows[0], rows[1], rows[2]};
+        max_pairs(y, own, 3, 3, pairs);
+    } else if (count == 2 && pairs->kernel == 2) {
+        const void *const own[] = {rows[0], rows[1]};
+        max_pairs(y, own, 2, 2, pairs);
+    } else {
+        max_pairs(y, rows, count, pairs->kernel, pairs);
     }
 }
 

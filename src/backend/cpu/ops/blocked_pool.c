@@ -94,6 +94,14 @@ static void divide_row(const blocked_pool *k, const int64_t *o, float *y)
     }
 }
 
+/* Most maxima are like this: two apart, of two or three along a row. */
+static bool is_pairs(const blocked_pool *k)
+{
+    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
+    return k->op == MLS__POOL_MAX && last->stride == 2 && last->dilation == 1 &&
+           (last->kernel == 2 || last->kernel == 3);
+}
+
 static void run_row(const work *w, const float *plane, int64_t index, char *slot, float *y)
 {
     const blocked_pool *k = w->k;
@@ -106,9 +114,14 @@ static void run_row(const work *w, const float *plane, int64_t index, char *slot
         index /= k->g.axes[d].output;
     }
     const int64_t count = collect_rows(k, plane, o, rows);
+    const mls__conv_kernels *kernels = k->base.cpu->kernels->conv;
+    if (count && is_pairs(k)) {
+        const mls__conv_pairs pairs = {last->output, last->kernel, last->input, last->before};
+        kernels->max_pairs(y, rows, count, &pairs);
+        return;
+    }
     k->base.cpu->kernels->pool->rows[k->op](row + last->before * LANES, rows, count,
                                             last->input * LANES);
-    const mls__conv_kernels *kernels = k->base.cpu->kernels->conv;
     (k->op == MLS__POOL_MAX ? kernels->max_along : kernels->sum_along)(
         y, row, last->output, last->kernel, last->stride, last->dilation);
     if (k->is_mean)
