@@ -24,18 +24,27 @@ once() {
 
 exits "scores without a queue" 0 score "$model" --input rows.csv --output all.csv --quiet
 killed=0
+ended=no
 for delay in 0.01 0.05 0.1 0.15 0.2 0.3 0.4; do
-    timeout -s KILL "$delay" "$mlscale" score "$model" --input rows.csv --output o.csv \
-        --queue "$q" --batch 10 --workers 2 --quiet >out 2>err || killed=$((killed + 1))
+    if timeout -s KILL "$delay" "$mlscale" score "$model" --input rows.csv --output o.csv \
+        --queue "$q" --batch 10 --workers 2 --quiet >out 2>err; then
+        ended=yes
+    else
+        killed=$((killed + 1))
+    fi
     [ -e o.csv ] && break
 done
 echo "# killed $killed times"
 [ ! -e o.csv ] || cmp -s o.csv all.csv
 result "there is no output that is not whole" $?
-[ -e o.csv ] || "$mlscale" score "$model" --input rows.csv --output o.csv --queue "$q" \
-    --batch 10 --workers 2 --quiet >out 2>err
+if [ ! -e o.csv ]; then
+    "$mlscale" score "$model" --input rows.csv --output o.csv --queue "$q" \
+        --batch 10 --workers 2 --quiet >out 2>err && ended=yes
+fi
 holds "no row is missing or there twice" cmp all.csv o.csv
 once "every chunk was scored once"
+# The output is whole before the queue is cleared; a kill between the two leaves results there.
+[ $ended = yes ] || "$mlscale" queue purge --queue "$q" >out 2>err
 "$mlscale" queue list --queue "$q" --json >out
 says "the queue is empty then" out '"jobs": []'
 holds "nothing lies beside the output" test ! -e o.csv.part
