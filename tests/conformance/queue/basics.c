@@ -219,7 +219,8 @@ START_TEST(handed_over_payload_of_a_joining_submit_is_given_back)
     options.key = "key";
     options.flags = MLS_JOB_JOIN;
     ck_assert_uint_eq(fixture_submit(the_queue, &options), id);
-    ck_assert_int_le(first.count, 1); /* what a driver has written out it needs no more */
+    /* What a driver has written out it needs no more. */
+    ck_assert_int_le(first.count, conformance_can(MLS_QUEUE_CAN_ACK_DURABLE) ? 1 : 0);
     ck_assert_int_eq(second.count, 1);
 }
 END_TEST
