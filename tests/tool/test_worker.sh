@@ -197,13 +197,14 @@ until_true grep -q "nothing was changed" worker.err
 turn second "a bad file changes nothing"
 cp worker.err err
 says "and is named with the fault" err "turn.yaml:1:"
-echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; sleep 0.3; echo done']}}]" >turn.yaml
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; until [ -e go ]; do sleep 0.1; done; echo done']}}]" >turn.yaml
 kill -HUP $pid
 # shellcheck disable=SC2016 # the inner shell expands it
 until_true sh -c '[ "$(grep -c "from now on" worker.err)" = 2 ]'
 id=$("$mlscale" queue submit --queue "$q" --type turn)
 until_true test -e started
 kill -TERM $pid
+echo >go
 wait $pid
 result "SIGTERM ends it well" $?
 shown "when what ran has ended" '"result": "done\n"'
