@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%D%/demo.sh \
 	%D%/embed.c \
 	%D%/embed.cpp \
+	%D%/event_loop.c \
 	%D%/models/README.md \
 	%D%/models/volatility_mlp.onnx \
 	%D%/models/volatility_mlp.reference.csv \

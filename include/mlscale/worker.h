@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mls_worker: threads that run the jobs of a queue through handlers.
+ * mls_worker: runs the jobs of a queue through handlers, on threads of its own or on
+ * the host's.
  *
  * A worker has slots; each is a thread that runs one job (or one batch) at a time.
  * A handler is registered for each type of job; types without one stay in the
@@ -14,6 +15,14 @@
  *   ... mls_queue_submit(), mls_queue_wait() ...
  *   mls_worker_stop(worker, MLS_WORKER_DRAIN, -1);
  *   mls_worker_free(worker);
+ *
+ * With MLS_WORKER_POLLED the handlers run on the host's thread, when it calls
+ * mls_worker_poll(): for programs that have an event loop of their own.
+ *
+ *   options.flags = MLS_WORKER_POLLED;
+ *   ... create, add handlers, start ...
+ *   mls_worker_fd(worker, &fd);
+ *   ... whenever the loop finds fd readable: mls_worker_poll(worker, 16, 500, NULL);
  */
 #ifndef MLSCALE_WORKER_H
 #define MLSCALE_WORKER_H
@@ -33,7 +42,8 @@ typedef struct mls_worker mls_worker;
 /*
  * What runs jobs of one type. All functions are called on the slot's thread; `slot`
  * is what slot_open gave, or `user` where there is none. Different slots call at
- * the same time.
+ * the same time. Of a worker with MLS_WORKER_POLLED they are called one at a time,
+ * by the threads that start, poll and stop it.
  *
  * The course of an attempt: prepare, run, cleanup, and then the worker ends the
  * claim, so that who waits for the job finds its cleanup done. cleanup runs
@@ -102,8 +112,18 @@ typedef struct mls_worker_options {
     uint32_t prefetch;
     /* How long an idle slot spins before it sleeps (mls_claimer_options). */
     uint32_t spin_us;
-    uint32_t reserved; /* 0 */
+    uint32_t flags; /* MLS_WORKER_POLLED */
 } mls_worker_options;
+
+/*
+ * Handlers run in mls_worker_poll() only. The slots' threads are the library's: they
+ * claim ahead of the host and report its ends, so that the host's thread waits neither
+ * for a disk nor for a server, whatever the driver, and hands over what is ready at
+ * once. Each holds one round: jobs that are claimed and wait for the host, `prefetch`
+ * of them or a batch. One slot is enough for most; with two, jobs are there while those
+ * before them are being reported.
+ */
+#define MLS_WORKER_POLLED UINT32_C(1)
 
 #define MLS_WORKER_OPTIONS_INIT                                                                    \
     {                                                                                              \
@@ -132,6 +152,31 @@ MLS_API mls_status mls_worker_add_handler(mls_worker *worker, const mls_handler 
  */
 MLS_API mls_status mls_worker_start(mls_worker *worker);
 
+/*
+ * Of a worker with MLS_WORKER_POLLED: a descriptor for poll(2), epoll or an event
+ * library, readable exactly while claimed jobs wait for mls_worker_poll(). Only wait
+ * for it: never read, write or close it. It lives until mls_worker_free().
+ * Errors: MLS_ESTATE (not such a worker), MLS_EFORKED.
+ */
+MLS_API mls_status mls_worker_fd(const mls_worker *worker, int *ret_fd);
+
+/*
+ * Runs jobs that are claimed and wait, on the calling thread, and returns when there
+ * are none, after `max_jobs` of them (0: no bound; a batch is not divided), or when
+ * `max_us` microseconds have passed (0: no bound; no handler is interrupted).
+ * It never waits for jobs; none is not an error. `ret_count`, which may be NULL, is
+ * how many were run. From one thread at a time, which need not be always the same.
+ *
+ * What happens to jobs while they wait for the host happens as to those that a slot
+ * has claimed ahead: one that was cancelled, or whose deadline passed, ends without
+ * being run; one whose claim was lost is left out. They count. A host that does not
+ * poll keeps up to slots * prefetch jobs (or batches) from other workers.
+ * Errors: MLS_ESTATE (not MLS_WORKER_POLLED, not running, or called from one of its
+ * handlers), MLS_EFORKED.
+ */
+MLS_API mls_status mls_worker_poll(mls_worker *worker, size_t max_jobs, uint32_t max_us,
+                                   size_t *ret_count);
+
 /* Go on claiming until no job is ready for this worker, then stop. */
 #define MLS_WORKER_DRAIN MLS_CLAIMER_DRAIN
 
@@ -140,6 +185,8 @@ MLS_API mls_status mls_worker_start(mls_worker *worker);
  * When the time is over, jobs that still run are given back to the queue: their
  * handlers' claims are lost, and what they report is refused. Handlers that have
  * not returned by then keep their threads; stop again waits for them.
+ * With MLS_WORKER_POLLED no handler runs then: claimed jobs go back to the queue, or
+ * are run in this call with MLS_WORKER_DRAIN, until the time is over.
  * Errors: MLS_ETIMEDOUT (jobs were given back), MLS_ESTATE (not started, or called
  * from a handler), MLS_EFORKED.
  */

@@ -3,6 +3,7 @@ libmls_core_la_SOURCES += \
 	%D%/claimer.c \
 	%D%/job.c %D%/job.h \
 	%D%/lifecycle.c %D%/lifecycle.h \
+	%D%/poll.c \
 	%D%/queue.c %D%/queue.h \
 	%D%/run.c \
 	%D%/slot.c \

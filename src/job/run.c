@@ -123,14 +123,21 @@ static void run_batch(mls__slot *slot, const mls_handler *handler, mls__slot_ban
             clean_up(slot, handler, slot->batch[i]);
 }
 
-void mls__slot_run(mls__slot *slot)
+bool mls__slot_has_more(const mls__slot *slot)
+{
+    return slot->done < slot->banks[slot->bank].count;
+}
+
+size_t mls__slot_run_next(mls__slot *slot)
 {
     mls__slot_bank *bank = &slot->banks[slot->bank];
-    const mls_handler *handler = mls__slot_handler(slot, bank->jobs[0].info.type);
-    if (handler->run_batch) {
+    mls_job *job = &bank->jobs[slot->done];
+    const mls_handler *handler = mls__slot_handler(slot, job->info.type);
+    const size_t takes = handler->run_batch ? bank->count : 1;
+    if (handler->run_batch)
         run_batch(slot, handler, bank);
-        return;
-    }
-    for (size_t i = 0; i < bank->count; i++)
-        run_one(slot, mls__slot_handler(slot, bank->jobs[i].info.type), &bank->jobs[i]);
+    else
+        run_one(slot, handler, job);
+    slot->done += takes;
+    return takes;
 }

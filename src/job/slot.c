@@ -18,14 +18,21 @@ bool mls__slot_is_here(const mls_worker *worker)
     return worker_here == worker;
 }
 
-static void count(atomic_uint_fast64_t *counter, uint64_t more)
+const mls_worker *mls__slot_enter(const mls_worker *worker)
+{
+    const mls_worker *before = worker_here;
+    worker_here = worker;
+    return before;
+}
+
+void mls__slot_count(atomic_uint_fast64_t *counter, uint64_t more)
 {
     /* One writer: a plain addition, made visible. */
     const uint64_t value = atomic_load_explicit(counter, memory_order_relaxed) + more;
     atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
-static mls_status open_handlers(mls__slot *slot)
+mls_status mls__slot_open(mls__slot *slot)
 {
     const mls__vec *handlers = &slot->worker->handlers;
     for (slot->opened = 0; slot->opened < handlers->count; slot->opened++) {
@@ -40,12 +47,13 @@ static mls_status open_handlers(mls__slot *slot)
     return MLS_OK;
 }
 
-static void close_handlers(mls__slot *slot)
+void mls__slot_close(mls__slot *slot)
 {
-    while (slot->opened--) {
-        const mls_handler *handler = mls__vec_at(&slot->worker->handlers, slot->opened);
+    for (; slot->opened; slot->opened--) {
+        const size_t last = slot->opened - 1;
+        const mls_handler *handler = mls__vec_at(&slot->worker->handlers, last);
         if (handler->slot_close)
-            handler->slot_close(handler->user, slot->states[slot->opened]);
+            handler->slot_close(handler->user, slot->states[last]);
     }
 }
 
@@ -70,15 +78,15 @@ static void count_end(mls__slot *slot, const mls_queue_end *end)
 {
     mls__slot_counts *counts = &slot->counts;
     if (end->status != MLS_OK)
-        count(&counts->stale, 1);
+        mls__slot_count(&counts->stale, 1);
     else if (end->state == MLS_JOB_SUCCEEDED)
-        count(&counts->succeeded, 1);
+        mls__slot_count(&counts->succeeded, 1);
     else if (end->state == MLS_JOB_CANCELLED)
-        count(&counts->cancelled, 1);
+        mls__slot_count(&counts->cancelled, 1);
     else if (end->event == MLS_JOB_ON_RELEASE)
-        count(&counts->released, 1);
+        mls__slot_count(&counts->released, 1);
     else
-        count(&counts->failed, 1);
+        mls__slot_count(&counts->failed, 1);
 }
 
 /* The ends of the round before that the driver has judged are done with. */
@@ -117,7 +125,7 @@ static void open_claims(mls__slot *slot, size_t from, size_t to)
     for (size_t i = from; i < to; i++)
         mls__job_open_claim(&bank->jobs[i], MLS__JOB_IN_SLOT, slot->worker->names);
     bank->count = to;
-    count(&slot->counts.claimed, to - from);
+    mls__slot_count(&slot->counts.claimed, to - from);
 }
 
 /* A batch may wait for more of its kind. What it has is run, whatever happens. */
@@ -198,6 +206,19 @@ static void give_up_ends(mls__slot *slot)
     }
 }
 
+static void run_round(mls__slot *slot)
+{
+    slot->done = 0;
+    if (slot->worker->is_polled) {
+        mls__poll_hand_over(slot);
+        return;
+    }
+    const uint64_t begin_ns = mls__clock_monotonic_ns();
+    while (mls__slot_has_more(slot))
+        mls__slot_run_next(slot);
+    mls__slot_count(&slot->counts.run_ns, mls__clock_monotonic_ns() - begin_ns);
+}
+
 static void run_rounds(mls__slot *slot)
 {
     uint64_t pause_ns = FIRST_PAUSE_NS;
@@ -211,9 +232,7 @@ static void run_rounds(mls__slot *slot)
             continue;
         }
         pause_ns = FIRST_PAUSE_NS;
-        const uint64_t begin_ns = mls__clock_monotonic_ns();
-        mls__slot_run(slot);
-        count(&slot->counts.run_ns, mls__clock_monotonic_ns() - begin_ns);
+        run_round(slot);
         queue_ends(slot);
     }
 }
@@ -229,13 +248,15 @@ static void leave(mls_worker *worker)
 void *mls__slot_main(void *arg)
 {
     mls__slot *slot = arg;
-    worker_here = slot->worker;
-    const mls_status status = open_handlers(slot);
+    const bool has_handlers = !slot->worker->is_polled;
+    mls__slot_enter(slot->worker);
+    const mls_status status = has_handlers ? mls__slot_open(slot) : MLS_OK;
     if (report_open(slot->worker, status)) {
         run_rounds(slot);
         give_up_ends(slot);
     }
-    close_handlers(slot);
+    if (has_handlers)
+        mls__slot_close(slot);
     leave(slot->worker);
     return NULL;
 }

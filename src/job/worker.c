@@ -16,9 +16,10 @@ static mls_status check_options(const mls_queue *queue, const mls_worker_options
     if (o->prefetch > MLS_BATCH_MAX)
         return mls__error(MLS_EINVAL, "mls_worker_options.prefetch is %u; at most %d is possible",
                           o->prefetch, MLS_BATCH_MAX);
-    if (o->reserved)
-        return mls__error(MLS_EINVAL, "mls_worker_options.reserved is %u; it must be 0",
-                          o->reserved);
+    if (o->flags & ~MLS_WORKER_POLLED)
+        return mls__error(MLS_EINVAL,
+                          "mls_worker_options.flags are 0x%x; MLS_WORKER_POLLED is the only one",
+                          o->flags);
     if (o->queue_count && !o->queues)
         return mls__error(MLS_EINVAL, "mls_worker_options.queues is NULL, but %zu are announced",
                           o->queue_count);
@@ -97,11 +98,16 @@ mls_status mls_worker_create(mls_queue *queue, const mls_worker_options *given,
     worker->slot_count = options.slots;
     worker->prefetch = options.prefetch;
     worker->spin_us = options.spin_us;
+    worker->is_polled = options.flags & MLS_WORKER_POLLED;
+    worker->fd = -1;
     mls__vec_init(&worker->handlers, allocator, sizeof(mls_handler));
     status = copy_names(allocator, &options, worker);
+    if (!status && worker->is_polled)
+        status = mls__poll_create_fd(worker);
     if (!status)
         status = init_locks(worker);
     if (status) {
+        mls__poll_close_fd(worker);
         mls__free(allocator, (void *) worker->queues);
         mls__free(allocator, worker->names);
         mls__free(allocator, worker);
@@ -312,6 +318,8 @@ static mls_status open_slots(mls_worker *worker)
 {
     uint32_t threads = 0;
     mls_status status = create_slots(worker);
+    if (!status && worker->is_polled)
+        status = mls__poll_open(worker);
     if (!status)
         status = start_threads(worker, &threads);
     if (!status)
@@ -322,6 +330,8 @@ static mls_status open_slots(mls_worker *worker)
     }
     set_phase(worker, MLS__WORKER_FAILED);
     join_threads(worker, threads);
+    if (worker->is_polled && worker->slots)
+        mls__poll_close(worker);
     free_slots(worker);
     return status;
 }
@@ -381,6 +391,18 @@ static mls_status take_jobs_back(mls_worker *worker)
                       count);
 }
 
+/* The calling thread is the one that runs jobs: there are no handlers to wait for. */
+static mls_status stop_polled(mls_worker *worker, uint64_t until_ns)
+{
+    const bool is_late = mls__poll_until_left(worker, until_ns);
+    join_threads(worker, worker->slot_count);
+    mls__poll_close(worker);
+    worker->phase = MLS__WORKER_STOPPED;
+    return is_late ? mls__error(MLS_ETIMEDOUT, "the time was over before all jobs were run; what "
+                                               "was claimed was given back to the queue")
+                   : MLS_OK;
+}
+
 mls_status mls_worker_stop(mls_worker *worker, uint32_t flags, int64_t timeout_ms)
 {
     if (!worker)
@@ -403,6 +425,8 @@ mls_status mls_worker_stop(mls_worker *worker, uint32_t flags, int64_t timeout_m
     if (!(flags & MLS_WORKER_DRAIN))
         atomic_store(&worker->stops, true);
     mls_claimer_stop(worker->claimer, flags);
+    if (worker->is_polled)
+        return stop_polled(worker, until_ns);
     if (!wait_slots(worker, until_ns))
         return take_jobs_back(worker);
     join_threads(worker, worker->slot_count);
@@ -426,6 +450,7 @@ void mls_worker_free(mls_worker *worker)
         mls__free(allocator, (void *) (uintptr_t) handler->type);
     }
     mls__vec_clear(&worker->handlers);
+    mls__poll_close_fd(worker);
     mls__cond_destroy(&worker->changed);
     pthread_mutex_destroy(&worker->mutex);
     mls__free(allocator, (void *) worker->queues);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inside of a worker: handlers, and slots that each run one claim or batch at a
- * time on a thread of their own.
+ * time on a thread of their own, or hand it over to the host's.
  *
  * A slot works in rounds: one call of the driver ends the claims of the last round
  * and makes those of the next. Two banks of handles take turns, so that a handle
@@ -27,7 +27,8 @@ typedef struct mls__slot_bank {
     size_t count;
 } mls__slot_bank;
 
-typedef struct mls__slot {
+typedef struct mls__slot mls__slot;
+struct mls__slot {
     _Alignas(64) mls__slot_counts counts;
     mls_worker *worker;
     uint32_t index;
@@ -37,11 +38,15 @@ typedef struct mls__slot {
     const mls_handler *last; /* the handler that was used last */
     mls__slot_bank banks[2];
     size_t bank;             /* of the present round */
+    size_t done;             /* jobs of it that were run */
     mls_queue_end *ends;     /* of the round before */
     mls_queue_end **pending; /* those that are not judged yet */
     size_t end_count, pending_count;
     mls_job **batch; /* the jobs that run_batch gets */
-} mls__slot;
+    /* Of a polled worker, under its mutex. */
+    mls__slot *next_waiting;
+    bool waits_for_host;
+};
 
 typedef enum mls__worker_phase {
     MLS__WORKER_CREATED,
@@ -64,24 +69,46 @@ struct mls_worker {
     mls_claimer *claimer;
     mls__slot *slots;
     atomic_bool stops; /* handlers should come to an end */
+    bool is_polled;    /* handlers run in mls_worker_poll() */
+    int fd;            /* readable while rounds wait for it; -1: not polled */
 
     pthread_mutex_t mutex; /* guards what follows; a leaf */
     mls__cond changed;
     mls__worker_phase phase;
     uint32_t slots_opening, slots_running;
     bool is_stopping;
+    mls__slot *first_waiting, *last_waiting; /* slots whose round waits for the host */
     mls_status open_status; /* of the first slot_open that failed, and its message */
     char open_message[1024];
 };
 
 /* slot.c: the body of a slot's thread; `arg` is the slot. */
 void *mls__slot_main(void *arg);
-/* Whether the calling thread is one of the worker's. */
+/* Whether the calling thread is one of the worker's, or in one of its handlers. */
 bool mls__slot_is_here(const mls_worker *worker);
+/* The calling thread works for `worker` from now on (NULL: none). Gives the one before. */
+const mls_worker *mls__slot_enter(const mls_worker *worker);
+/* Opens the slot's handlers, and closes those that are open. */
+mls_status mls__slot_open(mls__slot *slot);
+void mls__slot_close(mls__slot *slot);
+void mls__slot_count(atomic_uint_fast64_t *counter, uint64_t more);
 
-/* run.c: runs the claims of the slot's present bank, and decides on all of them. */
-void mls__slot_run(mls__slot *slot);
+/* run.c: runs the next claim of the slot's present bank, or its batch: how many jobs. */
+size_t mls__slot_run_next(mls__slot *slot);
+/* Whether the bank has claims that were not run. */
+bool mls__slot_has_more(const mls__slot *slot);
 /* The handler for a type; those of a claim always exist. */
 const mls_handler *mls__slot_handler(mls__slot *slot, const char *type);
+
+/* poll.c: workers whose handlers run on the host's threads. */
+mls_status mls__poll_create_fd(mls_worker *worker);
+void mls__poll_close_fd(mls_worker *worker);
+/* Opens all slots' handlers, or none, and closes them. */
+mls_status mls__poll_open(mls_worker *worker);
+void mls__poll_close(mls_worker *worker);
+/* On a slot's thread: until the host has run its round. */
+void mls__poll_hand_over(mls__slot *slot);
+/* Runs rounds until all slots have left. true: the time was over before. */
+bool mls__poll_until_left(mls_worker *worker, uint64_t until_ns);
 
 #endif

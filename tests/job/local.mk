@@ -35,6 +35,7 @@ TESTS += $(JOB_TESTS)
 %C%_test_worker_SOURCES = \
 	%D%/test_worker.c \
 	%D%/worker_fixture.c %D%/worker_fixture.h \
+	%D%/worker_polls.c \
 	%D%/worker_stops.c \
 	$(JOB_FIXTURE)
 %C%_test_worker_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

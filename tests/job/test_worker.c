@@ -345,6 +345,7 @@ int main(void)
     tcase_add_test(tests, cleanup_follows_a_failed_prepare);
     tcase_add_test(tests, prepare_may_take_the_place_of_run);
     add_worker_stops(tests);
+    add_worker_polls(tests);
     tcase_add_test(tests, slots_run_side_by_side);
     tcase_add_test(tests, each_slot_has_its_own_state);
     tcase_add_test(tests, a_failed_slot_fails_the_start);

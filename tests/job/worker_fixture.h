@@ -35,5 +35,6 @@ mls_worker_stats worker_stats(const mls_worker *worker);
 
 /* The parts of the program. */
 void add_worker_stops(TCase *tests);
+void add_worker_polls(TCase *tests);
 
 #endif

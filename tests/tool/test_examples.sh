@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Examples run as a new user would run them: built by pkg-config against an installed
-# copy, in C and in C++; the demo; and the README's program is the example itself.
+# copy, in C and in C++; the one with an event loop where libuv is; the demo; and the README's program is the example itself.
 # shellcheck source=tests/tool/tap.sh
 . "${abs_top_srcdir:-$PWD}/tests/tool/tap.sh"
 prefix=$scratch/prefix
@@ -32,6 +32,16 @@ says "and gives the trees' first score" out "log variance: -1.40776"
 says "and the second" out "log variance: -1.3195"
 "$scratch/embed_c" no/such/model.onnx >"$scratch/out" 2>"$scratch/err"
 says "an error is told" err "there is no file 'no/such/model.onnx'"
+
+if uv=$(pkg-config --cflags --libs libuv 2>/dev/null); then
+    # shellcheck disable=SC2086
+    holds "event_loop.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
+        "$top/examples/event_loop.c" $options $uv -o "$scratch/event_loop"
+    holds "event_loop.c runs" "$scratch/event_loop" memory: 500
+    says "and its loop runs all jobs" out "500 jobs were run by the loop's thread"
+else
+    echo "# event_loop.c is left out: there is no libuv here"
+fi
 
 # shellcheck disable=SC2016 # Markdown's quotes
 sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$scratch/readme.c"

@@ -2,6 +2,7 @@
 /* Many threads at once: nothing is lost, nothing runs twice, whoever sleeps wakes. */
 #include "conformance/queue/suite.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -293,6 +294,48 @@ START_TEST(a_forked_child_is_told)
 }
 END_TEST
 
+static unsigned polled;
+
+static mls_status count_polled(void *user, mls_job *job)
+{
+    ck_assert(pthread_equal(pthread_self(), *(const pthread_t *) user));
+    polled++;
+    return mls_job_set_result(job, "here", 4);
+}
+
+/* A worker without threads for its handlers: its host sleeps on the descriptor. */
+START_TEST(a_host_is_told_of_its_jobs)
+{
+    enum { COUNT = 30 };
+    pthread_t self = pthread_self();
+    mls_worker *worker;
+    mls_worker_options options = MLS_WORKER_OPTIONS_INIT;
+    mls_handler handler = MLS_HANDLER_INIT;
+    struct pollfd end = {-1, POLLIN, 0};
+    options.flags = MLS_WORKER_POLLED;
+    options.slots = 2;
+    handler.type = "t";
+    handler.user = &self;
+    handler.run = count_polled;
+    ck_assert_ok(mls_worker_create(the_queue, &options, &worker));
+    ck_assert_ok(mls_worker_add_handler(worker, &handler));
+    ck_assert_ok(mls_worker_start(worker));
+    ck_assert_ok(mls_worker_fd(worker, &end.fd));
+    const uint64_t first = fixture_submit_type(the_queue, "t");
+    for (int i = 1; i < COUNT; i++)
+        fixture_submit_type(the_queue, "t");
+    while (polled < COUNT) {
+        ck_assert_int_eq(poll(&end, 1, 10000), 1);
+        ck_assert_ok(mls_worker_poll(worker, 4, 0, NULL));
+    }
+    ck_assert_ok(mls_queue_drain(the_queue, 10000));
+    mls_job *job = fixture_wait(the_queue, first);
+    ck_assert_int_eq(mls_job_state(job), MLS_JOB_SUCCEEDED);
+    mls_job_free(job);
+    mls_worker_free(worker);
+}
+END_TEST
+
 void conformance_add_threads(TCase *tests)
 {
     tcase_add_test(tests, every_job_is_completed_once);
@@ -304,4 +347,5 @@ void conformance_add_threads(TCase *tests)
     tcase_add_test(tests, sleeping_claims_wake_for_schedules);
     tcase_add_test(tests, cancelling_races_with_claiming);
     tcase_add_test(tests, a_forked_child_is_told);
+    tcase_add_test(tests, a_host_is_told_of_its_jobs);
 }
