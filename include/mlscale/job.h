@@ -77,6 +77,25 @@ typedef struct mls_job mls_job;
 /* A job that depends on others runs when they have ended in any way, not only well. */
 #define MLS_JOB_DEPENDS_ANY_END UINT64_C(2)
 
+/*
+ * Dependencies. A job with depends_on is blocked until all of these jobs, its parents,
+ * have succeeded, and then ready, or scheduled when its run_at is still to come:
+ * - When a parent ends in another way (dead, cancelled), the job is cancelled with it, its
+ *   error MLS_ECANCELLED and a message that names the parent; so are those that depend on
+ *   it, and so on, all in one step with the parent's end. So the dead are the causes only.
+ *   It does not come back when the parent is requeued; mls_queue_requeue() makes it ready
+ *   without asking its parents again, so requeue it when they have succeeded.
+ * - With MLS_JOB_DEPENDS_ANY_END it is ready when the parents have ended in whichever way.
+ * - Parents that ended before the submit count as they ended. A parent must be known when
+ *   the job is submitted (MLS_ENOTFOUND): one that may end before, and that is forgotten
+ *   with its end, cannot be depended on. Forgetting a parent later changes nothing.
+ * - Parents may be jobs of the same mls_queue_submit_many(), in front of the job. Since a
+ *   parent exists before its children do, there are no cycles.
+ * - A deadline counts while a job is blocked.
+ */
+/* In depends_on: the job at `index` of the same mls_queue_submit_many(). */
+#define MLS_JOB_SIBLING(index) (UINT64_C(1) << 63 | (uint64_t) (index))
+
 /* The retention that the queue was opened with. */
 #define MLS_RETENTION_DEFAULT (-1)
 
@@ -155,7 +174,7 @@ typedef struct mls_job_options {
      */
     int64_t retention_ms;
 
-    /* Jobs that must have succeeded first; they must exist. DEPENDENCIES */
+    /* Ids of the jobs that it depends on, and MLS_JOB_SIBLING(); see above. DEPENDENCIES */
     const uint64_t *depends_on;
     size_t depends_on_count;
 } mls_job_options;

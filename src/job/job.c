@@ -127,7 +127,9 @@ static mls_status explain_no_result(const mls_job *job)
     const mls_job_info *info = &job->info;
     const unsigned long long id = info->id;
     if (info->state == MLS_JOB_CANCELLED)
-        return mls__error(MLS_ECANCELLED, "job %llu (%s) was cancelled", id, info->type);
+        return mls__error(MLS_ECANCELLED, "job %llu (%s) was cancelled%s%s", id, info->type,
+                          info->error == MLS_ECANCELLED ? ": " : "",
+                          info->error == MLS_ECANCELLED ? info->error_message : "");
     if (info->state != MLS_JOB_DEAD)
         return mls__error(MLS_ESTATE, "job %llu (%s) is %s: it has no result yet", id, info->type,
                           mls_job_state_name(info->state));

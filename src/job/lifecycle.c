@@ -13,6 +13,7 @@ static const uint8_t next_states[MLS__JOB_STATES][MLS_JOB_EVENTS] = {
     [MLS_JOB_BLOCKED] =
         {
             [MLS_JOB_ON_UNBLOCK] = MLS_JOB_READY,
+            [MLS_JOB_ON_DEFER] = MLS_JOB_SCHEDULED,
             [MLS_JOB_ON_CANCEL] = MLS_JOB_CANCELLED,
             [MLS_JOB_ON_EXPIRE] = MLS_JOB_DEAD,
         },
@@ -75,6 +76,15 @@ int32_t mls__job_next_state(int32_t state, int32_t event)
 bool mls__job_has_ended(int32_t state)
 {
     return mls__job_next_state(state, MLS_JOB_ON_FORGET) == MLS_JOB_GONE;
+}
+
+int32_t mls__job_after_parent(int32_t parent_state, uint64_t child_flags)
+{
+    if (!mls__job_has_ended(parent_state))
+        return MLS_JOB_REFUSED;
+    if (parent_state == MLS_JOB_SUCCEEDED || child_flags & MLS_JOB_DEPENDS_ANY_END)
+        return MLS_JOB_ON_UNBLOCK;
+    return MLS_JOB_ON_CANCEL;
 }
 
 const char *mls_job_state_name(int32_t state)

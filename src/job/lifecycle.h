@@ -17,6 +17,12 @@ int32_t mls__job_next_state(int32_t state, int32_t event);
 bool mls__job_has_ended(int32_t state);
 
 /*
+ * What the end of a parent in `parent_state` means for a job submitted with `child_flags`:
+ * MLS_JOB_ON_UNBLOCK, MLS_JOB_ON_CANCEL, or MLS_JOB_REFUSED while it has not ended.
+ */
+int32_t mls__job_after_parent(int32_t parent_state, uint64_t child_flags);
+
+/*
  * What a failed attempt leads to: MLS_JOB_ON_RETRY after *ret_delay_ms, or
  * MLS_JOB_ON_BURY. `is_final` forbids another attempt; a pause that would end
  * past the deadline (`now_ms` is the wall clock) does as well. The jitter is drawn

@@ -90,7 +90,11 @@ static mls_status read_options(const mls_queue_options *given, mls_queue_options
 static void fill_queue(mls_queue *queue, const mls_queue_options *options)
 {
     const mls_queue_driver *ops = queue->ops;
-    queue->host = (mls_queue_host){sizeof(mls_queue_host), mls__job_next_state};
+    queue->host = (mls_queue_host){
+        .size = sizeof(mls_queue_host),
+        .next_state = mls__job_next_state,
+        .after_parent = mls__job_after_parent,
+    };
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)
         queue->max_payload_bytes = ops->max_payload_bytes;

@@ -49,9 +49,11 @@ mls_status mls__queue_check_text(const char *what, const char *text, size_t limi
 
 /*
  * Reads and checks a submit. `ret_options` gets the options with nothing left to
- * resolve; `ret_item` points to it. Errors: MLS_EINVAL, MLS_EUNSUPPORTED, MLS_ELIMIT.
+ * resolve; `ret_item` points to it. `index` is its place in a submit of several jobs. Errors:
+ * MLS_EINVAL, MLS_EUNSUPPORTED, MLS_ELIMIT.
  */
 mls_status mls__queue_check_submit(const mls_queue *queue, const mls_job_options *given,
-                                   mls_job_options *ret_options, mls_queue_item *ret_item);
+                                   size_t index, mls_job_options *ret_options,
+                                   mls_queue_item *ret_item);
 
 #endif

@@ -130,6 +130,21 @@ static mls_status check_capabilities(const mls_queue *queue, const mls_job_optio
     return MLS_OK;
 }
 
+/* Jobs of the same submit are named by an index, which must be in front of the job's own. */
+static mls_status check_parents(const mls_job_options *o, size_t index)
+{
+    for (size_t i = 0; i < o->depends_on_count; i++) {
+        const uint64_t parent = o->depends_on[i];
+        if (parent < MLS_JOB_SIBLING(0) || parent < MLS_JOB_SIBLING(index))
+            continue;
+        return mls__error(MLS_EINVAL,
+                          "mls_job_options.depends_on[%zu] is MLS_JOB_SIBLING(%llu), in job %zu "
+                          "of its submit: only jobs in front of it are possible",
+                          i, (unsigned long long) (parent - MLS_JOB_SIBLING(0)), index);
+    }
+    return MLS_OK;
+}
+
 static void place(const mls_job_options *o, mls_queue_item *item)
 {
     item->state = o->depends_on_count ? MLS_JOB_BLOCKED : MLS_JOB_READY;
@@ -143,7 +158,8 @@ static void place(const mls_job_options *o, mls_queue_item *item)
 }
 
 mls_status mls__queue_check_submit(const mls_queue *queue, const mls_job_options *given,
-                                   mls_job_options *ret_options, mls_queue_item *ret_item)
+                                   size_t index, mls_job_options *ret_options,
+                                   mls_queue_item *ret_item)
 {
     mls_job_options o = MLS_JOB_OPTIONS_INIT;
     mls_status status = mls__options_read("mls_job_options", given, sizeof o, sizeof o, &o);
@@ -168,6 +184,8 @@ mls_status mls__queue_check_submit(const mls_queue *queue, const mls_job_options
         status = check_payload(queue, &o);
     if (!status)
         status = check_capabilities(queue, &o);
+    if (!status)
+        status = check_parents(&o, index);
     if (status)
         return status;
     if (o.retention_ms == MLS_RETENTION_DEFAULT)
@@ -186,7 +204,7 @@ mls_status mls_queue_submit(mls_queue *queue, const mls_job_options *given, uint
     mls_queue_item item;
     mls_status status = mls__queue_check_fork(queue);
     if (!status)
-        status = mls__queue_check_submit(queue, given, &options, &item);
+        status = mls__queue_check_submit(queue, given, 0, &options, &item);
     if (status)
         return status;
     uint64_t id;
@@ -223,7 +241,7 @@ static mls_status check_bulk(const mls_queue *queue, const mls_job_options *jobs
             return mls__error(MLS_EINVAL, "job %zu: mls_job_options.size is %zu, but %zu in job 0",
                               i, given->size, jobs->size);
         const mls_status status =
-            mls__queue_check_submit(queue, given, &bulks[i].options, &bulks[i].item);
+            mls__queue_check_submit(queue, given, i, &bulks[i].options, &bulks[i].item);
         if (status)
             return mls__error_at(status, "job %zu", i);
         items[i] = &bulks[i].item;

@@ -12,6 +12,7 @@ static const struct {
 } moves[] = {
     {MLS_JOB_ON_DUE, MLS_JOB_SCHEDULED, MLS_JOB_READY},
     {MLS_JOB_ON_UNBLOCK, MLS_JOB_BLOCKED, MLS_JOB_READY},
+    {MLS_JOB_ON_DEFER, MLS_JOB_BLOCKED, MLS_JOB_SCHEDULED},
     {MLS_JOB_ON_CLAIM, MLS_JOB_READY, MLS_JOB_RUNNING},
     {MLS_JOB_ON_SUCCEED, MLS_JOB_RUNNING, MLS_JOB_SUCCEEDED},
     {MLS_JOB_ON_SUCCEED, MLS_JOB_STOPPING, MLS_JOB_SUCCEEDED},
@@ -62,6 +63,19 @@ START_TEST(ended_states_are_three)
         ck_assert_int_eq(mls__job_has_ended(state), state == MLS_JOB_SUCCEEDED ||
                                                         state == MLS_JOB_DEAD ||
                                                         state == MLS_JOB_CANCELLED);
+}
+END_TEST
+
+START_TEST(only_ended_parents_move_children)
+{
+    for (int32_t state = 0; state <= MLS_JOB_CANCELLED; state++) {
+        const bool has_ended = mls__job_has_ended(state), is_good = state == MLS_JOB_SUCCEEDED;
+        ck_assert_int_eq(mls__job_after_parent(state, 0), !has_ended ? MLS_JOB_REFUSED
+                                                          : is_good  ? MLS_JOB_ON_UNBLOCK
+                                                                     : MLS_JOB_ON_CANCEL);
+        ck_assert_int_eq(mls__job_after_parent(state, MLS_JOB_JOIN | MLS_JOB_DEPENDS_ANY_END),
+                         has_ended ? MLS_JOB_ON_UNBLOCK : MLS_JOB_REFUSED);
+    }
 }
 END_TEST
 
@@ -191,6 +205,7 @@ int main(void)
     TCase *tests = tcase_create("lifecycle");
     tcase_add_test(tests, only_listed_moves_happen);
     tcase_add_test(tests, ended_states_are_three);
+    tcase_add_test(tests, only_ended_parents_move_children);
     tcase_add_test(tests, states_have_names);
     tcase_add_test(tests, spent_or_final_is_buried);
     tcase_add_test(tests, pauses_double_up_to_the_most);

@@ -135,18 +135,24 @@ END_TEST
 
 START_TEST(missing_capabilities_are_named)
 {
-    const uint64_t parent = 1;
     mls_job_options options = fixture_options("t", NULL);
     options.ack = MLS_ACK_DURABLE;
     expect_refused(&options, MLS_EUNSUPPORTED, "durable acknowledgement");
     options.ack = MLS_ACK_ASYNC;
     expect_refused(&options, MLS_EUNSUPPORTED, "asynchronous acknowledgement");
-    options.ack = MLS_ACK_RAM;
-    options.depends_on = &parent;
+}
+END_TEST
+
+START_TEST(parents_are_checked)
+{
+    const uint64_t unknown = 1, sibling = MLS_JOB_SIBLING(0);
+    mls_job_options options = fixture_options("t", NULL);
     options.depends_on_count = 1;
-    expect_refused(&options, MLS_EUNSUPPORTED, "dependencies");
-    options.depends_on = NULL;
     expect_refused(&options, MLS_EINVAL, "depends_on is NULL");
+    options.depends_on = &unknown;
+    expect_refused(&options, MLS_ENOTFOUND, "depends_on[0]: there is no job 1");
+    options.depends_on = &sibling;
+    expect_refused(&options, MLS_EINVAL, "MLS_JOB_SIBLING(0), in job 0");
 }
 END_TEST
 
@@ -333,6 +339,7 @@ int main(void)
     tcase_add_test(tests, numbers_are_checked);
     tcase_add_test(tests, payload_is_checked);
     tcase_add_test(tests, missing_capabilities_are_named);
+    tcase_add_test(tests, parents_are_checked);
     tcase_add_test(tests, null_is_refused);
     tcase_add_test(tests, id_is_optional);
     tcase_add_test(tests, many_are_submitted_together_or_not);

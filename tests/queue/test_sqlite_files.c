@@ -99,9 +99,11 @@ START_TEST(newer_files_are_refused)
     mls_queue *queue = fixture_queue(url());
     fixture_submit_type(queue, "t");
     mls_queue_close(queue);
+    char mark[64];
+    snprintf(mark, sizeof mark, "PRAGMA user_version = %d", mls__sql_version);
     run_sql("PRAGMA user_version = 99");
     ck_assert_fails(open_queue(url(), &queue), MLS_EUNSUPPORTED, "version 99");
-    run_sql("PRAGMA user_version = 1");
+    run_sql(mark);
     queue = fixture_queue(url());
     ck_assert_uint_eq(fixture_stats(queue).jobs[MLS_JOB_READY], 1);
     mls_queue_close(queue);
@@ -135,6 +137,44 @@ static int64_t read_number(sqlite3 *db, const char *sql)
     sqlite3_finalize(statement);
     return value;
 }
+
+/* A file as the first version of the library made it, with a ready job in it. */
+static void make_first_version(void)
+{
+    sqlite3 *db;
+    ck_assert_int_eq(sqlite3_open(path_of("jobs.db"), &db), SQLITE_OK);
+    ck_assert_ok(mls__sql_migrate(db, mls__sql_migrations, 1));
+    sqlite3_close(db);
+    run_sql("INSERT INTO lanes(id, queue, type, is_keyed, ready, sum_submitted)"
+            " VALUES(1, 'default', 't', 0, 1, 1);"
+            "INSERT INTO jobs(id, lane, state, priority, rank, max_attempts, backoff_ms,"
+            " backoff_max_ms, jitter_percent, retention_ms, submitted_ms, run_at_ms,"
+            " deadline_ms, since_ns, payload_at, payload, payload_bytes)"
+            " VALUES(1, 1, 3, 4, 1, 1, 0, 0, 0, 60000, 1, 0, 0, 1, 1, x'6f6c64', 3);"
+            "UPDATE meta SET next_id = 2, next_rank = 2");
+}
+
+START_TEST(jobs_of_the_first_version_go_on)
+{
+    make_first_version();
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t parent = 1;
+    mls_job_options options = fixture_options("t", NULL);
+    options.depends_on = &parent;
+    options.depends_on_count = 1;
+    const uint64_t child = fixture_submit(queue, &options);
+    ck_assert_int_eq(fixture_state(queue, child), MLS_JOB_BLOCKED);
+    mls_job *job = fixture_claim(claimer);
+    ck_assert_uint_eq(mls_job_id(job), parent);
+    ck_assert_mem_eq(mls_job_payload(job, NULL), "old", 3);
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    fixture_complete(claimer, child, NULL);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
 
 START_TEST(older_files_are_brought_up_to_date)
 {
@@ -542,6 +582,7 @@ int main(void)
     tcase_add_test(tests, files_of_others_are_left_alone);
     tcase_add_test(tests, newer_files_are_refused);
     tcase_add_test(tests, read_only_files_are_told);
+    tcase_add_test(tests, jobs_of_the_first_version_go_on);
     tcase_add_test(tests, older_files_are_brought_up_to_date);
     tcase_add_test(tests, damaged_pages_are_told);
     tcase_add_test(tests, damaged_rows_are_told);

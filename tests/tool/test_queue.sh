@@ -86,6 +86,20 @@ holds "with payloads" grep -q '"payload":"four"' jobs.jsonl
 exits "says where it cannot" 1 queue export --queue "$q" --output no/such/file
 says "by path" err "no/such/file"
 
+exits "makes a job wait" 0 queue submit --queue "$q" --type child --after 7 --after 7
+same "with an id of its own" 8
+exits "shows it" 0 queue show 8 --queue "$q"
+says "blocked" out "state          blocked"
+exits "or makes it wait for any end" 0 queue submit --queue "$q" --type any --after 7 --any-end
+exits "cancels what it waits for" 0 queue cancel 7 --queue "$q"
+exits "which cancels it" 0 queue show 8 --queue "$q"
+says "and says why" out "job 7, which it depends on, is cancelled"
+exits "but not the other" 0 queue show 9 --queue "$q"
+says "which is ready" out "state          ready"
+exits "does not wait for what is not there" 1 queue submit --queue "$q" --type t --after 99
+says "and says which" err "there is no job 99"
+exits "nor for what is no job" 2 queue submit --queue "$q" --type t --after x
+
 # The command line.
 exits "shows the commands" 0 queue --help
 says "each with a line" out "purge"

@@ -91,9 +91,8 @@ bool filter_read(const arguments *args, mls_queue_filter *ret_filter)
     return true;
 }
 
-bool id_read(const arguments *args, size_t operand, uint64_t *ret_id)
+bool id_parse(const arguments *args, const char *text, uint64_t *ret_id)
 {
-    const char *text = arguments_operand(args, operand);
     char *end;
     errno = 0;
     const unsigned long long value = strtoull(text, &end, 10);
@@ -103,6 +102,11 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id)
     }
     *ret_id = value;
     return true;
+}
+
+bool id_read(const arguments *args, size_t operand, uint64_t *ret_id)
+{
+    return id_parse(args, arguments_operand(args, operand), ret_id);
 }
 
 static int visit_page(mls_queue *queue, const uint64_t *ids, size_t count, job_visit visit,

@@ -51,6 +51,9 @@ void queue_tool_close(queue_tool *tool);
 /* The filter of FILTER_OPTIONS. false after a message. */
 bool filter_read(const arguments *args, mls_queue_filter *ret_filter);
 
+/* The id of a job. false after a message. */
+bool id_parse(const arguments *args, const char *text, uint64_t *ret_id);
+
 /* The job's id in an operand. false after a message. */
 bool id_read(const arguments *args, size_t operand, uint64_t *ret_id);
 

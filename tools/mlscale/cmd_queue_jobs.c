@@ -88,8 +88,27 @@ static bool read_job(const arguments *args, const job_types *types, mls_job_opti
     job->priority = (int32_t) priority;
     job->max_attempts = (uint32_t) attempts;
     job->backoff_ms = (uint32_t) backoff_ms;
-    job->flags = arguments_has(args, "join") ? MLS_JOB_JOIN : 0;
+    job->flags = (arguments_has(args, "join") ? MLS_JOB_JOIN : 0) |
+                 (arguments_has(args, "any-end") ? MLS_JOB_DEPENDS_ANY_END : 0);
     return true;
+}
+
+/* The jobs of --after, to be freed. Gives an exit code, after a message. */
+static int read_parents(const arguments *args, mls_job_options *job, uint64_t **ret_parents)
+{
+    const size_t count = arguments_count(args, "after");
+    uint64_t *parents = calloc(count + 1, sizeof *parents);
+    if (!parents)
+        return failure("out of memory");
+    for (size_t i = 0; i < count; i++)
+        if (!id_parse(args, arguments_at(args, "after", i), &parents[i])) {
+            free(parents);
+            return EXIT_USAGE;
+        }
+    job->depends_on = count ? parents : NULL;
+    job->depends_on_count = count;
+    *ret_parents = parents;
+    return EXIT_GOOD;
 }
 
 /* Waits for the job, and prints its result as it is. */
@@ -203,13 +222,17 @@ static int submit(const arguments *args)
     if (arguments_has(args, "lines") && (arguments_has(args, "key") || arguments_has(args, "wait")))
         return usage_error(args, "--lines makes several jobs: --key and --wait are for one");
     job_types *types = NULL;
+    uint64_t *parents = NULL;
     if (!load_types(args, &types))
         return EXIT_FAILED;
-    int code = read_job(args, types, &job) ? queue_tool_open(args, NULL, &tool) : EXIT_USAGE;
+    int code = read_job(args, types, &job) ? read_parents(args, &job, &parents) : EXIT_USAGE;
+    if (!code)
+        code = queue_tool_open(args, NULL, &tool);
     if (!code) {
         code = submit_read(args, tool.queue, &job);
         queue_tool_close(&tool);
     }
+    free(parents);
     job_types_free(types);
     return code;
 }
@@ -231,6 +254,10 @@ static const option_spec submit_options[] = {
     {"join", NULL, "when the key is taken, give the id of the job that has it"},
     {"batch-key", "KEY", "jobs of one type and batch key may be run together"},
     {"priority", "P", "0, served last, to 9 (default 4)"},
+    {"after", "ID",
+     "not before that job has succeeded; may be repeated. When it ends\n"
+     "in another way, this one is cancelled"},
+    {"any-end", NULL, "--after is over with any end of those jobs"},
     {"delay", "MS", "not before so many milliseconds from now"},
     {"attempts", "N", "how often it may be run (default 1)"},
     {"backoff", "MS", "the pause before the second attempt; it doubles (default 1000)"},

@@ -39,7 +39,7 @@ extern "C" {
 
 /* What can happen to a job. */
 #define MLS_JOB_ON_DUE     1 /* run_at, or the pause before a retry, is over */
-#define MLS_JOB_ON_UNBLOCK 2 /* the jobs that it depends on have ended */
+#define MLS_JOB_ON_UNBLOCK 2 /* the jobs that it depends on have ended, and it is due */
 #define MLS_JOB_ON_CLAIM   3
 #define MLS_JOB_ON_SUCCEED 4  /* the claim's end: with a result */
 #define MLS_JOB_ON_RETRY   5  /* the claim's end: failed, to be run again after a pause */
@@ -51,7 +51,8 @@ extern "C" {
 #define MLS_JOB_ON_EXPIRE  11 /* the deadline passed before a claim */
 #define MLS_JOB_ON_REQUEUE 12
 #define MLS_JOB_ON_FORGET  13 /* the end of retention, or a request */
-#define MLS_JOB_EVENTS     14 /* one past the last */
+#define MLS_JOB_ON_DEFER   14 /* the jobs that it depends on have ended, before it is due */
+#define MLS_JOB_EVENTS     15 /* one past the last */
 
 /* What next_state() gives besides a state of mlscale/job.h. */
 #define MLS_JOB_REFUSED 0  /* must not happen in this state */
@@ -62,6 +63,12 @@ typedef struct mls_queue_host {
     size_t size;
     /* The state after `event` (MLS_JOB_ON_*) in `state`, from the one table. */
     int32_t (*next_state)(int32_t state, int32_t event);
+    /*
+     * What the end of a parent in `parent_state` means for a job submitted with
+     * `child_flags`: MLS_JOB_ON_UNBLOCK (it waits for it no longer), MLS_JOB_ON_CANCEL (it is
+     * cancelled), or MLS_JOB_REFUSED (the parent has not ended).
+     */
+    int32_t (*after_parent)(int32_t parent_state, uint64_t child_flags);
 } mls_queue_host;
 
 /*
@@ -149,6 +156,11 @@ typedef struct mls_queue_driver {
      * All or none. Waits for room until `until_ns`. Payloads with payload_free are
      * taken over on success; others are copied. With MLS_JOB_JOIN and a taken key
      * the id is that of the job that has it, and a payload handed over is freed.
+     * With MLS_QUEUE_CAN_DEPENDENCIES: a job in MLS_JOB_BLOCKED waits for its depends_on,
+     * of which MLS_JOB_SIBLING() is below its own index. Those that have ended count by
+     * after_parent(); one that is not known is MLS_ENOTFOUND, unless the job joins another.
+     * When all are done it is, from the start, what it would be then (ready, scheduled by
+     * due_ms, or cancelled). The end of a job moves its children in the same step.
      * Errors: MLS_EEXIST, MLS_EFULL, MLS_ELIMIT, MLS_ENOTFOUND, MLS_EIO, MLS_ENOMEM.
      */
     mls_status (*submit)(void *self, const mls_queue_item *const *jobs, size_t count,

@@ -6,6 +6,7 @@ libmls_core_la_SOURCES += \
 	%D%/keys.c \
 	%D%/lanes.c \
 	%D%/memory.h \
+	%D%/parents.c \
 	%D%/records.c \
 	%D%/states.c \
 	%D%/submit.c \

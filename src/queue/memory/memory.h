@@ -55,6 +55,24 @@ typedef struct mls__mem_hold {
 #define MLS__MEM_CLAIM_CANCEL UINT64_C(2)
 #define MLS__MEM_EPOCH_SHIFT  2
 
+/* One dependency: in the list of its parent until that ends, or the child stops waiting. */
+typedef struct mls__mem_edge mls__mem_edge;
+struct mls__mem_edge {
+    mls__mem_edge *next, **link; /* link is NULL outside of a list */
+    mls__mem_job *child;
+    uint64_t parent_id;
+    int32_t parent_state; /* how it ended */
+};
+
+/* All dependencies of a job, and what it is told when one of them goes wrong. */
+typedef struct mls__mem_edges {
+    uint64_t flags; /* of the submit */
+    size_t waiting; /* for so many parents */
+    size_t count;
+    char message[96];
+    mls__mem_edge at[];
+} mls__mem_edges;
+
 /*
  * A record. The submitter's alone until it is in the inbox; under the mutex from
  * then on until it is free again. The fields of a plain job lie in front, in the
@@ -95,6 +113,8 @@ struct mls__mem_job {
     uint64_t timer_ns;
     mls__mem_job *timer_child, *timer_next, *timer_prev;
     mls__mem_job *chain_next, *chain_prev; /* ready jobs with a batch key, by its hash */
+    mls__mem_edge *children;               /* that wait for this one */
+    mls__mem_edges *parents;               /* NULL: it has none */
     mls__mem_job *key_next;
     uint64_t key_hash, batch_hash;
     const char *key, *batch_key; /* into strings */
@@ -184,7 +204,9 @@ struct mls__mem_store {
     mls__mem_heap due;    /* scheduled jobs */
     mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
     uint64_t order;
-    uint64_t alive; /* jobs that have not ended */
+    uint64_t alive;                  /* jobs that have not ended */
+    mls__mem_edge *told, **told_end; /* children of ended jobs that have not moved yet */
+    bool is_telling;
     uint32_t drain_waiters;
     uint64_t seed[2];
     size_t buckets; /* a power of two */
@@ -270,6 +292,21 @@ void mls__mem_keys_free(mls__mem_store *store);
 mls__mem_job *mls__mem_key_find(const mls__mem_store *store, const char *key);
 void mls__mem_key_add(mls__mem_store *store, mls__mem_job *job);
 void mls__mem_key_remove(mls__mem_store *store, mls__mem_job *job);
+
+/* parents.c: dependencies. */
+/* Makes the edges of a job that is submitted; they hang nowhere yet. */
+mls_status mls__mem_parents_fill(mls__mem_store *store, const mls_queue_item *item,
+                                 mls__mem_job *job);
+/* MLS_ENOTFOUND: a parent of the items, `ids` being theirs by index, is not known. */
+mls_status mls__mem_parents_check(mls__mem_store *store, const mls_queue_item *const *items,
+                                  size_t count);
+/* A blocked job began: hangs it to its parents, or moves it on if they have ended. */
+void mls__mem_parents_begin(mls__mem_visit *visit, mls__mem_job *job,
+                            const mls_job_options *options, const uint64_t *ids);
+/* A job is blocked no longer. */
+void mls__mem_parents_leave(mls__mem_job *job);
+/* A job ended: moves those that wait for it. */
+void mls__mem_parents_end(mls__mem_visit *visit, mls__mem_job *job);
 
 /* states.c: what happens to jobs. */
 /* A submitted job begins to live. */

@@ -148,6 +148,8 @@ static void empty_extras(mls__mem_store *store, mls__mem_job *job)
     job->note = NULL;
     job->progress = 0;
     job->error = MLS_OK;
+    mls__free(&store->context->allocator, job->parents);
+    job->parents = NULL;
     job->key = job->batch_key = NULL;
     job->run_at_ms = job->deadline_ms = 0;
     job->due_ns = job->deadline_ns = job->ended_ns = 0;

@@ -50,6 +50,12 @@ static void enter_scheduled(mls__mem_visit *visit, mls__mem_job *job)
     set_timer(visit->store, &visit->store->due, job, dies_first ? job->deadline_ns : job->due_ns);
 }
 
+static void enter_blocked(mls__mem_visit *visit, mls__mem_job *job)
+{
+    if (job->deadline_ns)
+        set_timer(visit->store, &visit->store->expiry, job, job->deadline_ns);
+}
+
 static void count_end(mls__mem_job *job)
 {
     mls_queue_stats *stats = &job->lane->stats;
@@ -65,6 +71,8 @@ static void enter_ended(mls__mem_visit *visit, mls__mem_job *job)
 {
     mls__mem_store *store = visit->store;
     count_end(job);
+    if (job->has_extras && job->children)
+        mls__mem_parents_end(visit, job);
     if (job->waiters)
         pthread_cond_broadcast(&store->ended[job->index % MLS__MEM_WAIT_CONDS].cond);
     if (--store->alive == 0 && store->drain_waiters)
@@ -114,6 +122,8 @@ static void enter_state(mls__mem_visit *visit, mls__mem_job *job, int32_t state)
         enter_ready(visit, job);
     else if (state == MLS_JOB_SCHEDULED)
         enter_scheduled(visit, job);
+    else if (state == MLS_JOB_BLOCKED)
+        enter_blocked(visit, job);
     else if (mls__mem_has_ended(visit->store, job))
         enter_ended(visit, job);
 }
@@ -126,6 +136,8 @@ bool mls__mem_move(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
         return false;
     if (job->state == MLS_JOB_READY)
         mls__mem_unlink_ready(store, job);
+    else if (job->state == MLS_JOB_BLOCKED)
+        mls__mem_parents_leave(job);
     mls__mem_timer_clear(job);
     job->lane->stats.jobs[job->state]--;
     if (event == MLS_JOB_ON_REQUEUE)

@@ -163,6 +163,8 @@ static mls_status fill(mls__mem_store *store, const mls_queue_item *item, mls__m
         status = fill_strings(store, options, job);
     if (!status)
         status = fill_payload(store, options, job);
+    if (!status)
+        status = mls__mem_parents_fill(store, item, job);
     if (status)
         return status;
     fill_times(item, job);
@@ -233,21 +235,22 @@ static mls_status check_keys(mls__mem_store *store, const mls_queue_item *const 
 }
 
 /* Begins the job, or joins the one that has its key. The id is that of which it is. */
-static uint64_t begin_keyed(mls__mem_visit *visit, mls__mem_job *job)
+static uint64_t begin_checked(mls__mem_visit *visit, mls__mem_job *job,
+                              const mls_job_options *options, const uint64_t *ids)
 {
-    if (!job->key || !job->key[0]) {
-        mls__mem_begin(visit, job);
-        return job->new_id;
-    }
-    const mls__mem_job *holder = mls__mem_key_find(visit->store, job->key);
+    const bool is_keyed = options->key[0] != '\0';
+    const mls__mem_job *holder = is_keyed ? mls__mem_key_find(visit->store, job->key) : NULL;
     if (holder) {
         job->next = visit->dying;
         visit->dying = job;
         return holder->id;
     }
-    mls__mem_key_add(visit->store, job);
+    if (is_keyed)
+        mls__mem_key_add(visit->store, job);
     const uint64_t id = job->new_id;
     mls__mem_begin(visit, job);
+    if (job->state == MLS_JOB_BLOCKED)
+        mls__mem_parents_begin(visit, job, options, ids);
     return id;
 }
 
@@ -294,20 +297,23 @@ static mls_status begin_all(mls__mem_store *store, const mls_queue_item *const *
 {
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
-    const mls_status status = check_keys(store, items, count);
+    mls_status status = check_keys(store, items, count);
+    if (!status)
+        status = mls__mem_parents_check(store, items, count);
     for (size_t i = 0; !status && i < count; i++) {
         mls__mem_job *next = first->next;
-        ret_ids[i] = begin_keyed(&visit, first);
+        ret_ids[i] = begin_checked(&visit, first, items[i]->options, ret_ids);
         first = next;
     }
     mls__mem_leave(&visit);
     return status;
 }
 
-static bool has_key(const mls_queue_item *const *items, size_t count)
+/* Whether the store must be asked before they can begin. */
+static bool must_check(const mls_queue_item *const *items, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (items[i]->options->key[0])
+        if (items[i]->options->key[0] || items[i]->options->depends_on_count)
             return true;
     return false;
 }
@@ -329,20 +335,20 @@ mls_status mls__mem_submit(void *self, const mls_queue_item *const *items, size_
     mls__mem_store *store = self;
     mls__mem_job *first;
     bool joined = false;
-    const bool is_keyed = has_key(items, count);
+    const bool is_checked = must_check(items, count);
     mls_status status = MLS_OK;
-    if (is_keyed)
+    if (is_checked)
         status = try_keys(store, items, count, ret_ids, &joined);
     if (!status && !joined)
         status = take_records(store, count, until_ns, &first);
     if (status || joined)
         return status;
     status = fill_all(store, items, count, first, ret_ids);
-    if (!status && is_keyed)
+    if (!status && is_checked)
         status = begin_all(store, items, count, first, ret_ids);
     if (status)
         give_up(store, first);
-    else if (!is_keyed)
+    else if (!is_checked)
         push_inbox(store, first);
     return status;
 }

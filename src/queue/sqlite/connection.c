@@ -171,7 +171,7 @@ static bool load_meta(mls__sql_store *store)
         return false;
     store->txn.meta =
         (mls__sql_meta){sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1),
-                        sqlite3_column_int64(statement, 2)};
+                        sqlite3_column_int64(statement, 2), sqlite3_column_int64(statement, 3)};
     sqlite3_reset(statement);
     return true;
 }
@@ -186,6 +186,7 @@ static bool save_meta(mls__sql_store *store)
     sqlite3_bind_int64(statement, 1, store->txn.meta.next_id);
     sqlite3_bind_int64(statement, 2, store->txn.meta.next_rank);
     sqlite3_bind_int64(statement, 3, store->txn.meta.next_member);
+    sqlite3_bind_int64(statement, 4, store->txn.meta.edges);
     return mls__sql_run(store, statement);
 }
 

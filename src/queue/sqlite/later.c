@@ -66,7 +66,7 @@ static uint64_t take_id(mls__sql_store *store)
 
 static bool is_suited(const mls_job_options *o, size_t count)
 {
-    return count == 1 && o->ack == MLS_ACK_RAM && !o->key[0] &&
+    return count == 1 && o->ack == MLS_ACK_RAM && !o->key[0] && !o->depends_on_count &&
            o->payload_bytes <= MLS__SQL_BLOB_BYTES;
 }
 

@@ -12,6 +12,7 @@ libmls_core_la_SOURCES += \
 	%D%/later.c \
 	%D%/liveness.c \
 	%D%/lockfile.c \
+	%D%/parents.c \
 	%D%/rows.c \
 	%D%/schema.c \
 	%D%/segments.c \

@@ -66,6 +66,14 @@ const mls__sql_migration mls__sql_migrations[] = {
         "CREATE TABLE waits(job INTEGER NOT NULL, member INTEGER NOT NULL,"
         " PRIMARY KEY(job, member)) WITHOUT ROWID;",
     },
+    {
+        /* Blocked jobs and parents of theirs that have not ended, or (parent_state) just have. */
+        "ALTER TABLE meta ADD COLUMN edges INTEGER NOT NULL DEFAULT 0;"
+        "CREATE TABLE edges(parent INTEGER NOT NULL, child INTEGER NOT NULL,"
+        " flags INTEGER NOT NULL, parent_state INTEGER, PRIMARY KEY(parent, child)) WITHOUT ROWID;"
+        "CREATE INDEX edges_child ON edges(child);"
+        "CREATE INDEX edges_ended ON edges(parent) WHERE parent_state IS NOT NULL;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

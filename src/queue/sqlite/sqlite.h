@@ -196,6 +196,13 @@ enum {
     MLS__SQL_STOPPING,
     MLS__SQL_RUNNING_OF_MEMBER,
     MLS__SQL_PROGRESS,
+    MLS__SQL_JOB_STATE,
+    MLS__SQL_EDGE_ADD,
+    MLS__SQL_EDGES_END,
+    MLS__SQL_EDGES_LEAVE,
+    MLS__SQL_EDGE_ENDED,
+    MLS__SQL_EDGE_DELETE,
+    MLS__SQL_EDGE_LEFT,
     MLS__SQL_BLOB_ADD,
     MLS__SQL_BLOB_LOAD,
     MLS__SQL_BLOB_DELETE,
@@ -217,6 +224,7 @@ enum {
 /* Counters that the file keeps for all. */
 typedef struct mls__sql_meta {
     int64_t next_id, next_rank, next_member;
+    int64_t edges; /* dependencies of blocked jobs: none, and nobody looks for them */
 } mls__sql_meta;
 
 /* The transaction at present. */
@@ -229,6 +237,7 @@ typedef struct mls__sql_txn {
     bool meta_is_dirty, is_synced, has_garbage, has_reserved;
     unsigned news;      /* MLS__SQL_NEWS_*: what happened, for other processes */
     bool is_ready_news; /* a job became ready since parked claims were looked at */
+    bool is_telling;    /* children of ended jobs are being moved */
 } mls__sql_txn;
 
 struct mls__sql_store {
@@ -403,6 +412,25 @@ bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event);
 bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event);
 /* Lets all timers go off that are due. */
 bool mls__sql_tick(mls__sql_store *store);
+
+/* parents.c: dependencies. */
+/* MLS_ENOTFOUND: a parent, not of the same submit, is not known. */
+mls_status mls__sql_parents_check(mls__sql_store *store, const mls_job_options *options);
+/*
+ * How a blocked row begins, `ids` being those of its submit: adds its dependencies, or sets
+ * the state that it has when there are none left. `ret_parent` gets the parent with which
+ * it is cancelled, once it was added, and its state. false: failed.
+ */
+bool mls__sql_parents_begin(mls__sql_store *store, const mls_job_options *options,
+                            const uint64_t *ids, mls__sql_row *row, int64_t *ret_parent,
+                            int32_t *ret_state);
+/* The row, which is added, is cancelled with a parent. */
+bool mls__sql_parents_cancel(mls__sql_store *store, mls__sql_row *row, int64_t parent,
+                             int32_t parent_state);
+/* A job is blocked no longer. */
+bool mls__sql_parents_leave(mls__sql_store *store, int64_t id);
+/* A job ended in that state, and is stored so: moves those that wait for it. */
+bool mls__sql_parents_end(mls__sql_store *store, int64_t id, int32_t state);
 
 /* submit.c */
 typedef struct mls__sql_submit_op {

@@ -21,9 +21,9 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_SAVE] = "SAVEPOINT op",
     [MLS__SQL_UNSAVE] = "ROLLBACK TO op",
     [MLS__SQL_RELEASE] = "RELEASE op",
-    [MLS__SQL_META_LOAD] = "SELECT next_id, next_rank, next_member FROM meta WHERE one = 1",
+    [MLS__SQL_META_LOAD] = "SELECT next_id, next_rank, next_member, edges FROM meta WHERE one = 1",
     [MLS__SQL_META_SAVE] =
-        "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3 WHERE one = 1",
+        "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4 WHERE one = 1",
     [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2 AND is_keyed = ?3",
     [MLS__SQL_LANE_LOAD] = "SELECT queue, type, is_keyed FROM lanes WHERE id = ?1",
     [MLS__SQL_LANE_ADD] = "INSERT INTO lanes(queue, type, is_keyed) VALUES(?1, ?2, ?3)",
@@ -82,6 +82,14 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
                                    " AND id > ?2 ORDER BY id LIMIT 1",
     [MLS__SQL_PROGRESS] = "UPDATE jobs SET progress = ?3, note = ?4"
                           " WHERE id = ?1 AND epoch = ?2 AND member IS NOT NULL",
+    [MLS__SQL_JOB_STATE] = "SELECT state FROM jobs WHERE id = ?1",
+    [MLS__SQL_EDGE_ADD] = "INSERT OR IGNORE INTO edges(parent, child, flags) VALUES(?1, ?2, ?3)",
+    [MLS__SQL_EDGES_END] = "UPDATE edges SET parent_state = ?2 WHERE parent = ?1",
+    [MLS__SQL_EDGES_LEAVE] = "DELETE FROM edges WHERE child = ?1",
+    [MLS__SQL_EDGE_ENDED] = "SELECT parent, child, parent_state, flags FROM edges"
+                            " WHERE parent_state IS NOT NULL ORDER BY parent, child LIMIT 1",
+    [MLS__SQL_EDGE_DELETE] = "DELETE FROM edges WHERE parent = ?1 AND child = ?2",
+    [MLS__SQL_EDGE_LEFT] = "SELECT 1 FROM edges WHERE child = ?1 LIMIT 1",
     [MLS__SQL_BLOB_ADD] = "INSERT OR REPLACE INTO blobs(id, data) VALUES(?1, ?2)",
     [MLS__SQL_BLOB_LOAD] = "SELECT data FROM blobs WHERE id = ?1",
     [MLS__SQL_BLOB_DELETE] = "DELETE FROM blobs WHERE id = ?1",

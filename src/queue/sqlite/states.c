@@ -107,8 +107,11 @@ static bool fail_damaged(mls__sql_store *store, int64_t id)
 bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event)
 {
     const int32_t next = mls__sql_next(store, row->state, event);
+    const int64_t id = row->id;
     if (next == MLS_JOB_REFUSED)
-        return fail_damaged(store, row->id);
+        return fail_damaged(store, id);
+    if (row->state == MLS_JOB_BLOCKED && !mls__sql_parents_leave(store, id))
+        return false;
     mls__sql_lane_add(store, row->lane, counter_of(row->state), -1);
     if (next == MLS_JOB_GONE)
         return mls__sql_row_delete(store, row);
@@ -125,10 +128,11 @@ bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event)
         is_kept = enter_ended(store, row);
     if (is_kept < 0)
         return false;
-    if (is_kept == 0)
-        return mls__sql_row_delete(store, row);
-    mls__sql_lane_add(store, row->lane, counter_of(next), 1);
-    return mls__sql_row_save(store, row);
+    if (is_kept)
+        mls__sql_lane_add(store, row->lane, counter_of(next), 1);
+    if (is_kept ? !mls__sql_row_save(store, row) : !mls__sql_row_delete(store, row))
+        return false;
+    return !mls__sql_has_ended(store, next) || mls__sql_parents_end(store, id, next);
 }
 
 bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)

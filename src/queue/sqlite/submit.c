@@ -55,6 +55,20 @@ static void fill_row(mls__sql_store *store, const mls__sql_submit_op *s, size_t 
     store->txn.meta_is_dirty = true;
 }
 
+/* Adds the row of a job that depends on others as what these leave of it. */
+static bool add_child(mls__sql_store *store, const mls__sql_submit_op *s, const mls_job_options *o,
+                      mls__sql_row *row)
+{
+    int64_t parent;
+    int32_t parent_state;
+    if (!mls__sql_parents_begin(store, o, s->ids, row, &parent, &parent_state))
+        return false;
+    mls__sql_begin_row(store, row);
+    if (!mls__sql_row_add(store, row) || !mls__sql_bytes_store(store, row->id, 0, &row->payload))
+        return false;
+    return !parent || mls__sql_parents_cancel(store, row, parent, parent_state);
+}
+
 /* Adds one job, or finds the one that it joins. MLS_EEXIST: its key is taken. */
 static mls_status add_job(mls__sql_store *store, const mls__sql_submit_op *s, size_t index)
 {
@@ -70,6 +84,10 @@ static mls_status add_job(mls__sql_store *store, const mls__sql_submit_op *s, si
         return store->txn.status;
     fill_row(store, s, index, &row);
     s->ids[index] = (uint64_t) row.id;
+    if (row.state == MLS_JOB_BLOCKED) {
+        add_child(store, s, o, &row);
+        return store->txn.status;
+    }
     mls__sql_begin_row(store, &row);
     if (mls__sql_row_add(store, &row))
         mls__sql_bytes_store(store, row.id, 0, &row.payload);
@@ -86,6 +104,21 @@ static mls_status make_lanes(mls__sql_store *store, const mls__sql_submit_op *s)
             return status;
     }
     return MLS_OK;
+}
+
+/* Whether all parents are known, before anything is added. */
+static mls_status check_parents(mls__sql_store *store, const mls__sql_submit_op *s)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < s->count; i++) {
+        const mls_job_options *o = s->items[i]->options;
+        if (!o->depends_on_count)
+            continue;
+        if (o->flags & MLS_JOB_JOIN && o->key[0] && find_key(store, o->key))
+            continue; /* nothing of it will be kept */
+        status = store->txn.status ? store->txn.status : mls__sql_parents_check(store, o);
+    }
+    return status;
 }
 
 static bool has_segments(mls__sql_store *store, const mls__sql_submit_op *s)
@@ -118,6 +151,7 @@ static mls_status add_bulk(mls__sql_store *store, const mls__sql_submit_op *s)
         mls__sql_lanes_clear(store);
         store->txn.news = before.news;
         store->txn.is_ready_news = before.is_ready_news;
+        store->txn.meta.edges = before.meta.edges;
     }
     mls__sql_run(store, mls__sql_prepare(store, MLS__SQL_RELEASE));
     return status;
@@ -130,7 +164,9 @@ mls_status mls__sql_submit_run(mls__sql_store *store, mls__sql_op *op)
         op->again = true;
         return mls__error(MLS_EIO, "segments of the payloads are gone");
     }
-    const mls_status status = make_lanes(store, s);
+    mls_status status = make_lanes(store, s);
+    if (!status)
+        status = check_parents(store, s);
     if (status)
         return status;
     mls__sql_ids_reserve(store, s);

@@ -39,9 +39,10 @@ int conformance_queue_run(const char *name, conformance_url_fn url)
         const char *name;
         void (*add)(TCase *tests);
     } parts[] = {
-        {"basics", conformance_add_basics}, {"states", conformance_add_states},
-        {"claims", conformance_add_claims}, {"threads", conformance_add_threads},
-        {"times", conformance_add_times},   {"listing", conformance_add_listing},
+        {"basics", conformance_add_basics},   {"states", conformance_add_states},
+        {"claims", conformance_add_claims},   {"threads", conformance_add_threads},
+        {"times", conformance_add_times},     {"listing", conformance_add_listing},
+        {"parents", conformance_add_parents},
     };
     make_url = url;
     Suite *suite = suite_create(name);
