@@ -125,17 +125,17 @@ static void to_coordinates(int64_t index, int rank, const int64_t *dims, int64_t
     }
 }
 
-/* A channel at a place: every element, weighed by how near it is. */
-static double look(const deform_case *c, const double *channel, const double *places)
+/* A channel at a place: every element, weighed by how near it is on each axis. */
+static double look(const deform_case *c, const double *channel, const double *places, int axis)
 {
-    int64_t at[MOST_RANK];
+    if (axis == c->rank)
+        return channel[0];
+    const int64_t stride = product(c->rank - axis - 1, c->input + axis + 1);
     double sum = 0;
-    for (int64_t i = 0; i < product(c->rank, c->input); i++) {
-        double weight = 1;
-        to_coordinates(i, c->rank, c->input, at);
-        for (int axis = 0; axis < c->rank; axis++)
-            weight *= fmax(0, 1 - fabs(places[axis] - (double) at[axis]));
-        sum += weight * channel[i];
+    for (int64_t i = 0; i < c->input[axis]; i++) {
+        const double weight = fmax(0, 1 - fabs(places[axis] - (double) i));
+        if (weight > 0)
+            sum += weight * look(c, channel + i * stride, places, axis + 1);
     }
     return sum;
 }
@@ -155,7 +155,7 @@ static double seen(const deform_case *c, const input *inputs, bool has_mask, int
         places[i] = (double) (at[i] * c->stride[i] - c->pads[i] + position[i] * c->dilation[i]) +
                     inputs[OFFSETS].numbers[(row * c->rank + i) * outputs + o];
     const int64_t x = (image * all + channel) * product(c->rank, c->input);
-    return look(c, inputs[X].numbers + x, places) *
+    return look(c, inputs[X].numbers + x, places, 0) *
            (has_mask ? inputs[MASK].numbers[row * outputs + o] : 1);
 }
 

@@ -22,6 +22,11 @@ const char *__tsan_default_options(void)
     return "allocator_may_return_null=1";
 }
 
+bool mls_test_is_quick(void)
+{
+    return MLS_TEST_THREAD_SANITIZED || getenv("MLS_TEST_QUICK");
+}
+
 int mls_test_run(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);

@@ -4,17 +4,31 @@
 #define MLS_TESTS_SUPPORT_TEST_H
 
 #include <check.h>
+#include <stdbool.h>
 
 #include <mlscale.h>
 
 /* Whether a sanitizer that brings its own allocator is at work. */
 #if defined(__has_feature)
-#define MLS_TEST_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MLS_TEST_SANITIZED 1
+#define MLS_TEST_THREAD_SANITIZED __has_feature(thread_sanitizer)
+#define MLS_TEST_SANITIZED        (__has_feature(address_sanitizer) || MLS_TEST_THREAD_SANITIZED)
+#elif defined(__SANITIZE_THREAD__)
+#define MLS_TEST_THREAD_SANITIZED 1
+#define MLS_TEST_SANITIZED        1
+#elif defined(__SANITIZE_ADDRESS__)
+#define MLS_TEST_THREAD_SANITIZED 0
+#define MLS_TEST_SANITIZED        1
 #else
-#define MLS_TEST_SANITIZED 0
+#define MLS_TEST_THREAD_SANITIZED 0
+#define MLS_TEST_SANITIZED        0
 #endif
+
+/*
+ * Whether each behaviour shall be seen once, with the best instruction set and few rounds: with
+ * MLS_TEST_QUICK in the environment, where the same code was tested before, and under
+ * ThreadSanitizer, which looks at threads.
+ */
+bool mls_test_is_quick(void);
 
 /* Runs the suite, prints TAP, returns main's exit code. Frees the suite. */
 int mls_test_run(Suite *suite);
