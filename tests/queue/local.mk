@@ -4,11 +4,16 @@ if MLS_SQLITE
 SQLITE_FIXTURE = tests/job/fixture.c tests/job/fixture.h \
 	tests/support/folder.c tests/support/folder.h
 SQLITE_TESTS = \
+	%D%/test_sqlite_crashes \
 	%D%/test_sqlite_faults \
 	%D%/test_sqlite_files \
 	%D%/test_sqlite_processes
 check_PROGRAMS += $(SQLITE_TESTS)
 TESTS += $(SQLITE_TESTS)
+%C%_test_sqlite_crashes_SOURCES = %D%/test_sqlite_crashes.c %D%/processes.c %D%/processes.h \
+	$(SQLITE_FIXTURE)
+%C%_test_sqlite_crashes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_crashes_LDADD = $(MLS_TEST_LIBS)
 %C%_test_sqlite_faults_SOURCES = %D%/test_sqlite_faults.c %D%/shim_vfs.c %D%/shim_vfs.h \
 	$(SQLITE_FIXTURE)
 %C%_test_sqlite_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
@@ -16,7 +21,8 @@ TESTS += $(SQLITE_TESTS)
 %C%_test_sqlite_files_SOURCES = %D%/test_sqlite_files.c $(SQLITE_FIXTURE)
 %C%_test_sqlite_files_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_files_LDADD = $(MLS_TEST_LIBS)
-%C%_test_sqlite_processes_SOURCES = %D%/test_sqlite_processes.c $(SQLITE_FIXTURE)
+%C%_test_sqlite_processes_SOURCES = %D%/test_sqlite_processes.c \
+	%D%/processes.c %D%/processes.h $(SQLITE_FIXTURE)
 %C%_test_sqlite_processes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_processes_LDADD = $(MLS_TEST_LIBS)
 endif
