@@ -2,6 +2,8 @@
 /* The samples, one function each. */
 #include "support/onnx_samples.h"
 
+#include <string.h>
+
 /* A classifier with a hidden layer. */
 static void fill_mlp(onnx_build *b)
 {
@@ -272,4 +274,12 @@ onnx_build *onnx_sample_build(const onnx_sample *sample)
     onnx_build *build = onnx_build_create(sample->opset);
     sample->fill(build);
     return build;
+}
+
+onnx_build *onnx_sample_named(const char *name)
+{
+    const onnx_sample *sample = onnx_samples;
+    while (strcmp(sample->name, name) != 0)
+        sample++;
+    return onnx_sample_build(sample);
 }

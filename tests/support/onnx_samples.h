@@ -20,4 +20,7 @@ extern const onnx_sample onnx_samples[];
 /* To be freed with onnx_build_free(). */
 onnx_build *onnx_sample_build(const onnx_sample *sample);
 
+/* The same, by name: of a row of the table. */
+onnx_build *onnx_sample_named(const char *name);
+
 #endif
