@@ -14,6 +14,7 @@ libmls_core_la_SOURCES += \
 	%D%/sparse.c \
 	%D%/tensor.c %D%/tensor.h \
 	%D%/tensor_file.c \
+	%D%/types.c \
 	%D%/values.c \
 	%D%/wire.c %D%/wire.h \
 	%D%/translate/translate.c %D%/translate/translate.h \

@@ -5,6 +5,7 @@
  *   load.c    the file, the versions it needs, its metadata
  *   count.c   which ops and how many parameters it has, subgraphs and all
  *   values.c  initializers, inputs, outputs, and what is declared of the others
+ *   types.c   the types that are declared
  *   nodes.c   nodes: whether they are supported, attributes, constants
  *   bodies.c  the graphs of If, Loop and Scan, each by a reader of its own
  *   functions.c  the model's own functions: a call becomes the nodes of the function
@@ -115,6 +116,12 @@ const char *mls__onnx_reason(const mls__onnx_reader *reader);
 
 /* Initializers, inputs, and the outputs of nodes; then what is declared of them. */
 mls_status mls__onnx_read_values(mls__onnx_reader *reader);
+
+/*
+ * Takes a declared type over into `value`: dtype, kind, rank, dims and their names.
+ * Errors: MLS_EFORMAT, MLS_EUNSUPPORTED, MLS_ENOMEM.
+ */
+mls_status mls__onnx_read_type(mls__arena *arena, const mls__type_proto *type, mls__value *value);
 
 /* The part of it that nodes make up: a value for each output. */
 mls_status mls__onnx_claim_nodes(mls__onnx_reader *reader, mls__node_proto *const *nodes,
