@@ -22,6 +22,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/fuse_pointwise.c \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \
+	%D%/passes/rewrite_bodies.c \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
 	%D%/schema/attributes.c \
 	%D%/schema/elementwise.c \

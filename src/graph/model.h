@@ -34,6 +34,7 @@ struct mls_model {
     mls__graph graph;     /* as the file has it, in the newest form of each op */
     mls__graph optimized; /* after the passes; shares `graph`'s memory */
     bool has_optimized;
+    size_t folded_bytes;  /* of the constants that passes have computed */
     mls__vec tensors;     /* mls_tensor *: all constants, owned */
     mls__vec opsets;      /* mls__opset */
     mls__vec op_uses;     /* mls__op_uses, by name */

@@ -47,3 +47,8 @@ check_PROGRAMS += %D%/test_attributes
 TESTS += %D%/test_attributes
 %C%_test_attributes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_attributes_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_bodies
+TESTS += %D%/test_bodies
+%C%_test_bodies_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_bodies_LDADD = $(MLS_TEST_LIBS)

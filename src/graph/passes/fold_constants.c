@@ -16,15 +16,17 @@
 
 #include <string.h>
 
-/* Of all results: loading a small file must not fill the memory. Planning computes the others. */
-#define MOST_BYTES ((size_t) 256 << 20)
+/*
+ * Of a model's results: loading a small file must not fill the memory. Planning computes the
+ * others.
+ */
+#define MOST_BYTES ((size_t) 512 << 20)
 
 typedef struct folder {
     mls_model *model;
     mls__graph *graph;
     mls__backend backend;
     bool dequantizes;
-    size_t bytes; /* of the results so far */
 } folder;
 
 /* A node's op, and what it works on. */
@@ -116,13 +118,13 @@ static mls_status make_outputs(folder *f, const mls__node *node, job *j)
         mls_status status = mls__tensor_check("constant", arg->dtype, arg->rank, arg->dims, &bytes);
         if (status)
             return status;
-        if (arg->dtype == MLS_STRING || bytes > MOST_BYTES - f->bytes)
+        if (arg->dtype == MLS_STRING || bytes > MOST_BYTES - f->model->folded_bytes)
             return mls__error(MLS_EUNSUPPORTED, "constant %zu is not to be folded", k);
         status = mls_tensor_create(f->model->context, (mls_dtype) arg->dtype, arg->rank, arg->dims,
                                    &j->outputs[k]);
         if (status)
             return status;
-        f->bytes += bytes;
+        f->model->folded_bytes += bytes;
         j->buffers[node->input_count + k] = mls_tensor_data(j->outputs[k]);
     }
     return MLS_OK;
@@ -172,13 +174,13 @@ static mls_status keep(const folder *f, mls__node *node, job *j)
 
 static mls_status fold_node(folder *f, mls__node *node)
 {
-    const size_t before = f->bytes;
+    const size_t before = f->model->folded_bytes;
     job j = {.kernel = NULL};
     mls_status status = compute(f, node, &j);
     if (!status)
         status = keep(f, node, &j);
     else
-        f->bytes = before;
+        f->model->folded_bytes = before;
     close_job(f, &j);
     return status == MLS_ENOMEM ? status : MLS_OK;
 }

@@ -20,6 +20,8 @@ mls_status mls__pass_fold_batch_norm(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fold_constants(mls__graph *graph, bool *ret_changed);
 /* What these have left. */
 mls_status mls__pass_fold_dequantized(mls__graph *graph, bool *ret_changed);
+/* All of these, on the graphs of If, Loop and Scan. */
+mls_status mls__pass_rewrite_bodies(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_attention(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fold_pad(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_conv(mls__graph *graph, bool *ret_changed);
