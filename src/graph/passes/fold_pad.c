@@ -56,8 +56,8 @@ static int rank_of(const mls__graph *graph, const mls__node *conv)
     const uint32_t w = mls__node_input(conv, 1);
     const mls_attr *mode = mls__node_attr(conv, "auto_pad");
     const mls_attr *pads = mls__node_attr(conv, "pads");
-    if (!mls__node_is(conv, "Conv") || conv->is_dead || !conv->schema ||
-        !mls__is_known_float(graph, w, 0) || (mode && !is_text(mode, "NOTSET")))
+    if (!mls__node_is(conv, "Conv") || !conv->schema || !mls__is_known_float(graph, w, 0) ||
+        (mode && !is_text(mode, "NOTSET")))
         return 0;
     const int rank = mls__graph_value(graph, w)->rank - 2;
     if (pads && (pads->type != MLS_ATTR_INTS || pads->count != 2 * (size_t) rank))
@@ -92,24 +92,22 @@ static mls_status set_pads(mls__graph *graph, mls__node *conv, int rank, const i
     return MLS_OK;
 }
 
+static mls_status visit(mls__graph *graph, const mls__links *links, mls__node *conv,
+                        bool *ret_changed)
+{
+    const int rank = rank_of(graph, conv);
+    mls__node *pad = rank ? mls__giver(links, conv->inputs[0]) : NULL;
+    const int64_t *pads = pad ? pads_of(graph, pad, rank) : NULL;
+    if (!pads || mls__only_reader(links, pad) != conv)
+        return MLS_OK;
+    const mls_status status = set_pads(graph, conv, rank, pads);
+    conv->inputs[0] = pad->inputs[0];
+    pad->is_dead = true;
+    *ret_changed = true;
+    return status;
+}
+
 mls_status mls__pass_fold_pad(mls__graph *graph, bool *ret_changed)
 {
-    mls__links links;
-    mls_status status = mls__links_find(graph, &links);
-    if (status)
-        return status;
-    for (size_t i = 0; !status && i < graph->nodes.count; i++) {
-        mls__node *conv = mls__graph_node(graph, i);
-        const int rank = rank_of(graph, conv);
-        mls__node *pad = rank ? mls__giver(&links, conv->inputs[0]) : NULL;
-        const int64_t *pads = pad ? pads_of(graph, pad, rank) : NULL;
-        if (!pads || mls__only_reader(&links, pad) != conv)
-            continue;
-        status = set_pads(graph, conv, rank, pads);
-        conv->inputs[0] = pad->inputs[0];
-        pad->is_dead = true;
-        *ret_changed = true;
-    }
-    mls__links_free(&links);
-    return status;
+    return mls__visit_nodes(graph, visit, ret_changed);
 }

@@ -150,7 +150,7 @@ static bool is_over_last_axis(const mls__links *links, const mls__node *softmax,
 
 static bool find_match(const mls__links *links, mls__node *last, match *m)
 {
-    if (last->is_dead || !mls__node_is(last, "MatMul") || last->input_count != 2)
+    if (!mls__node_is(last, "MatMul") || last->input_count != 2)
         return false;
     const mls__node *softmax = only_giver(links, last->inputs[0], "Softmax");
     m->v = last->inputs[1];
@@ -186,20 +186,17 @@ static mls_status fuse(mls__graph *graph, const match *m)
     return MLS_OK;
 }
 
+static mls_status visit(mls__graph *graph, const mls__links *links, mls__node *node,
+                        bool *ret_changed)
+{
+    match m;
+    if (!find_match(links, node, &m))
+        return MLS_OK;
+    *ret_changed = true;
+    return fuse(graph, &m);
+}
+
 mls_status mls__pass_fuse_attention(mls__graph *graph, bool *ret_changed)
 {
-    mls__links links;
-    const size_t count = graph->nodes.count;
-    mls_status status = mls__links_find(graph, &links);
-    if (status)
-        return status;
-    for (size_t i = 0; !status && i < count; i++) {
-        match m;
-        if (!find_match(&links, mls__graph_node(graph, i), &m))
-            continue;
-        status = fuse(graph, &m);
-        *ret_changed = true;
-    }
-    mls__links_free(&links);
-    return status;
+    return mls__visit_nodes(graph, visit, ret_changed);
 }

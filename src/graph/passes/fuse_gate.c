@@ -115,12 +115,10 @@ static mls_status fuse(mls__graph *graph, mls__node *last, uint32_t x, const gat
     return status;
 }
 
-static mls_status fuse_node(mls__graph *graph, const mls__links *links, size_t index,
-                            bool *ret_changed)
+static mls_status visit(mls__graph *graph, const mls__links *links, mls__node *node,
+                        bool *ret_changed)
 {
-    mls__node *node = mls__graph_node(graph, index);
-    if (node->is_dead || node->input_count != 2 ||
-        !(mls__node_is(node, "Mul") || mls__node_is(node, "Div")))
+    if (node->input_count != 2 || !(mls__node_is(node, "Mul") || mls__node_is(node, "Div")))
         return MLS_OK;
     const uint32_t clipped = match_clipped(links, node);
     if (clipped != MLS__NO_VALUE) {
@@ -140,13 +138,5 @@ static mls_status fuse_node(mls__graph *graph, const mls__links *links, size_t i
 
 mls_status mls__pass_fuse_gate(mls__graph *graph, bool *ret_changed)
 {
-    mls__links links;
-    const size_t count = graph->nodes.count;
-    mls_status status = mls__links_find(graph, &links);
-    if (status)
-        return status;
-    for (size_t i = 0; !status && i < count; i++)
-        status = fuse_node(graph, &links, i, ret_changed);
-    mls__links_free(&links);
-    return status;
+    return mls__visit_nodes(graph, visit, ret_changed);
 }

@@ -90,7 +90,7 @@ static void find_bias(const mls__links *links, match *m)
 
 static bool find_match(const mls__links *links, mls__node *mul, match *ret_match)
 {
-    if (mul->is_dead || !mls__node_is(mul, "Mul") || mul->input_count != 2)
+    if (!mls__node_is(mul, "Mul") || mul->input_count != 2)
         return false;
     for (size_t k = 0; k < 2; k++) {
         match m = {.mul = mul};
@@ -127,20 +127,17 @@ static mls_status apply(mls__graph *graph, const match *m)
     return MLS_OK;
 }
 
+static mls_status visit(mls__graph *graph, const mls__links *links, mls__node *node,
+                        bool *ret_changed)
+{
+    match m;
+    if (!find_match(links, node, &m))
+        return MLS_OK;
+    *ret_changed = true;
+    return apply(graph, &m);
+}
+
 mls_status mls__pass_fuse_integer(mls__graph *graph, bool *ret_changed)
 {
-    const size_t count = graph->nodes.count;
-    mls__links links;
-    mls_status status = mls__links_find(graph, &links);
-    if (status)
-        return status;
-    for (size_t i = 0; !status && i < count; i++) {
-        match m;
-        if (!find_match(&links, mls__graph_node(graph, i), &m))
-            continue;
-        status = apply(graph, &m);
-        *ret_changed = true;
-    }
-    mls__links_free(&links);
-    return status;
+    return mls__visit_nodes(graph, visit, ret_changed);
 }

@@ -151,7 +151,7 @@ static void match_bias(const mls__links *links, match *m)
 
 static bool find_match(const mls__links *links, mls__node *mul, match *m)
 {
-    if (mul->is_dead || !mls__node_is(mul, "Mul") || mul->input_count != 2)
+    if (!mls__node_is(mul, "Mul") || mul->input_count != 2)
         return false;
     for (size_t k = 0; k < 2; k++) {
         if (!match_quotient(links, mul->inputs[1 - k], m) ||
@@ -180,20 +180,17 @@ static mls_status fuse(mls__graph *graph, const match *m)
     return MLS_OK;
 }
 
+static mls_status visit(mls__graph *graph, const mls__links *links, mls__node *node,
+                        bool *ret_changed)
+{
+    match m;
+    if (!find_match(links, node, &m))
+        return MLS_OK;
+    *ret_changed = true;
+    return fuse(graph, &m);
+}
+
 mls_status mls__pass_fuse_norm(mls__graph *graph, bool *ret_changed)
 {
-    mls__links links;
-    const size_t count = graph->nodes.count;
-    mls_status status = mls__links_find(graph, &links);
-    if (status)
-        return status;
-    for (size_t i = 0; !status && i < count; i++) {
-        match m;
-        if (!find_match(&links, mls__graph_node(graph, i), &m))
-            continue;
-        *ret_changed = true;
-        status = fuse(graph, &m);
-    }
-    mls__links_free(&links);
-    return status;
+    return mls__visit_nodes(graph, visit, ret_changed);
 }

@@ -48,6 +48,22 @@ void mls__links_free(mls__links *links)
     mls__free(links->graph->allocator, links->giver);
 }
 
+mls_status mls__visit_nodes(mls__graph *graph, mls__node_visit visit, bool *ret_changed)
+{
+    mls__links links;
+    const size_t count = graph->nodes.count;
+    mls_status status = mls__links_find(graph, &links);
+    if (status)
+        return status;
+    for (size_t i = 0; !status && i < count; i++) {
+        mls__node *node = mls__graph_node(graph, i);
+        if (!node->is_dead)
+            status = visit(graph, &links, node, ret_changed);
+    }
+    mls__links_free(&links);
+    return status;
+}
+
 static mls__node *live_node(const mls__links *links, size_t index)
 {
     mls__node *node = index == SIZE_MAX ? NULL : mls__graph_node(links->graph, index);

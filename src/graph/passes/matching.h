@@ -17,6 +17,14 @@ typedef struct mls__links {
 mls_status mls__links_find(const mls__graph *graph, mls__links *ret_links);
 void mls__links_free(mls__links *links);
 
+/*
+ * Calls `visit` with each node that is alive when its turn comes, in the graph's order; not with
+ * those that are added on the way. It says when it changed something.
+ */
+typedef mls_status (*mls__node_visit)(mls__graph *graph, const mls__links *links, mls__node *node,
+                                      bool *ret_changed);
+mls_status mls__visit_nodes(mls__graph *graph, mls__node_visit visit, bool *ret_changed);
+
 /* The node that alone reads the only output of `node`; NULL if there is none. */
 mls__node *mls__only_reader(const mls__links *links, const mls__node *node);
 
