@@ -10,3 +10,4 @@ include %D%/backend/cpu/local.mk
 include %D%/job/local.mk
 include %D%/queue/memory/local.mk
 include %D%/queue/sqlite/local.mk
+include %D%/queue/postgres/local.mk

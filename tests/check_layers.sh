@@ -17,6 +17,7 @@ job: base plugin
 backend/cpu: base tensor op
 queue/memory: base
 queue/sqlite: base
+queue/postgres:
 '
 
 folder_of() {

@@ -14,6 +14,13 @@
  *                        (a job during which K processes died is dead, 3 unless given),
  *                        init=1 (make the store if there is none: always done here).
  *                        Retention is a day unless given.
+ *   postgres://USER@HOST/DATABASE
+ *                        in a database of a PostgreSQL server (14 or later), shared by all
+ *                        hosts that reach it. A module, loaded when it is first asked for;
+ *                        MLSCALE_DRIVERS in the environment names another folder to look
+ *                        for it. Options: schema=NAME (where its tables are, "mlscale"
+ *                        unless given), init=1 (makes them if they are not there; without
+ *                        it that is MLS_ENOTFOUND), poison=K as above, and those of libpq.
  * A driver publishes what it can do as flags. What is asked of it and not among
  * them is refused, at open (mls_queue_options.require) or at the call.
  *
@@ -38,6 +45,14 @@
  * full or fails is MLS_EIO: nothing of the call took effect. What is damaged later is
  * MLS_EFORMAT; a job whose payload is, is dead with that error.
  * A claim's spin_us has no effect, and a submit finds room always.
+ *
+ * What postgres: promises. As sqlite:, by the server's disk and its clock: durable submits,
+ * claims and ends are committed with synchronous_commit on, others with it off, which the
+ * server makes up for within three times its wal_writer_delay. Jobs of a process that died
+ * are ready again within 100 ms while anyone waits for jobs, on a host that fell silent
+ * after 10 s; deaths count towards poison=K. When the connection is lost, calls are tried
+ * again for 10 s, exactly once in effect, and then fail with MLS_EIO; who comes back within
+ * 10 s of the server's start goes on with the jobs that it runs. Keys and names are UTF-8.
  */
 #ifndef MLSCALE_QUEUE_H
 #define MLSCALE_QUEUE_H

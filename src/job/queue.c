@@ -159,8 +159,7 @@ mls_status mls_queue_open(mls_context *context, const char *url, const mls_queue
     if (!colon || colon == url)
         return mls__error(MLS_EINVAL, "queue URL '%.200s' has no scheme; write \"memory:\"", url);
     const mls_plugin *plugin;
-    status = mls__drivers_find(context->drivers, MLS_PLUGIN_QUEUE_DRIVER, url,
-                               (size_t) (colon - url), &plugin);
+    status = mls__drivers_find_queue(context->drivers, url, (size_t) (colon - url), &plugin);
     if (status)
         return status;
     status = create_queue(context, (const mls_queue_driver *) (const void *) plugin, colon + 1,

@@ -35,6 +35,16 @@ mls_status mls__drivers_load(mls__drivers *drivers, const char *path);
 mls_status mls__drivers_find(mls__drivers *drivers, uint32_t kind, const char *name,
                              size_t name_size, const mls_plugin **ret_plugin);
 
+/*
+ * That of queues whose URL begins so; a module that is installed for it is loaded first.
+ * Errors: as of finding and loading.
+ */
+mls_status mls__drivers_find_queue(mls__drivers *drivers, const char *name, size_t name_size,
+                                   const mls_plugin **ret_plugin);
+
+/* The folder of the library's own modules (src/plugin/folder.c). */
+extern const char mls__driver_folder[];
+
 /* What drivers get from the library. */
 const mls_plugin_host *mls__drivers_host(const mls__drivers *drivers);
 

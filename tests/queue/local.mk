@@ -26,3 +26,13 @@ TESTS += $(SQLITE_TESTS)
 %C%_test_sqlite_processes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_processes_LDADD = $(MLS_TEST_LIBS)
 endif
+
+if MLS_POSTGRES
+check_PROGRAMS += %D%/test_postgres_server
+TESTS += %D%/test_postgres_server
+%C%_test_postgres_server_SOURCES = %D%/test_postgres_server.c \
+	tests/job/fixture.c tests/job/fixture.h $(POSTGRES_FIXTURE)
+%C%_test_postgres_server_CPPFLAGS = $(MLS_TEST_CPPFLAGS) $(POSTGRES_TEST_CPPFLAGS)
+%C%_test_postgres_server_LDADD = $(MLS_TEST_LIBS)
+EXTRA_%C%_test_postgres_server_DEPENDENCIES = mls_queue_postgres.la
+endif

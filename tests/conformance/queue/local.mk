@@ -22,3 +22,16 @@ TESTS += %D%/test_sqlite
 %C%_test_sqlite_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_LDADD = $(MLS_TEST_LIBS)
 endif
+
+if MLS_POSTGRES
+check_PROGRAMS += %D%/test_postgres
+TESTS += %D%/test_postgres
+%C%_test_postgres_SOURCES = %D%/test_postgres.c $(POSTGRES_FIXTURE) $(QUEUE_CONFORMANCE)
+%C%_test_postgres_CPPFLAGS = $(MLS_TEST_CPPFLAGS) $(POSTGRES_TEST_CPPFLAGS)
+%C%_test_postgres_LDADD = $(MLS_TEST_LIBS)
+EXTRA_%C%_test_postgres_DEPENDENCIES = mls_queue_postgres.la
+POSTGRES_FIXTURE = tests/support/folder.c tests/support/folder.h \
+	tests/support/postgres.c tests/support/postgres.h
+# Where libtool leaves the module before it is installed.
+POSTGRES_TEST_CPPFLAGS = -DMLS_TEST_DRIVERS='"$(abs_top_builddir)/.libs"'
+endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims: up to as many jobs as are wanted in one statement, which passes over what other
+ * members are at. One that finds nothing is parked, and gets its job in the very
+ * transaction in which one becomes ready: those that fill a batch first, then the longest
+ * waiting.
+ */
+#include "queue/postgres/postgres.h"
+
+#include <string.h>
+
+typedef struct claim_op {
+    mls__pg_op op; /* first: they share an address */
+    mls__pg_claimer *claimer;
+    const mls_queue_claim *request;
+    mls__pg_ends ends;
+    bool ends_are_known; /* published */
+    mls_queue_job *const *jobs;
+    size_t count;
+    size_t known; /* of them, committed */
+} claim_op;
+
+static claim_op *claim_of(mls__pg_op *op)
+{
+    return (claim_op *) (void *) op;
+}
+
+static void add_claim(mls__pg_store *store, const claim_op *claim, size_t most,
+                      mls__pg_parameters *p)
+{
+    mls__pg_add_number(p, (int64_t) most);
+    mls__pg_add_number(p, mls__pg_next(store, MLS_JOB_READY, MLS_JOB_ON_CLAIM));
+    mls__pg_add_number(p, store->member);
+    mls__pg_add_number(p, claim->claimer->id);
+    mls__pg_add_text(p, claim->claimer->names);
+    mls__pg_add_number(p, store->txn.now_us);
+}
+
+/* Types and queues that the claimer serves. */
+static void add_filter(mls__pg_store *store, const mls__pg_claimer *claimer, mls__pg_parameters *p)
+{
+    const char *types = claimer->names + strlen(claimer->names) + 1;
+    const char *queues = types;
+    for (size_t i = 0; i < claimer->type_count; i++)
+        queues += strlen(queues) + 1;
+    mls__pg_add_names(store, p, types, claimer->type_count);
+    mls__pg_add_names(store, p, queues, claimer->queue_count);
+}
+
+/* Takes a row that the server claimed. false: the transaction failed. */
+static bool take(mls__pg_store *store, claim_op *claim, const PGresult *result, int at)
+{
+    mls_queue_job *shown = claim->jobs[claim->count];
+    const int64_t waited_us = mls__pg_number(result, at, MLS__PG_EXTRA_COLUMN);
+    mls__pg_row row;
+    if (!mls__pg_row_read(store, result, at, &row))
+        return false;
+    mls__pg_hold *hold =
+        mls__pg_show(store, &row, mls__pg_bytes_at(result, at, MLS__PG_EXTRA_COLUMN + 1),
+                     (mls__pg_bytes){0}, shown->info);
+    if (!hold) {
+        mls__pg_fail(store, MLS_ENOMEM, "no memory to show a job");
+        return false;
+    }
+    hold->member = store->member;
+    hold->claimer = claim->claimer->id;
+    shown->hold = hold;
+    claim->count++;
+    mls__pg_lane_add(row.lane, MLS_JOB_READY - MLS_JOB_SCHEDULED, -1);
+    mls__pg_lane_add(row.lane, (int) row.numbers[MLS__PG_STATE] - MLS_JOB_SCHEDULED, 1);
+    mls__pg_lane_add(row.lane, MLS__PG_WAITING_US, waited_us);
+    mls__pg_lane_add(row.lane, MLS__PG_CLAIMED, 1);
+    return true;
+}
+
+static mls_status take_rows(mls__pg_store *store, claim_op *claim, int statement,
+                            mls__pg_parameters *p, size_t *ret_taken)
+{
+    PGresult *result = mls__pg_run(store, statement, p);
+    if (!result)
+        return store->txn.status;
+    const int count = PQntuples(result);
+    for (int i = 0; i < count && take(store, claim, result, i); i++)
+        store->txn.is_writing = store->txn.must_sync = true;
+    PQclear(result);
+    *ret_taken = (size_t) count;
+    return store->txn.status;
+}
+
+/* The job whose batch the claim is bound to; NULL: any. */
+static const mls_queue_job *find_like(const claim_op *claim)
+{
+    const mls_queue_job *like = claim->request->like;
+    if (!like && claim->request->flags & MLS_CLAIM_SAME_BATCH && claim->count)
+        like = claim->jobs[0];
+    return like;
+}
+
+static mls_status take_like(mls__pg_store *store, claim_op *claim, const mls_queue_job *like)
+{
+    size_t taken;
+    mls__pg_parameters p = {0};
+    add_claim(store, claim, claim->request->max_count - claim->count, &p);
+    mls__pg_add_text(&p, like->info->type);
+    mls__pg_add_text(&p, like->info->queue);
+    mls__pg_add_text(&p, like->info->batch_key);
+    return take_rows(store, claim, MLS__PG_CLAIM_LIKE, &p, &taken);
+}
+
+static mls_status take_any(mls__pg_store *store, claim_op *claim)
+{
+    const bool is_same = claim->request->flags & MLS_CLAIM_SAME_BATCH;
+    const bool is_picky = claim->claimer->type_count || claim->claimer->queue_count;
+    const size_t most = is_same ? 1 : claim->request->max_count - claim->count;
+    size_t taken = 0;
+    mls__pg_parameters p = {0};
+    if (store->txn.found_none)
+        return MLS_OK;
+    add_claim(store, claim, most, &p);
+    if (is_picky)
+        add_filter(store, claim->claimer, &p);
+    if (take_rows(store, claim, is_picky ? MLS__PG_CLAIM_SOME : MLS__PG_CLAIM_ANY, &p, &taken))
+        return store->txn.status;
+    store->txn.found_none = !is_picky && taken < most;
+    return MLS_OK;
+}
+
+/* Takes what is ready, up to what the claim may have. */
+static mls_status take_ready(mls__pg_store *store, claim_op *claim)
+{
+    const mls_queue_job *like = find_like(claim);
+    if (!like) {
+        if (take_any(store, claim))
+            return store->txn.status;
+        like = find_like(claim);
+    }
+    if (like && claim->count < claim->request->max_count)
+        take_like(store, claim, like);
+    return store->txn.status;
+}
+
+/* Whether it has what it wants, or all that there is time for. */
+static bool is_content(const claim_op *claim)
+{
+    return claim->count && (!claim->request->like || claim->count == claim->request->max_count);
+}
+
+/* Whether a claim that is not content is answered nevertheless. */
+static bool gives_up(claim_op *claim)
+{
+    const uint64_t until_ns = claim->request->until_ns;
+    const bool is_late = until_ns == 0 || mls__pg_clock_ns() >= until_ns;
+    if (!claim->claimer->is_draining && !is_late)
+        return false;
+    if (claim->count)
+        claim->op.status = MLS_OK;
+    else if (claim->claimer->is_draining)
+        mls__pg_set_status(&claim->op, MLS_ECANCELLED, "the claimer was stopped");
+    else if (until_ns == 0)
+        mls__pg_set_status(&claim->op, MLS_EEMPTY, "no job is ready");
+    else
+        mls__pg_set_status(&claim->op, MLS_ETIMEDOUT, "no job became ready in time");
+    return true;
+}
+
+static mls_status run_claim(mls__pg_store *store, mls__pg_op *op)
+{
+    claim_op *claim = claim_of(op);
+    if (mls__pg_ends_run(store, &claim->ends))
+        return store->txn.status;
+    if (claim->claimer->is_stopped)
+        return mls__pg_set_status(op, MLS_ECANCELLED, "the claimer was stopped");
+    /* What is ready by now belongs to those that wait longer. */
+    if (store->txn.is_ready_news && !mls__pg_claims_serve(store))
+        return store->txn.status;
+    if (take_ready(store, claim))
+        return store->txn.status;
+    if (is_content(claim))
+        return MLS_OK;
+    if (gives_up(claim))
+        return op->status;
+    op->parks = true;
+    mls__pg_list_add(claim->request->like ? &store->fillers : &store->claims, op);
+    return MLS_OK;
+}
+
+static void publish_claim(mls__pg_store *store, mls__pg_op *op)
+{
+    claim_op *claim = claim_of(op);
+    if (!claim->ends_are_known)
+        mls__pg_ends_publish(store, &claim->ends);
+    claim->ends_are_known = true;
+    for (; claim->known < claim->count; claim->known++)
+        mls__pg_hold_add(store, claim->jobs[claim->known]->hold);
+}
+
+static void abandon_claim(mls__pg_store *store, mls__pg_op *op)
+{
+    claim_op *claim = claim_of(op);
+    while (claim->count > claim->known) {
+        mls_queue_job *shown = claim->jobs[--claim->count];
+        mls__pg_free(store, shown->hold);
+        shown->hold = NULL;
+    }
+    if (!claim->ends_are_known)
+        mls__pg_ends_abandon(&claim->ends);
+    op->status = MLS_OK;
+}
+
+static void expire_claim(mls__pg_op *op)
+{
+    if (!gives_up(claim_of(op)))
+        mls__pg_set_status(op, MLS_ETIMEDOUT, "no job became ready in time");
+}
+
+static bool serve(mls__pg_store *store, mls__pg_list *list)
+{
+    for (mls__pg_op *op = list->first; op; op = op->next) {
+        if (op->is_served)
+            continue;
+        if (take_ready(store, claim_of(op)))
+            return false;
+        op->is_served = is_content(claim_of(op));
+        if (store->txn.found_none)
+            break;
+    }
+    return true;
+}
+
+bool mls__pg_claims_serve(mls__pg_store *store)
+{
+    store->txn.is_ready_news = store->txn.found_none = false;
+    return serve(store, &store->fillers) && serve(store, &store->claims);
+}
+
+static void stop(mls__pg_store *store, mls__pg_list *list, const mls__pg_claimer *claimer)
+{
+    mls__pg_op *op = list->first;
+    mls__pg_list_init(list);
+    while (op) {
+        mls__pg_op *next = op->next;
+        if (claim_of(op)->claimer == claimer && gives_up(claim_of(op)))
+            mls__pg_finish_parked(store, op);
+        else
+            mls__pg_list_add(list, op);
+        op = next;
+    }
+}
+
+void mls__pg_claims_stop(mls__pg_store *store, const mls__pg_claimer *claimer)
+{
+    stop(store, &store->claims, claimer);
+    stop(store, &store->fillers, claimer);
+}
+
+mls_status mls__pg_claim(void *self, void *claimer, const mls_queue_claim *request,
+                         mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
+                         size_t *ret_count)
+{
+    static const mls__pg_kind kind = {.run = run_claim,
+                                      .publish = publish_claim,
+                                      .abandon = abandon_claim,
+                                      .expire = expire_claim};
+    mls__pg_store *store = self;
+    claim_op claim = {.op = {.kind = &kind, .until_ns = request->until_ns},
+                      .claimer = claimer,
+                      .request = request,
+                      .ends = {.ends = ends, .count = end_count},
+                      .jobs = jobs};
+    mls__pg_post(store, &claim.op);
+    /* As soon as the ends are committed, what they brought is given back. */
+    if (claim.ends_are_known)
+        mls__pg_ends_settle(store, &claim.ends);
+    const mls_status status = mls__pg_await(store, &claim.op);
+    if (!status)
+        *ret_count = claim.count;
+    return status;
+}

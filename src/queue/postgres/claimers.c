@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Those who claim: what they serve, stopping them, and giving back what they run. */
+#include "queue/postgres/postgres.h"
+
+#include <string.h>
+
+static size_t names_size(const char *const *names, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += strlen(names[i]) + 1;
+    return size;
+}
+
+static char *copy_name(char *at, const char *name)
+{
+    const size_t size = strlen(name) + 1;
+    memcpy(at, name, size);
+    return at + size;
+}
+
+mls_status mls__pg_claimer_open(void *self, const mls_claimer_options *options, void **ret_claimer)
+{
+    mls__pg_store *store = self;
+    const size_t name_size = strlen(options->name) + 1;
+    mls__pg_claimer *claimer = mls__pg_alloc(
+        store, sizeof *claimer + name_size + names_size(options->types, options->type_count) +
+                   names_size(options->queues, options->queue_count));
+    if (!claimer)
+        return store->host->error(MLS_ENOMEM, "no memory for a claimer");
+    claimer->id = atomic_fetch_add(&store->next_claimer, 1) + 1;
+    mls__pg_clean(claimer->names, name_size, options->name);
+    char *at = claimer->names + strlen(claimer->names) + 1;
+    for (size_t i = 0; i < options->type_count; i++)
+        at = copy_name(at, options->types[i]);
+    for (size_t i = 0; i < options->queue_count; i++)
+        at = copy_name(at, options->queues[i]);
+    claimer->type_count = options->type_count;
+    claimer->queue_count = options->queue_count;
+    *ret_claimer = claimer;
+    return MLS_OK;
+}
+
+void mls__pg_claimer_close(void *self, void *claimer)
+{
+    mls__pg_free(self, claimer);
+}
+
+typedef struct claimer_op {
+    mls__pg_op op; /* first: they share an address */
+    mls__pg_claimer *claimer;
+    uint32_t flags;
+    size_t count;
+} claimer_op;
+
+static mls_status run_stop(mls__pg_store *store, mls__pg_op *op)
+{
+    const claimer_op *stop = (claimer_op *) (void *) op;
+    stop->claimer->is_draining = true;
+    if (!(stop->flags & MLS_CLAIMER_DRAIN))
+        stop->claimer->is_stopped = true;
+    mls__pg_claims_stop(store, stop->claimer);
+    return MLS_OK;
+}
+
+void mls__pg_claimer_stop(void *self, void *claimer, uint32_t flags)
+{
+    static const mls__pg_kind kind = {.run = run_stop, .no_transaction = true};
+    claimer_op stop = {.op = {.kind = &kind}, .claimer = claimer, .flags = flags};
+    mls__pg_call(self, &stop.op);
+}
+
+static mls_status run_surrender(mls__pg_store *store, mls__pg_op *op)
+{
+    claimer_op *surrender = (claimer_op *) (void *) op;
+    PGresult *result;
+    mls__pg_row *rows;
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, store->member);
+    mls__pg_add_number(&p, surrender->claimer->id);
+    if (!mls__pg_rows_lock(store, MLS__PG_JOBS_OF_MEMBER, &p, &result, &rows, &surrender->count))
+        return store->txn.status;
+    bool is_good = true;
+    for (size_t i = 0; is_good && i < surrender->count; i++)
+        is_good = mls__pg_end_claim(store, &rows[i], MLS_JOB_ON_RELEASE);
+    if (is_good)
+        mls__pg_rows_save(store, rows, surrender->count);
+    mls__pg_rows_free(store, result, rows);
+    return store->txn.status;
+}
+
+/* Its handlers are told once that is committed. */
+static void publish_surrender(mls__pg_store *store, mls__pg_op *op)
+{
+    mls__pg_holds_lose(store, ((claimer_op *) (void *) op)->claimer->id);
+}
+
+mls_status mls__pg_claimer_surrender(void *self, void *claimer, size_t *ret_count)
+{
+    static const mls__pg_kind kind = {.run = run_surrender, .publish = publish_surrender};
+    claimer_op surrender = {.op = {.kind = &kind}, .claimer = claimer};
+    const mls_status status = mls__pg_call(self, &surrender.op);
+    if (!status)
+        *ret_count = surrender.count;
+    return status;
+}

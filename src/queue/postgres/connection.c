@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection: statements and their failures, transactions, COPY. What the server or
+ * the way to it did wrong is the transaction's failure, told apart by what can be done
+ * about it: nothing, another try, or a new connection.
+ */
+#include "queue/postgres/postgres.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an SQLSTATE begins with, and what that is here. */
+static const struct {
+    const char *code;
+    mls_status status;
+    int failure;
+} codes[] = {
+    {"08", MLS_EIO, MLS__PG_LOST},
+    {"57P", MLS_EIO, MLS__PG_LOST},
+    {"40", MLS_EIO, MLS__PG_CLASHED},
+    {"55P03", MLS_EIO, MLS__PG_CLASHED},
+    {"22", MLS_EINVAL, MLS__PG_FAILED},
+    {"53200", MLS_ENOMEM, MLS__PG_FAILED},
+    {"0A", MLS_EUNSUPPORTED, MLS__PG_FAILED},
+    {"XX00", MLS_EFORMAT, MLS__PG_FAILED},
+    {"42P01", MLS_EFORMAT, MLS__PG_FAILED},
+    {"42703", MLS_EFORMAT, MLS__PG_FAILED},
+    {"", MLS_EIO, MLS__PG_FAILED},
+};
+
+mls_status mls__pg_fail(mls__pg_store *store, mls_status status, const char *format, ...)
+{
+    mls__pg_txn *txn = &store->txn;
+    if (txn->status)
+        return txn->status;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(txn->message, sizeof txn->message, format, args);
+    va_end(args);
+    txn->status = status;
+    txn->failure = MLS__PG_FAILED;
+    return status;
+}
+
+/* libpq ends its messages with a line's end. */
+static void chomp(char *text)
+{
+    for (size_t size = strlen(text); size && strchr("\n ", text[size - 1]);)
+        text[--size] = '\0';
+}
+
+mls_status mls__pg_fail_result(mls__pg_store *store, PGresult *result, const char *what)
+{
+    const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    const bool is_lost = PQstatus(store->connection) == CONNECTION_BAD;
+    size_t i = 0;
+    while (strncmp(codes[i].code, code ? code : "", strlen(codes[i].code)) != 0)
+        i++;
+    if (!store->txn.status) {
+        mls__pg_fail(store, is_lost ? MLS_EIO : codes[i].status, "PostgreSQL%s%s, %.80s: %s",
+                     code ? " " : "", code ? code : "", what,
+                     text ? text : PQerrorMessage(store->connection));
+        chomp(store->txn.message);
+        store->txn.failure = is_lost ? MLS__PG_LOST : codes[i].failure;
+    }
+    PQclear(result);
+    return store->txn.status;
+}
+
+static PGresult *check(mls__pg_store *store, PGresult *result, const char *what)
+{
+    const ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_COPY_IN)
+        return result;
+    mls__pg_fail_result(store, result, what);
+    return NULL;
+}
+
+PGresult *mls__pg_execute(mls__pg_store *store, const char *sql)
+{
+    return check(store, PQexec(store->connection, sql), sql);
+}
+
+bool mls__pg_do(mls__pg_store *store, const char *sql)
+{
+    PGresult *result = mls__pg_execute(store, sql);
+    PQclear(result);
+    return result != NULL;
+}
+
+static bool prepare(mls__pg_store *store, int statement, const char *name)
+{
+    if (store->is_prepared[statement])
+        return true;
+    const char *text = mls__pg_statement_text(statement);
+    PGresult *result = check(store, PQprepare(store->connection, name, text, 0, NULL), text);
+    PQclear(result);
+    store->is_prepared[statement] = result != NULL;
+    return result != NULL;
+}
+
+/* Puts the arrays, which do not grow any more, in their places. */
+static bool seal(mls__pg_store *store, mls__pg_parameters *parameters)
+{
+    bool has_failed = parameters->has_failed;
+    for (int i = 0; i < parameters->count; i++) {
+        const mls__pg_buffer *array = &parameters->arrays[i];
+        if (!array->data && !array->has_failed)
+            continue;
+        parameters->values[i] = array->data;
+        parameters->lengths[i] = (int) array->size;
+        has_failed |= array->has_failed || array->size > INT32_MAX;
+    }
+    if (has_failed)
+        mls__pg_fail(store, MLS_ENOMEM, "no memory for what is sent to the server");
+    return !has_failed;
+}
+
+PGresult *mls__pg_run(mls__pg_store *store, int statement, mls__pg_parameters *parameters)
+{
+    static mls__pg_parameters none;
+    mls__pg_parameters *p = parameters ? parameters : &none;
+    char name[16];
+    PGresult *result = NULL;
+    snprintf(name, sizeof name, "mls%d", statement);
+    if (!store->txn.status && seal(store, p) && prepare(store, statement, name))
+        result = check(
+            store,
+            PQexecPrepared(store->connection, name, p->count, p->values, p->lengths, p->formats, 1),
+            mls__pg_statement_text(statement));
+    if (parameters)
+        mls__pg_parameters_clear(store, parameters);
+    return result;
+}
+
+bool mls__pg_run_none(mls__pg_store *store, int statement, mls__pg_parameters *parameters)
+{
+    PGresult *result = mls__pg_run(store, statement, parameters);
+    PQclear(result);
+    return result != NULL;
+}
+
+/* After COPY the server says how it went, in one result and no more. */
+static bool end_copy(mls__pg_store *store, const char *sql)
+{
+    bool is_good = true;
+    for (PGresult *result; (result = PQgetResult(store->connection));) {
+        const bool goes_on = PQresultStatus(result) == PGRES_COPY_IN;
+        is_good = check(store, result, sql) != NULL && is_good;
+        if (is_good)
+            PQclear(result);
+        if (goes_on || PQstatus(store->connection) == CONNECTION_BAD)
+            break;
+    }
+    return is_good;
+}
+
+bool mls__pg_copy(mls__pg_store *store, const char *sql, const mls__pg_buffer *rows)
+{
+    static const char header[19] = "PGCOPY\n\377\r\n"; /* then flags and extension: none */
+    if (rows->has_failed || rows->size > INT32_MAX) {
+        mls__pg_fail(store, MLS_ENOMEM, "no memory for what is sent to the server");
+        return false;
+    }
+    PGresult *begun = mls__pg_execute(store, sql);
+    if (!begun)
+        return false;
+    PQclear(begun);
+    static const char end[2] = {'\377', '\377'};
+    const bool is_sent = PQputCopyData(store->connection, header, sizeof header) == 1 &&
+                         PQputCopyData(store->connection, rows->data, (int) rows->size) == 1 &&
+                         PQputCopyData(store->connection, end, sizeof end) == 1 &&
+                         PQputCopyEnd(store->connection, NULL) == 1;
+    if (!is_sent)
+        mls__pg_fail_result(store, NULL, sql);
+    return end_copy(store, sql) && is_sent;
+}
+
+static void reset_txn(mls__pg_store *store)
+{
+    const int64_t now_us = store->txn.now_us;
+    store->txn = (mls__pg_txn){.now_us = now_us};
+}
+
+/* The server's time comes with it: all that the transaction decides, it decides by that. */
+mls_status mls__pg_begin(mls__pg_store *store)
+{
+    reset_txn(store);
+    const uint64_t before_ns = mls__pg_clock_ns();
+    PGresult *result = mls__pg_execute(
+        store, "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8");
+    if (!result)
+        return store->txn.status;
+    store->txn.now_us = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    store->clock_offset_us = store->txn.now_us - (int64_t) (before_ns / 1000);
+    PQclear(result);
+    return MLS_OK;
+}
+
+mls_status mls__pg_commit(mls__pg_store *store)
+{
+    const bool is_async = store->txn.is_writing && !store->txn.must_sync;
+    PGresult *result =
+        mls__pg_execute(store, is_async ? "SET LOCAL synchronous_commit TO off; COMMIT" : "COMMIT");
+    if (!result) {
+        if (store->txn.failure == MLS__PG_LOST && store->txn.is_writing)
+            store->txn.failure = MLS__PG_UNDECIDED;
+        return store->txn.status;
+    }
+    /* A transaction that failed before says ROLLBACK here. */
+    if (strcmp(PQcmdStatus(result), "COMMIT") != 0)
+        mls__pg_fail(store, MLS_EIO, "the server rolled the transaction back");
+    PQclear(result);
+    return store->txn.status;
+}
+
+void mls__pg_rollback(mls__pg_store *store)
+{
+    if (PQstatus(store->connection) == CONNECTION_OK)
+        PQclear(PQexec(store->connection, "ROLLBACK"));
+}
+
+static void ignore_notice(void *user, const PGresult *result)
+{
+    (void) user;
+    (void) result;
+}
+
+/*
+ * Plans must not depend on statistics, which are of another time when a queue fills or
+ * empties: every statement has an index that fits, and takes it. A peer's machine that
+ * fell silent is noticed within 10 s.
+ */
+static const char session_sql[] =
+    "SET enable_seqscan TO off; SET enable_bitmapscan TO off; SET enable_hashjoin TO off;"
+    "SET enable_mergejoin TO off; SET enable_hashagg TO on; SET jit TO off;"
+    "SET plan_cache_mode TO force_generic_plan; SET synchronous_commit TO on;"
+    "SET default_transaction_isolation TO 'read committed'; SET statement_timeout TO 0;"
+    "SET idle_in_transaction_session_timeout TO 0; SET idle_session_timeout TO 0;"
+    "SET lock_timeout TO 0;"
+    "SET tcp_keepalives_idle TO 5; SET tcp_keepalives_interval TO 1;"
+    "SET tcp_keepalives_count TO 5;";
+
+static mls_status configure(mls__pg_store *store)
+{
+    char sql[160];
+    if (PQserverVersion(store->connection) < 140000)
+        return mls__pg_fail(store, MLS_EUNSUPPORTED, "the server is older than PostgreSQL 14");
+    if (!mls__pg_do(store, session_sql))
+        return store->txn.status;
+    snprintf(sql, sizeof sql, "SET search_path TO \"%s\"", store->schema);
+    if (!mls__pg_do(store, sql))
+        return store->txn.status;
+    snprintf(sql, sizeof sql, "LISTEN \"mlscale_%s\"", store->schema);
+    return mls__pg_do(store, sql) ? MLS_OK : store->txn.status;
+}
+
+mls_status mls__pg_connect(mls__pg_store *store)
+{
+    /* Those before dbname are defaults of ours; those behind it are not to be changed. */
+    const char *const names[] = {"connect_timeout", "fallback_application_name", "dbname",
+                                 "client_encoding", NULL};
+    const char *const values[] = {"10", "mlscale", store->url, "UTF8", NULL};
+    reset_txn(store);
+    store->connection = PQconnectdbParams(names, values, 1);
+    memset(store->is_prepared, 0, sizeof store->is_prepared);
+    if (!store->connection)
+        return mls__pg_fail(store, MLS_ENOMEM, "no memory for a connection");
+    if (PQstatus(store->connection) != CONNECTION_OK) {
+        mls__pg_fail(store, MLS_EIO, "%s", PQerrorMessage(store->connection));
+        chomp(store->txn.message);
+    } else {
+        PQsetNoticeReceiver(store->connection, ignore_notice, NULL);
+        configure(store);
+    }
+    if (store->txn.status)
+        mls__pg_disconnect(store);
+    return store->txn.status;
+}
+
+void mls__pg_disconnect(mls__pg_store *store)
+{
+    PQfinish(store->connection);
+    store->connection = NULL;
+}

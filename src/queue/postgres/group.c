@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Groups: operations that came together run in one transaction, and are answered when it
+ * is committed.
+ *
+ * When the connection is lost, a group is tried again on a new one, for at most ten
+ * seconds; what was lost while it was being committed only after the member's row said
+ * that it was not. Meanwhile, what is parked stays so.
+ */
+#include "queue/postgres/postgres.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#define MOST_CLASHES 8 /* of one operation with others */
+#define RECONNECT_NS UINT64_C(10000000000)
+
+static bool run_op(mls__pg_store *store, mls__pg_op *op)
+{
+    op->parks = op->is_parked = op->is_served = false;
+    op->status = MLS_OK;
+    const mls_status status = op->kind->run(store, op);
+    if (store->txn.status)
+        return false;
+    op->status = status;
+    return true;
+}
+
+static bool serve_parked(mls__pg_store *store, unsigned news)
+{
+    if ((store->txn.is_ready_news || news & MLS__PG_NEWS_READY) && !mls__pg_claims_serve(store))
+        return false;
+    if (news & MLS__PG_NEWS_ENDED && !mls__pg_waits_look(store))
+        return false;
+    if (news & MLS__PG_NEWS_CANCEL && !mls__pg_cancels_look(store))
+        return false;
+    return !((news | store->txn.news) & MLS__PG_NEWS_ENDED) || mls__pg_drains_serve(store);
+}
+
+static bool is_due(const mls__pg_store *store)
+{
+    return store->next_timer_us && store->next_timer_us <= store->txn.now_us;
+}
+
+static bool run_all(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
+{
+    if (news & MLS__PG_NEWS_MEMBER && !mls__pg_reap(store))
+        return false;
+    if ((news & MLS__PG_NEWS_READY || is_due(store)) && !mls__pg_tick(store))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!run_op(store, ops[i]))
+            return false;
+    /* Again: a deadline may have passed when the job came. */
+    if (is_due(store) && !mls__pg_tick(store))
+        return false;
+    return serve_parked(store, news) && mls__pg_lanes_save(store) &&
+           (!store->txn.is_writing || mls__pg_mark(store));
+}
+
+static void sift(mls__pg_store *store, mls__pg_list *list, bool is_committed)
+{
+    mls__pg_op *op = list->first;
+    mls__pg_list_init(list);
+    while (op) {
+        mls__pg_op *next = op->next;
+        const bool was_parked = op->is_parked;
+        if (!is_committed) {
+            if (was_parked) {
+                op->kind->abandon(store, op);
+                op->is_served = false;
+                mls__pg_list_add(list, op);
+            }
+        } else {
+            if (op->kind->publish)
+                op->kind->publish(store, op);
+            op->is_parked = true;
+            if (!op->is_served)
+                mls__pg_list_add(list, op);
+            else if (was_parked)
+                mls__pg_finish_parked(store, op);
+            else
+                op->parks = false; /* it is answered with its group */
+        }
+        op = next;
+    }
+}
+
+static void sift_all(mls__pg_store *store, bool is_committed)
+{
+    mls__pg_list *const lists[] = {&store->claims, &store->fillers, &store->waits, &store->drains};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        sift(store, lists[i], is_committed);
+}
+
+static void take_back(mls__pg_store *store, mls__pg_op **ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ops[i]->kind->abandon)
+            ops[i]->kind->abandon(store, ops[i]);
+    sift_all(store, false);
+    mls__pg_lanes_clear(store);
+    store->next_timer_us = 1; /* not known: to be looked for */
+}
+
+static void keep(mls__pg_store *store, mls__pg_op **ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!ops[i]->parks && ops[i]->kind->publish)
+            ops[i]->kind->publish(store, ops[i]);
+    sift_all(store, true);
+}
+
+/* A new connection, tried until then; at least once. */
+static bool reconnect(mls__pg_store *store, uint64_t until_ns)
+{
+    for (;;) {
+        if (store->connection)
+            mls__pg_disconnect(store);
+        if (!mls__pg_connect(store) && mls__pg_resume(store)) {
+            store->news_left |= MLS__PG_NEWS_READY | MLS__PG_NEWS_ENDED | MLS__PG_NEWS_CANCEL;
+            return true;
+        }
+        if (mls__pg_clock_ns() >= until_ns)
+            return false;
+        poll(NULL, 0, MLS__PG_RECONNECT_PAUSE_MS);
+    }
+}
+
+/* Whether what was lost at its commit took effect: 1, 0, -1 not to be known. */
+static int decide(mls__pg_store *store, uint64_t until_ns)
+{
+    const int64_t member = store->member;
+    for (;;) {
+        if (!reconnect(store, until_ns) || store->member != member)
+            return -1;
+        const int was = mls__pg_was_committed(store);
+        if (was >= 0 || mls__pg_clock_ns() >= until_ns)
+            return was;
+    }
+}
+
+static mls_status try_group(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
+{
+    if (mls__pg_begin(store) == MLS_OK) {
+        if (run_all(store, ops, count, news) && mls__pg_commit(store) == MLS_OK) {
+            keep(store, ops, count);
+            return MLS_OK;
+        }
+        if (store->txn.failure != MLS__PG_UNDECIDED)
+            mls__pg_rollback(store);
+    }
+    if (store->txn.failure != MLS__PG_UNDECIDED) {
+        take_back(store, ops, count);
+        return store->txn.status;
+    }
+    const mls__pg_txn lost = store->txn;
+    const int was = decide(store, mls__pg_clock_ns() + RECONNECT_NS);
+    if (was > 0) {
+        keep(store, ops, count);
+        return MLS_OK;
+    }
+    take_back(store, ops, count);
+    store->txn = lost;
+    store->txn.failure = was == 0 ? MLS__PG_CLASHED : MLS__PG_FAILED;
+    if (was < 0)
+        snprintf(store->txn.message, sizeof store->txn.message,
+                 "the server went away while it committed, and whether that took effect is not "
+                 "known: %.300s",
+                 lost.message);
+    return store->txn.status;
+}
+
+/* A group, again where that can help. While the server is away, once. */
+static mls_status run_group_once(mls__pg_store *store, mls__pg_op **ops, size_t count,
+                                 unsigned news)
+{
+    const uint64_t until_ns = mls__pg_clock_ns() + (store->is_failing ? 0 : RECONNECT_NS);
+    mls_status status = MLS_OK;
+    for (int clashes = 0;;) {
+        if (!store->connection && !reconnect(store, until_ns))
+            return store->txn.status;
+        status = try_group(store, ops, count, news);
+        if (!status || store->txn.failure == MLS__PG_FAILED)
+            return status;
+        if (store->txn.failure == MLS__PG_CLASHED) {
+            if (++clashes >= MOST_CLASHES)
+                return status;
+        } else {
+            mls__pg_disconnect(store);
+            if (mls__pg_clock_ns() >= until_ns)
+                return status;
+        }
+    }
+}
+
+static void fail_op(mls__pg_store *store, mls__pg_op *op)
+{
+    op->parks = false;
+    mls__pg_set_status(op, store->txn.status, "%s", store->txn.message);
+}
+
+/* One operation that cannot be must not take others with it: then each goes alone. */
+void mls__pg_run_group(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
+{
+    const mls_status status = run_group_once(store, ops, count, news);
+    store->is_failing = status && (!store->connection || count == 0);
+    if (status)
+        store->news_left |= news;
+    for (size_t i = 0; status && i < count; i++)
+        if (count == 1 || store->is_failing || run_group_once(store, &ops[i], 1, 0))
+            fail_op(store, ops[i]);
+    mls__pg_answer(store, ops, count);
+}
+
+mls_status mls__pg_run_alone(mls__pg_store *store, mls__pg_op *op)
+{
+    if (run_group_once(store, &op, 1, 0))
+        fail_op(store, op);
+    return mls__pg_status_of(store, op);
+}

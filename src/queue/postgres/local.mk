@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# A module: only who opens postgres:// needs libpq. It links nothing of the library.
+if MLS_POSTGRES
+pkglib_LTLIBRARIES += mls_queue_postgres.la
+mls_queue_postgres_la_SOURCES = \
+	%D%/change.c \
+	%D%/claim.c \
+	%D%/claimers.c \
+	%D%/committer.c \
+	%D%/connection.c \
+	%D%/driver.c \
+	%D%/ends.c \
+	%D%/fields.c \
+	%D%/group.c \
+	%D%/inbox.c \
+	%D%/lanes.c \
+	%D%/members.c \
+	%D%/postgres.h \
+	%D%/rows.c \
+	%D%/schema.c \
+	%D%/states.c \
+	%D%/statements.c \
+	%D%/submit.c \
+	%D%/url.c \
+	%D%/views.c \
+	%D%/watch.c
+mls_queue_postgres_la_CPPFLAGS = $(AM_CPPFLAGS) $(POSTGRES_CFLAGS)
+mls_queue_postgres_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-export-symbols-regex '^mls_plugin_entry$$'
+mls_queue_postgres_la_LIBADD = $(POSTGRES_LIBS)
+endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queues that are open. Each is a member: a row, and an advisory lock that its session
+ * holds and the server releases when the session ends, however it does: on one host as
+ * soon as the process dies, else when the peer is silent for 10 s.
+ *
+ * Who waits for something looks whether a lock is free whose row is there. All who look
+ * share about 80 looks a second among them, so that a dead process's jobs are ready again
+ * within 100 ms as long as anyone waits, however many there are. A server that was started
+ * anew has lost all locks: then members have ten seconds to come back, and who does goes
+ * on with what it runs.
+ */
+#include "queue/postgres/postgres.h"
+
+#include <stdio.h>
+
+#define LOOKS_PER_MEMBER_NS UINT64_C(12500000)
+#define SHORTEST_LOOK_NS    UINT64_C(40000000)
+
+uint64_t mls__pg_look_interval_ns(const mls__pg_store *store)
+{
+    const uint64_t fair_ns = (uint64_t) store->member_count * LOOKS_PER_MEMBER_NS;
+    return fair_ns > SHORTEST_LOOK_NS ? fair_ns : SHORTEST_LOOK_NS;
+}
+
+static bool run_for(mls__pg_store *store, int statement, int64_t member)
+{
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, member);
+    return mls__pg_run_none(store, statement, &p);
+}
+
+/* A running job of a member that is no more. */
+static bool lose(mls__pg_store *store, mls__pg_row *row, bool is_death, char *text, size_t size)
+{
+    row->numbers[MLS__PG_DEATHS] += is_death;
+    if (!is_death || row->numbers[MLS__PG_DEATHS] < store->most_deaths)
+        return mls__pg_end_claim(store, row, MLS_JOB_ON_LOSE);
+    snprintf(text, size, "quarantined: %lld processes died while they ran it",
+             (long long) row->numbers[MLS__PG_DEATHS]);
+    row->numbers[MLS__PG_ERROR] = MLS_EHANDLER;
+    row->texts[MLS__PG_ERROR_TEXT] = text;
+    return mls__pg_end_claim(store, row, MLS_JOB_ON_POISON);
+}
+
+static bool lose_all(mls__pg_store *store, int64_t member, bool is_death)
+{
+    PGresult *result;
+    mls__pg_row *rows;
+    size_t count;
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, member);
+    mls__pg_add_number(&p, 0);
+    if (!mls__pg_rows_lock(store, MLS__PG_JOBS_OF_MEMBER, &p, &result, &rows, &count))
+        return false;
+    char(*texts)[96] = mls__pg_alloc(store, (count + 1) * sizeof *texts);
+    if (!texts)
+        mls__pg_fail(store, MLS_ENOMEM, "no memory for a dead member's jobs");
+    bool is_good = texts != NULL;
+    for (size_t i = 0; is_good && i < count; i++)
+        is_good = lose(store, &rows[i], is_death, texts[i], sizeof texts[i]);
+    is_good = is_good && mls__pg_rows_save(store, rows, count);
+    mls__pg_free(store, texts);
+    mls__pg_rows_free(store, result, rows);
+    return is_good;
+}
+
+static bool remove_member(mls__pg_store *store, int64_t member, bool is_death)
+{
+    store->txn.is_writing = store->txn.must_sync = true;
+    store->txn.news |= MLS__PG_NEWS_MEMBER;
+    return lose_all(store, member, is_death) && run_for(store, MLS__PG_MEMBER_DELETE, member);
+}
+
+bool mls__pg_reap(mls__pg_store *store)
+{
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, store->member);
+    mls__pg_add_number(&p, store->txn.now_us);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBERS_DEAD, &p);
+    if (!result)
+        return false;
+    bool is_good = true;
+    for (int i = 0; is_good && i < PQntuples(result); i++)
+        is_good =
+            remove_member(store, mls__pg_number(result, i, 0), mls__pg_number(result, i, 1) == 0);
+    PQclear(result);
+    if (!is_good)
+        return false;
+    result = mls__pg_run(store, MLS__PG_MEMBER_COUNT, NULL);
+    if (result)
+        store->member_count = mls__pg_number(result, 0, 0);
+    PQclear(result);
+    return result != NULL;
+}
+
+bool mls__pg_mark(mls__pg_store *store)
+{
+    static const char letters[] = "recm"; /* by bit of MLS__PG_NEWS_* */
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, store->member);
+    mls__pg_add_number(&p, ++store->last_txn);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_MARK, &p);
+    if (!result)
+        return false;
+    const bool is_member = PQntuples(result) == 1;
+    PQclear(result);
+    if (!is_member && store->member) {
+        mls__pg_fail(store, MLS_EIO, "this process was taken for dead");
+        store->txn.failure = MLS__PG_LOST;
+        return false;
+    }
+    char text[sizeof letters] = "";
+    size_t size = 0;
+    for (int i = 0; letters[i]; i++)
+        if (store->txn.news & (1u << i))
+            text[size++] = letters[i];
+    if (!size || (store->member_count <= 1 && !(store->txn.news & MLS__PG_NEWS_MEMBER)))
+        return true;
+    mls__pg_add_text(&p, text);
+    return mls__pg_run_none(store, MLS__PG_NOTIFY, &p);
+}
+
+int mls__pg_was_committed(mls__pg_store *store)
+{
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, store->member);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_LAST, &p);
+    if (!result)
+        return -1;
+    const int was = PQntuples(result) ? mls__pg_number(result, 0, 0) == store->last_txn : -1;
+    PQclear(result);
+    return was;
+}
+
+/* A lock of the session, taken before others can see the row. */
+static bool add_member(mls__pg_store *store)
+{
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_ADD, NULL);
+    if (!result)
+        return false;
+    const int64_t member = mls__pg_number(result, 0, 0);
+    PQclear(result);
+    store->txn.is_writing = store->txn.must_sync = true;
+    store->txn.news |= MLS__PG_NEWS_MEMBER;
+    atomic_store(&store->member, member);
+    return run_for(store, MLS__PG_MEMBER_LOCK, member);
+}
+
+static mls_status run_join(mls__pg_store *store, mls__pg_op *op)
+{
+    (void) op;
+    if (add_member(store))
+        mls__pg_reap(store);
+    return store->txn.status;
+}
+
+/* Claims that nobody ended go back; nobody died of them. */
+typedef struct leave_op {
+    mls__pg_op op; /* first: they share an address */
+    int64_t member;
+} leave_op;
+
+static mls_status run_leave(mls__pg_store *store, mls__pg_op *op)
+{
+    /* What is counted from now on is nobody's. */
+    if (mls__pg_lanes_save(store) &&
+        remove_member(store, ((leave_op *) (void *) op)->member, false))
+        atomic_store(&store->member, 0);
+    return store->txn.status;
+}
+
+mls_status mls__pg_join(mls__pg_store *store)
+{
+    static const mls__pg_kind kind = {.run = run_join};
+    mls__pg_op op = {.kind = &kind};
+    return mls__pg_run_alone(store, &op);
+}
+
+void mls__pg_leave(mls__pg_store *store)
+{
+    static const mls__pg_kind kind = {.run = run_leave};
+    leave_op leave = {.op = {.kind = &kind}, .member = store->member};
+    mls__pg_run_alone(store, &leave.op);
+}
+
+/* 1 as who we were, 0 others took us for dead, -1 failed. */
+static int resume(mls__pg_store *store)
+{
+    mls__pg_parameters p = {0};
+    if (!run_for(store, MLS__PG_MEMBER_LOCK, store->member))
+        return -1;
+    mls__pg_add_number(&p, store->member);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_RESUME, &p);
+    const int there = result ? PQntuples(result) : -1;
+    PQclear(result);
+    return there;
+}
+
+bool mls__pg_resume(mls__pg_store *store)
+{
+    if (!store->member)
+        return true;
+    if (mls__pg_begin(store))
+        return false;
+    const int there = resume(store);
+    if (there == 0)
+        add_member(store);
+    store->txn.is_writing = store->txn.must_sync = true;
+    if (there < 0 || store->txn.status || mls__pg_commit(store))
+        return false;
+    store->last_txn = there ? store->last_txn : 0;
+    return true;
+}

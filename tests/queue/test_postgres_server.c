@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the postgres driver promises when the server is killed, or a worker is, and what it
+ * refuses in a URL.
+ */
+#include "job/fixture.h"
+
+#include "support/postgres.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KILLS     3
+#define MOST_JOBS 200000
+#define PER_ROUND 50 /* jobs acknowledged between kills */
+
+static atomic_uchar runs[MOST_JOBS]; /* by the number in its payload: successes accepted */
+static atomic_bool acknowledged[MOST_JOBS];
+static atomic_uint submitted;
+static atomic_bool stops;
+
+static void *submit_many(void *user)
+{
+    mls_queue *queue = user;
+    for (uint32_t number; !stops && (number = atomic_fetch_add(&submitted, 1)) < MOST_JOBS;) {
+        mls_job_options options = MLS_JOB_OPTIONS_INIT;
+        options.type = "t";
+        options.payload = &number;
+        options.payload_bytes = sizeof number;
+        if (mls_queue_submit(queue, &options, NULL) == MLS_OK)
+            acknowledged[number] = true;
+    }
+    return NULL;
+}
+
+static void *run_many(void *user)
+{
+    mls_claimer *claimer = fixture_claimer(user, NULL);
+    mls_status status;
+    do {
+        mls_job *job;
+        size_t count;
+        status = mls_claimer_claim(claimer, 100, 1, &job, &count);
+        if (status == MLS_OK) {
+            uint32_t number;
+            memcpy(&number, mls_job_payload(job, NULL), sizeof number);
+            if (mls_job_complete(job) == MLS_OK)
+                atomic_fetch_add(&runs[number], 1);
+            mls_job_free(job);
+        }
+    } while (!stops || status != MLS_ETIMEDOUT);
+    mls_claimer_close(claimer);
+    return NULL;
+}
+
+static unsigned count_acknowledged(void)
+{
+    unsigned count = 0;
+    const unsigned end = submitted < MOST_JOBS ? submitted : MOST_JOBS;
+    for (unsigned i = 0; i < end; i++)
+        count += acknowledged[i];
+    return count;
+}
+
+START_TEST(a_killed_server_loses_nothing)
+{
+    pthread_t threads[4];
+    mls_queue *queue = fixture_queue(mls_test_postgres_url());
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, i < 2 ? submit_many : run_many, queue);
+    for (int i = 0; i < KILLS; i++) {
+        const unsigned before = count_acknowledged();
+        while (count_acknowledged() < before + PER_ROUND)
+            usleep(1000);
+        mls_test_postgres_kill();
+        mls_test_postgres_restart();
+    }
+    stops = true;
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_ok(mls_queue_drain(queue, 30000));
+    const unsigned end = submitted < MOST_JOBS ? submitted : MOST_JOBS;
+    for (unsigned i = 0; i < end; i++) {
+        ck_assert_uint_le(runs[i], 1);
+        if (acknowledged[i])
+            ck_assert_uint_eq(runs[i], 1);
+    }
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* In a child: claims the job, says so, and waits to be killed. */
+static void claim_and_hang(const char *url, int said)
+{
+    mls_queue *queue = fixture_queue(url);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job *job;
+    size_t count;
+    if (mls_claimer_claim(claimer, 10000, 1, &job, &count) != MLS_OK || write(said, "", 1) != 1)
+        _exit(1);
+    pause();
+    _exit(0);
+}
+
+static void die_of_the_job(const char *url)
+{
+    int said[2];
+    char byte;
+    ck_assert_int_eq(pipe(said), 0);
+    const pid_t child = fork();
+    if (child == 0)
+        claim_and_hang(url, said[1]);
+    close(said[1]);
+    ck_assert_int_eq(read(said[0], &byte, 1), 1);
+    close(said[0]);
+    kill(child, SIGKILL);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+START_TEST(jobs_of_killed_workers_come_back_until_they_are_quarantined)
+{
+    const char *url = mls_test_postgres_url();
+    mls_queue *queue = fixture_queue(url);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_job *job;
+    for (int i = 0; i < 3; i++)
+        die_of_the_job(url);
+    ck_assert_ok(mls_queue_wait(queue, id, 30000, &job));
+    mls_job_info info = MLS_JOB_INFO_INIT;
+    ck_assert_ok(mls_job_get_info(job, &info));
+    ck_assert_int_eq(info.state, MLS_JOB_DEAD);
+    ck_assert_uint_eq(info.deaths, 3);
+    ck_assert_uint_eq(info.epoch, 3);
+    ck_assert_ptr_nonnull(strstr(info.error_message, "quarantined"));
+    mls_job_free(job);
+    mls_queue_close(queue);
+}
+END_TEST
+
+START_TEST(bad_urls_are_refused)
+{
+    static const struct {
+        const char *url;
+        mls_status status;
+        const char *message;
+    } rows[] = {
+        {"postgres:file", MLS_EINVAL, "postgres://USER@HOST"},
+        {"postgres://x/y?schema=a\";drop", MLS_EINVAL, "schema"},
+        {"postgres://x/y?schema=pg_catalog", MLS_EINVAL, "pg_"},
+        {"postgres://x/y?schema=", MLS_EINVAL, "schema"},
+        {"postgres://x/y?poison=0", MLS_EINVAL, "1 to 1000000"},
+        {"postgres://x/y?poison=99999999999999999999", MLS_EINVAL, "1 to 1000000"},
+        {"postgres://x/y?init=2", MLS_EINVAL, "init"},
+        {"postgres://x/y?nonsense=1", MLS_EINVAL, "nonsense"},
+        {"postgres://x:y:z%zz/", MLS_EINVAL, "URL"},
+        {"postgres://%2Fnowhere/y?init=1", MLS_EIO, "nowhere"},
+        {"../postgres://x", MLS_ENOTFOUND, "no queue driver"},
+    };
+    mls_context *context;
+    mls_queue *queue;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        ck_assert_fails(mls_queue_open(context, rows[i].url, NULL, &queue), rows[i].status,
+                        rows[i].message);
+    mls_context_free(context);
+}
+END_TEST
+
+START_TEST(a_queue_that_is_not_there_is_made_on_request_only)
+{
+    char url[600];
+    mls_context *context;
+    mls_queue *queue;
+    strcpy(url, mls_test_postgres_url());
+    *strstr(url, "&init=1") = '\0';
+    ck_assert_ok(mls_context_create(NULL, &context));
+    ck_assert_fails(mls_queue_open(context, url, NULL, &queue), MLS_ENOTFOUND, "init=1");
+    strcat(url, "&init=1");
+    ck_assert_ok(mls_queue_open(context, url, NULL, &queue));
+    mls_queue_close(queue);
+    *strstr(url, "&init=1") = '\0';
+    ck_assert_ok(mls_queue_open(context, url, NULL, &queue));
+    mls_queue_close(queue);
+    mls_context_free(context);
+}
+END_TEST
+
+int main(void)
+{
+    setenv("MLSCALE_DRIVERS", MLS_TEST_DRIVERS, 1);
+    if (!mls_test_postgres_start())
+        return mls_test_postgres_skip();
+    /* In this process: it kills the server, which is its child. */
+    setenv("CK_FORK", "no", 1);
+    Suite *suite = suite_create("queue/postgres_server");
+    TCase *tests = tcase_create("server");
+    tcase_add_test(tests, bad_urls_are_refused);
+    tcase_add_test(tests, a_queue_that_is_not_there_is_made_on_request_only);
+    tcase_add_test(tests, jobs_of_killed_workers_come_back_until_they_are_quarantined);
+    tcase_add_test(tests, a_killed_server_loses_nothing);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The programs are run, not linked. The server is told by the kernel when who started it
+ * died, and ends at once then; its folder is removed by an exit handler.
+ */
+#include "support/postgres.h"
+
+#include "support/folder.h"
+
+#include <glob.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define NOBODY      65534
+#define PATIENCE_MS 60000
+
+static char programs[256]; /* their folder */
+static char folder[256];
+static pid_t server, starter;
+static unsigned urls;
+
+static bool find_programs(void)
+{
+    glob_t found;
+    const char *pattern = "/usr/lib/postgresql/*/bin/initdb";
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return false;
+    /* The last one: newer versions are behind. */
+    snprintf(programs, sizeof programs, "%.*s",
+             (int) (strlen(found.gl_pathv[found.gl_pathc - 1]) - strlen("/initdb")),
+             found.gl_pathv[found.gl_pathc - 1]);
+    globfree(&found);
+    return true;
+}
+
+/* In the child: no rights, no output, no life of its own. Nothing comes back from it. */
+static void run(const char *program, const char *const *args)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", programs, program);
+    if (getuid() == 0 && (setgroups(0, NULL) || setgid(NOBODY) || setuid(NOBODY)))
+        _exit(126);
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    if (chdir(folder))
+        _exit(125);
+    const int log = open("log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(log, 1);
+    dup2(log, 2);
+    setenv("LC_ALL", "C", 1);
+    execv(path, (char *const *) (uintptr_t) args);
+    _exit(127);
+}
+
+static pid_t start(const char *program, const char *const *args)
+{
+    const pid_t child = fork();
+    if (child == 0)
+        run(program, args);
+    return child;
+}
+
+static bool run_to_end(const char *program, const char *const *args)
+{
+    int status;
+    const pid_t child = start(program, args);
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+static bool is_ready(void)
+{
+    const char *const args[] = {"pg_isready", "-q", "-h", folder, "-U", "mls", NULL};
+    return run_to_end("pg_isready", args);
+}
+
+static bool start_server(void)
+{
+    /* Its shared memory lies in its folder, which is removed. */
+    const char *const args[] = {"postgres",
+                                "-Ddata",
+                                "-k",
+                                folder,
+                                "-clisten_addresses=",
+                                "-cmax_connections=64",
+                                "-cshared_buffers=16MB",
+                                "-cmax_wal_size=64MB",
+                                "-cautovacuum_naptime=1s",
+                                "-cdynamic_shared_memory_type=mmap",
+                                NULL};
+    for (int ms = 0; ms < PATIENCE_MS; ms += 20) {
+        /* One that is started while processes of a killed one still end refuses: again. */
+        if (server <= 0 || waitpid(server, NULL, WNOHANG) == server)
+            server = start("postgres", args);
+        if (is_ready())
+            return true;
+        usleep(20000);
+    }
+    return false;
+}
+
+static void end_server(int signal)
+{
+    if (server <= 0)
+        return;
+    kill(server, signal);
+    waitpid(server, NULL, 0);
+    server = 0;
+}
+
+static void end_at_exit(void)
+{
+    if (getpid() == starter)
+        end_server(SIGQUIT);
+}
+
+bool mls_test_postgres_start(void)
+{
+    const char *const args[] = {"initdb", "-D", "data", "-U",   "mls",        "-A",
+                                "trust",  "-N", "-E",   "UTF8", "--locale=C", NULL};
+    if (server)
+        return true;
+    if (!find_programs()) {
+        fputs("there is no PostgreSQL below /usr/lib/postgresql\n", stderr);
+        return false;
+    }
+    snprintf(folder, sizeof folder, "%s/pg", mls_test_folder());
+    mls_test_folder_share();
+    if (chmod(mls_test_folder(), 0755) || mkdir(folder, 0700) ||
+        (getuid() == 0 && chown(folder, NOBODY, NOBODY)) || !run_to_end("initdb", args)) {
+        fputs("initdb failed\n", stderr);
+        return false;
+    }
+    starter = getpid();
+    atexit(end_at_exit);
+    return start_server();
+}
+
+const char *mls_test_postgres_url(void)
+{
+    static char url[600];
+    char socket[400];
+    size_t size = 0;
+    for (const char *at = folder; *at; at++) /* in place of a host '/' is written so */
+        size +=
+            (size_t) snprintf(socket + size, sizeof socket - size, *at == '/' ? "%%2F" : "%c", *at);
+    snprintf(url, sizeof url, "postgres://mls@%s/postgres?schema=q%d_%u&init=1", socket,
+             (int) getpid(), ++urls);
+    return url;
+}
+
+/* The first SIGKILL leaves the others: they see that and end by themselves. */
+void mls_test_postgres_kill(void)
+{
+    end_server(SIGKILL);
+}
+
+void mls_test_postgres_restart(void)
+{
+    if (!start_server()) {
+        fputs("the server does not start again\n", stderr);
+        abort();
+    }
+}
+
+int mls_test_postgres_skip(void)
+{
+    puts("1..0 # SKIP there is no PostgreSQL server to start");
+    return 0;
+}
