@@ -257,6 +257,21 @@ static void fill_flow(onnx_build *b)
     onnx_build_sequence_type(b, onnx_build_model(b)->graph->output[4]);
 }
 
+/* A product that is large, in a file that is small: its weights are computed. */
+static void fill_wide(onnx_build *b)
+{
+    onnx_build_input(b, "x", MLS_FLOAT32, "N,64");
+    onnx_build_floats(b, "start", "", (const float[]){0});
+    onnx_build_floats(b, "limit", "", (const float[]){4096});
+    onnx_build_floats(b, "step", "", (const float[]){1});
+    onnx_build_ints(b, "shape", "2", (const int64_t[]){64, 64});
+    onnx_build_node(b, "Range", "start limit step", "numbers");
+    onnx_build_node(b, "Sin", "numbers", "sines");
+    onnx_build_node(b, "Reshape", "sines shape", "w");
+    onnx_build_node(b, "MatMul", "x w", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, "N,64");
+}
+
 const onnx_sample onnx_samples[] = {
     {"mlp", 13, fill_mlp},
     {"constants", 21, fill_constants},
@@ -266,6 +281,7 @@ const onnx_sample onnx_samples[] = {
     {"flow", 18, fill_flow},
     {"maps", 18, fill_maps},
     {"unsupported", 18, fill_unsupported},
+    {"wide", 13, fill_wide},
     {NULL, 0, NULL},
 };
 

@@ -67,6 +67,21 @@ if [ -x "$samples" ]; then
     exits "wants keys and values" 1 run samples/maps.onnx --input features=keys.pb \
         --input numbers=numbers.pb --input numbers=values.pb --output-dir maps.d
     says "and says so" err "1 files; a map takes two, its keys and its values"
+
+    mkdir -p wide/test_data_set_0
+    cp samples/wide.onnx wide/model.onnx
+    { # float32 [2,64], each element 0.1
+        printf '\010\002\010\100\020\001\112\200\004'
+        for _ in $(seq 128); do printf '\315\314\314\075'; done
+    } >wide/test_data_set_0/input_0.pb
+    exits "runs a product" 0 run wide/model.onnx --input x=wide/test_data_set_0/input_0.pb \
+        --output-dir wide.d --format pb
+    cp wide.d/y.pb wide/test_data_set_0/output_0.pb
+    exits "verifies fast numerics" 0 verify wide --numerics fast
+    says "and tells how far they lie from exact ones" out \
+        "fast against exact numerics: 1 of 1 data sets differ"
+    result "a little" "$(grep -q 'max abs error 0\.00[0-9]* in wide/test_data_set_0 at ' out; echo $?)"
+    says "and what it tolerates" out "tolerance to the expected outputs: 0.05 + 0.05 * |expected|"
 fi
 if [ ! -d "$data/node/test_add" ]; then
     echo "# there is no ONNX test data in $data: the rest is left out"
