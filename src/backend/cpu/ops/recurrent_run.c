@@ -15,6 +15,8 @@
 #define LARGE_WORK (INT64_C(1) << 21)
 /* Rows of a part, at least: fewer do not pay for reading the weights again. */
 #define PART_ROWS 4
+/* Panels that a product takes at a time, at least: as many sums hide the latency of one. */
+#define GROUP_PANELS 8
 
 /* One direction of some rows. */
 typedef struct task {
@@ -46,7 +48,22 @@ typedef struct operands {
     int64_t c_row;
     void *y;
     int64_t y_row;
+    bool is_backward; /* over the panels of B */
 } operands;
+
+/*
+ * Panels in groups, the last one first. A product that goes the other way than the one before it
+ * finds the part of B in the cache that was read last.
+ */
+static void multiply_backward(const mls__gemm_kernels *kernels, const mls__gemm *g, int64_t rows)
+{
+    const int64_t panels = mls__gemm_panels(g->n);
+    for (int64_t end = panels; end > 0;) {
+        const int64_t taken = (end - 1) % GROUP_PANELS + 1;
+        end -= taken;
+        kernels->wide(g, 0, rows, end, taken);
+    }
+}
 
 static void multiply(const task *t, const matrix *m, const operands *o, int64_t rows)
 {
@@ -83,7 +100,10 @@ static void multiply(const task *t, const matrix *m, const operands *o, int64_t 
                          .beta = 1,
                          .y = o->y,
                          .y_row = o->y_row};
-    kernels->wide(&g, 0, rows, 0, mls__gemm_panels(m->n));
+    if (o->is_backward)
+        multiply_backward(kernels, &g, rows);
+    else
+        kernels->wide(&g, 0, rows, 0, mls__gemm_panels(m->n));
 }
 
 /* Gates gate .. gate+gates-1 of W or R, whose panels begin at element `offset` of the block. */
@@ -190,6 +210,7 @@ static void run_gru(task *t, const char *projected, int64_t time)
         .c_row = k->resets_after ? 0 : k->gates * units,
         .y = t->sums + last,
         .y_row = k->gates * units,
+        .is_backward = time % 2 != 0,
     };
     multiply(t, &r, &o, t->rows);
     t->gates.input = projected + last;
@@ -207,7 +228,8 @@ static void run_step(task *t, const char *projected, int64_t time)
                         .c = projected,
                         .c_row = columns,
                         .y = t->sums,
-                        .y_row = columns};
+                        .y_row = columns,
+                        .is_backward = time % 2 != 0};
     multiply(t, &r, &o, t->rows);
     if (k->cell == MLS__CELL_GRU)
         run_gru(t, projected, time);
