@@ -455,7 +455,7 @@ static size_t take_group(mls__sql_list *queue, mls__sql_op **ops)
 
 static void *run_committer(void *arg)
 {
-    static _Thread_local mls__sql_op *ops[MOST_OPS];
+    mls__sql_op *ops[MOST_OPS];
     mls__sql_store *store = arg;
     mls__sql_list queue;
     mls__sql_list_init(&queue);
