@@ -11,7 +11,9 @@ nouns_HEADERS = \
 	%D%/mlscale/session.h \
 	%D%/mlscale/job.h \
 	%D%/mlscale/queue.h \
-	%D%/mlscale/worker.h
+	%D%/mlscale/worker.h \
+	%D%/mlscale/job_types.h \
+	%D%/mlscale/service.h
 
 extdir = $(includedir)/mlscale/ext
 ext_HEADERS = \

@@ -11,5 +11,7 @@
 #include <mlscale/job.h>
 #include <mlscale/queue.h>
 #include <mlscale/worker.h>
+#include <mlscale/job_types.h>
+#include <mlscale/service.h>
 
 #endif

@@ -3,7 +3,7 @@
 # built when libyaml is there.
 AC_DEFUN([MLS_WITH_YAML], [
     AC_ARG_WITH([yaml],
-        [AS_HELP_STRING([--without-yaml], [no job types from YAML (mlscale worker)])],
+        [AS_HELP_STRING([--without-yaml], [no job types from YAML (mls_job_types, mlscale worker)])],
         [], [with_yaml=auto])
     AS_IF([test "$with_yaml" != no], [
         PKG_CHECK_MODULES([YAML], [yaml-0.1 >= 0.2.2],
@@ -12,4 +12,5 @@ AC_DEFUN([MLS_WITH_YAML], [
              with_yaml=no])
     ])
     AM_CONDITIONAL([MLS_YAML], [test "$with_yaml" = yes])
+    AS_IF([test "$with_yaml" = yes], [AC_SUBST([MLS_YAML_REQUIRES], [", yaml-0.1"])])
 ])

@@ -3,10 +3,12 @@ dist_man_MANS += \
 	%D%/mls_backend.3 \
 	%D%/mls_context.3 \
 	%D%/mls_job.3 \
+	%D%/mls_job_types.3 \
 	%D%/mls_model.3 \
 	%D%/mls_plugin.3 \
 	%D%/mls_queue.3 \
 	%D%/mls_queue_driver.3 \
+	%D%/mls_service.3 \
 	%D%/mls_session.3 \
 	%D%/mls_status.3 \
 	%D%/mls_tensor.3 \

@@ -8,6 +8,7 @@ include %D%/exec/local.mk
 include %D%/onnx/local.mk
 include %D%/backend/cpu/local.mk
 include %D%/job/local.mk
+include %D%/job_types/local.mk
 include %D%/queue/memory/local.mk
 include %D%/queue/sqlite/local.mk
 include %D%/queue/postgres/local.mk

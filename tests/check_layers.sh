@@ -14,6 +14,7 @@ graph: base tensor op plugin
 onnx: base tensor op graph
 exec: base tensor op plugin graph
 job: base plugin
+job_types: base job
 backend/cpu: base tensor op
 queue/memory: base
 queue/sqlite: base

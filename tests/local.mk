@@ -52,6 +52,7 @@ include %D%/plugin/local.mk
 include %D%/onnx/local.mk
 include %D%/cpu/local.mk
 include %D%/job/local.mk
+include %D%/job_types/local.mk
 include %D%/graph/local.mk
 include %D%/exec/local.mk
 include %D%/perf/local.mk

@@ -11,21 +11,16 @@ mlscale_SOURCES = \
 	%D%/mlscale/cmd_score.c \
 	%D%/mlscale/cmd_verify.c \
 	%D%/mlscale/cmd_worker.c \
-	%D%/mlscale/command_job.c \
 	%D%/mlscale/commands.h \
 	%D%/mlscale/common.c %D%/mlscale/common.h \
 	%D%/mlscale/compare.c %D%/mlscale/compare.h \
 	%D%/mlscale/deviation.c %D%/mlscale/deviation.h \
 	%D%/mlscale/csv.c %D%/mlscale/csv.h \
 	%D%/mlscale/histogram.c %D%/mlscale/histogram.h \
-	%D%/mlscale/job_handlers.c %D%/mlscale/job_handlers.h \
-	%D%/mlscale/job_types.h \
 	%D%/mlscale/main.c \
 	%D%/mlscale/options.c %D%/mlscale/options.h \
 	%D%/mlscale/plan.c %D%/mlscale/plan.h \
-	%D%/mlscale/process.c %D%/mlscale/process.h \
 	%D%/mlscale/rows.c %D%/mlscale/rows.h \
-	%D%/mlscale/score_job.c \
 	%D%/mlscale/score_run.c %D%/mlscale/score_run.h \
 	%D%/mlscale/scorer.c %D%/mlscale/scorer.h \
 	%D%/mlscale/scores.c %D%/mlscale/scores.h \
@@ -33,10 +28,3 @@ mlscale_SOURCES = \
 # Public headers only: src/ is not on its include path.
 mlscale_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/include $(JANSSON_CFLAGS)
 mlscale_LDADD = libmlscale.la $(JANSSON_LIBS)
-if MLS_YAML
-mlscale_SOURCES += %D%/mlscale/job_types.c
-mlscale_CPPFLAGS += $(YAML_CFLAGS)
-mlscale_LDADD += $(YAML_LIBS)
-else
-mlscale_SOURCES += %D%/mlscale/job_types_none.c
-endif

@@ -360,6 +360,23 @@ mls_status mls_worker_start(mls_worker *worker)
     return status;
 }
 
+void mls__worker_retire(mls_worker *worker)
+{
+    mls_claimer_stop(worker->claimer, 0);
+    pthread_mutex_lock(&worker->mutex);
+    worker->is_stopping = true;
+    pthread_cond_broadcast(&worker->changed.cond);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+bool mls__worker_has_left(mls_worker *worker)
+{
+    pthread_mutex_lock(&worker->mutex);
+    const bool has_left = !worker->slots_running;
+    pthread_mutex_unlock(&worker->mutex);
+    return has_left;
+}
+
 /* Waits for the slots; true: all have left their rounds. */
 static bool wait_slots(mls_worker *worker, uint64_t until_ns)
 {

@@ -82,6 +82,11 @@ struct mls_worker {
     char open_message[1024];
 };
 
+/* worker.c: claims nothing more, and lets what runs come to its end, told nothing. */
+void mls__worker_retire(mls_worker *worker);
+/* Whether all slots have left: mls_worker_stop() would not wait. */
+bool mls__worker_has_left(mls_worker *worker);
+
 /* slot.c: the body of a slot's thread; `arg` is the slot. */
 void *mls__slot_main(void *arg);
 /* Whether the calling thread is one of the worker's, or in one of its handlers. */

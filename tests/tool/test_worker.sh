@@ -159,7 +159,7 @@ refuses "a key is there once" "3:5: key 'name' is there twice"
 printf 'job-types:\n  - name: a b\n' >bad.yaml
 refuses "a name is one" "2:11: name: 'a b' is not a name"
 printf 'job-types:\n  - name: a\n' >bad.yaml
-refuses "a type has a handler" "2:5: type 'a': its handler has neither"
+refuses "a type has a handler" "2:5: type 'a': its handler has none of"
 printf 'job-types:\n  - handler: {command: [x]}\n' >bad.yaml
 refuses "a type has a name" "2:5: this job type has no name"
 printf 'job-types:\n  - {name: a, handler: {command: [x]}}\n  - {name: a, handler: {command: [x]}}\n' >bad.yaml
@@ -168,6 +168,12 @@ printf 'job-types:\n  - {name: a, handler: {command: x}}\n' >bad.yaml
 refuses "a command is a list" "2:34: command is a list of words"
 printf 'job-types:\n  - {name: a, handler: {score: no.onnx}}\n' >bad.yaml
 refuses "a model is there" "2: type 'a': there is no file"
+printf 'job-types:\n  - {name: a, handler: {c: thing}}\n' >bad.yaml
+refuses "a handler of the host is there" "2: type 'a': no handler 'thing' was registered"
+printf 'job-types:\n  - {name: a, handler: {command: [x], c: y}}\n' >bad.yaml
+refuses "a type has one handler" "2:5: type 'a': its handler has more than one of"
+printf 'job-types:\n  - {name: a, handler: {command: [x]}, schedule: daily}\n' >bad.yaml
+refuses "what cannot be honoured is refused" "2:40: schedule: "
 printf 'job-types: [\n' >bad.yaml
 refuses "what is no YAML is refused" "2:1: "
 printf '\xff\n' >bad.yaml
@@ -238,6 +244,6 @@ exits "shows help" 0 worker --help
 exits "wants a file" 2 worker --queue "$q"
 exits "wants a queue" 2 worker --config t.yaml
 exits "names a file that is not there" 1 worker --queue "$q" --config none.yaml
-says "by path" err "cannot read 'none.yaml'"
+says "by path" err "there is no file 'none.yaml'"
 exits "refuses a type that the file has not" 2 queue submit --queue "$q" --config t.yaml --type u
 tap_end

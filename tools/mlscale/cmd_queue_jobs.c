@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mlscale queue submit, show, cancel, retry: jobs one by one. */
 #include "cmd_queue.h"
-#include "job_types.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,31 +42,16 @@ static int read_file(const char *path, char **ret_data, size_t *ret_size)
 }
 
 /* What its type in the file says; options of the command line come over it. */
-static bool apply_type(const job_type *type, mls_job_options *job)
+static bool read_type(const arguments *args, const mls_job_types *types, mls_job_options *job)
 {
-    job->queue = type->queue;
-    job->priority = (int32_t) type->priority;
-    job->max_attempts = (uint32_t) type->retries.attempts;
-    job->backoff_ms = (uint32_t) type->retries.backoff_ms;
-    job->backoff_max_ms = (uint32_t) type->retries.backoff_max_ms;
-    job->jitter_percent = (uint32_t) type->retries.jitter;
-    job->retention_ms = type->retention_ms;
-    job->batch_key = type->batch.size > 1 ? type->name : NULL;
-    return true;
+    const char *type = arguments_get(args, "type");
+    if (!types || mls_job_types_fill(types, type, job) == MLS_OK)
+        return true;
+    usage_error(args, "--type %s: '%s' has no such type", type, arguments_get(args, "config"));
+    return false;
 }
 
-static bool read_type(const arguments *args, const job_types *types, mls_job_options *job)
-{
-    const job_type *type = types ? job_types_find(types, arguments_get(args, "type")) : NULL;
-    if (types && !type) {
-        usage_error(args, "--type %s: '%s' has no such type", arguments_get(args, "type"),
-                    arguments_get(args, "config"));
-        return false;
-    }
-    return !type || apply_type(type, job);
-}
-
-static bool read_job(const arguments *args, const job_types *types, mls_job_options *job)
+static bool read_job(const arguments *args, const mls_job_types *types, mls_job_options *job)
 {
     int64_t priority, attempts, backoff_ms;
     if (!read_type(args, types, job))
@@ -198,15 +182,19 @@ static int submit_read(const arguments *args, mls_queue *queue, mls_job_options 
     return code;
 }
 
-/* NULL when there is no --config. false after a message. */
-static bool load_types(const arguments *args, job_types **ret_types)
+/* Types keep their context, which is none of the queue's. NULL when there is no --config. */
+static int load_types(const arguments *args, mls_job_types **ret_types)
 {
-    char message[512];
     const char *path = arguments_get(args, "config");
-    *ret_types = path ? job_types_load(path, message, sizeof message) : NULL;
-    if (path && !*ret_types)
-        failure("%s", message);
-    return !path || *ret_types;
+    mls_context *context;
+    if (!path)
+        return EXIT_GOOD;
+    mls_status status = mls_context_create(NULL, &context);
+    if (!status) {
+        status = mls_job_types_load(context, path, ret_types);
+        mls_context_free(context);
+    }
+    return status ? failure("%s", mls_error_message()) : EXIT_GOOD;
 }
 
 static int submit(const arguments *args)
@@ -221,11 +209,12 @@ static int submit(const arguments *args)
         return usage_error(args, "one of --payload, --payload-file and --lines is possible");
     if (arguments_has(args, "lines") && (arguments_has(args, "key") || arguments_has(args, "wait")))
         return usage_error(args, "--lines makes several jobs: --key and --wait are for one");
-    job_types *types = NULL;
+    mls_job_types *types = NULL;
     uint64_t *parents = NULL;
-    if (!load_types(args, &types))
-        return EXIT_FAILED;
-    int code = read_job(args, types, &job) ? read_parents(args, &job, &parents) : EXIT_USAGE;
+    int code = load_types(args, &types);
+    if (code)
+        return code;
+    code = read_job(args, types, &job) ? read_parents(args, &job, &parents) : EXIT_USAGE;
     if (!code)
         code = queue_tool_open(args, NULL, &tool);
     if (!code) {
@@ -233,7 +222,7 @@ static int submit(const arguments *args)
         queue_tool_close(&tool);
     }
     free(parents);
-    job_types_free(types);
+    mls_job_types_free(types);
     return code;
 }
 

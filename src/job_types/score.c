@@ -3,7 +3,13 @@
  * A job that is a model's run. The payload is a JSON object: a number or nested lists of
  * numbers for each input. The result is one with the outputs.
  */
-#include "job_handlers.h"
+#include "job_types/types.h"
+
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/error.h"
+
+#include <mlscale/session.h>
 
 #include <jansson.h>
 #include <math.h>
@@ -11,38 +17,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define MOST_RANK 8
+#define NOT_EVEN  "'%s' is not %s in nested lists of equal length"
 
 typedef struct score_slot {
-    job_handler *handler;
+    const mls__type *type;
     mls_session *session;
 } score_slot;
 
-mls_status score_job_open(void *user, uint32_t slot_index, void **ret_slot)
+mls_status mls__type_open_model(void *user, uint32_t slot_index, void **ret_slot)
 {
-    job_handler *handler = user;
-    score_slot *slot = calloc(1, sizeof *slot);
+    const mls__type *type = user;
+    score_slot *slot = mls__alloc_array(&type->context->allocator, 1, sizeof *slot);
     (void) slot_index;
     if (!slot)
-        return MLS_ENOMEM;
-    slot->handler = handler;
-    const mls_status status = mls_session_create(handler->model, NULL, &slot->session);
+        return mls__error_nomem(sizeof *slot);
+    slot->type = type;
+    const mls_status status = mls_session_create(type->loaded, NULL, &slot->session);
     if (status) {
-        free(slot);
+        mls__free(&type->context->allocator, slot);
         return status;
     }
     *ret_slot = slot;
     return MLS_OK;
 }
 
-void score_job_close(void *user, void *slot)
+void mls__type_close_model(void *user, void *slot)
 {
+    const mls__type *type = user;
     score_slot *mine = slot;
-    (void) user;
     mls_session_free(mine->session);
-    free(mine);
+    mls__free(&type->context->allocator, mine);
 }
 
 /* Fails the job for good: the same payload would fail again. */
@@ -94,13 +100,20 @@ static bool put_number(mls_dtype dtype, void *data, size_t at, const json_t *val
     }
 }
 
-/* The lists' lengths, along the first of each. false: deeper than a tensor. */
-static bool read_shape(const json_t *value, int *ret_rank, int64_t dims[MOST_RANK])
+/*
+ * The lists' lengths, along the first of each, and of how many numbers that would be.
+ * false: deeper than a tensor.
+ */
+static bool read_shape(const json_t *value, int *ret_rank, int64_t dims[MOST_RANK],
+                       size_t *ret_count)
 {
     int rank = 0;
+    *ret_count = 1;
     for (; json_is_array(value); value = json_array_get(value, 0)) {
         if (rank == MOST_RANK)
             return false;
+        if (!mls__mul_size(*ret_count, json_array_size(value), ret_count))
+            *ret_count = SIZE_MAX;
         dims[rank++] = (int64_t) json_array_size(value);
     }
     *ret_rank = rank;
@@ -121,7 +134,7 @@ static bool put_values(const json_t *value, int rank, const int64_t *dims, mls_d
     return true;
 }
 
-static const char *payload_name(const job_type *type, const char *input)
+static const char *payload_name(const mls__type *type, const char *input)
 {
     for (size_t i = 0; i < type->handler.inputs.count; i++)
         if (strcmp(type->handler.inputs.items[i].name, input) == 0)
@@ -132,28 +145,29 @@ static const char *payload_name(const job_type *type, const char *input)
 static mls_status bind_input(const score_slot *slot, mls_job *job, const json_t *payload,
                              size_t index)
 {
-    const job_handler *handler = slot->handler;
     mls_model_value value = MLS_MODEL_VALUE_INIT;
     int64_t dims[MOST_RANK];
     mls_tensor *tensor;
     int rank;
-    size_t at = 0;
-    mls_status status = mls_model_input(handler->model, index, &value);
+    size_t at = 0, count, payload_bytes;
+    mls_status status = mls_model_input(slot->type->loaded, index, &value);
     if (status)
         return fail_here(job, status, NULL);
-    const char *name = payload_name(handler->type, value.name);
+    const char *name = payload_name(slot->type, value.name);
     const json_t *given = json_object_get(payload, name);
     if (!given)
         return refuse(job, "the payload has no '%s', for input '%s' of the model", name,
                       value.name);
-    if (!read_shape(given, &rank, dims))
+    mls_job_payload(job, &payload_bytes);
+    if (!read_shape(given, &rank, dims, &count))
         return refuse(job, "'%s' is more than %d lists deep", name, MOST_RANK);
-    status = mls_tensor_create(handler->context, (mls_dtype) value.dtype, rank, dims, &tensor);
+    if (count > payload_bytes) /* before memory is taken for numbers that are not there */
+        return refuse(job, NOT_EVEN, name, mls_dtype_name((mls_dtype) value.dtype));
+    status = mls_tensor_create(slot->type->context, (mls_dtype) value.dtype, rank, dims, &tensor);
     if (status)
         return fail_here(job, status, name);
     if (!put_values(given, rank, dims, (mls_dtype) value.dtype, mls_tensor_data(tensor), &at))
-        status = refuse(job, "'%s' is not %s in nested lists of equal length", name,
-                        mls_dtype_name((mls_dtype) value.dtype));
+        status = refuse(job, NOT_EVEN, name, mls_dtype_name((mls_dtype) value.dtype));
     else if ((status = mls_session_bind_input(slot->session, index, tensor)) != MLS_OK)
         fail_here(job, status, name);
     mls_tensor_free(tensor); /* the session holds a view */
@@ -195,7 +209,7 @@ static json_t *get_values(int rank, const int64_t *dims, mls_dtype dtype, const 
 
 static mls_status set_result(const score_slot *slot, mls_job *job)
 {
-    const mls_model *model = slot->handler->model;
+    const mls_model *model = slot->type->loaded;
     json_t *outputs = json_object();
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < mls_model_output_count(model); i++) {
@@ -221,20 +235,15 @@ static mls_status set_result(const score_slot *slot, mls_job *job)
 
 static mls_status run_model(const score_slot *slot, mls_job *job)
 {
-    const int64_t limit_ms = slot->handler->type->limits.time_ms;
-    struct timespec now;
-    mls_status status;
-    if (limit_ms) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        const uint64_t now_ns = (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-        status = mls_session_run_until(slot->session, now_ns + (uint64_t) limit_ms * 1000000);
-    } else {
-        status = mls_session_run(slot->session);
-    }
+    const int64_t limit_ms = slot->type->limits.time_ms;
+    const mls_status status =
+        limit_ms ? mls_session_run_until(slot->session,
+                                         mls__clock_monotonic_ns() + (uint64_t) limit_ms * 1000000)
+                 : mls_session_run(slot->session);
     return status ? fail_here(job, status, NULL) : set_result(slot, job);
 }
 
-mls_status score_job_run(void *slot, mls_job *job)
+mls_status mls__type_run_model(void *slot, mls_job *job)
 {
     const score_slot *mine = slot;
     json_error_t error;
@@ -247,7 +256,7 @@ mls_status score_job_run(void *slot, mls_job *job)
                       error.column, error.text);
     if (!json_is_object(payload))
         status = refuse(job, "the payload is not a JSON object of inputs");
-    for (size_t i = 0; !status && i < mls_model_input_count(mine->handler->model); i++)
+    for (size_t i = 0; !status && i < mls_model_input_count(mine->type->loaded); i++)
         status = bind_input(mine, job, payload, i);
     json_decref(payload);
     return status ? status : run_model(mine, job);

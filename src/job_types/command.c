@@ -1,36 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A job that is a program's run. */
-#include "job_handlers.h"
-#include "process.h"
+#include "job_types/process.h"
+
+#include "base/context.h"
+#include "base/error.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 extern char **environ;
 
-typedef struct stop_state {
-    const job_handler *handler;
-    mls_job *job;
-    bool is_hurry;
-} stop_state;
-
 static const char *should_stop(void *user)
 {
-    stop_state *state = user;
-    const uint32_t reasons = mls_job_stop_reasons(state->job);
-    state->is_hurry = atomic_load(state->handler->hurry);
-    if (reasons & MLS_STOP_CANCELLED)
-        return "it was cancelled";
-    if (reasons & MLS_STOP_LOST)
-        return "its job went elsewhere";
-    if (reasons & MLS_STOP_DEADLINE)
-        return "its deadline passed";
-    return state->is_hurry ? "the worker stops" : NULL;
+    static const struct {
+        uint32_t reason;
+        const char *text;
+    } texts[] = {{MLS_STOP_LOST, "its job went elsewhere"},
+                 {MLS_STOP_CANCELLED, "it was cancelled"},
+                 {MLS_STOP_DEADLINE, "its deadline passed"}};
+    const uint32_t reasons = mls_job_stop_reasons(user);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (reasons & texts[i].reason)
+            return texts[i].text;
+    return NULL; /* MLS_STOP_WORKER: it may end by itself, until the job is given back */
 }
 
-static bool is_set(const job_pairs *pairs, const char *entry)
+static bool is_set(const mls__type_pairs *pairs, const char *entry)
 {
     for (size_t i = 0; i < pairs->count; i++) {
         const size_t length = strlen(pairs->items[i].name);
@@ -41,16 +37,17 @@ static bool is_set(const job_pairs *pairs, const char *entry)
 }
 
 /* The worker's environment, the type's over it, and what says which job it is. */
-static char **make_environment(const job_type *type, const mls_job_info *info)
+static char **make_environment(const mls__allocator *allocator, const mls__type *type,
+                               const mls_job_info *info)
 {
-    const job_pairs *pairs = &type->handler.environment;
+    const mls__type_pairs *pairs = &type->handler.environment;
     size_t count = 0, at = 0, bytes = 512;
     while (environ[count])
         count++;
     for (size_t i = 0; i < pairs->count; i++)
         bytes += strlen(pairs->items[i].name) + strlen(pairs->items[i].text) + 2;
     const size_t words = (count + pairs->count + 4) * sizeof(char *);
-    char **all = malloc(words + bytes);
+    char **all = mls__alloc(allocator, words + bytes);
     if (!all)
         return NULL;
     char *text = (char *) all + words;
@@ -73,45 +70,41 @@ static char **make_environment(const job_type *type, const mls_job_info *info)
 
 static void free_output(void *user, void *data, size_t size_bytes)
 {
-    (void) user;
     (void) size_bytes;
-    free(data);
+    mls__free(user, data);
 }
 
 /* What the process did is what the job did. */
-static mls_status report(mls_job *job, process_result *result, const stop_state *state)
+static mls_status report(mls_job *job, const mls__allocator *allocator, mls__process_result *result)
 {
-    if (result->was_stopped && state->is_hurry) {
-        free(result->output);
-        return mls_job_release(job);
-    }
     if (result->failure[0]) {
-        free(result->output);
+        mls__free(allocator, result->output);
         return mls_job_fail(job, MLS_EHANDLER, result->failure, 0);
     }
     const mls_status status =
-        mls_job_take_result(job, result->output, result->output_size, free_output, NULL);
+        mls_job_take_result(job, result->output, result->output_size, free_output,
+                            (void *) (uintptr_t) allocator); /* the queue keeps the context */
     if (!status)
         return MLS_OK;
-    free(result->output);
+    mls__free(allocator, result->output);
     return mls_job_fail(job, status, mls_error_message(), MLS_FAIL_FINAL);
 }
 
-mls_status command_job_run(void *slot, mls_job *job)
+mls_status mls__type_run_command(void *slot, mls_job *job)
 {
-    const job_handler *handler = slot;
+    const mls__type *type = slot;
+    const mls__allocator *allocator = &type->context->allocator;
     mls_job_info info = MLS_JOB_INFO_INIT;
-    process_result result;
-    stop_state state = {handler, job, false};
+    mls__process_result result;
     mls_status status = mls_job_get_info(job, &info);
     if (status)
         return mls_job_fail(job, status, mls_error_message(), 0);
-    char **environment = make_environment(handler->type, &info);
+    char **environment = make_environment(allocator, type, &info);
     if (!environment)
         return mls_job_fail(job, MLS_ENOMEM, "no memory for the program's environment", 0);
-    const process_request request = {handler->type,      environment, info.payload,
-                                     info.payload_bytes, should_stop, &state};
-    process_run(&request, &result);
-    free(environment);
-    return report(job, &result, &state);
+    const mls__process_request request = {
+        allocator, type, environment, info.payload, info.payload_bytes, should_stop, job};
+    mls__process_run(&request, &result);
+    mls__free(allocator, environment);
+    return report(job, allocator, &result);
 }

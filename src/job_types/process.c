@@ -4,19 +4,19 @@
  * It stays unreaped until its group was killed, so that the group's number cannot have
  * become another's.
  */
-#include "process.h"
+#include "job_types/process.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS      20   /* between two looks at what should_stop says */
@@ -24,8 +24,8 @@
 #define STEP_BYTES   4096 /* the output grows by this and then doubles */
 
 typedef struct process {
-    const process_request *request;
-    process_result *result;
+    const mls__process_request *request;
+    mls__process_result *result;
     pid_t pid;
     int in, out, err; /* our ends of its pipes; -1: closed */
     size_t written, room;
@@ -38,9 +38,7 @@ typedef struct process {
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t) (mls__clock_monotonic_ns() / 1000000);
 }
 
 /* --- the child --- */
@@ -62,10 +60,10 @@ static void reset_signals(void)
 }
 
 /* Becomes the program, or tells the parent by `report` why not. */
-static _Noreturn void become(const process_request *request, const int ends[3], int report,
+static _Noreturn void become(const mls__process_request *request, const int ends[3], int report,
                              pid_t parent)
 {
-    const job_type *type = request->type;
+    const mls__type *type = request->type;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a worker that was killed */
     if (getppid() != parent)
@@ -129,7 +127,7 @@ static void set_failure(process *p, const char *what, int error)
 
 static bool start(process *p)
 {
-    const job_type *type = p->request->type;
+    const mls__type *type = p->request->type;
     int pipes[4][2], error = 0;
     if (!open_pipes(pipes)) {
         set_failure(p, "cannot make pipes", errno);
@@ -180,7 +178,7 @@ static void tell(process *p, const char *reason)
 
 static void feed(process *p)
 {
-    const process_request *r = p->request;
+    const mls__process_request *r = p->request;
     const ssize_t wrote =
         write(p->in, (const char *) r->input + p->written, r->input_size - p->written);
     if (wrote > 0)
@@ -193,21 +191,25 @@ static void feed(process *p)
 
 static bool make_room(process *p)
 {
-    process_result *result = p->result;
+    mls__process_result *result = p->result;
     if (p->room > result->output_size)
         return true;
-    char *larger = realloc(result->output, p->room = 2 * p->room + STEP_BYTES);
-    if (larger)
-        result->output = larger;
-    else
-        p->room = result->output_size;
-    return larger;
+    const size_t room = 2 * p->room + STEP_BYTES;
+    char *larger = mls__alloc(p->request->allocator, room);
+    if (!larger)
+        return false;
+    if (result->output_size)
+        memcpy(larger, result->output, result->output_size);
+    mls__free(p->request->allocator, result->output);
+    result->output = larger;
+    p->room = room;
+    return true;
 }
 
 /* false: nothing more comes now. */
 static bool drain_output(process *p)
 {
-    process_result *result = p->result;
+    mls__process_result *result = p->result;
     const size_t most = (size_t) p->request->type->limits.output;
     if (!make_room(p)) {
         tell(p, "there is no memory for what it writes");
@@ -257,7 +259,7 @@ static bool has_ended(const process *p)
 
 static void look_at_clock(process *p)
 {
-    const job_type *type = p->request->type;
+    const mls__type *type = p->request->type;
     const int64_t now = now_ms();
     const char *reason = p->request->should_stop(p->request->user);
     if (reason && !p->told_ms) {
@@ -320,7 +322,7 @@ static void explain(process *p, int status)
                  p->errors_size ? ": " : "", p->errors);
 }
 
-void process_run(const process_request *request, process_result *ret_result)
+void mls__process_run(const mls__process_request *request, mls__process_result *ret_result)
 {
     process p = {.request = request, .result = ret_result, .in = -1, .out = -1, .err = -1};
     int status = 0;

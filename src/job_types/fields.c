@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of job types. mlscale-job-types(5) says what they mean. */
+#include "job_types/reader.h"
+
+#include <mlscale/queue.h>
+
+#define DAY_MS     INT64_C(86400000)
+#define YEAR_MS    (365 * DAY_MS)
+#define MOST_BYTES (INT64_C(1) << 50)
+
+#define AT(member) offsetof(mls__type, member)
+#define INTEGER(key, member, least, most)                                                          \
+    {                                                                                              \
+        key, MLS__FIELD_INTEGER, AT(member), least, most, 0, 0                                     \
+    }
+#define DURATION(key, member, least, most)                                                         \
+    {                                                                                              \
+        key, MLS__FIELD_DURATION, AT(member), least, most, 0, 0                                    \
+    }
+#define BYTES(key, member, least, most)                                                            \
+    {                                                                                              \
+        key, MLS__FIELD_BYTES, AT(member), least, most, 0, 0                                       \
+    }
+#define VALUE(key, kind, member)                                                                   \
+    {                                                                                              \
+        key, MLS__FIELD_##kind, AT(member), 0, 0, 0, 0                                             \
+    }
+#define MAPPING(key, fields)                                                                       \
+    {                                                                                              \
+        key, MLS__FIELD_MAPPING, 0, 0, 0, fields, 0                                                \
+    }
+#define REFUSED(key, why)                                                                          \
+    {                                                                                              \
+        key, MLS__FIELD_REFUSED, 0, 0, 0, 0, why                                                   \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        0, 0, 0, 0, 0, 0, 0                                                                        \
+    }
+
+static const mls__field handler_fields[] = {
+    VALUE("command", WORDS, handler.command),
+    VALUE("environment", PAIRS, handler.environment),
+    VALUE("directory", TEXT, handler.directory),
+    VALUE("score", PATH, handler.model),
+    VALUE("inputs", PAIRS, handler.inputs),
+    VALUE("c", NAME, handler.c),
+    END,
+};
+static const mls__field resources_fields[] = {
+    INTEGER("cpu", resources.cpu, 0, 4096),
+    INTEGER("gpu", resources.gpu, 0, 1024),
+    BYTES("memory", resources.memory, 0, MOST_BYTES),
+    END,
+};
+static const mls__field retries_fields[] = {
+    INTEGER("attempts", retries.attempts, 1, 1000000),
+    DURATION("backoff", retries.backoff_ms, 0, 49 * DAY_MS),
+    DURATION("backoff-max", retries.backoff_max_ms, 0, 49 * DAY_MS),
+    INTEGER("jitter", retries.jitter, 0, 100),
+    END,
+};
+static const mls__field limits_fields[] = {
+    DURATION("time", limits.time_ms, 1, YEAR_MS),
+    DURATION("grace", limits.grace_ms, 0, DAY_MS),
+    DURATION("cpu", limits.cpu_ms, 1000, YEAR_MS),
+    BYTES("memory", limits.memory, 1 << 20, MOST_BYTES),
+    BYTES("output", limits.output, 0, INT64_C(1) << 30),
+    END,
+};
+static const mls__field batch_fields[] = {
+    INTEGER("size", batch.size, 1, MLS_BATCH_MAX),
+    DURATION("wait", batch.wait_ms, 0, DAY_MS),
+    END,
+};
+
+const mls__field mls__type_fields[] = {
+    VALUE("name", NAME, name),
+    INTEGER("version", version, 0, INT64_MAX),
+    MAPPING("handler", handler_fields),
+    VALUE("queue", NAME, queue),
+    MAPPING("resources", resources_fields),
+    INTEGER("priority", priority, MLS_PRIORITY_LOWEST, MLS_PRIORITY_HIGHEST),
+    MAPPING("retries", retries_fields),
+    MAPPING("limits", limits_fields),
+    DURATION("retention", retention_ms, 0, 100 * YEAR_MS),
+    MAPPING("batch", batch_fields),
+    REFUSED("schedule", "a file of job types cannot submit jobs by a schedule; let cron(8) call "
+                        "'mlscale queue submit'"),
+    REFUSED("dependencies", "dependencies are between jobs, not types; give them when a job is "
+                            "submitted"),
+    END,
+};
+
+const mls__field mls__types_file_fields[] = {
+    MAPPING("job-types", NULL),
+    END,
+};
+
+const mls__type mls__type_defaults = {
+    .priority = MLS_PRIORITY_DEFAULT,
+    .retries = {1, 1000, 3600000, 100},
+    .limits = {.grace_ms = 5000, .output = 1 << 20},
+    .retention_ms = MLS_RETENTION_DEFAULT,
+    .batch = {1, 0},
+};

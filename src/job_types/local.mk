@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+libmls_core_la_SOURCES += \
+	%D%/command.c \
+	%D%/handlers.c \
+	%D%/process.c %D%/process.h \
+	%D%/score.c \
+	%D%/service.c \
+	%D%/types.c %D%/types.h
+if MLS_YAML
+libmls_core_la_SOURCES += \
+	%D%/fields.c \
+	%D%/read.c %D%/reader.h \
+	%D%/values.c
+libmls_core_la_LIBADD += $(YAML_LIBS)
+else
+libmls_core_la_SOURCES += %D%/without.c
+endif
+libmls_core_la_LIBADD += $(JANSSON_LIBS)

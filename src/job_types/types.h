@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a set of job types: what the file says, and what runs the jobs. */
+#ifndef MLS_JOB_TYPES_TYPES_H
+#define MLS_JOB_TYPES_TYPES_H
+
+#include "base/alloc.h"
+
+#include <mlscale/job_types.h>
+#include <mlscale/model.h>
+
+#include <stdint.h>
+
+/* NAME: TEXT pairs. */
+typedef struct mls__type_pair {
+    const char *name, *text;
+} mls__type_pair;
+
+typedef struct mls__type_pairs {
+    mls__type_pair *items;
+    size_t count;
+} mls__type_pairs;
+
+typedef struct mls__type_words {
+    const char **items; /* ended by NULL */
+    size_t count;
+} mls__type_words;
+
+/* What is not given is NULL or 0, or what the man page says. */
+typedef struct mls__type {
+    const char *name;
+    int64_t version;
+    struct {
+        mls__type_words command;
+        mls__type_pairs environment;
+        const char *directory;
+        const char *model;      /* as found from the folder of the file; ours */
+        const char *c;          /* which handler of the host */
+        mls__type_pairs inputs; /* name in the model: name in the payload */
+    } handler;
+    const char *queue;
+    int64_t priority;
+    struct {
+        int64_t cpu, gpu, memory;
+    } resources;
+    struct {
+        int64_t attempts, backoff_ms, backoff_max_ms, jitter;
+    } retries;
+    struct {
+        int64_t time_ms, grace_ms, cpu_ms, memory, output; /* 0: none */
+    } limits;
+    int64_t retention_ms; /* -1: the queue's */
+    struct {
+        int64_t size, wait_ms;
+    } batch;
+    unsigned line; /* where it begins */
+
+    mls_context *context;
+    mls_model *loaded; /* the model, once a worker has it */
+} mls__type;
+
+struct mls_job_types {
+    mls_context *context;
+    const mls__allocator *allocator;
+    char *path; /* of the file, for messages */
+    mls__type *items;
+    size_t count;
+    void *document; /* libyaml's: the strings are in it */
+};
+
+/* command.c: runs the type's command; the payload is its input, its output the result. */
+mls_status mls__type_run_command(void *slot, mls_job *job);
+
+/* score.c: runs the model on the JSON of the payload. */
+mls_status mls__type_open_model(void *user, uint32_t slot_index, void **ret_slot);
+void mls__type_close_model(void *user, void *slot);
+mls_status mls__type_run_model(void *slot, mls_job *job);
+
+/* read.c: gives back what libyaml made. */
+void mls__types_drop_document(mls_job_types *types);
+
+#endif
