@@ -4,92 +4,25 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "graph/passes/image_dims.h"
 #include "graph/passes/matching.h"
 #include "tensor/tensor.h"
 
 #include <string.h>
 
 /* Attributes beyond this are for inference to refuse. */
-#define MOST INT64_C(0x7fffffff)
-
-/* --- dims ------------------------------------------------------------------------------------ */
-
-typedef enum rule_kind {
-    DIM_CONSTANT,   /* a */
-    DIM_NAMED,      /* the model's dim `name` */
-    DIM_OTHER,      /* the a-th that is like no other */
-    DIM_WINDOW,     /* (from + a) / b + 1 */
-    DIM_CEILING,    /* likewise, rounded up as pools do it */
-    DIM_SHARE,      /* from / b rounded up */
-    DIM_TRANSPOSED, /* (from - 1) * b + a */
-    DIM_SCALED      /* from times the float whose bits are a */
-} rule_kind;
-
-typedef struct rule {
-    rule_kind kind;
-    mls__image_dim from;
-    int64_t a, b;
-    const char *name;
-} rule;
-
-#define NO_DIM UINT32_MAX
-
-static bool is_same_rule(const rule *a, const rule *b)
-{
-    return a->kind == b->kind && a->from == b->from && a->a == b->a && a->b == b->b &&
-           (a->name == b->name || (a->name && b->name && strcmp(a->name, b->name) == 0));
-}
-
-/* The number of a rule; NO_DIM where there is no memory. */
-static mls__image_dim dim_of(mls__images *m, rule r)
-{
-    for (size_t i = 0; i < m->dims.count; i++)
-        if (is_same_rule(mls__vec_at(&m->dims, i), &r))
-            return (mls__image_dim) i;
-    rule *added = mls__vec_push(&m->dims);
-    if (!added) {
-        m->is_short = true;
-        return NO_DIM;
-    }
-    *added = r;
-    return (mls__image_dim) (m->dims.count - 1);
-}
-
-static mls__image_dim constant_dim(mls__images *m, int64_t value)
-{
-    return dim_of(m, (rule){.kind = DIM_CONSTANT, .a = value});
-}
-
-static mls__image_dim derived_dim(mls__images *m, rule r)
-{
-    const rule *from = mls__vec_at(&m->dims, r.from);
-    const bool is_constant = from->kind == DIM_CONSTANT;
-    if ((r.kind == DIM_WINDOW && r.a == -1 && r.b == 1) || (r.kind == DIM_SHARE && r.b == 1) ||
-        (r.kind == DIM_TRANSPOSED && r.a == 1 && r.b == 1))
-        return r.from;
-    if (is_constant && r.kind == DIM_WINDOW && from->a + r.a >= 0)
-        return constant_dim(m, (from->a + r.a) / r.b + 1);
-    if (is_constant && r.kind == DIM_SHARE)
-        return constant_dim(m, from->a / r.b + (from->a % r.b != 0));
-    if (is_constant && r.kind == DIM_TRANSPOSED && from->a > 0 && from->a < MOST)
-        return constant_dim(m, (from->a - 1) * r.b + r.a);
-    return dim_of(m, r);
-}
+#define MOST   MLS__IMAGE_DIM_MOST
+#define NO_DIM MLS__IMAGE_NO_DIM
 
 /* --- inputs ---------------------------------------------------------------------------------- */
-
-static mls__image_dim other_dim(mls__images *m)
-{
-    return dim_of(m, (rule){.kind = DIM_OTHER, .a = (int64_t) m->dims.count});
-}
 
 static mls__image_dim input_dim(mls__images *m, const mls__value *value, int i)
 {
     if (value->dims[i] >= 0)
-        return constant_dim(m, value->dims[i]);
+        return mls__image_constant_dim(m, value->dims[i]);
     if (value->dim_names && value->dim_names[i])
-        return dim_of(m, (rule){.kind = DIM_NAMED, .name = value->dim_names[i]});
-    return other_dim(m);
+        return mls__image_named_dim(m, value->dim_names[i]);
+    return mls__image_other_dim(m);
 }
 
 static void set_input(mls__images *m, uint32_t v)
@@ -145,16 +78,17 @@ static mls__image_dim window_dim(mls__images *m, const mls__node *node, const ml
     const bool is_transposed = strstr(node->type, "ConvTranspose") != NULL;
     const int64_t extent = (kernel - 1) * dilation + 1;
     const int64_t pads = is_auto_pad(node, "VALID") ? 0 : before + after;
-    rule r = {.kind = DIM_WINDOW, .from = x->dims[i], .a = pads - extent, .b = stride};
+    mls__image_rule r = {
+        .kind = MLS__DIM_WINDOW, .from = x->dims[i], .a = pads - extent, .b = stride};
     if (is_transposed)
-        r = (rule){DIM_TRANSPOSED, x->dims[i], extent - pads + extra, stride, NULL};
+        r = (mls__image_rule){MLS__DIM_TRANSPOSED, x->dims[i], extent - pads + extra, stride, NULL};
     else if (is_auto_pad(node, "SAME"))
-        r = (rule){DIM_SHARE, x->dims[i], 0, stride, NULL};
+        r = (mls__image_rule){MLS__DIM_SHARE, x->dims[i], 0, stride, NULL};
     else if (mls__node_int(node, "ceil_mode", 0))
-        r.kind = DIM_CEILING;
+        r.kind = MLS__DIM_CEILING;
     if (is_transposed && is_auto_pad(node, "SAME"))
         return NO_DIM;
-    return derived_dim(m, r);
+    return mls__image_derived_dim(m, r);
 }
 
 static bool set_windows(mls__images *m, const mls__node *node, const mls__image *x,
@@ -196,9 +130,9 @@ static void know_by_conv(mls__images *m, const mls__node *node)
         !mls__mul_i64(weights->dims[!is_transposed], groups, &image.channels) ||
         image.channels < 1 || image.channels > MOST)
         return;
-    image.batch = other_dim(m);
+    image.batch = mls__image_other_dim(m);
     for (int i = 0; i < image.rank; i++)
-        image.dims[i] = other_dim(m);
+        image.dims[i] = mls__image_other_dim(m);
     m->images[x] = image;
 }
 
@@ -214,7 +148,7 @@ static bool set_global_pool(mls__images *m, const mls__node *node, const mls__im
 {
     (void) node;
     for (int i = 0; i < x->rank; i++)
-        y->dims[i] = constant_dim(m, 1);
+        y->dims[i] = mls__image_constant_dim(m, 1);
     return true;
 }
 
@@ -233,32 +167,18 @@ static bool set_pad(mls__images *m, const mls__node *node, const mls__image *x, 
             (i < 2 && (before || after)))
             return false;
         if (i >= 2)
-            y->dims[i - 2] =
-                derived_dim(m, (rule){DIM_WINDOW, x->dims[i - 2], before + after - 1, 1, NULL});
+            y->dims[i - 2] = mls__image_derived_dim(
+                m, (mls__image_rule){MLS__DIM_WINDOW, x->dims[i - 2], before + after - 1, 1, NULL});
         if (i >= 2 && y->dims[i - 2] == NO_DIM)
             return false;
     }
     return true;
 }
 
-/* A whole factor gives a number where there was one. */
-static mls__image_dim scaled_dim(mls__images *m, mls__image_dim from, float scale)
-{
-    const rule *r = mls__vec_at(&m->dims, from);
-    uint32_t bits;
-    if (scale == 1)
-        return from;
-    if (r->kind == DIM_CONSTANT && r->a < MOST && scale > 1 && scale < 1024 &&
-        scale == (float) (int) scale)
-        return constant_dim(m, r->a * (int) scale);
-    memcpy(&bits, &scale, sizeof bits);
-    return dim_of(m, (rule){DIM_SCALED, from, bits, 0, NULL});
-}
-
 static bool set_scales(mls__images *m, const float *scales, const mls__image *x, mls__image *y)
 {
     for (int i = 0; i < x->rank; i++) {
-        y->dims[i] = scaled_dim(m, x->dims[i], scales[2 + i]);
+        y->dims[i] = mls__image_scaled_dim(m, x->dims[i], scales[2 + i]);
         if (y->dims[i] == NO_DIM)
             return false;
     }
@@ -268,11 +188,11 @@ static bool set_scales(mls__images *m, const float *scales, const mls__image *x,
 static bool set_sizes(mls__images *m, const int64_t *sizes, const mls__image *x, mls__image *y)
 {
     for (int i = 0; i < x->rank; i++) {
-        y->dims[i] = constant_dim(m, sizes[2 + i]);
+        y->dims[i] = mls__image_constant_dim(m, sizes[2 + i]);
         if (y->dims[i] == NO_DIM)
             return false;
     }
-    y->batch = constant_dim(m, sizes[0]);
+    y->batch = mls__image_constant_dim(m, sizes[0]);
     return y->batch != NO_DIM && sizes[1] == x->channels;
 }
 
@@ -349,17 +269,10 @@ static bool set_concat(mls__images *m, const mls__node *node, const mls__image *
 
 /* --- other shapes ---------------------------------------------------------------------------- */
 
-/* The number of elements of a dim; -1 where it is not known. */
-static int64_t size_of(const mls__images *m, mls__image_dim dim)
-{
-    const rule *r = dim == NO_DIM ? NULL : mls__vec_at(&m->dims, dim);
-    return r && r->kind == DIM_CONSTANT && r->a >= 0 && r->a <= MOST ? r->a : -1;
-}
-
 /* Entry i of a tensor's dims: batch, channels, spatial ones. */
 static mls__image_dim entry_of(mls__images *m, const mls__image *x, int i)
 {
-    return i == 0 ? x->batch : i == 1 ? constant_dim(m, x->channels) : x->dims[i - 2];
+    return i == 0 ? x->batch : i == 1 ? mls__image_constant_dim(m, x->channels) : x->dims[i - 2];
 }
 
 static bool set_entry(const mls__images *m, mls__image *y, int i, mls__image_dim dim)
@@ -369,7 +282,7 @@ static bool set_entry(const mls__images *m, mls__image *y, int i, mls__image_dim
     if (i == 0)
         y->batch = dim;
     else if (i == 1)
-        y->channels = size_of(m, dim);
+        y->channels = mls__image_dim_size(m, dim);
     else
         y->dims[i - 2] = dim;
     return i != 1 || y->channels > 0;
@@ -380,7 +293,7 @@ static bool count_elements(mls__images *m, const mls__image *x, int64_t *ret_cou
 {
     *ret_count = 1;
     for (int i = 1; i < x->rank + 2; i++) {
-        const int64_t size = size_of(m, entry_of(m, x, i));
+        const int64_t size = mls__image_dim_size(m, entry_of(m, x, i));
         if (size < 0 || !mls__mul_i64(*ret_count, size, ret_count))
             return false;
     }
@@ -395,13 +308,13 @@ static bool set_reshape(mls__images *m, const mls__node *node, const mls__image 
     if (!shape || shape->count < 3 || shape->count > 2 + MLS__IMAGE_DIMS ||
         mls__node_int(node, "allowzero", 0) || !count_elements(m, x, &count))
         return false;
-    const int64_t *entries = shape->data, batch = size_of(m, x->batch);
+    const int64_t *entries = shape->data, batch = mls__image_dim_size(m, x->batch);
     if (entries[0] != 0 && entries[0] != -1 && entries[0] != batch)
         return false;
     y->rank = (int) shape->count - 2;
     for (int i = 1; i < y->rank + 2; i++)
         if (entries[i] < 1 || entries[i] > MOST || !mls__mul_i64(same, entries[i], &same) ||
-            !set_entry(m, y, i, constant_dim(m, entries[i])))
+            !set_entry(m, y, i, mls__image_constant_dim(m, entries[i])))
             return false;
     return same == count;
 }
@@ -511,7 +424,7 @@ mls_status mls__images_find(const mls__graph *graph, mls__images *ret_images)
     m.images = mls__alloc_array(graph->allocator, m.count, sizeof *m.images);
     if (!m.images)
         return mls__error_nomem(m.count * sizeof *m.images);
-    mls__vec_init(&m.dims, graph->allocator, sizeof(rule));
+    mls__vec_init(&m.dims, graph->allocator, sizeof(mls__image_rule));
     for (size_t i = 0; i < graph->inputs.count; i++)
         set_input(&m, mls__graph_input(graph, i));
     for (size_t i = 0; i < graph->nodes.count; i++)
@@ -519,7 +432,7 @@ mls_status mls__images_find(const mls__graph *graph, mls__images *ret_images)
             follow(&m, mls__graph_node(graph, i));
     if (m.is_short) {
         mls__images_free(&m);
-        return mls__error_nomem(sizeof(rule));
+        return mls__error_nomem(sizeof(mls__image_rule));
     }
     *ret_images = m;
     return MLS_OK;
@@ -545,10 +458,8 @@ bool mls__image_equal(const mls__image *a, const mls__image *b)
 
 bool mls__image_is_point(const mls__images *images, const mls__image *image)
 {
-    for (int i = 0; i < image->rank; i++) {
-        const rule *r = mls__vec_at(&images->dims, image->dims[i]);
-        if (r->kind != DIM_CONSTANT || r->a != 1)
+    for (int i = 0; i < image->rank; i++)
+        if (mls__image_dim_size(images, image->dims[i]) != 1)
             return false;
-    }
     return true;
 }
