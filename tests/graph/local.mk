@@ -9,9 +9,17 @@ TESTS += %D%/test_passes
 
 check_PROGRAMS += %D%/test_conv_passes
 TESTS += %D%/test_conv_passes
-%C%_test_conv_passes_SOURCES = %D%/take_floats.h %D%/test_conv_passes.c
+%C%_test_conv_passes_SOURCES = %D%/take_floats.h %D%/conv_model.c %D%/conv_model.h \
+	%D%/test_conv_passes.c
 %C%_test_conv_passes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_conv_passes_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_block_passes
+TESTS += %D%/test_block_passes
+%C%_test_block_passes_SOURCES = %D%/take_floats.h %D%/conv_model.c %D%/conv_model.h \
+	%D%/test_block_passes.c
+%C%_test_block_passes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_block_passes_LDADD = $(MLS_TEST_LIBS)
 
 check_PROGRAMS += %D%/test_fold_constants
 TESTS += %D%/test_fold_constants

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where images stay in blocks of channels: the nodes that are left, and that the results are those
+ * of the model as it was.
+ */
+#include "graph/conv_model.h"
+#include "support/test.h"
+
+#include <stdio.h>
+
+static onnx_build *b;
+
+static void setup(void)
+{
+    b = conv_model_begin();
+}
+
+static void teardown(void)
+{
+    conv_model_end();
+}
+
+static onnx_node *add_depthwise(const char *input, const char *output)
+{
+    char inputs[64];
+    snprintf(inputs, sizeof inputs, "%s depthwise bias", input);
+    onnx_node *conv = add_conv(inputs, output);
+    onnx_node_int(conv, "group", 20);
+    return conv;
+}
+
+/* Between the first convolution and the last, nothing is reordered. */
+START_TEST(images_stay_in_blocks)
+{
+    add_constant("depthwise", "20,1,3,3", 180, -1);
+    onnx_build_floats(b, "half", "", (float[]){0.5f});
+    add_conv("x w bias", "a");
+    add_depthwise("a", "d");
+    onnx_build_node(b, "Relu", "d", "r");
+    onnx_build_node(b, "Neg", "a", "n");
+    onnx_build_node(b, "Mul", "n half", "h");
+    onnx_build_node(b, "Mul", "r h", "m");
+    onnx_build_node(b, "Sigmoid", "m", "s");
+    onnx_build_node(b, "Conv", "s w1", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("FusedConv"), 3);
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+/* Each channel is scaled by a number of its own. */
+START_TEST(points_are_spread_in_blocks)
+{
+    onnx_build_node(b, "GlobalAveragePool", "x", "p");
+    onnx_build_node(b, "Conv", "p w1 bias", "g");
+    onnx_build_node(b, "Sigmoid", "g", "s");
+    add_conv("x w bias", "c");
+    onnx_build_node(b, "Mul", "c s", "m");
+    onnx_build_node(b, "Conv", "m w1", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+START_TEST(whole_blocks_are_joined)
+{
+    add_constant("wide", "32,20,1,1", 640, -1);
+    add_constant("last", "8,52,1,1", 416, -1);
+    onnx_build_node(b, "Conv", "x wide", "a");
+    onnx_build_node(b, "Conv", "x w1", "c");
+    onnx_node_int(onnx_build_node(b, "Concat", _i ? "a c" : "c a", "j"), "axis", 1);
+    onnx_build_node(b, "Conv", "j last", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+static const struct {
+    const char *op;
+    int64_t kernel[2], stride[2], dilation[2], pads[4];
+    int64_t ceil_mode, counts_padding;
+} pools[] = {
+    {"MaxPool", {3, 3}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 0, 0},
+    {"MaxPool", {2, 3}, {1, 2}, {2, 1}, {1, 1, 0, 1}, 1, 0},
+    {"MaxPool", {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, 0},
+    {"MaxPool", {2, 2}, {2, 2}, {1, 1}, {1, 1, 0, 0}, 1, 0},
+    {"MaxPool", {4, 3}, {3, 2}, {1, 1}, {2, 2, 2, 0}, 0, 0},
+    {"MaxPool", {2, 3}, {2, 3}, {1, 1}, {0, 0, 0, 0}, 0, 0},
+    {"AveragePool", {3, 2}, {2, 1}, {1, 1}, {1, 1, 1, 0}, 0, 0},
+    {"AveragePool", {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1, 1},
+    {"GlobalAveragePool", {0, 0}, {0, 0}, {0, 0}, {0, 0, 0, 0}, 0, 0},
+};
+
+START_TEST(pools_know_blocks)
+{
+    add_conv("x w bias", "a");
+    onnx_node *pool = onnx_build_node(b, pools[_i].op, "a", "p");
+    if (pools[_i].kernel[0]) {
+        onnx_node_ints(pool, "kernel_shape", 2, pools[_i].kernel);
+        onnx_node_ints(pool, "strides", 2, pools[_i].stride);
+        onnx_node_ints(pool, "pads", 4, pools[_i].pads);
+        onnx_node_int(pool, "ceil_mode", pools[_i].ceil_mode);
+    }
+    if (pools[_i].dilation[0] > 1)
+        onnx_node_ints(pool, "dilations", 2, pools[_i].dilation);
+    if (pools[_i].counts_padding)
+        onnx_node_int(pool, "count_include_pad", 1);
+    onnx_build_node(b, "Conv", "p w1", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    ck_assert_uint_eq(count_nodes(pools[_i].op), 0);
+    expect_equal(0);
+}
+END_TEST
+
+/* Softmax works along the channels, and an output is what the model says. */
+START_TEST(what_knows_no_blocks_gets_none)
+{
+    add_conv("x w bias", "a");
+    onnx_node_int(onnx_build_node(b, "Softmax", "a", "s"), "axis", 1);
+    onnx_build_node(b, "Neg", "a", "n");
+    onnx_build_node(b, "Conv", "n w1 bias", "c");
+    onnx_build_node(b, "Add", "s c", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    onnx_build_output(b, "n", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("UnblockChannels"), 2);
+    expect_equal(0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("graph/block_passes");
+    TCase *tests = tcase_create("blocks");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, images_stay_in_blocks);
+    tcase_add_test(tests, points_are_spread_in_blocks);
+    tcase_add_loop_test(tests, whole_blocks_are_joined, 0, 2);
+    tcase_add_loop_test(tests, pools_know_blocks, 0, sizeof pools / sizeof pools[0]);
+    tcase_add_test(tests, what_knows_no_blocks_gets_none);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
