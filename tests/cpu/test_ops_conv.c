@@ -177,6 +177,12 @@ static const conv_case large_cases[] = {
     {.rank = 2, .channels = 1, .filters = 1, .groups = 20, .input = {40, 40}, .kernel = {3, 3}},
     {.rank = 2, .channels = 33, .filters = 40, .input = {90, 1}, .kernel = {5, 1}},
     {.rank = 3, .channels = 5, .filters = 3, .input = {1, 40, 1}, .kernel = {1, 3, 1}},
+    {.rank = 1,
+     .channels = 3,
+     .filters = 1,
+     .input = {300},
+     .kernel = {2},
+     .activation = "LeakyRelu"},
 };
 
 START_TEST(test_large)

@@ -18,6 +18,7 @@ enum {
 #else
     WIDE_VECTORS = 1,
 #endif
+    ACTIVATED = 8 * MLS_LANES, /* outputs at once */
 };
 
 typedef mls_vf tile_sums[TILE_FILTERS][TILE_VECTORS];
@@ -204,14 +205,27 @@ static const tile_fn tiles[TILE_FILTERS][TILE_VECTORS] = {
 #endif
 };
 
+/* Outputs that lie apart are brought together: activations are slow one by one. */
+static void activate_apart(const mls__conv *c, float *y, int64_t count)
+{
+    float values[ACTIVATED];
+    const int64_t step = c->y_step;
+    for (int64_t i = 0; i < count; i += ACTIVATED) {
+        const int64_t taken = count - i < ACTIVATED ? count - i : ACTIVATED;
+        for (int64_t k = 0; k < taken; k++)
+            values[k] = y[(i + k) * step];
+        c->activation(values, values, taken, c->activation_params);
+        for (int64_t k = 0; k < taken; k++)
+            y[(i + k) * step] = values[k];
+    }
+}
+
 static void activate(const mls__conv *c, float *y, int64_t count)
 {
-    if (c->y_step == 1) {
+    if (c->y_step == 1)
         c->activation(y, y, count, c->activation_params);
-        return;
-    }
-    for (int64_t k = 0; k < count; k++)
-        c->activation(y + k * c->y_step, y + k * c->y_step, 1, c->activation_params);
+    else
+        activate_apart(c, y, count);
 }
 
 static void run_filters(const mls__conv *c, const mls__conv_row *row, int64_t count, int64_t filter,
