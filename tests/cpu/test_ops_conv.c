@@ -163,6 +163,36 @@ START_TEST(test_blocked_groups)
 }
 END_TEST
 
+/* Rows of every length with taps that are near and far, whose edges are anywhere. */
+START_TEST(test_depthwise)
+{
+    const int64_t kernel = _i & 1 ? 5 : 3;
+    for (int64_t width = 1; width < 40; width++) {
+        uint64_t seed = (uint64_t) (6000 + _i * 40 + width);
+        conv_case c = {.domain = "mlscale",
+                       .type = "FusedConv",
+                       .dtype = MLS_FLOAT32,
+                       .is_x_blocked = true,
+                       .is_y_blocked = true,
+                       .is_constant = true,
+                       .has_bias = width & 1,
+                       .rank = 2,
+                       .batch = 1,
+                       .groups = 17,
+                       .channels = 1,
+                       .filters = 1,
+                       .input = {3, width},
+                       .kernel = {2, kernel},
+                       .stride = {1, 1 + (_i >> 1) % 2},
+                       .dilation = {1, 1 + (_i >> 2)},
+                       .pads = {1, pick(&seed, 0, kernel), 0, pick(&seed, 0, kernel)},
+                       .seed = seed};
+        if (is_fine(&c))
+            conv_check(&c);
+    }
+}
+END_TEST
+
 /* Shapes that cut work in every way there is: pieces of rows, several chunks, groups of panels. */
 static const conv_case large_cases[] = {
     {.rank = 1, .channels = 3, .filters = 16, .input = {1100}, .kernel = {3}, .pads = {1, 1}},
@@ -417,6 +447,7 @@ int main(void)
     tcase_add_loop_test(random, test_fused, 0, 40);
     tcase_add_loop_test(random, test_fused_of_microsoft, 0, 6);
     tcase_add_test(random, test_blocked_groups);
+    tcase_add_loop_test(random, test_depthwise, 0, 8);
     tcase_add_loop_test(random, test_large, 0, sizeof large_cases / sizeof large_cases[0]);
     tcase_add_loop_test(random, test_reshape, 0, 20);
     tcase_add_loop_test(random, test_point_grows, 0, 2);

@@ -197,7 +197,8 @@ libmls_core_la_SOURCES += \
 # no result; it lets the compiler vectorise the portable set.
 mls_kernel_sources = \
 	%D%/kernels/conv.c %D%/kernels/conv.h \
-	%D%/kernels/conv_blocks.c %D%/kernels/conv_plain.c %D%/kernels/conv_rows.c \
+	%D%/kernels/conv_blocks.c %D%/kernels/conv_depthwise.c \
+	%D%/kernels/conv_plain.c %D%/kernels/conv_rows.c \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/gemm_bf16.c %D%/kernels/gemm_bf16.h %D%/simd/dot2.h \
