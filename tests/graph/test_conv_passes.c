@@ -235,10 +235,29 @@ START_TEST(a_transposed_conv_takes_a_batch_normalization)
     onnx_node *conv = onnx_build_node(b, "ConvTranspose", "x t", "c");
     onnx_node_int(conv, "group", 4);
     onnx_node_ints(conv, "strides", 2, (int64_t[]){2, 2});
-    add_norm("c", "y", "12", 12);
+    add_constant("term", "1,12,1,1", 12, -1);
+    if (_i)
+        onnx_build_node(b, "Add", "c term", "a");
+    add_norm(_i ? "a" : "c", "y", "12", 12);
     onnx_build_output(b, "y", MLS_FLOAT32, NULL);
     optimize();
-    ck_assert_uint_eq(count_nodes("BatchNormalization"), 0);
+    ck_assert_uint_eq(count_nodes("BatchNormalization") + count_nodes("Add"), 0);
+    expect_equal(1e-4);
+}
+END_TEST
+
+/* A term in front of the normalization, on top of a bias or without one. */
+START_TEST(a_normalization_of_a_sum_is_taken)
+{
+    add_constant("term", "20,1,1", 20, -1);
+    add_conv(_i ? "x w bias" : "x w", "c");
+    onnx_build_node(b, "Add", "c term", "a");
+    add_norm("a", "n", "20", 20);
+    onnx_build_node(b, "Relu", "n", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BatchNormalization") + count_nodes("Add"), 0);
+    ck_assert_uint_eq(count_nodes("FusedConv"), 1);
     expect_equal(1e-4);
 }
 END_TEST
@@ -309,7 +328,8 @@ int main(void)
                         sizeof activations / sizeof activations[0]);
     tcase_add_loop_test(tests, clip_is_taken_with_its_bounds, 0, 2);
     tcase_add_loop_test(tests, a_conv_takes_a_batch_normalization, 0, 2);
-    tcase_add_test(tests, a_transposed_conv_takes_a_batch_normalization);
+    tcase_add_loop_test(tests, a_transposed_conv_takes_a_batch_normalization, 0, 2);
+    tcase_add_loop_test(tests, a_normalization_of_a_sum_is_taken, 0, 2);
     tcase_add_loop_test(tests, a_conv_takes_factors_and_terms, 0, 8);
     tcase_add_loop_test(tests, other_factors_stay, 0, 3);
     tcase_add_test(tests, a_normalization_of_more_than_a_conv_stays);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A convolution with float32 weights takes the batch normalization that follows it into its
- * weights and its bias, and what is multiplied and added to each channel after that.
+ * weights and its bias, and what is multiplied and added to each channel after that, or added
+ * before.
  * FoldBatchNorm computes these when a session is planned, in double precision with one rounding
  * each. So results are not those of the ops to the bit: they differ by a few roundings of a sum's
  * terms.
@@ -83,12 +84,14 @@ static mls_status set_attrs(mls__graph *graph, mls__node *fold, const mls__node 
 
 /* --- what follows a convolution -------------------------------------------------------------- */
 
-/* Normalization, then factors and terms of each channel, in any order. */
+/* Terms and a normalization, then factors and terms of each channel, in any order. */
 typedef struct tail {
     const mls__node *norm; /* NULL: none */
     mls__node *last;       /* gives the result; NULL: nothing follows */
     size_t factors;
-    float *scale, *shift; /* of each channel: those of the normalization, and all that follows */
+    bool has_terms; /* in front of the normalization */
+    /* Of each channel: those terms; those of the normalization, and all that follows. */
+    float *term, *scale, *shift;
 } tail;
 
 /* The constant that a node of two inputs, one of them `x`, has for each channel of an image. */
@@ -110,9 +113,11 @@ static bool take_node(const mls__graph *graph, const mls__node *conv, uint32_t x
                       const mls__node *node, tail *t)
 {
     const bool is_factor = mls__node_is(node, "Mul");
-    if (!t->last && is_norm(graph, node, channels) && node->inputs[0] == x &&
+    if (!t->norm && !t->factors && is_norm(graph, node, channels) && node->inputs[0] == x &&
         node->output_count == 1) {
         t->norm = node;
+        t->has_terms = t->last != NULL;
+        memcpy(t->term, t->shift, (size_t) channels * sizeof *t->term);
         memcpy(t->scale, mls_tensor_data(mls__node_constant(graph, node, 1, MLS_FLOAT32)),
                (size_t) channels * sizeof *t->scale);
         memcpy(t->shift, mls_tensor_data(mls__node_constant(graph, node, 2, MLS_FLOAT32)),
@@ -137,10 +142,11 @@ static mls_status find_tail(const mls__graph *graph, const mls__links *links, co
 {
     const int64_t channels = filters_of(graph, conv);
     tail t = {.norm = NULL};
+    t.term = mls__alloc_array(graph->allocator, (size_t) channels, sizeof *t.term);
     t.scale = mls__alloc_array(graph->allocator, (size_t) channels, sizeof *t.scale);
     t.shift = mls__alloc_array(graph->allocator, (size_t) channels, sizeof *t.shift);
     *ret_tail = t;
-    if (!t.scale || !t.shift)
+    if (!t.term || !t.scale || !t.shift)
         return mls__error_nomem((size_t) channels * sizeof *t.scale);
     for (int64_t c = 0; c < channels; c++)
         t.scale[c] = 1;
@@ -201,6 +207,20 @@ static mls_status find_operands(mls__graph *graph, const mls__node *conv, const 
     return status;
 }
 
+/* The convolution's own bias with the terms in front of the normalization, if there are any. */
+static mls_status find_bias(mls__graph *graph, const mls__node *conv, const tail *t,
+                            uint32_t *ret_bias)
+{
+    const mls_tensor *own = mls__node_constant(graph, conv, 2, MLS_FLOAT32);
+    const int64_t channels = filters_of(graph, conv);
+    *ret_bias = mls__node_input(conv, 2);
+    if (!t->has_terms || (own && own->count != channels)) /* which inference will refuse */
+        return MLS_OK;
+    for (int64_t c = 0; own && c < channels; c++)
+        t->term[c] += ((const float *) own->data)[c];
+    return add_constant(graph, conv, "bias", channels, t->term, ret_bias);
+}
+
 static float epsilon_of(const mls__node *norm)
 {
     if (!norm)
@@ -213,13 +233,15 @@ static float epsilon_of(const mls__node *norm)
 static mls_status add_fold(mls__graph *graph, const mls__node *conv, const tail *t,
                            uint32_t *ret_weights, uint32_t *ret_bias)
 {
-    const uint32_t w = conv->inputs[1], bias = mls__node_input(conv, 2);
+    const uint32_t w = conv->inputs[1];
     const mls__value weights = *mls__graph_value(graph, w);
     const int64_t filters = filters_of(graph, conv);
     const float epsilon = epsilon_of(t->norm);
     const char *name = t->last->name;
-    uint32_t operands[4];
+    uint32_t operands[4], bias;
     mls_status status = find_operands(graph, conv, t, operands);
+    if (!status)
+        status = find_bias(graph, conv, t, &bias);
     if (!status)
         status = add_value(graph, conv, "folded_weights", weights.rank, weights.dims, ret_weights);
     if (!status)
@@ -292,6 +314,7 @@ mls_status mls__pass_fold_batch_norm(mls__graph *graph, bool *ret_changed)
             status = fold(graph, &links, conv, &t);
             *ret_changed = true;
         }
+        mls__free(graph->allocator, t.term);
         mls__free(graph->allocator, t.scale);
         mls__free(graph->allocator, t.shift);
     }
