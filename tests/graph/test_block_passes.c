@@ -120,6 +120,50 @@ START_TEST(pools_know_blocks)
 }
 END_TEST
 
+/* To the nearest element, by scales and by sizes, along one axis and two, up and down. */
+static const struct {
+    float scales[4];
+    int64_t sizes[4];
+} resizes[] = {
+    {.scales = {1, 1, 2, 2}},
+    {.scales = {1, 1, 1, 3}},
+    {.scales = {1, 1, 0.6f, 1.5f}},
+    {.sizes = {2, 20, 18, 5}},
+};
+
+START_TEST(blocks_are_resized)
+{
+    const bool has_sizes = resizes[_i].sizes[0] != 0;
+    onnx_build_floats(b, "scales", "4", resizes[_i].scales);
+    onnx_build_ints(b, "sizes", "4", resizes[_i].sizes);
+    add_conv("x w bias", "a");
+    onnx_build_node(b, "Resize", has_sizes ? "a - - sizes" : "a - scales", "r");
+    onnx_build_node(b, "Conv", "r w1", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    expect_equal(0);
+}
+END_TEST
+
+/* Nobody behind it wants blocks, or elements are not moved as they are. */
+START_TEST(other_resizes_stay_plain)
+{
+    onnx_build_floats(b, "scales", "4", (float[]){1, 1, 2, 2});
+    add_conv("x w bias", "a");
+    onnx_node *resize = onnx_build_node(b, "Resize", "a - scales", _i ? "r" : "y");
+    if (_i) {
+        onnx_node_string(resize, "mode", "linear");
+        onnx_build_node(b, "Conv", "r w1", "y");
+    }
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("FusedConv"), _i ? 2 : 1);
+    ck_assert_uint_eq(count_nodes("UnblockChannels"), 0);
+    expect_equal(0);
+}
+END_TEST
+
 /* Softmax works along the channels, and an output is what the model says. */
 START_TEST(what_knows_no_blocks_gets_none)
 {
@@ -145,6 +189,8 @@ int main(void)
     tcase_add_test(tests, points_are_spread_in_blocks);
     tcase_add_loop_test(tests, whole_blocks_are_joined, 0, 2);
     tcase_add_loop_test(tests, pools_know_blocks, 0, sizeof pools / sizeof pools[0]);
+    tcase_add_loop_test(tests, blocks_are_resized, 0, sizeof resizes / sizeof resizes[0]);
+    tcase_add_loop_test(tests, other_resizes_stay_plain, 0, 2);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

@@ -8,6 +8,7 @@
 #include "graph/passes/passes.h"
 
 #include "base/error.h"
+#include "graph/model.h"
 #include "graph/passes/images.h"
 #include "graph/passes/matching.h"
 #include "op/convolution.h"
@@ -35,7 +36,8 @@ typedef enum kind {
     KIND_POINTWISE,
     KIND_BINARY,
     KIND_CONCAT,
-    KIND_POOL
+    KIND_POOL,
+    KIND_RESIZE
 } kind;
 
 static const mls__image *image_of(const blocker *b, uint32_t value)
@@ -112,6 +114,21 @@ static bool is_pool(const mls__node *node)
            mls__node_is(node, "GlobalAveragePool");
 }
 
+static bool has_text(const mls__node *node, const char *name, const char *text)
+{
+    const mls_attr *attr = mls__node_attr(node, name);
+    return attr && attr->type == MLS_ATTR_STRING && attr->strings[0].size == strlen(text) &&
+           memcmp(attr->strings[0].data, text, strlen(text)) == 0;
+}
+
+/* To the nearest element: each block moves as a whole. That images are known says the rest. */
+static bool is_resize(const mls__node *node)
+{
+    return mls__node_is(node, "Resize") &&
+           (!mls__node_attr(node, "mode") || has_text(node, "mode", "nearest")) &&
+           !has_text(node, "coordinate_transformation_mode", "tf_crop_and_resize");
+}
+
 static bool has_one_output(const mls__node *node)
 {
     for (size_t k = 1; k < node->output_count; k++)
@@ -135,14 +152,26 @@ static kind kind_of(const blocker *b, const mls__node *node)
         return KIND_POINTWISE;
     if (is_concat(b, node))
         return KIND_CONCAT;
+    if (is_resize(node))
+        return KIND_RESIZE;
     return is_pool(node) ? KIND_POOL : KIND_OTHER;
 }
 
+/* Whether a node wants images in blocks; what only moves one does where its readers do. */
+static bool wants_blocks(const blocker *b, const mls__node *node)
+{
+    const kind kind_of_node = kind_of(b, node);
+    if (kind_of_node == KIND_RESIZE)
+        return b->is_wanted[node->outputs[0]];
+    return kind_of_node != KIND_OTHER;
+}
+
+/* From the last node on. */
 static void note_wanted(blocker *b)
 {
-    for (size_t i = 0; i < b->graph->nodes.count; i++) {
+    for (size_t i = b->graph->nodes.count; i-- > 0;) {
         const mls__node *node = mls__graph_node(b->graph, i);
-        if (kind_of(b, node) == KIND_OTHER)
+        if (!wants_blocks(b, node))
             continue;
         for (size_t k = 0; k < node->input_count; k++)
             if (image_of(b, node->inputs[k]))
@@ -286,6 +315,53 @@ static mls_status block_pool(blocker *b, size_t index)
     return status ? status : give_blocked(b, index);
 }
 
+/* Scales or sizes, input k of a Resize, with those of the dims that blocks have. */
+static mls_status add_factors(blocker *b, const mls__node *node, size_t k, uint32_t *ret_value)
+{
+    const mls_tensor *plain = mls__graph_value(b->graph, node->inputs[k])->constant;
+    const int64_t rank = plain->count, count = rank + 1;
+    mls_tensor *tensor;
+    mls_status status =
+        mls_tensor_create(b->graph->model->context, mls_tensor_dtype(plain), 1, &count, &tensor);
+    if (status)
+        return status;
+    const size_t size = mls_dtype_size(mls_tensor_dtype(plain));
+    memcpy(mls_tensor_data(tensor), plain->data, (size_t) rank * size);
+    if (mls_tensor_dtype(plain) == MLS_FLOAT32) {
+        ((float *) mls_tensor_data(tensor))[rank] = 1;
+    } else {
+        ((int64_t *) mls_tensor_data(tensor))[1] =
+            mls__channel_blocks(image_of(b, node->inputs[0])->channels);
+        ((int64_t *) mls_tensor_data(tensor))[rank] = MLS__CHANNEL_BLOCK;
+    }
+    status = mls__model_add_tensor(b->graph->model, tensor);
+    if (!status)
+        status = mls__graph_add_value(b->graph, mls__graph_value(b->graph, node->inputs[k])->name,
+                                      ret_value);
+    if (!status)
+        mls__graph_set_constant(b->graph, *ret_value, tensor);
+    return status;
+}
+
+/* A block's elements are one more dimension, of which nothing changes. */
+static mls_status block_resize(blocker *b, size_t index)
+{
+    const mls__node node = *mls__graph_node(b->graph, index);
+    if (!is_blocked(b, &node, 0) || !b->is_wanted[node.outputs[0]])
+        return keep_plain(b, index);
+    const mls_tensor *scales = mls__node_constant(b->graph, &node, 2, MLS_FLOAT32);
+    const size_t k = scales && scales->count == image_of(b, node.inputs[0])->rank + 2 ? 2 : 3;
+    uint32_t factors;
+    const mls_status status = add_factors(b, &node, k, &factors);
+    if (status)
+        return status;
+    mls__node *own = mls__graph_node(b->graph, index);
+    own->inputs[0] = b->blocked[node.inputs[0]];
+    own->inputs[1] = MLS__NO_VALUE;
+    own->inputs[k] = factors;
+    return give_blocked(b, index);
+}
+
 /* The layouts of a convolution's input and output. */
 static void choose_layouts(const blocker *b, const mls__node *node, bool *ret_x, bool *ret_y)
 {
@@ -326,6 +402,8 @@ static mls_status block_node(blocker *b, size_t index)
         return block_conv(b, index);
     case KIND_POOL:
         return block_pool(b, index);
+    case KIND_RESIZE:
+        return block_resize(b, index);
     case KIND_POINTWISE:
     case KIND_BINARY:
     case KIND_CONCAT:

@@ -38,6 +38,8 @@ PICK(pick_2, 2)
 PICK(pick_4, 4)
 PICK(pick_8, 8)
 PICK(pick_16, 16)
+PICK(pick_32, 32)
+PICK(pick_64, 64) /* a block of channels */
 
 /* Elements twice, as elements W of twice the size. */
 #define DOUBLE(name, T, W)                                                                         \
@@ -87,6 +89,12 @@ static void pick(const nearest_kernel *k, char *y, const char *x)
         break;
     case 16:
         pick_16(y, x, index, k->picked);
+        break;
+    case 32:
+        pick_32(y, x, index, k->picked);
+        break;
+    case 64:
+        pick_64(y, x, index, k->picked);
         break;
     default:
         for (int64_t i = 0; i < k->picked; i++)
