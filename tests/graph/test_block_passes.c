@@ -164,6 +164,24 @@ START_TEST(other_resizes_stay_plain)
 }
 END_TEST
 
+/* A convolution of few filters has its input plain, which costs a step where others want blocks. */
+START_TEST(few_filters_read_plain_images)
+{
+    add_constant("few", "3,20,1,1", 60, -1);
+    add_conv("x w bias", "a");
+    if (_i)
+        onnx_build_node(b, "Conv", "a w1", "other");
+    onnx_build_node(b, "Conv", "a few", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    if (_i)
+        onnx_build_output(b, "other", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels"), 0);
+    ck_assert_uint_eq(count_nodes("UnblockChannels"), _i ? 1 : 0);
+    expect_equal(0);
+}
+END_TEST
+
 /* Softmax works along the channels, and an output is what the model says. */
 START_TEST(what_knows_no_blocks_gets_none)
 {
@@ -191,6 +209,7 @@ int main(void)
     tcase_add_loop_test(tests, pools_know_blocks, 0, sizeof pools / sizeof pools[0]);
     tcase_add_loop_test(tests, blocks_are_resized, 0, sizeof resizes / sizeof resizes[0]);
     tcase_add_loop_test(tests, other_resizes_stay_plain, 0, 2);
+    tcase_add_loop_test(tests, few_filters_read_plain_images, 0, 2);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

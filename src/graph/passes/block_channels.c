@@ -76,6 +76,15 @@ static bool has_fit_groups(const blocker *b, const mls__node *node)
            (channels % MLS__CHANNEL_BLOCK == 0 && filters % MLS__CHANNEL_BLOCK == 0);
 }
 
+/* So few filters that lanes along a row of plain outputs take less time; a point has no row. */
+static bool is_thin(const blocker *b, const mls__node *node)
+{
+    int64_t groups, channels, filters;
+    read_group(b, node, &groups, &channels, &filters);
+    return groups == 1 && filters < LEAST_FILTERS &&
+           !mls__image_is_point(&b->images, image_of(b, node->outputs[0]));
+}
+
 /* An image, or one number. */
 static bool is_operand(const blocker *b, uint32_t value)
 {
@@ -161,6 +170,8 @@ static kind kind_of(const blocker *b, const mls__node *node)
 static bool wants_blocks(const blocker *b, const mls__node *node)
 {
     const kind kind_of_node = kind_of(b, node);
+    if (kind_of_node == KIND_CONV)
+        return !is_thin(b, node);
     if (kind_of_node == KIND_RESIZE)
         return b->is_wanted[node->outputs[0]];
     return kind_of_node != KIND_OTHER;
@@ -367,7 +378,7 @@ static void choose_layouts(const blocker *b, const mls__node *node, bool *ret_x,
 {
     int64_t groups, channels, filters;
     read_group(b, node, &groups, &channels, &filters);
-    *ret_x = is_blocked(b, node, 0);
+    *ret_x = is_blocked(b, node, 0) && !is_thin(b, node);
     *ret_y = b->is_wanted[node->outputs[0]] && filters * groups >= LEAST_FILTERS;
     if (groups > 1)
         *ret_x = *ret_y = filters * groups >= LEAST_FILTERS || *ret_x;
