@@ -299,7 +299,13 @@ START_TEST(short_rows_with_one_that_repeats)
             check_shapes("Sub", dtypes[d], dtypes[d], &rows, &row, &rows);
             check_shapes("Sub", dtypes[d], dtypes[d], &row, &rows, &rows);
             check_shapes("Less", dtypes[d], MLS_BOOL, &rows, &row, &rows);
+            const shape blocks = {3, {3, 555, width}}, points = {3, {3, 1, width}};
+            check_shapes("Sub", dtypes[d], dtypes[d], &blocks, &points, &blocks);
+            check_shapes("Less", dtypes[d], MLS_BOOL, &points, &blocks, &blocks);
         }
+    /* In the middle of a period threads take turns. */
+    const shape blocks = {3, {2, 5001, 16}}, points = {3, {2, 1, 16}};
+    check_shapes("Sub", MLS_FLOAT32, MLS_FLOAT32, &points, &blocks, &blocks);
 }
 END_TEST
 

@@ -165,27 +165,43 @@ static mls_status run_range(void *arg, int64_t begin, int64_t end)
 }
 
 /*
- * Many short rows with one row that repeats (a bias of three): the row is repeated in
- * memory first, and runs go over many rows at once.
+ * Elements [begin, end) of the output, for which one input has the same short row again and again:
+ * it is repeated in memory first, and runs go over many rows at once.
  */
-static mls_status run_tiled(void *arg, int64_t begin, int64_t end)
+static mls_status run_period(work *w, const char *row, int64_t begin, int64_t end)
 {
-    const work *w = arg;
     const binary_kernel *k = w->kernel;
     char tile[TILE_BYTES];
     const size_t row_bytes = (size_t) k->plan.run * k->x_size;
-    const char *row = k->tiled == 0 ? w->a : w->b, *other = k->tiled == 0 ? w->b : w->a;
+    const char *other = k->tiled == 0 ? w->b : w->a;
     const int64_t rows = TILE_BYTES / (int64_t) row_bytes;
     for (int64_t i = 0; i < rows; i++)
         memcpy(tile + (size_t) i * row_bytes, row, row_bytes);
 
     const int64_t row_end = (begin + k->plan.run - 1) / k->plan.run * k->plan.run;
-    mls_status status = run_range(arg, begin, row_end < end ? row_end : end);
+    mls_status status =
+        mls__broadcast_walk(&k->plan, begin, row_end < end ? row_end : end, run_segment, w);
     for (begin = row_end; begin < end && !status; begin += rows * k->plan.run) {
         const int64_t n = end - begin < rows * k->plan.run ? end - begin : rows * k->plan.run;
         const char *x = other + begin * k->x_size;
         status = k->run(k, w->y + begin * k->y_size, k->tiled == 0 ? tile : x,
                         k->tiled == 0 ? x : tile, k->plan.steps, n);
+    }
+    return status;
+}
+
+/* Many short rows with one row that repeats (a bias of three), or with one after another. */
+static mls_status run_tiled(void *arg, int64_t begin, int64_t end)
+{
+    work *w = arg;
+    const binary_kernel *k = w->kernel;
+    const char *rows = k->tiled == 0 ? w->a : w->b;
+    const int64_t period = k->plan.run * k->plan.dims[k->plan.loops - 1];
+    mls_status status = MLS_OK;
+    for (int64_t next; begin < end && !status; begin = next) {
+        const int64_t index = begin / period;
+        next = (index + 1) * period < end ? (index + 1) * period : end;
+        status = run_period(w, rows + index * k->plan.run * k->x_size, begin, next);
     }
     return status;
 }
@@ -218,15 +234,21 @@ static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call
     return MLS_OK;
 }
 
-/* The input that is worth repeating in memory, or -1. */
+/*
+ * The input that is worth repeating in memory, or -1. The last loop is of rows that the other one
+ * has; a loop around it must be of both.
+ */
 static int8_t find_tiled(const binary_kernel *k)
 {
     const mls__broadcast *plan = &k->plan;
-    const bool both_run = plan->steps[0] && plan->steps[1];
+    const int last = plan->loops - 1;
     const int64_t tile_rows = TILE_BYTES / ((int64_t) plan->run * k->x_size);
-    if (plan->loops != 1 || !both_run || tile_rows < 4 || plan->dims[0] < 2 * tile_rows)
+    if (last < 0 || last > 1 || !plan->steps[0] || !plan->steps[1] || tile_rows < 4 ||
+        plan->dims[last] < 2 * tile_rows)
         return -1;
-    return plan->strides[0][0] == 0 ? 0 : 1;
+    if (last == 1 && (!plan->strides[0][0] || !plan->strides[0][1]))
+        return -1;
+    return plan->strides[last][0] == 0 ? 0 : 1;
 }
 
 static mls_status binary_reshape(mls_kernel *base, const mls_op *op)

@@ -15,6 +15,9 @@
 /* Runs this long are worth calls of their own. */
 #define LONG_RUN 256
 
+/* A row that comes so often before the next one is worth being repeated in a register. */
+#define OFTEN 8
+
 static bool is_last(const mls__pointwise_kernel *k, int piece)
 {
     return piece + 1 == k->program.count;
@@ -170,13 +173,15 @@ static bool place_runs(layout *l)
     return true;
 }
 
-/* Whether the output is this value's row again and again, often in a tile. */
-static bool is_row(const layout *l, const mls_arg *arg, int64_t *ret_length)
+/* Whether the output is this value's row again and again, or each of its rows in turn. */
+static bool is_row(const layout *l, const mls_arg *arg, mls__tile_row *row)
 {
     mls__broadcast plan;
     mls__broadcast_plan(&plan, l->output, arg, 1);
-    *ret_length = plan.run;
-    return plan.steps[0] && plan.loops == 1 && plan.run < LONG_RUN;
+    row->length = plan.run;
+    row->period = plan.loops == 2 ? plan.run * plan.dims[1] : plan.count;
+    return plan.steps[0] && plan.run < LONG_RUN &&
+           (plan.loops == 1 || (plan.loops == 2 && plan.dims[1] >= OFTEN));
 }
 
 /* Repeats rows in registers; everything else is left to the steps that read it. */
@@ -185,15 +190,15 @@ static void place_rows(layout *l)
     mls__pointwise_kernel *k = l->kernel;
     for (int i = 0; i < l->other_count; i++) {
         const int value = l->others[i];
-        int64_t length;
-        l->is_walked[value] = !is_row(l, &l->values[value], &length);
+        mls__tile_row *row = &k->rows[k->row_count];
+        l->is_walked[value] = !is_row(l, &l->values[value], row);
         if (l->is_walked[value])
             continue;
-        mls__tile_row *row = &k->rows[k->row_count++];
-        *row = (mls__tile_row){.source = l->place[value],
-                               .target = take_register(l, value),
-                               .size = size_of(l, value),
-                               .length = length};
+        row->source = l->place[value];
+        row->target = take_register(l, value);
+        row->size = size_of(l, value);
+        k->row_count++;
+        k->period = row->period < k->period ? row->period : k->period;
         l->place[value] = row->target;
     }
 }
@@ -327,7 +332,7 @@ static mls_status pointwise_reshape(mls_kernel *base, const mls_op *op)
     mls__pointwise_kernel *k = (mls__pointwise_kernel *) base;
     mls_arg values[MLS__POINTWISE_VALUES];
     layout l = {.kernel = k, .values = values, .output = &op->outputs[0]};
-    k->count = mls__arg_count(&op->outputs[0]);
+    k->count = k->period = mls__arg_count(&op->outputs[0]);
     k->whole_count = k->step_count = k->flat_count = k->register_count = 0;
     k->run_count = k->row_count = k->walk_count = 0;
     const mls_status status = follow_pieces(k, op, values);

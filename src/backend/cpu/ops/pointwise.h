@@ -55,10 +55,13 @@ typedef struct mls__tile_flat {
     uint8_t place, size; /* bytes of an element */
 } mls__tile_flat;
 
-/* A row that the output repeats: a register has it as often as a tile does. */
+/*
+ * A row that the output repeats: a register has it as often as a tile does. After `period` elements
+ * of the output comes the next one.
+ */
 typedef struct mls__tile_row {
     uint8_t source, target, size; /* places, bytes of an element */
-    int64_t length;
+    int64_t length, period;
 } mls__tile_row;
 
 typedef struct mls__pointwise_kernel {
@@ -81,7 +84,8 @@ typedef struct mls__pointwise_kernel {
     mls__tile_step steps[MLS__POINTWISE_PIECES];
     mls__tile_flat flats[MLS__POINTWISE_VALUES + 1];
     mls__tile_row rows[MLS__POINTWISE_VALUES];
-    bool keeps_rows; /* all tiles have the same of them */
+    int64_t period;  /* the shortest of the rows', of which the others are multiples */
+    bool keeps_rows; /* all tiles of a period have the same of them */
     /* What broadcasts in long runs: tiles stay inside of them. */
     int run_count;
     mls__tile_flat runs[MLS__BROADCAST_INPUTS];

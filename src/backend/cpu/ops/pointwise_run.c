@@ -36,13 +36,15 @@ static void repeat_row(const mls__tile_row *row, char *target, const char *sourc
         memcpy(target + done * size, target, (size_t) ((n - done < done ? n - done : done) * size));
 }
 
-/* In tiles of whole rows what the first one has is there for all. */
+/* In tiles of whole rows what the first one of a period has is there for all. */
 static void repeat_rows(frame *f, int64_t y, int64_t n)
 {
     const mls__pointwise_kernel *k = f->kernel;
+    f->has_rows = f->has_rows && y % k->period != 0;
     for (int i = 0; i < k->row_count && !f->has_rows; i++) {
         const mls__tile_row *row = &k->rows[i];
-        repeat_row(row, f->at[row->target], f->bases[row->source], y % row->length, n);
+        const char *source = f->bases[row->source] + y / row->period * row->length * row->size;
+        repeat_row(row, f->at[row->target], source, y % row->length, n);
     }
     f->has_rows = k->keeps_rows;
 }
@@ -148,19 +150,28 @@ static mls_status run_tile(frame *f, int64_t y, int64_t n)
     return run_steps(k, f, y, n, f->failed);
 }
 
+/* Elements of the tile that begins at y: it ends where rows change. */
+static int64_t tile_at(const mls__pointwise_kernel *k, int64_t y, int64_t left)
+{
+    const int64_t most = left < k->tile ? left : k->tile;
+    const int64_t inside = k->row_count ? k->period - y % k->period : most;
+    return most < inside ? most : inside;
+}
+
 /* The tiles of elements in which what `runs` lists is contiguous, or one element for all. */
 static mls_status run_segment(void *arg, int64_t y, const int64_t *x, int64_t n)
 {
     frame *f = arg;
     const mls__pointwise_kernel *k = f->kernel;
     mls_status status = MLS_OK;
-    for (int64_t i = 0; i < n && !status; i += k->tile) {
+    for (int64_t i = 0, taken; i < n && !status; i += taken) {
+        taken = tile_at(k, y + i, n - i);
         for (int r = 0; r < k->run_count; r++) {
             const mls__tile_flat *run = &k->runs[r];
             const int64_t element = x[r] + i * k->run_plan.steps[r];
             f->at[run->place] = f->bases[run->place] + element * run->size;
         }
-        status = run_tile(f, y + i, n - i < k->tile ? n - i : k->tile);
+        status = run_tile(f, y + i, taken);
     }
     return status;
 }
