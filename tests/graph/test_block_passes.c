@@ -164,6 +164,26 @@ START_TEST(other_resizes_stay_plain)
 }
 END_TEST
 
+/* What only a convolution knows of its input is there for who reads it before. */
+START_TEST(all_readers_know_an_image)
+{
+    onnx_build_floats(b, "scales", "4", (float[]){1, 1, 2, 2});
+    onnx_build_node(b, "Shape", "x", "shape");
+    onnx_build_node(b, "Reshape", "x shape", "r"); /* to dims that only a plan knows */
+    onnx_build_node(b, "Conv", "x w1 bias", "a");
+    onnx_build_node(b, "Conv", "r w1", "d");
+    onnx_build_node(b, "Add", "a d", "s");
+    onnx_build_node(b, "Resize", "s - scales", "t");
+    onnx_build_node(b, "Conv", "s w1", "c");
+    onnx_build_node(b, "Conv", "t w1", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    onnx_build_output(b, "c", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels") + count_nodes("UnblockChannels"), 0);
+    expect_equal(0);
+}
+END_TEST
+
 /* A convolution of few filters has its input plain, which costs a step where others want blocks. */
 START_TEST(few_filters_read_plain_images)
 {
@@ -209,6 +229,7 @@ int main(void)
     tcase_add_loop_test(tests, pools_know_blocks, 0, sizeof pools / sizeof pools[0]);
     tcase_add_loop_test(tests, blocks_are_resized, 0, sizeof resizes / sizeof resizes[0]);
     tcase_add_loop_test(tests, other_resizes_stay_plain, 0, 2);
+    tcase_add_test(tests, all_readers_know_an_image);
     tcase_add_loop_test(tests, few_filters_read_plain_images, 0, 2);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);

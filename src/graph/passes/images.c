@@ -406,6 +406,8 @@ static const mls__image *first_image(const mls__images *m, const mls__node *node
 static void follow(mls__images *m, const mls__node *node)
 {
     const set_fn set = find_set(node);
+    if (node->output_count && mls__images_get(m, node->outputs[0]))
+        return;
     const mls__image *x = set ? first_image(m, node, set) : NULL;
     if (!x && set == set_conv && node->input_count) {
         know_by_conv(m, node);
@@ -427,9 +429,12 @@ mls_status mls__images_find(const mls__graph *graph, mls__images *ret_images)
     mls__vec_init(&m.dims, graph->allocator, sizeof(mls__image_rule));
     for (size_t i = 0; i < graph->inputs.count; i++)
         set_input(&m, mls__graph_input(graph, i));
-    for (size_t i = 0; i < graph->nodes.count; i++)
-        if (!mls__graph_node(graph, i)->is_dead)
-            follow(&m, mls__graph_node(graph, i));
+    /* Twice: others may read what a convolution knew, too. */
+    for (size_t i = 0; i < 2 * graph->nodes.count; i++) {
+        const mls__node *node = mls__graph_node(graph, i % graph->nodes.count);
+        if (!node->is_dead)
+            follow(&m, node);
+    }
     if (m.is_short) {
         mls__images_free(&m);
         return mls__error_nomem(sizeof(mls__image_rule));
