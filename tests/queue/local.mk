@@ -7,7 +7,8 @@ SQLITE_TESTS = \
 	%D%/test_sqlite_crashes \
 	%D%/test_sqlite_faults \
 	%D%/test_sqlite_files \
-	%D%/test_sqlite_processes
+	%D%/test_sqlite_processes \
+	%D%/test_sqlite_segments
 check_PROGRAMS += $(SQLITE_TESTS)
 TESTS += $(SQLITE_TESTS)
 %C%_test_sqlite_crashes_SOURCES = %D%/test_sqlite_crashes.c %D%/processes.c %D%/processes.h \
@@ -25,6 +26,9 @@ TESTS += $(SQLITE_TESTS)
 	%D%/processes.c %D%/processes.h $(SQLITE_FIXTURE)
 %C%_test_sqlite_processes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_processes_LDADD = $(MLS_TEST_LIBS)
+%C%_test_sqlite_segments_SOURCES = %D%/test_sqlite_segments.c $(SQLITE_FIXTURE)
+%C%_test_sqlite_segments_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_segments_LDADD = $(MLS_TEST_LIBS)
 endif
 
 if MLS_POSTGRES

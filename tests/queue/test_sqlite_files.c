@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sqlite queue leaves on the disk, and what it does with files it cannot use. */
+/* The file of a sqlite queue: what it leaves there, and what it does with files it cannot use. */
 #include "job/fixture.h"
 #include "support/folder.h"
 
 #include "job/queue.h"
 #include "queue/sqlite/sqlite.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,18 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LARGE = 100000 };
-
 static const char *url(void)
 {
     return mls_test_folder_url("sqlite", "jobs.db");
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[400];
-    snprintf(path, sizeof path, "%s/%s", mls_test_folder(), name);
-    return path;
 }
 
 static mls_status open_queue(const char *url_text, mls_queue **ret_queue)
@@ -41,14 +31,14 @@ static mls_status open_queue(const char *url_text, mls_queue **ret_queue)
 static void run_sql(const char *sql)
 {
     sqlite3 *db;
-    ck_assert_int_eq(sqlite3_open(path_of("jobs.db"), &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_open(mls_test_folder_path("jobs.db"), &db), SQLITE_OK);
     ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
 }
 
 static void write_file(const char *name, const char *text)
 {
-    FILE *file = fopen(path_of(name), "w");
+    FILE *file = fopen(mls_test_folder_path(name), "w");
     ck_assert_ptr_nonnull(file);
     ck_assert_int_ge(fputs(text, file), 0);
     ck_assert_int_eq(fclose(file), 0);
@@ -87,7 +77,7 @@ START_TEST(files_of_others_are_left_alone)
     write_file("jobs.db", "This is a letter, and it is longer than the header of a database. "
                           "It stays as it is, whoever tries to keep jobs in it.............");
     ck_assert_fails(open_queue(url(), &queue), MLS_EFORMAT, "not a SQLite database");
-    ck_assert_int_eq(unlink(path_of("jobs.db")), 0);
+    ck_assert_int_eq(unlink(mls_test_folder_path("jobs.db")), 0);
     run_sql("CREATE TABLE songs(title TEXT)");
     ck_assert_fails(open_queue(url(), &queue), MLS_EFORMAT, "another program");
     run_sql("INSERT INTO songs VALUES('still here')");
@@ -114,7 +104,7 @@ START_TEST(read_only_files_are_told)
 {
     mls_queue *queue;
     mls_queue_close(fixture_queue(url()));
-    ck_assert_int_eq(chmod(path_of("jobs.db"), 0444), 0);
+    ck_assert_int_eq(chmod(mls_test_folder_path("jobs.db"), 0444), 0);
     ck_assert_int_eq(chmod(mls_test_folder(), 0755), 0);
     const uid_t user = geteuid();
     if (user == 0)
@@ -142,7 +132,7 @@ static int64_t read_number(sqlite3 *db, const char *sql)
 static void make_first_version(void)
 {
     sqlite3 *db;
-    ck_assert_int_eq(sqlite3_open(path_of("jobs.db"), &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_open(mls_test_folder_path("jobs.db"), &db), SQLITE_OK);
     ck_assert_ok(mls__sql_migrate(db, mls__sql_migrations, 1));
     sqlite3_close(db);
     run_sql("INSERT INTO lanes(id, queue, type, is_keyed, ready, sum_submitted)"
@@ -190,7 +180,7 @@ START_TEST(older_files_are_brought_up_to_date)
         {"UPDATE a SET y = x + 1"},
     };
     sqlite3 *db;
-    ck_assert_int_eq(sqlite3_open(path_of("old.db"), &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_open(mls_test_folder_path("old.db"), &db), SQLITE_OK);
     ck_assert_ok(mls__sql_migrate(db, steps, 1));
     ck_assert_int_eq(read_number(db, "PRAGMA user_version"), 1);
     ck_assert_fails(mls__sql_migrate(db, steps, 4), MLS_EIO, "SQLite");
@@ -212,7 +202,7 @@ START_TEST(damaged_pages_are_told)
     for (int i = 0; i < 200; i++)
         fixture_submit_type(queue, "t");
     mls_queue_close(queue);
-    const int fd = open(path_of("jobs.db"), O_RDWR);
+    const int fd = open(mls_test_folder_path("jobs.db"), O_RDWR);
     struct stat info;
     char noise[4096];
     memset(noise, 0x5a, sizeof noise);
@@ -387,122 +377,6 @@ START_TEST(unawaited_submits_lose_nothing)
 }
 END_TEST
 
-/* Segments */
-
-static size_t count_segments(char *ret_path, size_t size)
-{
-    const char *folder = path_of("jobs.db-segments");
-    char path[400];
-    snprintf(path, sizeof path, "%s", folder);
-    DIR *dir = opendir(path);
-    if (!dir)
-        return 0;
-    size_t count = 0;
-    const struct dirent *entry;
-    while ((entry = readdir(dir))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        if (ret_path)
-            snprintf(ret_path, size, "%s/%s", path, entry->d_name);
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
-
-static uint64_t submit_large(mls_queue *queue, char fill)
-{
-    char *bytes = malloc(LARGE);
-    memset(bytes, fill, LARGE);
-    mls_job_options options = fixture_options("t", NULL);
-    options.payload = bytes;
-    options.payload_bytes = LARGE;
-    const uint64_t id = fixture_submit(queue, &options);
-    free(bytes);
-    return id;
-}
-
-START_TEST(segments_come_and_go_with_what_names_them)
-{
-    mls_queue *queue = fixture_queue(url());
-    mls_claimer *claimer = fixture_claimer(queue, NULL);
-    const uint64_t a = submit_large(queue, 'a');
-    ck_assert_uint_eq(count_segments(NULL, 0), 1);
-    const uint64_t same = submit_large(queue, 'a');
-    ck_assert_uint_eq(count_segments(NULL, 0), 1);
-    const uint64_t b = submit_large(queue, 'b');
-    ck_assert_uint_eq(count_segments(NULL, 0), 2);
-    fixture_complete(claimer, a, NULL);
-    ck_assert_uint_eq(count_segments(NULL, 0), 2);
-    fixture_complete(claimer, same, NULL);
-    ck_assert_uint_eq(count_segments(NULL, 0), 1);
-    /* A result that is what the payload was. */
-    mls_job *job = fixture_claim(claimer);
-    size_t size;
-    const void *payload = mls_job_payload(job, &size);
-    ck_assert_ok(mls_job_set_result(job, payload, size));
-    ck_assert_ok(mls_job_complete(job));
-    mls_job_free(job);
-    ck_assert_uint_eq(count_segments(NULL, 0), 1);
-    ck_assert_ok(mls_queue_forget(queue, b));
-    ck_assert_uint_eq(count_segments(NULL, 0), 0);
-    mls_claimer_close(claimer);
-    mls_queue_close(queue);
-}
-END_TEST
-
-START_TEST(damaged_segments_bury_their_jobs)
-{
-    char path[800];
-    mls_queue *queue = fixture_queue(url());
-    mls_claimer *claimer = fixture_claimer(queue, NULL);
-    const uint64_t damaged = submit_large(queue, 'd');
-    ck_assert_uint_eq(count_segments(path, sizeof path), 1);
-    const int fd = open(path, O_WRONLY);
-    ck_assert_int_eq(pwrite(fd, "!", 1, LARGE / 2), 1);
-    close(fd);
-    const uint64_t good = fixture_submit_type(queue, "t");
-    mls_job *job;
-    ck_assert_fails(mls_queue_get(queue, damaged, &job), MLS_EFORMAT, "damaged");
-    fixture_complete(claimer, good, NULL);
-    ck_assert_int_eq(unlink(path), 0);
-    ck_assert_fails(mls_queue_get(queue, damaged, &job), MLS_EFORMAT, "missing");
-    submit_large(queue, 'd'); /* which brings it back */
-    job = fixture_wait(queue, damaged);
-    ck_assert_int_eq(mls_job_state(job), MLS_JOB_DEAD);
-    ck_assert_int_eq(fixture_info(job).error, MLS_EFORMAT);
-    ck_assert_ptr_nonnull(strstr(fixture_info(job).error_message, "damaged"));
-    mls_job_free(job);
-    ck_assert_ok(mls_queue_requeue(queue, damaged));
-    mls_claimer_close(claimer);
-    mls_queue_close(queue);
-}
-END_TEST
-
-/* What a crash may leave is removed when the file is opened, and nothing else. */
-START_TEST(left_over_segments_are_removed)
-{
-    mls_queue *queue = fixture_queue(url());
-    submit_large(queue, 'k');
-    mls_queue_close(queue);
-    write_file("jobs.db-segments/new-7-1", "unfinished");
-    write_file("jobs.db-segments/"
-               "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-               "never named");
-    write_file("jobs.db-segments/notes.txt", "somebody's");
-    ck_assert_uint_eq(count_segments(NULL, 0), 4);
-    queue = fixture_queue(url());
-    ck_assert_uint_eq(count_segments(NULL, 0), 2);
-    ck_assert_int_eq(access(path_of("jobs.db-segments/notes.txt"), F_OK), 0);
-    mls_claimer *claimer = fixture_claimer(queue, NULL);
-    mls_job *job = fixture_claim(claimer);
-    ck_assert_int_eq(((const char *) mls_job_payload(job, NULL))[LARGE - 1], 'k');
-    mls_job_free(job);
-    mls_claimer_close(claimer);
-    mls_queue_close(queue);
-}
-END_TEST
-
 /* Memory */
 
 static mls_status claim_one(mls_claimer *claimer, mls_status end_status)
@@ -556,10 +430,10 @@ static mls_status live(mls_context *context, void *arg)
 {
     mls_queue *queue;
     (void) arg;
-    unlink(path_of("jobs.db"));
-    unlink(path_of("jobs.db-wal"));
-    unlink(path_of("jobs.db-shm"));
-    unlink(path_of("jobs.db-lock"));
+    unlink(mls_test_folder_path("jobs.db"));
+    unlink(mls_test_folder_path("jobs.db-wal"));
+    unlink(mls_test_folder_path("jobs.db-shm"));
+    unlink(mls_test_folder_path("jobs.db-lock"));
     mls_status status = mls_queue_open(context, url(), NULL, &queue);
     if (status)
         return status;
@@ -590,9 +464,6 @@ int main(void)
     tcase_add_test(tests, closing_gives_claims_back);
     tcase_add_test(tests, every_acknowledgement_is_kept);
     tcase_add_test(tests, unawaited_submits_lose_nothing);
-    tcase_add_test(tests, segments_come_and_go_with_what_names_them);
-    tcase_add_test(tests, damaged_segments_bury_their_jobs);
-    tcase_add_test(tests, left_over_segments_are_removed);
     tcase_add_test(tests, no_memory_is_told_and_leaks_nothing);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

@@ -48,6 +48,13 @@ void mls_test_folder_share(void)
     is_shared = true;
 }
 
+const char *mls_test_folder_path(const char *name)
+{
+    static char path[400];
+    snprintf(path, sizeof path, "%s/%s", mls_test_folder(), name);
+    return path;
+}
+
 const char *mls_test_folder_url(const char *scheme, const char *name)
 {
     static char url[400];

@@ -12,7 +12,10 @@ const char *mls_test_folder(void);
 /* From now on the children of this process have the same folder. */
 void mls_test_folder_share(void);
 
-/* "SCHEME:FOLDER/NAME" in a folder that is made at the first call. Static storage. */
+/* "FOLDER/NAME", in a folder that is made at the first call. Static storage. */
+const char *mls_test_folder_path(const char *name);
+
+/* "SCHEME:FOLDER/NAME", so too. */
 const char *mls_test_folder_url(const char *scheme, const char *name);
 
 #endif

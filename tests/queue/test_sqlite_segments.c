@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Segments: the files beside a sqlite queue that hold large payloads and results. */
+#include "job/fixture.h"
+#include "support/folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LARGE = 100000 };
+
+static const char *url(void)
+{
+    return mls_test_folder_url("sqlite", "jobs.db");
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(mls_test_folder_path(name), "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static size_t count_segments(char *ret_path, size_t size)
+{
+    const char *folder = mls_test_folder_path("jobs.db-segments");
+    char path[400];
+    snprintf(path, sizeof path, "%s", folder);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return 0;
+    size_t count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (ret_path)
+            snprintf(ret_path, size, "%s/%s", path, entry->d_name);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static uint64_t submit_large(mls_queue *queue, char fill)
+{
+    char *bytes = malloc(LARGE);
+    memset(bytes, fill, LARGE);
+    mls_job_options options = fixture_options("t", NULL);
+    options.payload = bytes;
+    options.payload_bytes = LARGE;
+    const uint64_t id = fixture_submit(queue, &options);
+    free(bytes);
+    return id;
+}
+
+START_TEST(segments_come_and_go_with_what_names_them)
+{
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t a = submit_large(queue, 'a');
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    const uint64_t same = submit_large(queue, 'a');
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    const uint64_t b = submit_large(queue, 'b');
+    ck_assert_uint_eq(count_segments(NULL, 0), 2);
+    fixture_complete(claimer, a, NULL);
+    ck_assert_uint_eq(count_segments(NULL, 0), 2);
+    fixture_complete(claimer, same, NULL);
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    /* A result that is what the payload was. */
+    mls_job *job = fixture_claim(claimer);
+    size_t size;
+    const void *payload = mls_job_payload(job, &size);
+    ck_assert_ok(mls_job_set_result(job, payload, size));
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    ck_assert_ok(mls_queue_forget(queue, b));
+    ck_assert_uint_eq(count_segments(NULL, 0), 0);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+START_TEST(damaged_segments_bury_their_jobs)
+{
+    char path[800];
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t damaged = submit_large(queue, 'd');
+    ck_assert_uint_eq(count_segments(path, sizeof path), 1);
+    const int fd = open(path, O_WRONLY);
+    ck_assert_int_eq(pwrite(fd, "!", 1, LARGE / 2), 1);
+    close(fd);
+    const uint64_t good = fixture_submit_type(queue, "t");
+    mls_job *job;
+    ck_assert_fails(mls_queue_get(queue, damaged, &job), MLS_EFORMAT, "damaged");
+    fixture_complete(claimer, good, NULL);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_fails(mls_queue_get(queue, damaged, &job), MLS_EFORMAT, "missing");
+    submit_large(queue, 'd'); /* which brings it back */
+    job = fixture_wait(queue, damaged);
+    ck_assert_int_eq(mls_job_state(job), MLS_JOB_DEAD);
+    ck_assert_int_eq(fixture_info(job).error, MLS_EFORMAT);
+    ck_assert_ptr_nonnull(strstr(fixture_info(job).error_message, "damaged"));
+    mls_job_free(job);
+    ck_assert_ok(mls_queue_requeue(queue, damaged));
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* What a crash may leave is removed when the file is opened, and nothing else. */
+START_TEST(left_over_segments_are_removed)
+{
+    mls_queue *queue = fixture_queue(url());
+    submit_large(queue, 'k');
+    mls_queue_close(queue);
+    write_file("jobs.db-segments/new-7-1", "unfinished");
+    write_file("jobs.db-segments/"
+               "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+               "never named");
+    write_file("jobs.db-segments/notes.txt", "somebody's");
+    ck_assert_uint_eq(count_segments(NULL, 0), 4);
+    queue = fixture_queue(url());
+    ck_assert_uint_eq(count_segments(NULL, 0), 2);
+    ck_assert_int_eq(access(mls_test_folder_path("jobs.db-segments/notes.txt"), F_OK), 0);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job *job = fixture_claim(claimer);
+    ck_assert_int_eq(((const char *) mls_job_payload(job, NULL))[LARGE - 1], 'k');
+    mls_job_free(job);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("queue/sqlite/segments");
+    TCase *tests = tcase_create("segments");
+    tcase_add_test(tests, segments_come_and_go_with_what_names_them);
+    tcase_add_test(tests, damaged_segments_bury_their_jobs);
+    tcase_add_test(tests, left_over_segments_are_removed);
+    suite_add_tcase(suite, tests);
+    return mls_test_run(suite);
+}
