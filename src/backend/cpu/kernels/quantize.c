@@ -68,26 +68,40 @@ MLS_SIMD_FN params params_of_all(kind k, const mls__quant_params *p)
     return (params){vf_set1(*p->scale), vi_set1(p->zero ? first_element(k, p->zero) : 0)};
 }
 
-/* Bounds come before the sum, where float32 holds them all; the right operand takes NaN's place. */
-MLS_SIMD_FN mls_vi quantized(kind k, mls_vf x, const params *at)
+/* What quantizing asks of a vector's elements. */
+typedef struct target {
+    mls_vf scale, low, high; /* bounds less the zero point */
+    mls_vi zero;
+} target;
+
+MLS_SIMD_FN target target_of(kind k, params at)
 {
     const float values = (float) (1 << k.bits), lowest = k.is_signed ? -values / 2 : 0;
-    const mls_vf zero = vi_to_float(at->zero);
-    const mls_vf low = vf_sub(vf_set1(lowest), zero);
-    const mls_vf high = vf_sub(vf_set1(lowest + values - 1), zero);
-    const mls_vf bounded = vf_min(vf_max(vf_div(x, at->scale), low), high);
-    return vi_add(vf_to_int_rint(bounded), at->zero);
+    const mls_vf zero = vi_to_float(at.zero);
+    return (target){at.scale, vf_sub(vf_set1(lowest), zero),
+                    vf_sub(vf_set1(lowest + values - 1), zero), at.zero};
+}
+
+/* Bounds come before the sum, where float32 holds them all; the right operand takes NaN's place. */
+MLS_SIMD_FN mls_vi quantized(mls_vf x, const target *to)
+{
+    const mls_vf bounded = vf_min(vf_max(vf_div(x, to->scale), to->low), to->high);
+    return vi_add(vf_to_int_rint(bounded), to->zero);
 }
 
 MLS_SIMD_FN void quantize_run(kind k, void *y, const float *x, int64_t n,
                               const mls__quant_params *p)
 {
-    params at = params_of_all(k, p);
-    for (int64_t i = 0; i < n; i += MLS_LANES) {
+    const bool has_steps = p->step != 0; /* which elements of y may be part of */
+    target to = target_of(k, params_of_all(k, p));
+    int64_t i = 0;
+    for (; !has_steps && i + MLS_LANES <= n; i += MLS_LANES)
+        store_elements(k, y, i, quantized(vf_load(x + i), &to), MLS_LANES);
+    for (; i < n; i += MLS_LANES) {
         const int lanes = lanes_at(i, n);
-        if (p->step)
-            at = params_at(k, p, i, lanes);
-        store_elements(k, y, i, quantized(k, vf_load_n(x + i, lanes), &at), lanes);
+        if (has_steps)
+            to = target_of(k, params_at(k, p, i, lanes));
+        store_elements(k, y, i, quantized(vf_load_n(x + i, lanes), &to), lanes);
     }
 }
 
@@ -103,6 +117,41 @@ MLS_SIMD_FN void dequantize_run(kind k, float *y, const void *x, int64_t n,
         vf_store_n(y + i, vf_mul(vi_to_float(difference), at.scale), lanes);
     }
 }
+
+/* --- two operands ---------------------------------------------------------------------------- */
+
+MLS_SIMD_FN mls_vf value_of(kind k, const void *x, int64_t i, int lanes, const params *at)
+{
+    return vf_mul(vi_to_float(vi_sub(load_elements(k, x, i, lanes), at->zero)), at->scale);
+}
+
+MLS_SIMD_FN void pair_run(kind k, bool is_product, uint8_t *y, const uint8_t *a, const uint8_t *b,
+                          int64_t n, const mls__quant_params *p)
+{
+    const params of_a = params_of_all(k, &p[0]), of_b = params_of_all(k, &p[1]);
+    const target to = target_of(k, params_of_all(k, &p[2]));
+    for (int64_t i = 0; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        const mls_vf left = value_of(k, a, i, lanes, &of_a);
+        const mls_vf right = value_of(k, b, i, lanes, &of_b);
+        const mls_vf value = is_product ? vf_mul(left, right) : vf_add(left, right);
+        store_elements(k, y, i, quantized(value, &to), lanes);
+    }
+}
+
+/* --- types ----------------------------------------------------------------------------------- */
+
+#define PAIRS(name, is_signed, is_product)                                                         \
+    static void name(uint8_t *y, const uint8_t *a, const uint8_t *b, int64_t n,                    \
+                     const mls__quant_params *p)                                                   \
+    {                                                                                              \
+        pair_run((kind){is_signed, 8}, is_product, y, a, b, n, p);                                 \
+    }
+
+PAIRS(add_int8, true, false)
+PAIRS(add_uint8, false, false)
+PAIRS(mul_int8, true, true)
+PAIRS(mul_uint8, false, true)
 
 #define RUNS(name, is_signed, bits)                                                                \
     static void to_##name(void *y, const float *x, int64_t n, const mls__quant_params *p)          \
@@ -128,4 +177,5 @@ const mls__quantize_kernels MLS_ISA_NAME(quantize) = {
     .of_uint8 = of_uint8,
     .of_int16 = of_int16,
     .of_uint16 = of_uint16,
+    .pairs = {{add_uint8, add_int8}, {mul_uint8, mul_int8}},
 };

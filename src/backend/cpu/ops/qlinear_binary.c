@@ -14,6 +14,7 @@ typedef struct binary_kernel {
     mls__qlinear_place a, b, y;
     size_t output; /* its buffer */
     mls__binary_fn binary;
+    mls__quantized_pair_fn pair;
     mls__dequantize_fn read;
     mls__quantize_fn write;
     mls__broadcast plan;
@@ -22,7 +23,7 @@ typedef struct binary_kernel {
 
 typedef struct work {
     const binary_kernel *kernel;
-    mls__quant_params a_params, b_params, y_params;
+    mls__quant_params params[3]; /* of a, b and y */
     const uint8_t *a, *b;
     uint8_t *y;
 } work;
@@ -33,13 +34,17 @@ static mls_status run_segment(void *arg, int64_t y, const int64_t *x, int64_t n)
     const binary_kernel *k = w->kernel;
     const int64_t a_step = k->plan.steps[0], b_step = k->plan.steps[1];
     float a[MLS__BLOCK], b[MLS__BLOCK];
+    if (a_step && b_step) {
+        k->pair(w->y + y, w->a + x[0], w->b + x[1], n, w->params);
+        return MLS_OK;
+    }
     for (int64_t i = 0; i < n; i += MLS__BLOCK) {
         const int64_t m = n - i < MLS__BLOCK ? n - i : MLS__BLOCK;
-        k->read(a, w->a + x[0] + i * a_step, a_step ? m : 1, &w->a_params);
-        k->read(b, w->b + x[1] + i * b_step, b_step ? m : 1, &w->b_params);
+        k->read(a, w->a + x[0] + i * a_step, a_step ? m : 1, &w->params[0]);
+        k->read(b, w->b + x[1] + i * b_step, b_step ? m : 1, &w->params[1]);
         float values[MLS__BLOCK];
         k->binary(values, a, a_step, b, b_step, m);
-        k->write(w->y + y + i, values, m, &w->y_params);
+        k->write(w->y + y + i, values, m, &w->params[2]);
     }
     return MLS_OK;
 }
@@ -54,9 +59,8 @@ static mls_status binary_run(const mls_kernel *base, const mls_kernel_call *call
 {
     const binary_kernel *k = (const binary_kernel *) base;
     work w = {.kernel = k,
-              .a_params = mls__qlinear_params(&k->a, call),
-              .b_params = mls__qlinear_params(&k->b, call),
-              .y_params = mls__qlinear_params(&k->y, call),
+              .params = {mls__qlinear_params(&k->a, call), mls__qlinear_params(&k->b, call),
+                         mls__qlinear_params(&k->y, call)},
               .a = call->buffers[0],
               .b = call->buffers[3],
               .y = call->buffers[k->output]};
@@ -86,6 +90,7 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, mls__binary_op b
     k->output = op->input_count;
     k->threads = op->threads;
     k->binary = cpu->kernels->elementwise->binary[binary];
+    k->pair = cpu->kernels->quantize->pairs[binary == MLS__BINARY_MUL][k->a.is_signed];
     k->read = mls__qlinear_reader(cpu, k->a.is_signed);
     k->write = mls__qlinear_writer(cpu, k->a.is_signed);
     *ret_kernel = &k->base.base;
