@@ -17,7 +17,14 @@ const mls__int8_conv_roles *mls__op_int8_conv_roles(const mls_op *op);
 /* The input in a role, NULL where there is none. */
 const mls_arg *mls__op_conv_role(const mls_op *op, int input);
 
+/* Whether X and Y are [N, spatial..., C], as QLinearConv of com.microsoft may have them. */
+bool mls__op_has_channels_last(const mls_op *op);
+
 /* Errors: as mls__op_convolution(), whose inputs 0 and 1 are X and W. */
 mls_status mls__op_int8_convolution(const mls_op *op, mls__convolution *ret_convolution);
+
+/* The output's dims; gives their number. */
+int mls__op_int8_convolution_dims(const mls_op *op, const mls__convolution *convolution,
+                                  int64_t *ret_dims);
 
 #endif

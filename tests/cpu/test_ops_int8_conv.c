@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ConvInteger and QLinearConv against sums in 64 bits, one output at a time. The harness compares
- * the bytes of all instruction sets.
+ * ConvInteger and QLinearConv, with channels second and last, against sums in 64 bits, one output
+ * at a time. The harness compares the bytes of all instruction sets.
  */
 #include "cpu/elements.h"
 #include "cpu/op_harness.h"
@@ -12,7 +12,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { MOST = 60000, FILTERS = 64 };
+enum { MOST = 60000, FILTERS = 160 };
 
 typedef struct conv_case {
     int rank;                                 /* spatial dimensions */
@@ -21,7 +21,7 @@ typedef struct conv_case {
     int64_t before[3], after[3];
     mls_dtype x_dtype, w_dtype;
     bool has_x_zero;
-    int64_t w_zeros; /* 0: none, 1, or one for each filter (-1) */
+    int64_t w_zeros; /* 0: none, 1, or one for each filter (-1); 2, -2: the middle of the range */
     bool is_w_constant;
 } conv_case;
 
@@ -83,6 +83,26 @@ static const conv_case cases[] = {
      true},
     {2, 1, 1, 70, 3, {3, 4}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, U8, true, 1, true},
     {2, 0, 1, 2, 3, {6, 6}, {3, 3}, ONES, ONES, NONE, NONE, U8, I8, true, 0, true},
+};
+
+/* Groups of one channel: all that are a block of channels, more or less. */
+static const conv_case last_cases[] = {
+    {2, 1, 32, 1, 1, {9, 37}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, I8, true, 0, true},
+    {2, 2, 32, 1, 1, {9, 10}, {3, 3}, {2, 2}, ONES, {1, 1}, {1, 1}, U8, I8, true, 2, true},
+    {2, 1, 16, 1, 1, {7, 35}, {3, 3}, ONES, {2, 2}, {2, 2}, {2, 2}, I8, U8, true, -2, true},
+    {2, 1, 96, 1, 1, {8, 9}, {3, 3}, {2, 1}, ONES, {1, 1}, {0, 1}, I8, I8, true, -2, true},
+    {2, 2, 64, 1, 1, {5, 6}, {5, 5}, ONES, ONES, {2, 2}, {2, 2}, U8, I8, true, 0, true},
+    {2, 1, 144, 1, 1, {4, 5}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, U8, true, 2, true},
+    {2, 1, 70, 1, 1, {6, 40}, {2, 4}, {3, 1}, {1, 2}, {0, 3}, {2, 1}, U8, I8, true, 0, false},
+    {2, 1, 1, 1, 1, {6, 90}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, I8, true, 0, true},
+    {2, 1, 3, 1, 1, {11, 12}, {7, 1}, ONES, ONES, {6, 0}, {3, 0}, I8, I8, true, 0, true},
+    {1, 2, 8, 1, 1, {75}, {3}, ONES, ONES, {1}, {1}, U8, I8, true, 0, true},
+    {2, 1, 24, 1, 1, {5, 5}, {3, 3}, ONES, ONES, {9, 9}, {1, 9}, U8, I8, true, 0, true},
+    {2, 1, 6, 1, 1, {10, 23}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, I8, true, -1, true},
+    {2, 1, 1, 16, 150, {5, 6}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, 0, true},
+    {2, 2, 1, 9, 96, {4, 7}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, -1, true},
+    {2, 1, 2, 8, 24, {4, 7}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, 0, true},
+    {2, 1, 1, 3, 32, {31, 33}, {3, 3}, {2, 2}, ONES, {0, 0}, {1, 1}, U8, I8, true, 2, true},
 };
 
 static struct {
@@ -170,6 +190,8 @@ static int64_t fill(const conv_case *c, int64_t *x_dims, int64_t *w_dims, int64_
     fill_bytes(o.w, MOST, 2);
     fill_bytes(&o.x_zero, 1, 3);
     fill_bytes(o.w_zero, FILTERS, 4);
+    if (c->w_zeros < -1 || c->w_zeros > 1)
+        memset(o.w_zero, c->w_dtype == MLS_INT8 ? 0 : 128, FILTERS);
     for (int i = 0; i < FILTERS; i++) {
         o.w_scale[i] = (float) (op_random(&seed) % 50 + 1) / 8192;
         o.bias[i] = (int32_t) (op_random(&seed) % 20000) - 10000;
@@ -232,11 +254,26 @@ static int8_t quantized(mls_dtype dtype, float value, int zero)
     return (int8_t) (uint8_t) (int) fminf(fmaxf(rounded, (float) low), (float) (low + 255));
 }
 
-static void check_qlinear(const conv_case *c, mls_dtype y_dtype, bool has_scales, bool has_bias)
+/* Moves the second dim of bytes, and of `dims`, behind the others. */
+static void put_last(int rank, int64_t *dims, int8_t *bytes)
+{
+    static int8_t moved[MOST];
+    const int64_t second = dims[1], inner = count_of(rank - 2, dims + 2);
+    for (int64_t i = 0; i < dims[0]; i++)
+        for (int64_t c = 0; c < second; c++)
+            for (int64_t k = 0; k < inner; k++)
+                moved[(i * inner + k) * second + c] = bytes[(i * second + c) * inner + k];
+    memcpy(bytes, moved, (size_t) (dims[0] * second * inner));
+    memmove(dims + 1, dims + 2, (size_t) (rank - 2) * sizeof *dims);
+    dims[rank - 1] = second;
+}
+
+static void check_qlinear(const conv_case *c, mls_dtype y_dtype, bool has_scales, bool has_bias,
+                          bool is_last)
 {
     const float x_scale = 0.4f, y_scale = 0.9f;
     const int8_t y_zero = 7, none = 0;
-    int64_t x_dims[5], w_dims[5], y_dims[5];
+    int64_t x_dims[5], w_dims[5], y_dims[5], planned[5];
     const int64_t count = fill(c, x_dims, w_dims, y_dims);
     const int64_t filters = y_dims[1];
     for (int64_t i = 0; i < count; i++) {
@@ -247,17 +284,30 @@ static void check_qlinear(const conv_case *c, mls_dtype y_dtype, bool has_scales
     }
     if (!c->has_x_zero)
         o.x_zero = 0;
-    op_test *test = op_test_create("", "QLinearConv");
+    if (is_last) {
+        put_last(2 + c->rank, x_dims, o.x);
+        put_last(2 + c->rank, y_dims, o.y);
+    }
+    op_test *test = op_test_create(is_last ? "com.microsoft" : "", "QLinearConv");
     set_attributes(test, c);
+    if (is_last)
+        op_test_int(test, "channels_last", 1);
     op_test_input(test, c->x_dtype, 2 + c->rank, x_dims, o.x);
+    if (is_last && c->rank > 1) { /* planned for a higher image */
+        memcpy(planned, x_dims, sizeof planned);
+        planned[1] += 3;
+        op_test_planned(test, 2 + c->rank, planned, NULL);
+    }
     op_test_input(test, MLS_FLOAT32, OP_SCALAR, &x_scale);
     op_test_input(test, c->x_dtype, OP_SCALAR, &o.x_zero);
     add_w(test, c, w_dims);
     op_test_input(test, MLS_FLOAT32, OP_DIMS(has_scales ? filters : 1), o.w_scale);
+    void (*const add_zero)(op_test *, mls_dtype, int, const int64_t *, const void *) =
+        c->is_w_constant ? op_test_constant : op_test_input;
     if (c->w_zeros)
-        op_test_input(test, c->w_dtype, OP_DIMS(c->w_zeros < 0 ? filters : 1), o.w_zero);
+        add_zero(test, c->w_dtype, OP_DIMS(c->w_zeros < 0 ? filters : 1), o.w_zero);
     else
-        op_test_input(test, c->w_dtype, OP_SCALAR, &none);
+        add_zero(test, c->w_dtype, OP_SCALAR, &none);
     op_test_input(test, MLS_FLOAT32, OP_SCALAR, &y_scale);
     op_test_input(test, y_dtype, OP_SCALAR, &y_zero);
     if (has_bias)
@@ -269,16 +319,25 @@ static void check_qlinear(const conv_case *c, mls_dtype y_dtype, bool has_scales
 
 START_TEST(qlinear_conv)
 {
-    check_qlinear(&cases[_i], MLS_UINT8, _i % 2, true);
-    check_qlinear(&cases[_i], MLS_INT8, _i % 2 == 0, false);
+    check_qlinear(&cases[_i], MLS_UINT8, _i % 2, true, false);
+    check_qlinear(&cases[_i], MLS_INT8, _i % 2 == 0, false, false);
+}
+END_TEST
+
+START_TEST(channels_last)
+{
+    const conv_case *c =
+        _i < (int) COUNT(cases) ? &cases[_i] : &last_cases[_i - (int) COUNT(cases)];
+    check_qlinear(c, MLS_UINT8, _i % 2, true, true);
+    check_qlinear(c, MLS_INT8, _i % 2 == 0, false, true);
 }
 END_TEST
 
 /* Small and odd shapes, many of them with groups of one channel. */
-START_TEST(random_shapes)
+static conv_case random_case(int seed)
 {
-    random_state random = {(uint64_t) _i + 1};
-    conv_case c = {.rank = 1 + _i % 3,
+    random_state random = {(uint64_t) seed + 1};
+    conv_case c = {.rank = 1 + seed % 3,
                    .batch = 1,
                    .groups = random_in(&random, 1, 3),
                    .channels = random_in(&random, 0, 2) ? 1 : random_in(&random, 2, 5),
@@ -297,6 +356,12 @@ START_TEST(random_shapes)
         c.input[i] =
             (c.kernel[i] - 1) * c.dilations[i] + random_in(&random, 1, c.rank < 3 ? 20 : 7);
     }
+    return c;
+}
+
+START_TEST(random_shapes)
+{
+    const conv_case c = random_case(_i);
     int64_t x_dims[5], w_dims[5], y_dims[5];
     fill(&c, x_dims, w_dims, y_dims);
     op_test *test = op_test_create("", "ConvInteger");
@@ -308,6 +373,19 @@ START_TEST(random_shapes)
     ck_assert_ok(op_test_run(test));
     op_test_expect(test, 0, MLS_INT32, 2 + c.rank, y_dims, o.sums);
     op_test_free(test);
+}
+END_TEST
+
+START_TEST(random_channels_last)
+{
+    conv_case c = random_case(_i);
+    if (_i % 2) {
+        c.groups += _i % 40;
+        c.channels = c.filters = 1;
+        c.w_zeros *= 2;
+    }
+    if (c.rank < 3 || _i % 2 == 0)
+        check_qlinear(&c, _i % 3 ? MLS_UINT8 : MLS_INT8, _i % 5 < 3, _i % 7 < 4, true);
 }
 END_TEST
 
@@ -385,7 +463,9 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, conv_integer, 0, COUNT(cases));
     tcase_add_loop_test(tests, qlinear_conv, 0, COUNT(cases));
+    tcase_add_loop_test(tests, channels_last, 0, COUNT(cases) + COUNT(last_cases));
     tcase_add_loop_test(tests, random_shapes, 0, 120);
+    tcase_add_loop_test(tests, random_channels_last, 0, 240);
     tcase_add_loop_test(tests, auto_pad, 0, 3);
     tcase_add_loop_test(tests, smaller_images, 0, COUNT(cases));
     tcase_add_test(tests, what_does_not_fit);

@@ -79,7 +79,8 @@ libmls_core_la_SOURCES += \
 	%D%/ops/qlinear_map.c %D%/ops/qlinear_pool.c
 libmls_core_la_SOURCES += \
 	%D%/ops/int8_conv.c %D%/ops/int8_conv.h \
-	%D%/ops/int8_conv_depth.c %D%/ops/int8_conv_ops.c
+	%D%/ops/int8_conv_depth.c %D%/ops/int8_conv_ops.c \
+	%D%/ops/int8_last.c %D%/ops/int8_last_depth.c
 libmls_core_la_SOURCES += \
 	%D%/ops/int8_product.c %D%/ops/int8_product.h %D%/ops/int8_product_ops.c \
 	%D%/ops/quantize.c \
@@ -203,8 +204,8 @@ mls_kernel_sources = \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/gemm_bf16.c %D%/kernels/gemm_bf16.h %D%/simd/dot2.h \
 	%D%/kernels/gemm_int8.c %D%/kernels/gemm_int8.h %D%/simd/dot.h \
-	%D%/kernels/gemm_int8_finish.c %D%/kernels/gemm_int8_operands.c \
-	%D%/kernels/gemm_int8_taps.c \
+	%D%/kernels/gemm_int8_depth.c %D%/kernels/gemm_int8_finish.c \
+	%D%/kernels/gemm_int8_operands.c %D%/kernels/gemm_int8_taps.c \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \
 	%D%/kernels/kernels.h \
 	%D%/kernels/block_weights.c %D%/kernels/block_weights.h \
@@ -254,8 +255,9 @@ libmls_kernels_avx512_la_SOURCES = $(mls_kernel_sources)
 libmls_kernels_avx512_la_CFLAGS = $(MLS_AVX512_CFLAGS)
 
 # What VNNI is for, and tables that have the rest from the sets above.
-mls_vnni_sources = %D%/kernels/gemm_int8.c %D%/kernels/gemm_int8_finish.c \
-	%D%/kernels/gemm_int8_operands.c %D%/kernels/gemm_int8_taps.c %D%/kernels/table.c
+mls_vnni_sources = %D%/kernels/gemm_int8.c %D%/kernels/gemm_int8_depth.c \
+	%D%/kernels/gemm_int8_finish.c %D%/kernels/gemm_int8_operands.c \
+	%D%/kernels/gemm_int8_taps.c %D%/kernels/table.c
 noinst_LTLIBRARIES += libmls_kernels_avx2vnni.la libmls_kernels_avx512vnni.la
 libmls_core_la_LIBADD += libmls_kernels_avx2vnni.la libmls_kernels_avx512vnni.la
 libmls_kernels_avx2vnni_la_SOURCES = $(mls_vnni_sources)

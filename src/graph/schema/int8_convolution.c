@@ -84,7 +84,7 @@ static mls_status infer(const mls_op *op, mls_arg *ret_outputs)
         status = check_params(op, roles, c.filters * c.groups);
     if (status)
         return status;
-    const int rank = mls__convolution_dims(&c, dims);
+    const int rank = mls__op_int8_convolution_dims(op, &c, dims);
     const int32_t quantized = y_zero ? y_zero->dtype : op->inputs[roles->x].dtype;
     return mls__infer_set(op, &ret_outputs[0], roles->y_scale < 0 ? MLS_INT32 : quantized, rank,
                           dims);
@@ -95,5 +95,6 @@ static mls_status infer(const mls_op *op, mls_arg *ret_outputs)
 mls__op_schema_table mls__schemas_int8_convolution = {
     {"", "ConvInteger", 2, 4, 1, 1, 0, 0, infer, CONV},
     {"", "QLinearConv", 8, 9, 1, 1, 0, 0, infer, CONV},
+    {"com.microsoft", "QLinearConv", 8, 9, 1, 1, 0, 0, infer, "channels_last:int " CONV},
     {.type = NULL},
 };

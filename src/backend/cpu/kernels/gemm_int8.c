@@ -12,8 +12,11 @@
 
 extern const mls__gemm_int8_kernels MLS_ISA_INT8_NAME(gemm_int8);
 
-void MLS_ISA_INT8_NAME(int8_finish)(const mls__gemm_int8 *gemm, const int32_t *sums, int64_t i,
-                                    int64_t column, int64_t columns);
+void MLS_ISA_INT8_NAME(int8_finish)(const mls__gemm_int8 *gemm, const int32_t *sums,
+                                    int64_t sums_row, int64_t i, int64_t rows, int64_t column,
+                                    int64_t columns);
+void MLS_ISA_INT8_NAME(int8_depth)(const mls__int8_depth *depth, const uint8_t *const *rows,
+                                   int64_t pixels, uint8_t *y, uint8_t *scratch);
 void MLS_ISA_INT8_NAME(int8_flip)(uint8_t *y, const uint8_t *x, int64_t n);
 void MLS_ISA_INT8_NAME(int8_take_steps)(uint8_t *y, const uint8_t *x, int64_t n, int64_t stride);
 void MLS_ISA_INT8_NAME(int8_pack_group)(uint8_t *y, int64_t panel_bytes, const uint8_t *rows,
@@ -22,6 +25,8 @@ void MLS_ISA_INT8_NAME(int8_pack_group)(uint8_t *y, int64_t panel_bytes, const u
 void MLS_ISA_INT8_NAME(int8_panel_sums)(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels,
                                         bool is_signed);
 int32_t MLS_ISA_INT8_NAME(int8_row_sum)(const uint8_t *a, int64_t n, bool is_signed);
+void MLS_ISA_INT8_NAME(int8_column_sums)(int32_t *sums, const uint8_t *x, int64_t rows,
+                                         int64_t step, int64_t n, bool is_signed);
 void MLS_ISA_INT8_NAME(int8_taps)(int32_t *sums, const uint8_t *x, const int64_t *offsets,
                                   const int32_t *weights, int64_t count, int64_t n);
 void MLS_ISA_INT8_NAME(int8_close_up)(int32_t *sums, int64_t rows, int64_t width, int64_t length);
@@ -223,8 +228,7 @@ static void run_rows(const mls__gemm_int8 *g, int64_t row, int rows, int64_t pan
         tiles[rows - 1][taken - 1][g->is_a_signed](g, a, b + p * panel_bytes, sums + p * MLS_LANES);
         p += taken;
     }
-    for (int r = 0; r < rows; r++)
-        MLS_ISA_INT8_NAME(int8_finish)(g, sums + r * SUMS_ROW, row + r, column, columns);
+    MLS_ISA_INT8_NAME(int8_finish)(g, sums, SUMS_ROW, row, rows, column, columns);
 }
 
 /* Rows in nearly equal tiles: seven are four and three, not six and one. */
@@ -254,9 +258,11 @@ const mls__gemm_int8_kernels MLS_ISA_INT8_NAME(gemm_int8) = {
     .pack_group = MLS_ISA_INT8_NAME(int8_pack_group),
     .panel_sums = MLS_ISA_INT8_NAME(int8_panel_sums),
     .row_sum = MLS_ISA_INT8_NAME(int8_row_sum),
+    .column_sums = MLS_ISA_INT8_NAME(int8_column_sums),
     .flip = MLS_ISA_INT8_NAME(int8_flip),
     .take_steps = MLS_ISA_INT8_NAME(int8_take_steps),
     .taps = MLS_ISA_INT8_NAME(int8_taps),
     .close_up = MLS_ISA_INT8_NAME(int8_close_up),
     .finish = MLS_ISA_INT8_NAME(int8_finish),
+    .depth = MLS_ISA_INT8_NAME(int8_depth),
 };

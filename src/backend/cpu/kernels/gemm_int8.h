@@ -75,6 +75,42 @@ static inline int64_t mls__int8_panel_bytes(int64_t k)
     return mls__int8_groups(k) * MLS__INT8_GROUP * MLS__INT8_PANEL;
 }
 
+/*
+ * Filters of one channel each over images whose pixels have their channels side by side. 64
+ * channels are a block, in an order that MLS__INT8_BLOCK_PLACE says. Rows of a filter go in groups
+ * of four, columns in steps of `step` pixels. With up to 32 channels, of which 64 is a multiple,
+ * and a stride of 1 a block is that of several pixels.
+ */
+typedef struct mls__int8_depth {
+    int64_t channels;
+    int64_t groups, columns;  /* of the filter: of rows, and the columns in each */
+    int64_t stride, dilation; /* along columns */
+    const int8_t *weights;    /* blocks of [groups][columns][256] bytes, interleaved */
+    const int32_t *bias;      /* and what else is added to a sum; blocks of 64 */
+    const float *scales;      /* blocks of 64 */
+    mls__gemm_int8_form form; /* MLS__INT8_SIGNED or MLS__INT8_UNSIGNED */
+    int32_t y_zero;
+} mls__int8_depth;
+
+#define MLS__INT8_BLOCK 64
+/* The place in a block of byte b of it. */
+#define MLS__INT8_BLOCK_PLACE(b) ((b) % 16 / 4 * 16 + (b) / 16 * 4 + (b) % 4)
+/* Pixels of the output that are done at a time. */
+#define MLS__INT8_DEPTH_PIXELS 32
+
+/* Pixels of which a block is. */
+static inline int64_t mls__int8_block_pixels(int64_t channels, int64_t stride)
+{
+    const bool is_part = channels < MLS__INT8_BLOCK && MLS__INT8_BLOCK % channels == 0;
+    return stride == 1 && is_part ? MLS__INT8_BLOCK / channels : 1;
+}
+
+/* Columns of the input under `pixels` of the output. */
+static inline int64_t mls__int8_depth_columns(const mls__int8_depth *d, int64_t pixels)
+{
+    return (pixels - 1) * d->stride + (d->columns - 1) * d->dilation + 1;
+}
+
 typedef struct mls__gemm_int8_kernels {
     /* Rows row .. row+rows-1 of panels panel .. panel+panels-1. */
     void (*run)(const mls__gemm_int8 *gemm, int64_t row, int64_t rows, int64_t panel,
@@ -89,6 +125,9 @@ typedef struct mls__gemm_int8_kernels {
     void (*panel_sums)(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels, bool is_signed);
     /* The sum of n bytes. */
     int32_t (*row_sum)(const uint8_t *a, int64_t n, bool is_signed);
+    /* Adds to each of n sums those of the bytes of its column, of rows `step` apart. */
+    void (*column_sums)(int32_t *sums, const uint8_t *x, int64_t rows, int64_t step, int64_t n,
+                        bool is_signed);
     /* y = x with each top bit flipped; may be in place. */
     void (*flip)(uint8_t *y, const uint8_t *x, int64_t n);
     /* y[i] = x[i * stride] */
@@ -103,9 +142,20 @@ typedef struct mls__gemm_int8_kernels {
                  int64_t count, int64_t n);
     /* Brings rows of `width` sums that are `length` >= width apart together. */
     void (*close_up)(int32_t *sums, int64_t rows, int64_t width, int64_t length);
-    /* Row i of y, `columns` from `column` on, from sums of products of bytes. */
-    void (*finish)(const mls__gemm_int8 *gemm, const int32_t *sums, int64_t i, int64_t column,
-                   int64_t columns);
+    /*
+     * Rows i .. i+rows-1 of y, `columns` from `column` on, from sums of products of bytes, of
+     * which a row is sums_row after the one before.
+     */
+    void (*finish)(const mls__gemm_int8 *gemm, const int32_t *sums, int64_t sums_row, int64_t i,
+                   int64_t rows, int64_t column, int64_t columns);
+
+    /*
+     * `pixels` of one row of the output, from unsigned bytes: rows[4 g + r] is what lies under row
+     * r of group g of the filter, with its padding and MLS__INT8_BLOCK bytes more that may be read.
+     * `scratch` has 256 bytes for each group and column under MLS__INT8_DEPTH_PIXELS pixels.
+     */
+    void (*depth)(const mls__int8_depth *depth, const uint8_t *const *rows, int64_t pixels,
+                  uint8_t *y, uint8_t *scratch);
 } mls__gemm_int8_kernels;
 
 #endif

@@ -12,6 +12,8 @@ void MLS_ISA_INT8_NAME(int8_pack_group)(uint8_t *y, int64_t panel_bytes, const u
 void MLS_ISA_INT8_NAME(int8_panel_sums)(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels,
                                         bool is_signed);
 int32_t MLS_ISA_INT8_NAME(int8_row_sum)(const uint8_t *a, int64_t n, bool is_signed);
+void MLS_ISA_INT8_NAME(int8_column_sums)(int32_t *sums, const uint8_t *x, int64_t rows,
+                                         int64_t step, int64_t n, bool is_signed);
 
 void MLS_ISA_INT8_NAME(int8_flip)(uint8_t *y, const uint8_t *x, int64_t n)
 {
@@ -120,4 +122,27 @@ int32_t MLS_ISA_INT8_NAME(int8_row_sum)(const uint8_t *a, int64_t n, bool is_sig
     for (; i < n; i++)
         total += is_signed ? (int8_t) a[i] : a[i];
     return total;
+}
+
+/* Columns of one vector; `is_signed` and, but for the last ones, `lanes` are constants. */
+MLS_SIMD_FN void sum_lanes(int32_t *sums, const uint8_t *x, int64_t rows, int64_t step, int lanes,
+                           bool is_signed)
+{
+    mls_vi sum = vi_load_n(sums, lanes);
+    for (int64_t r = 0; r < rows; r++, x += step)
+        sum = vi_add(sum,
+                     is_signed ? vi_load_i8_n((const int8_t *) x, lanes) : vi_load_u8_n(x, lanes));
+    vi_store_n(sums, sum, lanes);
+}
+
+void MLS_ISA_INT8_NAME(int8_column_sums)(int32_t *sums, const uint8_t *x, int64_t rows,
+                                         int64_t step, int64_t n, bool is_signed)
+{
+    int64_t i = 0;
+    for (; !is_signed && i + MLS_LANES <= n; i += MLS_LANES)
+        sum_lanes(sums + i, x + i, rows, step, MLS_LANES, false);
+    for (; is_signed && i + MLS_LANES <= n; i += MLS_LANES)
+        sum_lanes(sums + i, x + i, rows, step, MLS_LANES, true);
+    if (i < n)
+        sum_lanes(sums + i, x + i, rows, step, lanes_at(i, n), is_signed);
 }

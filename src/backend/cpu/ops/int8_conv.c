@@ -13,7 +13,7 @@
 #define MIN_CHUNK   64
 #define MAX_CHUNK   1024
 
-bool mls__int8_conv_plan_slot(mls__int8_conv *c)
+static bool plan_slot(mls__int8_conv *c)
 {
     const int64_t fitting = CHUNK_BYTES / (c->row_bytes + 1);
     int64_t chunk = fitting < MIN_CHUNK ? MIN_CHUNK : fitting > MAX_CHUNK ? MAX_CHUNK : fitting;
@@ -211,7 +211,7 @@ static void run_share(void *arg, size_t index)
         run_chunk(w, i, slot);
 }
 
-mls_status mls__int8_conv_run(const mls_kernel *kernel, const mls_kernel_call *call)
+static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
 {
     const mls__int8_conv *c = (const mls__int8_conv *) kernel;
     mls__int8_conv_work w;
@@ -224,3 +224,6 @@ mls_status mls__int8_conv_run(const mls_kernel *kernel, const mls_kernel_call *c
         call->parallel_for(call->executor, c->threads, run_share, &w);
     return MLS_OK;
 }
+
+const mls__int8_conv_way mls__int8_way_planes = {
+    "int8_conv", "int8cnv", run, mls__int8_conv_pack, mls__int8_conv_plan_filters, plan_slot};

@@ -28,7 +28,7 @@ static mls__conv_axis axis_of(const mls__convolution *shape, int axis)
     return own < 0 ? none : shape->axes[own];
 }
 
-bool mls__int8_depth_plan_slot(mls__int8_conv *c)
+static bool plan_slot(mls__int8_conv *c)
 {
     int64_t bytes = 1, sums;
     uint64_t taps_offset, total = 0;
@@ -208,7 +208,7 @@ static void run_rows(const mls__int8_conv *c, const mls__gemm_int8 *g, char *slo
             kernels->taps(sums, plane + row * length, offsets, weights, c->depth,
                           (taken - 1) * length + width);
             kernels->close_up(sums, taken, width, length);
-            kernels->finish(g, sums, 0, (d * rows + row) * width, taken * width);
+            kernels->finish(g, sums, 0, 0, 1, (d * rows + row) * width, taken * width);
         }
     }
 }
@@ -255,7 +255,7 @@ static void run_share(void *arg, size_t index)
     }
 }
 
-mls_status mls__int8_depth_run(const mls_kernel *kernel, const mls_kernel_call *call)
+static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
 {
     const mls__int8_conv *c = (const mls__int8_conv *) kernel;
     mls__int8_conv_work w;
@@ -268,3 +268,6 @@ mls_status mls__int8_depth_run(const mls_kernel *kernel, const mls_kernel_call *
         call->parallel_for(call->executor, c->threads, run_share, &w);
     return MLS_OK;
 }
+
+const mls__int8_conv_way mls__int8_way_depth = {
+    "int8_conv_depth", "int8cnv", run, mls__int8_conv_pack, mls__int8_conv_plan_filters, plan_slot};

@@ -43,6 +43,17 @@ void mls__int8_conv_pack(const mls__int8_conv *c, const uint8_t *w, char *ret_pa
     }
 }
 
+bool mls__int8_conv_plan_filters(mls__int8_conv *c)
+{
+    const int64_t filters = c->shape.filters * c->shape.groups;
+    uint64_t rows_offset, total = 0;
+    const bool fits = mls__int8_conv_region(&total, filters, c->row_bytes, &rows_offset) &&
+                      mls__int8_conv_region(&total, filters, sizeof(int32_t), &c->sums_offset);
+    c->packed_bytes = total;
+    c->own_terms = 0;
+    return fits;
+}
+
 /* --- parameters ------------------------------------------------------------------------------ */
 
 static int32_t byte_at(const void *bytes, int64_t index, bool is_signed)
@@ -81,7 +92,7 @@ static mls__int8_filters read_filters(const mls__int8_conv *c, const mls_kernel_
     const char *packed = c->packed;
     if (!packed) {
         char *memory = (char *) call->workspace + c->filters_offset;
-        mls__int8_conv_pack(c, call->buffers[c->roles->w], memory);
+        c->way->pack(c, call->buffers[c->roles->w], memory);
         packed = memory;
     }
     return (mls__int8_filters){(const uint8_t *) packed,
@@ -143,8 +154,7 @@ static mls_status conv_reshape(mls_kernel *kernel, const mls_op *op)
     const double work = (double) c->pixels * (double) c->depth * (double) c->shape.filters *
                         (double) c->shape.groups * (double) c->shape.batch;
     c->threads = work < LARGE_WORK ? 1 : c->most_threads;
-    const bool fits = c->is_depth ? mls__int8_depth_plan_slot(c) : mls__int8_conv_plan_slot(c);
-    if (!fits)
+    if (!c->way->plan_slot(c))
         return mls__op_error(op, MLS_ESHAPE, "its operands are larger than memory can be");
     /* A flat image may have more padding than a larger one. */
     if (c->planned_bytes && c->slot_bytes > c->planned_bytes)
@@ -154,18 +164,16 @@ static mls_status conv_reshape(mls_kernel *kernel, const mls_op *op)
 
 static mls_status plan(mls__int8_conv *c, const mls_op *op)
 {
-    const int64_t filters = c->shape.filters * c->shape.groups;
     const int64_t zeros = c->w_zeros > 1 ? c->w_zeros : 1;
-    uint64_t rows_offset, total = 0, packed = 0;
-    bool fits = mls__int8_conv_region(&packed, filters, c->row_bytes, &rows_offset) &&
-                mls__int8_conv_region(&packed, filters, sizeof(int32_t), &c->sums_offset);
-    c->packed_bytes = packed;
-    fits =
-        fits &&
-        mls__int8_conv_region(&total, (int64_t) packed, c->is_constant ? 0 : 1,
+    uint64_t total = 0;
+    const bool fits =
+        c->way->plan_filters(c) &&
+        mls__int8_conv_region(&total, (int64_t) c->packed_bytes, c->is_constant ? 0 : 1,
                               &c->filters_offset) &&
         mls__int8_conv_region(&total, zeros, sizeof(int32_t), &c->zeros_offset) &&
         mls__int8_conv_region(&total, c->w_scales, sizeof(float), &c->scales_offset) &&
+        mls__int8_conv_region(&total, c->own_terms, sizeof(int32_t), &c->own_bias_offset) &&
+        mls__int8_conv_region(&total, c->own_terms, sizeof(float), &c->own_scales_offset) &&
         mls__int8_conv_region(&total, (int64_t) c->slot_bytes, c->most_threads, &c->slots_offset);
     if (!fits)
         return mls__op_error(op, MLS_ESHAPE, "its operands are larger than memory can be");
@@ -180,7 +188,7 @@ static mls_status plan(mls__int8_conv *c, const mls_op *op)
 typedef struct pack_key {
     char what[8];
     uint64_t weight_id;
-    int64_t filters, depth;
+    int64_t filters, depth, channels, columns, stride;
 } pack_key;
 
 typedef struct pack_job {
@@ -191,20 +199,52 @@ typedef struct pack_job {
 static void fill_packed(void *block, void *arg)
 {
     const pack_job *job = arg;
-    mls__int8_conv_pack(job->conv, job->w, block);
+    job->conv->way->pack(job->conv, job->w, block);
 }
 
 static mls_status pack(mls__int8_conv *c, const mls_op *op)
 {
     const mls_arg *w = &op->inputs[c->roles->w];
     pack_job job = {c, w->data};
-    const pack_key key = {"int8cnv", w->weight_id, c->shape.filters * c->shape.groups, c->depth};
+    const mls__conv_axis *last = &c->shape.axes[c->shape.rank - 1];
+    pack_key key = {"",          w->weight_id,      c->shape.filters * c->shape.groups,
+                    c->depth,    c->shape.channels, last->kernel,
+                    last->stride};
+    memcpy(key.what, c->way->key, sizeof key.what);
     c->packed = op->weights_ops->get(op->weights, &key, sizeof key, (size_t) c->packed_bytes,
                                      fill_packed, &job);
     return c->packed ? MLS_OK : mls__error_nomem((size_t) c->packed_bytes);
 }
 
 /* --- the kernel ------------------------------------------------------------------------------ */
+
+/* Whether signed bytes that stand for the filters have the zero point 0, as is known. */
+static bool has_even_filters(const mls_op *op, const mls__int8_conv_roles *roles)
+{
+    const mls_arg *zeros = mls__op_conv_role(op, roles->w_zero);
+    const bool is_signed = op->inputs[roles->w].dtype == MLS_INT8;
+    if (!zeros || !zeros->data || !zeros->weight_id)
+        return !zeros && is_signed;
+    for (int64_t i = 0; i < mls__arg_count(zeros); i++)
+        if (byte_at(zeros->data, i, is_signed) != (is_signed ? 0 : 128))
+            return false;
+    return true;
+}
+
+static const mls__int8_conv_way *way_of(const mls_op *op, const mls__int8_conv_roles *roles)
+{
+    const mls_arg *w = &op->inputs[roles->w];
+    const int64_t groups = mls__op_int(op, "group", 1);
+    if (mls__op_has_channels_last(op))
+        return w->dims[1] == 1 && w->dims[0] == groups && w->rank <= 4 &&
+                       has_even_filters(op, roles)
+                   ? &mls__int8_way_last_depth
+                   : &mls__int8_way_last;
+    return w->dims[1] == 1 && w->rank - 2 <= MLS__INT8_DEPTH_AXES &&
+                   w->dims[0] <= MOST_FILTERS * groups
+               ? &mls__int8_way_depth
+               : &mls__int8_way_planes;
+}
 
 static void read_op(mls__int8_conv *c, const mls_op *op)
 {
@@ -223,8 +263,7 @@ static void read_op(mls__int8_conv *c, const mls_op *op)
     c->has_x_zero = mls__op_conv_role(op, roles->x_zero) != NULL;
     c->has_y_zero = mls__op_conv_role(op, roles->y_zero) != NULL;
     c->has_bias = mls__op_conv_role(op, roles->bias) != NULL;
-    c->is_depth = w->dims[1] == 1 && w->rank - 2 <= MLS__INT8_DEPTH_AXES &&
-                  w->dims[0] <= MOST_FILTERS * mls__op_int(op, "group", 1);
+    c->way = way_of(op, roles);
     c->is_constant = w->data && w->weight_id && op->weights_ops;
 }
 
@@ -232,16 +271,14 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret
 {
     mls__int8_conv *c;
     mls_status status =
-        mls__cpu_kernel_create(cpu, op, sizeof *c, "int8_conv", mls__int8_conv_run, &c);
+        mls__cpu_kernel_create(cpu, op, sizeof *c, "int8_conv", mls__int8_way_planes.run, &c);
     if (status)
         return status;
     mls_kernel *kernel = &c->base.base;
     kernel->reshape = conv_reshape;
     read_op(c, op);
-    if (c->is_depth) {
-        kernel->run = mls__int8_depth_run;
-        kernel->name = "int8_conv_depth";
-    }
+    kernel->run = c->way->run;
+    kernel->name = c->way->name;
     status = conv_reshape(kernel, op);
     if (!status)
         status = plan(c, op);
@@ -258,5 +295,6 @@ static mls_status create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret
 mls__cpu_op_table mls__cpu_ops_int8_conv = {
     {"", "ConvInteger", create, 0},
     {"", "QLinearConv", create, 0},
+    {"com.microsoft", "QLinearConv", create, 0},
     {.type = NULL},
 };

@@ -23,8 +23,9 @@ typedef struct pool_kernel {
     mls__qlinear_place x, y;
     size_t output; /* its buffer */
     uint32_t threads;
-    /* Global: planes of `count` elements `step` apart. */
-    int64_t planes, count, step, channels;
+    /* Global: planes of `count` elements; with channels last those of an image are interleaved. */
+    bool is_last;
+    int64_t planes, count, channels;
     /* Over windows. */
     mls__pooling g;
     int64_t x_plane, y_plane;
@@ -79,15 +80,8 @@ static int64_t byte_at(const work *w, const uint8_t *x)
 static int64_t sum_plane(const work *w, int64_t plane)
 {
     const pool_kernel *k = w->kernel;
-    int64_t sum = 0;
-    if (k->step > 1) {
-        const uint8_t *x =
-            w->x + plane / k->channels * k->channels * k->count + plane % k->channels;
-        for (int64_t i = 0; i < k->count; i++)
-            sum += byte_at(w, x + i * k->step);
-        return sum;
-    }
     const uint8_t *x = w->x + plane * k->count;
+    int64_t sum = 0;
     for (int64_t i = 0; i < k->count; i += SUM_BYTES)
         sum += k->base.cpu->kernels->gemm_int8->row_sum(
             x + i, k->count - i < SUM_BYTES ? k->count - i : SUM_BYTES, k->x.is_signed);
@@ -105,23 +99,56 @@ static mls_status run_planes(void *arg, int64_t begin, int64_t end)
     return MLS_OK;
 }
 
+/* Planes that lie side by side, up to MLS__BLOCK of one image. */
+static void run_columns(const work *w, int64_t plane, int64_t planes)
+{
+    const pool_kernel *k = w->kernel;
+    const int64_t image = plane / k->channels, channel = plane % k->channels;
+    const uint8_t *x = w->x + image * k->count * k->channels + channel;
+    int64_t sums[MLS__BLOCK] = {0};
+    float means[MLS__BLOCK];
+    for (int64_t i = 0; i < k->count; i += SUM_BYTES) {
+        int32_t part[MLS__BLOCK] = {0};
+        k->base.cpu->kernels->gemm_int8->column_sums(
+            part, x + i * k->channels, k->count - i < SUM_BYTES ? k->count - i : SUM_BYTES,
+            k->channels, planes, k->x.is_signed);
+        for (int64_t p = 0; p < planes; p++)
+            sums[p] += part[p];
+    }
+    for (int64_t p = 0; p < planes; p++)
+        means[p] = mean_of(w, sums[p], k->count, k->count);
+    store_means(w, means, planes, w->y + plane);
+}
+
+static mls_status run_last(void *arg, int64_t begin, int64_t end)
+{
+    const work *w = arg;
+    const int64_t channels = w->kernel->channels;
+    for (int64_t plane = begin, taken; plane < end; plane += taken) {
+        const int64_t left = channels - plane % channels;
+        taken = end - plane < left ? end - plane : left;
+        taken = taken < MLS__BLOCK ? taken : MLS__BLOCK;
+        run_columns(w, plane, taken);
+    }
+    return MLS_OK;
+}
+
 static mls_status global_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const pool_kernel *k = (const pool_kernel *) base;
     work w = work_of(k, call);
-    return mls__cpu_row_ranges(call, k->threads, k->planes, GRAIN / (k->count + 1) + 1, run_planes,
-                               &w);
+    return mls__cpu_row_ranges(call, k->threads, k->planes, GRAIN / (k->count + 1) + 1,
+                               k->is_last ? run_last : run_planes, &w);
 }
 
 static mls_status global_reshape(mls_kernel *base, const mls_op *op)
 {
     pool_kernel *k = (pool_kernel *) base;
     const mls_arg *x = &op->inputs[0];
-    const bool is_last = mls__op_int(op, "channels_last", 0) != 0;
-    k->channels = x->dims[is_last ? x->rank - 1 : 1];
+    k->is_last = mls__op_int(op, "channels_last", 0) != 0;
+    k->channels = x->dims[k->is_last ? x->rank - 1 : 1];
     k->planes = x->dims[0] * k->channels;
-    k->count = is_last ? mls__arg_span(x, 1, x->rank - 1) : mls__arg_span(x, 2, x->rank);
-    k->step = is_last ? k->channels : 1;
+    k->count = k->is_last ? mls__arg_span(x, 1, x->rank - 1) : mls__arg_span(x, 2, x->rank);
     return MLS_OK;
 }
 

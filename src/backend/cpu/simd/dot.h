@@ -9,6 +9,13 @@
  *   vu_set4(g) vs_set4(g)    one group for all lanes; its first byte is the lowest of g's
  *   vi_dot4(sum, u, s)       sum[i] + u[4 i] * s[4 i] + .. + u[4 i + 3] * s[4 i + 3]
  *   interleave4(y, rows)     y[4 * i + r] = rows[r][i] of four rows of 16 bytes
+ *   vi_store_bytes(p, v, m)  64 bytes: the lanes of v[0] .. v[3], each from 0 to 255, xored with m
+ *
+ * Where four vectors stand for 64 bytes that lie side by side, lane 4 q + e of vector p may be byte
+ * 16 q + 4 p + e: so instructions that work in quarters of a register bring them there and back.
+ *
+ *   interleave_quads(y, rows)      four vectors of groups, of four rows of 64 bytes
+ *   vi_store_quads(p, v, m)        as vi_store_bytes
  */
 #ifndef MLS_BACKEND_CPU_SIMD_DOT_H
 #define MLS_BACKEND_CPU_SIMD_DOT_H
@@ -332,6 +339,158 @@ MLS_SIMD_FN void interleave4(uint8_t *y, const uint8_t *const rows[MLS_GROUP])
 {
     for (int i = 0; i < MLS_GROUP_BYTES; i++)
         y[i] = rows[i % MLS_GROUP][i / MLS_GROUP];
+}
+
+#endif
+
+#if defined(MLS_SIMD_AVX512)
+
+MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROUP])
+{
+    __m512i r[MLS_GROUP];
+    MLS_UNROLL
+    for (int i = 0; i < MLS_GROUP; i++)
+        r[i] = _mm512_loadu_si512(rows[i]);
+    const __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]);
+    const __m512i high01 = _mm512_unpackhi_epi8(r[0], r[1]);
+    const __m512i low23 = _mm512_unpacklo_epi8(r[2], r[3]);
+    const __m512i high23 = _mm512_unpackhi_epi8(r[2], r[3]);
+    _mm512_storeu_si512(y, _mm512_unpacklo_epi16(low01, low23));
+    _mm512_storeu_si512(y + MLS_GROUP_BYTES, _mm512_unpackhi_epi16(low01, low23));
+    _mm512_storeu_si512(y + 2 * MLS_GROUP_BYTES, _mm512_unpacklo_epi16(high01, high23));
+    _mm512_storeu_si512(y + 3 * MLS_GROUP_BYTES, _mm512_unpackhi_epi16(high01, high23));
+}
+
+MLS_SIMD_FN __m512i packed_quads(const mls_vi v[MLS_GROUP])
+{
+    return _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+}
+
+MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    const __m512i masks = _mm512_set1_epi8((char) mask);
+    _mm512_storeu_si512(p, _mm512_xor_si512(packed_quads(v), masks));
+}
+
+MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i bytes = _mm512_permutexvar_epi32(order, packed_quads(v));
+    _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char) mask)));
+}
+
+#elif defined(MLS_SIMD_AVX2)
+
+MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROUP])
+{
+    MLS_UNROLL
+    for (int half = 0; half < 2; half++) {
+        __m256i r[MLS_GROUP], *out = (__m256i *) (void *) (y + half * 32);
+        MLS_UNROLL
+        for (int i = 0; i < MLS_GROUP; i++)
+            r[i] = _mm256_loadu_si256((const __m256i *) (const void *) (rows[i] + half * 32));
+        const __m256i low01 = _mm256_unpacklo_epi8(r[0], r[1]);
+        const __m256i high01 = _mm256_unpackhi_epi8(r[0], r[1]);
+        const __m256i low23 = _mm256_unpacklo_epi8(r[2], r[3]);
+        const __m256i high23 = _mm256_unpackhi_epi8(r[2], r[3]);
+        _mm256_storeu_si256(out, _mm256_unpacklo_epi16(low01, low23));
+        _mm256_storeu_si256(out + 2, _mm256_unpackhi_epi16(low01, low23));
+        _mm256_storeu_si256(out + 4, _mm256_unpacklo_epi16(high01, high23));
+        _mm256_storeu_si256(out + 6, _mm256_unpackhi_epi16(high01, high23));
+    }
+}
+
+MLS_SIMD_FN __m256i packed_bytes(__m256i a, __m256i b, __m256i c, __m256i d)
+{
+    return _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+}
+
+MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    const __m256i masks = _mm256_set1_epi8((char) mask);
+    MLS_UNROLL
+    for (int half = 0; half < 2; half++) {
+        const __m256i bytes = packed_bytes(v[0].h[half], v[1].h[half], v[2].h[half], v[3].h[half]);
+        _mm256_storeu_si256((__m256i *) (void *) (p + half * 32), _mm256_xor_si256(bytes, masks));
+    }
+}
+
+MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    const __m256i masks = _mm256_set1_epi8((char) mask);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    MLS_UNROLL
+    for (int half = 0; half < 2; half++) {
+        const mls_vi a = v[2 * half], b = v[2 * half + 1];
+        const __m256i bytes = packed_bytes(a.h[0], a.h[1], b.h[0], b.h[1]);
+        _mm256_storeu_si256((__m256i *) (void *) (p + half * 32),
+                            _mm256_xor_si256(_mm256_permutevar8x32_epi32(bytes, order), masks));
+    }
+}
+
+#elif defined(MLS_SIMD_NEON)
+
+MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROUP])
+{
+    MLS_UNROLL
+    for (int q = 0; q < 4; q++) {
+        const uint8x16x2_t r01 = vzipq_u8(vld1q_u8(rows[0] + 16 * q), vld1q_u8(rows[1] + 16 * q));
+        const uint8x16x2_t r23 = vzipq_u8(vld1q_u8(rows[2] + 16 * q), vld1q_u8(rows[3] + 16 * q));
+        MLS_UNROLL
+        for (int half = 0; half < 2; half++) {
+            const uint16x8x2_t groups =
+                vzipq_u16(vreinterpretq_u16_u8(r01.val[half]), vreinterpretq_u16_u8(r23.val[half]));
+            uint8_t *to = y + 2 * half * MLS_GROUP_BYTES + 16 * q;
+            vst1q_u8(to, vreinterpretq_u8_u16(groups.val[0]));
+            vst1q_u8(to + MLS_GROUP_BYTES, vreinterpretq_u8_u16(groups.val[1]));
+        }
+    }
+}
+
+MLS_SIMD_FN void store_packed(uint8_t *p, int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
+                              uint8_t mask)
+{
+    const uint16x8_t low = vcombine_u16(vqmovun_s32(a), vqmovun_s32(b));
+    const uint16x8_t high = vcombine_u16(vqmovun_s32(c), vqmovun_s32(d));
+    vst1q_u8(p, veorq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vdupq_n_u8(mask)));
+}
+
+MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    MLS_UNROLL
+    for (int q = 0; q < 4; q++)
+        store_packed(p + 16 * q, v[0].q[q], v[1].q[q], v[2].q[q], v[3].q[q], mask);
+}
+
+MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    MLS_UNROLL
+    for (int i = 0; i < MLS_GROUP; i++)
+        store_packed(p + 16 * i, v[i].q[0], v[i].q[1], v[i].q[2], v[i].q[3], mask);
+}
+
+#else
+
+MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROUP])
+{
+    for (int p = 0; p < 4; p++)
+        for (int i = 0; i < MLS_LANES; i++)
+            for (int r = 0; r < MLS_GROUP; r++)
+                y[p * MLS_GROUP_BYTES + i * MLS_GROUP + r] = rows[r][i / 4 * 16 + p * 4 + i % 4];
+}
+
+MLS_SIMD_FN void vi_store_quads(uint8_t *y, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    for (int p = 0; p < 4; p++)
+        for (int i = 0; i < MLS_LANES; i++)
+            y[i / 4 * 16 + p * 4 + i % 4] = (uint8_t) ((v[p].lane[i] & 0xff) ^ mask);
+}
+
+MLS_SIMD_FN void vi_store_bytes(uint8_t *y, const mls_vi v[MLS_GROUP], uint8_t mask)
+{
+    for (int p = 0; p < 4; p++)
+        for (int i = 0; i < MLS_LANES; i++)
+            y[p * MLS_LANES + i] = (uint8_t) ((v[p].lane[i] & 0xff) ^ mask);
 }
 
 #endif
