@@ -65,7 +65,7 @@ libmls_core_la_SOURCES += %D%/schema/spectral.c
 # Ops on texts.
 libmls_core_la_SOURCES += %D%/schema/text.c
 # Quantized elements.
-libmls_core_la_SOURCES += %D%/passes/fuse_quantized.c
+libmls_core_la_SOURCES += %D%/passes/fuse_quantized.c %D%/passes/put_channels_last.c
 libmls_core_la_SOURCES += %D%/passes/fuse_integer.c
 libmls_core_la_SOURCES += %D%/schema/quantize.c
 libmls_core_la_SOURCES += %D%/schema/int8_convolution.c

@@ -36,6 +36,12 @@ TESTS += %D%/test_fuse_quantized
 %C%_test_fuse_quantized_SOURCES = %D%/take_floats.h %D%/test_fuse_quantized.c
 %C%_test_fuse_quantized_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_fuse_quantized_LDADD = $(MLS_TEST_LIBS)
+
+check_PROGRAMS += %D%/test_put_channels_last
+TESTS += %D%/test_put_channels_last
+%C%_test_put_channels_last_SOURCES = %D%/take_floats.h %D%/test_put_channels_last.c
+%C%_test_put_channels_last_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_put_channels_last_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_attention_pass
 TESTS += %D%/test_attention_pass
 %C%_test_attention_pass_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

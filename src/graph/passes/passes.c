@@ -14,6 +14,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_fuse_quantized,
     mls__pass_fuse_integer,
     mls__pass_dead_code,
+    mls__pass_put_channels_last,
     mls__pass_fold_dequantized,
     /* With all constants that they may take; then without what only they have needed. */
     mls__pass_rewrite_bodies,

@@ -85,15 +85,24 @@ INLINE void square(char *target, int64_t target_stride, const char *source, int6
         memcpy(target + (int64_t) i * target_stride, &rows[i], VECTOR);
 }
 
-/* Element by element: what is too small for squares. */
-INLINE void edge(char *target, int64_t target_stride, const char *source, int64_t source_stride,
-                 int64_t rows, int64_t columns, size_t size)
+INLINE void edge_of(char *target, int64_t target_stride, const char *source, int64_t source_stride,
+                    int64_t rows, int64_t columns, size_t size)
 {
     const int64_t step = (int64_t) size;
     for (int64_t c = 0; c < columns; c++)
         for (int64_t r = 0; r < rows; r++)
             memcpy(target + c * target_stride + r * step, source + r * source_stride + c * step,
                    size);
+}
+
+/* Element by element: what is too small for squares. Images often have three channels. */
+INLINE void edge(char *target, int64_t target_stride, const char *source, int64_t source_stride,
+                 int64_t rows, int64_t columns, size_t size)
+{
+    if (rows == 3)
+        edge_of(target, target_stride, source, source_stride, 3, columns, size);
+    else
+        edge_of(target, target_stride, source, source_stride, rows, columns, size);
 }
 
 /* Squares and edges of at most a tile. */
