@@ -96,11 +96,12 @@ MLS_SIMD_FN void clear_sums(int outputs, int panels, tile_sums sums)
 }
 
 /*
- * A tap that is inside for all outputs; x is that of the first. `step` and `x_channel` are those of
- * the convolution, as constants where they are known.
+ * A tap that is inside for outputs first .. end-1, which are constants too; x is that of output 0.
+ * `step` and `x_channel` are those of the convolution, as constants where they are known.
  */
-MLS_SIMD_FN void take_all(int outputs, int panels, int64_t step, int64_t x_channel, int64_t w_panel,
-                          const float *x, const float *w, int64_t channels, tile_sums sums)
+MLS_SIMD_FN void take_range(int first, int end, int panels, int64_t step, int64_t x_channel,
+                            int64_t w_panel, const float *x, const float *w, int64_t channels,
+                            tile_sums sums)
 {
     for (int64_t k = 0; k < channels; k++) {
         mls_vf row[TILE_PANELS];
@@ -108,7 +109,7 @@ MLS_SIMD_FN void take_all(int outputs, int panels, int64_t step, int64_t x_chann
         for (int p = 0; p < panels; p++)
             row[p] = vf_load(w + p * w_panel);
         MLS_UNROLL
-        for (int r = 0; r < outputs; r++) {
+        for (int r = first; r < end; r++) {
             const mls_vf scalar = vf_set1(x[r * step]);
             MLS_UNROLL
             for (int p = 0; p < panels; p++)
@@ -117,6 +118,13 @@ MLS_SIMD_FN void take_all(int outputs, int panels, int64_t step, int64_t x_chann
         x += x_channel;
         w += BLOCK;
     }
+}
+
+/* A tap that is inside for all outputs. */
+MLS_SIMD_FN void take_all(int outputs, int panels, int64_t step, int64_t x_channel, int64_t w_panel,
+                          const float *x, const float *w, int64_t channels, tile_sums sums)
+{
+    take_range(0, outputs, panels, step, x_channel, w_panel, x, w, channels, sums);
 }
 
 /* A tap that is inside for the outputs whose bits are set; x is that of output 0. */
@@ -145,10 +153,10 @@ MLS_SIMD_FN void take_some(int outputs, int panels, const mls__conv *c, const fl
 
 /* All taps of a line, for outputs that have them all; x is that of the first. */
 MLS_SIMD_FN void take_line(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
-                           const float *x, const float *w, tile_sums sums)
+                           int64_t step, const float *x, const float *w, tile_sums sums)
 {
     const int64_t w_panel = c->channels * c->positions * BLOCK;
-    const int64_t step = c->x_step, count = row->tap_count * c->channels;
+    const int64_t count = row->tap_count * c->channels;
     for (int64_t k = 0; k < count; k++) {
         const float *own = x + row->offsets[k];
         mls_vf weights[TILE_PANELS];
@@ -170,9 +178,16 @@ MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const m
                             const struct tile *at, tile_sums sums)
 {
     const float *w = c->w + at->panel * c->channels * c->positions * BLOCK;
-    for (int64_t l = 0; l < row->line_count; l++)
-        take_line(outputs, panels, c, row, row->x + (row->lines[l].x + at->i * c->x_step),
-                  w + row->lines[l].index * c->channels * BLOCK, sums);
+    for (int64_t l = 0; l < row->line_count; l++) {
+        const float *own_x = row->x + (row->lines[l].x + at->i * c->x_step);
+        const float *own_w = w + row->lines[l].index * c->channels * BLOCK;
+        if (c->x_step == 1)
+            take_line(outputs, panels, c, row, 1, own_x, own_w, sums);
+        else if (c->x_step == 2)
+            take_line(outputs, panels, c, row, 2, own_x, own_w, sums);
+        else
+            take_line(outputs, panels, c, row, c->x_step, own_x, own_w, sums);
+    }
 }
 
 /* Bits begin .. end-1, of the outputs of a tile. */
@@ -180,6 +195,22 @@ MLS_SIMD_FN uint32_t bits_between(int outputs, int64_t begin, int64_t end)
 {
     const int64_t first = begin > 0 ? begin : 0, last = end < outputs ? end : outputs;
     return first < last ? (UINT32_C(1) << last) - (UINT32_C(1) << first) : 0;
+}
+
+/* A tap of a whole block, of neighbours of which the first or the last may be outside. */
+MLS_SIMD_FN bool take_neighbours(int outputs, int panels, int64_t w_panel, const mls__conv_tap *tap,
+                                 int64_t i, const float *x, const float *w, tile_sums sums)
+{
+    const int64_t begin = tap->begin - i, end = tap->end - i;
+    if (begin <= 0 && end >= outputs)
+        take_all(outputs, panels, BLOCK, 1, w_panel, x, w, BLOCK, sums);
+    else if (begin == 1 && end >= outputs)
+        take_range(1, outputs, panels, BLOCK, 1, w_panel, x, w, BLOCK, sums);
+    else if (begin <= 0 && end == outputs - 1)
+        take_range(0, outputs - 1, panels, BLOCK, 1, w_panel, x, w, BLOCK, sums);
+    else
+        return false;
+    return true;
 }
 
 /* All positions of one block of channels; x is that of output 0 of the tile. */
@@ -195,11 +226,11 @@ MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const m
             const mls__conv_tap *tap = &row->taps[t];
             const float *own_x = x + (line->x + tap->x);
             const float *own_w = w + (line->index + tap->index) * channels * BLOCK;
+            if (is_dense && take_neighbours(outputs, panels, w_panel, tap, i, own_x, own_w, sums))
+                continue;
             if (tap->begin > i || tap->end < i + outputs)
                 take_some(outputs, panels, c, own_x, own_w, channels,
                           bits_between(outputs, tap->begin - i, tap->end - i), sums);
-            else if (is_dense)
-                take_all(outputs, panels, BLOCK, 1, w_panel, own_x, own_w, BLOCK, sums);
             else
                 take_all(outputs, panels, c->x_step, c->x_channel, w_panel, own_x, own_w, channels,
                          sums);
