@@ -39,6 +39,7 @@ enum {
 #if defined(MLS_SIMD_AVX512)
     TILE_OUTPUTS = 14,
     TILE_PANELS = 4,
+    FEW_OUTPUTS = 7,
 #else
     TILE_OUTPUTS = 6,
     TILE_PANELS = 2,
@@ -403,15 +404,17 @@ static void activate(const mls__conv *c, const mls__conv_row *row, int64_t i, in
         c->activation(y + k * c->y_step, y + k * c->y_step, BLOCK, c->activation_params);
 }
 
-/* A few outputs alone are bound by the latency of their sums: they take more panels. */
+/*
+ * Wide tiles read the fewest weights for each output. A few outputs alone are bound by the latency
+ * of their sums: they take more panels.
+ */
 static int panels_at_once(int64_t count, int64_t panels)
 {
-    int most = TILE_PANELS;
-#if !defined(MLS_SIMD_AVX512)
-    if (count > outputs_of_panels[TILE_PANELS])
-        most = 1;
+#if defined(MLS_SIMD_AVX512)
+    const int most = count < FEW_OUTPUTS ? TILE_PANELS : 2;
+#else
+    const int most = count > outputs_of_panels[TILE_PANELS] ? 1 : TILE_PANELS;
 #endif
-    (void) count;
     const int64_t parts = (panels + most - 1) / most;
     return (int) ((panels + parts - 1) / parts);
 }

@@ -8,8 +8,11 @@
 
 #include <string.h>
 
-/* Rows of a panel's weights that one pass over a chunk reads: four panels fit the first cache. */
-#define STEP_ROWS 128
+/*
+ * Rows of a panel's weights that one pass over a chunk reads, as far as a block has no more: four
+ * panels and what comes behind them fit the second cache together with a chunk.
+ */
+#define STEP_ROWS 576
 /* Filters of a group that are too few for lanes across filters: always, and with long rows. */
 #define FEW_FILTERS      8
 #define FEWER_THAN_LANES 16
