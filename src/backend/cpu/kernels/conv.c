@@ -53,10 +53,19 @@ static const int outputs_of_panels[TILE_PANELS + 1] = {0, 14, 14, 8, 6};
 static const int outputs_of_panels[TILE_PANELS + 1] = {0, 6, 3};
 #endif
 
+/*
+ * How far apart the inputs of neighbours are, where loops have the distance as a constant. These
+ * ask for its name: compilers know a number that was compared, and make the loops one again.
+ */
+enum spacing { SPACING_OTHER, SPACING_1, SPACING_2, SPACING_BLOCK, SPACING_2_BLOCKS };
+
 /* A tile's place: what of it is not the same for the whole row. */
 struct tile {
     int64_t i, panel;
     int64_t block, blocks;
+    enum spacing spacing;
+    mls__conv_ahead ahead; /* the tile's share */
+    int64_t ahead_rows;    /* to be fetched before each of the kernel's positions */
 };
 
 /* --- a tile ---------------------------------------------------------------------------------- */
@@ -152,14 +161,14 @@ MLS_SIMD_FN void take_some(int outputs, int panels, const mls__conv *c, const fl
     }
 }
 
-/* All taps of a line, for outputs that have them all; x is that of the first. */
-MLS_SIMD_FN void take_line(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
-                           int64_t step, const float *x, const float *w, tile_sums sums)
+/* Taps of a line, `count` channels of them all in all, for outputs that have these; x is that of
+ * the first. */
+MLS_SIMD_FN void take_line(int outputs, int panels, int64_t w_panel, int64_t step,
+                           const int64_t *offsets, int64_t count, const float *x, const float *w,
+                           tile_sums sums)
 {
-    const int64_t w_panel = c->channels * c->positions * BLOCK;
-    const int64_t count = row->tap_count * c->channels;
     for (int64_t k = 0; k < count; k++) {
-        const float *own = x + row->offsets[k];
+        const float *own = x + offsets[k];
         mls_vf weights[TILE_PANELS];
         MLS_UNROLL
         for (int p = 0; p < panels; p++)
@@ -175,20 +184,49 @@ MLS_SIMD_FN void take_line(int outputs, int panels, const mls__conv *c, const ml
     }
 }
 
+/* Those of a row's taps that are inside for an output are neighbours. */
+MLS_SIMD_FN void find_taps(const mls__conv_row *row, int64_t i, int64_t *ret_first,
+                           int64_t *ret_count)
+{
+    int64_t first = 0, end = row->tap_count;
+    while (first < end && (row->taps[first].begin > i || row->taps[first].end <= i))
+        first++;
+    while (end > first && (row->taps[end - 1].begin > i || row->taps[end - 1].end <= i))
+        end--;
+    *ret_first = first;
+    *ret_count = end - first;
+}
+
+/* All lines, for one output or for some that have the same taps. */
 MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                             const struct tile *at, tile_sums sums)
 {
-    const float *w = c->w + at->panel * c->channels * c->positions * BLOCK;
+    const int64_t w_panel = c->channels * c->positions * BLOCK;
+    int64_t tap, taps;
+    find_taps(row, at->i, &tap, &taps);
+    const int64_t *offsets = row->offsets + tap * c->channels, count = taps * c->channels;
+    const float *w = c->w + at->panel * w_panel + tap * c->channels * BLOCK;
     for (int64_t l = 0; l < row->line_count; l++) {
         const float *own_x = row->x + (row->lines[l].x + at->i * c->x_step);
         const float *own_w = w + row->lines[l].index * c->channels * BLOCK;
-        if (c->x_step == 1)
-            take_line(outputs, panels, c, row, 1, own_x, own_w, sums);
-        else if (c->x_step == 2)
-            take_line(outputs, panels, c, row, 2, own_x, own_w, sums);
+        if (at->spacing == SPACING_1)
+            take_line(outputs, panels, w_panel, 1, offsets, count, own_x, own_w, sums);
+        else if (at->spacing == SPACING_2)
+            take_line(outputs, panels, w_panel, 2, offsets, count, own_x, own_w, sums);
         else
-            take_line(outputs, panels, c, row, c->x_step, own_x, own_w, sums);
+            take_line(outputs, panels, w_panel, c->x_step, offsets, count, own_x, own_w, sums);
     }
+}
+
+/* Asks for a few of the weights that are wanted next, well before they are. */
+MLS_SIMD_FN void fetch_ahead(struct tile *at)
+{
+    mls__conv_ahead *ahead = &at->ahead;
+    const int64_t left = ahead->end - ahead->begin;
+    const int64_t rows = left < at->ahead_rows ? left : at->ahead_rows;
+    for (int64_t k = 0; k < rows; k++, ahead->begin++)
+        for (int64_t p = 0; p < ahead->panels; p++)
+            __builtin_prefetch(ahead->w + p * ahead->panel + ahead->begin * BLOCK, 0, 2);
 }
 
 /* Bits begin .. end-1, of the outputs of a tile. */
@@ -216,22 +254,26 @@ MLS_SIMD_FN bool take_neighbours(int outputs, int panels, int64_t w_panel, const
 
 /* All positions of one block of channels; x is that of output 0 of the tile. */
 MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
-                            int64_t i, const float *x, const float *w, int64_t channels,
+                            struct tile *at, const float *x, const float *w, int64_t channels,
                             tile_sums sums)
 {
-    const int64_t w_panel = c->channels * c->positions * BLOCK;
-    const bool is_dense = c->x_step == BLOCK && c->x_channel == 1 && channels == BLOCK;
+    const int64_t w_panel = c->channels * c->positions * BLOCK, i = at->i;
+    const bool is_dense = at->spacing == SPACING_BLOCK && channels == BLOCK;
+    const bool is_halved = at->spacing == SPACING_2_BLOCKS && channels == BLOCK;
     for (int64_t l = 0; l < row->line_count; l++) {
         const mls__conv_line *line = &row->lines[l];
         for (int64_t t = 0; t < row->tap_count; t++) {
             const mls__conv_tap *tap = &row->taps[t];
             const float *own_x = x + (line->x + tap->x);
             const float *own_w = w + (line->index + tap->index) * channels * BLOCK;
+            fetch_ahead(at);
             if (is_dense && take_neighbours(outputs, panels, w_panel, tap, i, own_x, own_w, sums))
                 continue;
             if (tap->begin > i || tap->end < i + outputs)
                 take_some(outputs, panels, c, own_x, own_w, channels,
                           bits_between(outputs, tap->begin - i, tap->end - i), sums);
+            else if (is_halved)
+                take_all(outputs, panels, 2 * BLOCK, 1, w_panel, own_x, own_w, BLOCK, sums);
             else
                 take_all(outputs, panels, c->x_step, c->x_channel, w_panel, own_x, own_w, channels,
                          sums);
@@ -239,12 +281,24 @@ MLS_SIMD_FN void take_block(int outputs, int panels, const mls__conv *c, const m
     }
 }
 
+/* A plane lies between a block and the next: too far for the machine to foresee. */
+MLS_SIMD_FN void fetch_inputs(int outputs, int64_t step, const float *x)
+{
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++)
+        __builtin_prefetch(x + r * step);
+}
+
 /* Whole blocks at the kernel's only position, for neighbours that all have it. */
 MLS_SIMD_FN void take_points(int outputs, int panels, const mls__conv *c, int64_t step,
-                             const float *x, const float *w, int64_t blocks, tile_sums sums)
+                             struct tile *at, const float *x, const float *w, int64_t blocks,
+                             tile_sums sums)
 {
     const int64_t w_panel = c->channels * BLOCK, x_block = c->x_block;
     for (int64_t b = 0; b < blocks; b++) {
+        fetch_ahead(at);
+        if (b + 2 < blocks)
+            fetch_inputs(outputs, step, x + 2 * x_block);
         take_all(outputs, panels, step, 1, w_panel, x, w, BLOCK, sums);
         x += x_block;
         w += BLOCK * BLOCK;
@@ -255,7 +309,8 @@ MLS_SIMD_FN void take_points(int outputs, int panels, const mls__conv *c, int64_
 MLS_SIMD_FN int64_t count_points(int outputs, const mls__conv *c, const mls__conv_row *row,
                                  const struct tile *at)
 {
-    if (c->positions != 1 || row->line_count * row->tap_count != 1 || c->x_channel != 1 ||
+    const bool is_near = at->spacing == SPACING_BLOCK || at->spacing == SPACING_2_BLOCKS;
+    if (!is_near || c->positions != 1 || row->line_count * row->tap_count != 1 ||
         row->begin > at->i || row->end < at->i + outputs)
         return 0;
     const int64_t whole = c->channels / BLOCK - at->block;
@@ -263,19 +318,19 @@ MLS_SIMD_FN int64_t count_points(int outputs, const mls__conv *c, const mls__con
 }
 
 MLS_SIMD_FN void take_blocks(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
-                             const struct tile *at, tile_sums sums)
+                             struct tile *at, tile_sums sums)
 {
     const float *w = c->w + (at->panel * c->channels + at->block * BLOCK) * c->positions * BLOCK;
     const float *x = row->x + (at->block * c->x_block + at->i * c->x_step);
     const int64_t points = count_points(outputs, c, row, at);
     const float *first = points ? x + (row->lines->x + row->taps->x) : x;
-    if (c->x_step == BLOCK)
-        take_points(outputs, panels, c, BLOCK, first, w, points, sums);
+    if (at->spacing == SPACING_BLOCK)
+        take_points(outputs, panels, c, BLOCK, at, first, w, points, sums);
     else
-        take_points(outputs, panels, c, c->x_step, first, w, points, sums);
+        take_points(outputs, panels, c, 2 * BLOCK, at, first, w, points, sums);
     for (int64_t b = points; b < at->blocks; b++) {
         const int64_t left = c->channels - (at->block + b) * BLOCK;
-        take_block(outputs, panels, c, row, at->i, x + b * c->x_block,
+        take_block(outputs, panels, c, row, at, x + b * c->x_block,
                    w + b * BLOCK * c->positions * BLOCK, left < BLOCK ? left : BLOCK, sums);
     }
 }
@@ -303,7 +358,7 @@ MLS_SIMD_FN void finish_sums(int outputs, int panels, const mls__conv *c, const 
 }
 
 MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
-                          const struct tile *at)
+                          struct tile *at)
 {
     float *y = row->y + at->panel * c->y_panel + at->i * c->y_step;
     tile_sums sums;
@@ -311,7 +366,7 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
         load_sums(outputs, panels, c, y, sums);
     else
         clear_sums(outputs, panels, sums);
-    if (row->offsets && at->i >= row->begin && at->i + outputs <= row->end)
+    if (row->offsets && (outputs == 1 || (at->i >= row->begin && at->i + outputs <= row->end)))
         take_lines(outputs, panels, c, row, at, sums);
     else
         take_blocks(outputs, panels, c, row, at, sums);
@@ -320,11 +375,11 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
     store_sums(outputs, panels, c, y, sums);
 }
 
-typedef void (*tile_fn)(const mls__conv *c, const mls__conv_row *row, const struct tile *at);
+typedef void (*tile_fn)(const mls__conv *c, const mls__conv_row *row, struct tile *at);
 
 #define TILE(outputs, panels)                                                                      \
     static void tile_##outputs##x##panels(const mls__conv *c, const mls__conv_row *row,            \
-                                          const struct tile *at)                                   \
+                                          struct tile *at)                                         \
     {                                                                                              \
         run_tile(outputs, panels, c, row, at);                                                     \
     }
@@ -408,36 +463,84 @@ static void activate(const mls__conv *c, const mls__conv_row *row, int64_t i, in
  * Wide tiles read the fewest weights for each output. A few outputs alone are bound by the latency
  * of their sums: they take more panels.
  */
-static int panels_at_once(int64_t count, int64_t panels)
+static int panels_at_once(int64_t count)
 {
 #if defined(MLS_SIMD_AVX512)
-    const int most = count < FEW_OUTPUTS ? TILE_PANELS : 2;
+    return count < FEW_OUTPUTS ? TILE_PANELS : 2;
 #else
-    const int most = count > outputs_of_panels[TILE_PANELS] ? 1 : TILE_PANELS;
+    return count > outputs_of_panels[TILE_PANELS] ? 1 : TILE_PANELS;
 #endif
-    const int64_t parts = (panels + most - 1) / most;
-    return (int) ((panels + parts - 1) / parts);
 }
 
+/* Share `index` of `count` of what a row is to fetch. */
+static void share_ahead(const mls__conv_row *row, int64_t index, int64_t count, struct tile *at)
+{
+    const mls__conv_ahead *all = &row->ahead;
+    const int64_t rows = all->end - all->begin;
+    const int64_t positions = at->blocks * row->line_count * row->tap_count;
+    at->ahead_rows = 0;
+    if (!all->panels || !positions)
+        return;
+    at->ahead = *all;
+    at->ahead.begin = all->begin + rows * index / count;
+    at->ahead.end = all->begin + rows * (index + 1) / count;
+    at->ahead_rows = (at->ahead.end - at->ahead.begin) / positions + 1;
+}
+
+/* `part` is the place of all panels; the inputs of a tile stay in the first cache for all. */
+static void run_outputs(const mls__conv *c, const mls__conv_row *row, const struct tile *part,
+                        int64_t count, int64_t panels)
+{
+    const int64_t end = part->panel + panels, most = panels_at_once(count);
+    const int64_t groups = (panels + most - 1) / most, widest = outputs_of_panels[most];
+    const int64_t tiles_all = (count + widest - 1) / widest;
+    struct tile at = *part;
+    for (int64_t t = 0, left = count; left > 0; t++) {
+        const int64_t parts = tiles_all - t, outputs = (left + parts - 1) / parts;
+        for (int64_t g = 0; g < groups; g++) {
+            at.panel = part->panel + g * most;
+            const int64_t taken = end - at.panel < most ? end - at.panel : most;
+            share_ahead(row, t * groups + g, tiles_all * groups, &at);
+            tiles[taken - 1][outputs - 1](c, row, &at);
+        }
+        at.i += outputs;
+        left -= outputs;
+    }
+}
+
+static int64_t clamp(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+static enum spacing spacing_of(const mls__conv *c)
+{
+    if (c->x_step <= 2)
+        return c->x_step == 1 ? SPACING_1 : SPACING_2;
+    if (c->x_channel != 1)
+        return SPACING_OTHER;
+    return c->x_step == BLOCK       ? SPACING_BLOCK
+           : c->x_step == 2 * BLOCK ? SPACING_2_BLOCKS
+                                    : SPACING_OTHER;
+}
+
+/* With few channels, outputs at the edges have lines of their own. */
 static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
                    int64_t panel, int64_t panels, int64_t block, int64_t blocks)
 {
-    const int64_t end = panel + panels;
-    for (int64_t p = panel; p < end;) {
-        const int taken = panels_at_once(count, end - p);
-        struct tile at = {.i = i, .panel = p, .block = block, .blocks = blocks};
-        int64_t parts = (count + outputs_of_panels[taken] - 1) / outputs_of_panels[taken];
-        for (int64_t left = count; left > 0; parts--) {
-            const int64_t outputs = (left + parts - 1) / parts;
-            tiles[taken - 1][outputs - 1](c, row, &at);
-            at.i += outputs;
-            left -= outputs;
-        }
-        p += taken;
-    }
+    const int64_t end = i + count;
+    const int64_t first = row->offsets ? clamp(row->begin, i, end) : i;
+    const int64_t last = row->offsets ? clamp(row->end, first, end) : end;
+    struct tile at = {
+        .i = i, .panel = panel, .block = block, .blocks = blocks, .spacing = spacing_of(c)};
+    for (; at.i < first; at.i++)
+        run_outputs(c, row, &at, 1, panels);
+    run_outputs(c, row, &at, last - first, panels);
+    for (at.i = last; at.i < end; at.i++)
+        run_outputs(c, row, &at, 1, panels);
     if (!c->activation || c->is_bounded || (block + blocks) * BLOCK < c->channels)
         return;
-    for (int64_t p = panel; p < end; p++)
+    for (int64_t p = panel; p < panel + panels; p++)
         activate(c, row, i, count, p);
 }
 

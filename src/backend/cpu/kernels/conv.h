@@ -34,6 +34,13 @@ typedef struct mls__conv_tap {
     int64_t begin, end; /* the outputs for which it is inside */
 } mls__conv_tap;
 
+/* Rows begin .. end-1 of the weights of some panels, `panel` floats apart. */
+typedef struct mls__conv_ahead {
+    const float *w;
+    int64_t panel, panels; /* 0: nothing */
+    int64_t begin, end;
+} mls__conv_ahead;
+
 typedef struct mls__conv_row {
     const float *x; /* of channel 0; what it points to need not be inside */
     const mls__conv_line *lines;
@@ -48,6 +55,8 @@ typedef struct mls__conv_row {
     const int64_t *offsets;
     float *y;       /* output 0 of panel or filter 0 */
     const float *z; /* the residual, which lies as y does; NULL: none */
+    /* For direct: weights that are wanted next, to be fetched meanwhile. */
+    mls__conv_ahead ahead;
 } mls__conv_row;
 
 /* What all rows have in common. */

@@ -105,7 +105,32 @@ typedef struct part {
     int64_t y_row, y_first; /* from row to row of y; the first row and output that y holds */
     int64_t first_row;
     mls__conv_line *lines;
+    mls__conv_ahead next; /* the first weights of what comes next */
 } part;
+
+/* The weights that the pass over a chunk behind blocks before `block` begins with. */
+static mls__conv_ahead weights_at(const part *p, int64_t block)
+{
+    const int64_t rows = p->conv.channels * p->conv.positions;
+    const int64_t step = MLS__CONV_BLOCK * p->conv.positions;
+    mls__conv_ahead ahead = p->next;
+    if (block * MLS__CONV_BLOCK < p->conv.channels)
+        ahead = (mls__conv_ahead){.w = p->conv.w + block * step * MLS__CONV_BLOCK,
+                                  .panels = p->panels,
+                                  .end = rows - block * step};
+    ahead.end = at_most(ahead.end, p->work->conv->step_blocks * step);
+    ahead.panel = rows * MLS__CONV_BLOCK;
+    return ahead;
+}
+
+/* Share `index` of `count`. */
+static mls__conv_ahead share_of(const mls__conv_ahead *all, int64_t index, int64_t count)
+{
+    mls__conv_ahead own = *all;
+    own.begin = all->end * index / count;
+    own.end = all->end * (index + 1) / count;
+    return own;
+}
 
 static void run_part(const part *p)
 {
@@ -114,12 +139,15 @@ static void run_part(const part *p)
     const int64_t end = at_most(p->chunk->end, p->class->count);
     for (int64_t b = 0; b == 0 || b < blocks; b += conv->step_blocks) {
         const int64_t taken = at_most(conv->step_blocks, blocks - b);
+        const int64_t rows = p->chunk->last - p->chunk->first;
+        const mls__conv_ahead ahead = weights_at(p, b + taken);
         for (int64_t r = p->chunk->first; r < p->chunk->last; r++) {
             const int64_t at = (r - p->first_row) * p->y_row - p->y_first * p->conv.y_step;
             mls__conv_row row = row_of(conv, p->class, r, p->lines);
             row.x = p->x;
             row.y = p->y + at;
             row.z = p->z ? p->z + at : NULL;
+            row.ahead = share_of(&ahead, r - p->chunk->first, rows);
             p->work->kernels->direct(&p->conv, &row, p->chunk->begin, end - p->chunk->begin, 0,
                                      p->panels, b, taken);
         }
@@ -180,6 +208,19 @@ static void run_blocked(part *p, float *y, const float *z)
     run_part(p);
 }
 
+/* Once all chunks have had these, the panels behind them are next. */
+static mls__conv_ahead next_weights(const part *p, int64_t panel, int64_t index)
+{
+    const mls__conv_op *conv = p->work->conv;
+    const int64_t rows = p->conv.channels * p->conv.positions;
+    const int64_t left = conv->panels - panel - p->panels;
+    if (left <= 0 || (!conv->is_chunk_outer && index + 1 < conv->chunks))
+        return (mls__conv_ahead){0};
+    return (mls__conv_ahead){.w = p->conv.w + p->panels * rows * MLS__CONV_BLOCK,
+                             .panels = at_most(left, MLS__CONV_PANELS),
+                             .end = rows};
+}
+
 static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
 {
     const mls__conv_op *conv = w->conv;
@@ -202,6 +243,7 @@ static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
     const float *z = w->z ? (const float *) w->z + filter * conv->y_plane : NULL;
     p.conv.w = (const float *) w->w + all * MLS__CONV_BLOCK * s->channels * conv->positions;
     p.conv.bias = w->bias ? (const float *) w->bias + all * MLS__CONV_BLOCK : NULL;
+    p.next = next_weights(&p, panel, index);
     for (int64_t c = 0; c < conv->class_count; c++) {
         p.class = &conv->classes[c];
         if (p.class->count <= chunk.begin)
