@@ -10,10 +10,13 @@
 #define DIRECT_ROWS 32
 /* Multiply-adds that take longer than waking a thread. */
 #define LARGE_WORK (INT64_C(1) << 21)
+/* Fewer take as long: the stream of B keeps them waiting. */
+#define STREAM_ROWS 4
 
 bool mls__product_is_large(const mls__product_shape *s)
 {
-    return (double) s->m * (double) s->n * (double) s->k * (double) s->count >= LARGE_WORK;
+    const double rows = s->m < STREAM_ROWS ? STREAM_ROWS : (double) s->m;
+    return rows * (double) s->n * (double) s->k * (double) s->count >= LARGE_WORK;
 }
 
 /* --- what follows from dims ------------------------------------------------------------------ */
