@@ -48,9 +48,9 @@ EXTRA_PROGRAMS += %D%/peers
 	-DMLS_BENCH_ONNXRUNTIME='"$(ONNXRUNTIME_LIBRARY)"' $(ONNXRUNTIME_CPPFLAGS)
 %C%_peers_LDADD = $(MLS_FMA_PEAK) libmls_core.la $(PROTOBUF_C_LIBS)
 
-# The memory queue, through a worker.
+# Queues: submits, and jobs through a worker.
 EXTRA_PROGRAMS += %D%/queue
-%C%_queue_SOURCES = %D%/queue.c
+%C%_queue_SOURCES = %D%/queue.c %D%/queue.h %D%/queue_durable.c %D%/queue_memory.c
 %C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 # All of them, built; those that need no peer run, one after the other.
