@@ -243,6 +243,36 @@ MLS_API mls_status mls_queue_list(mls_queue *queue, const mls_queue_filter *filt
                                   size_t *ret_count);
 
 /*
+ * Pauses jobs of a named queue, a type, both, or with NULL for `which` all there are: what
+ * is submitted waits, and is not claimed; what runs goes on. A claim of what is paused
+ * waits as if there were nothing, and finds it when it is resumed; deadlines count.
+ * A pause is of exactly the queue and type given, whether there are such jobs or not, and
+ * stays until these are resumed: a job may be claimed when no pause holds it. Durable
+ * drivers keep pauses. Pausing or resuming twice is as once.
+ * Errors: MLS_EINVAL, MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_PAUSE), MLS_EIO, MLS_EFORKED,
+ * MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_pause(mls_queue *queue, const mls_queue_filter *which);
+MLS_API mls_status mls_queue_resume(mls_queue *queue, const mls_queue_filter *which);
+
+/* What holds back jobs. */
+typedef struct mls_queue_rule {
+    size_t size;       /* sizeof(mls_queue_rule) */
+    const char *queue; /* of which jobs; NULL: any */
+    const char *type;
+    uint32_t is_paused;
+    uint32_t reserved; /* 0 */
+} mls_queue_rule;
+
+/*
+ * Calls visit(user, rule) for each rule that there is at that moment, by queue and type,
+ * those of any first. A rule is good until `visit` returns.
+ * Errors: MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_PAUSE), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+typedef void (*mls_queue_rule_fn)(void *user, const mls_queue_rule *rule);
+MLS_API mls_status mls_queue_visit_rules(mls_queue *queue, mls_queue_rule_fn visit, void *user);
+
+/*
  * A claimer takes jobs off a queue for a loop of the host's own; mls_worker
  * (mlscale/worker.h) is such a loop with threads and handlers.
  */

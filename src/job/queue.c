@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "job/job.h"
 #include "job/lifecycle.h"
+#include "job/rules.h"
 #include "plugin/drivers.h"
 
 #include <string.h>
@@ -94,6 +95,9 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .size = sizeof(mls_queue_host),
         .next_state = mls__job_next_state,
         .after_parent = mls__job_after_parent,
+        .rule_covers = mls__rule_covers,
+        .rule_holds_until = mls__rule_holds_until,
+        .rule_is_empty = mls__rule_is_empty,
     };
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)
@@ -269,7 +273,7 @@ mls_status mls_queue_drain(mls_queue *queue, int64_t timeout_ms)
 }
 
 /* `states`, the first field of a later version, ends what was the struct at first. */
-static mls_status read_filter(const mls_queue_filter *given, mls_queue_filter *ret_filter)
+mls_status mls__queue_read_filter(const mls_queue_filter *given, mls_queue_filter *ret_filter)
 {
     const uint32_t known = MLS_QUEUE_STATE(MLS__JOB_STATES) - MLS_QUEUE_STATE(MLS_JOB_SCHEDULED);
     mls_queue_filter filter = MLS_QUEUE_FILTER_INIT;
@@ -292,7 +296,7 @@ mls_status mls_queue_get_stats(mls_queue *queue, const mls_queue_filter *given,
     if (!queue || !ret_stats)
         return mls__error_null(__func__, "queue and ret_stats");
     mls_queue_filter filter;
-    mls_status status = read_filter(given, &filter);
+    mls_status status = mls__queue_read_filter(given, &filter);
     if (!status && filter.states)
         status = mls__error(MLS_EINVAL, "mls_queue_filter.states is of mls_queue_list() only: "
                                         "stats count by state anyway");
@@ -315,7 +319,7 @@ mls_status mls_queue_list(mls_queue *queue, const mls_queue_filter *given, uint6
     if (!max_count)
         return mls__error(MLS_EINVAL, "mls_queue_list: max_count is 0; at least 1 is possible");
     mls_queue_filter filter;
-    mls_status status = read_filter(given, &filter);
+    mls_status status = mls__queue_read_filter(given, &filter);
     if (!status)
         status = mls__queue_check_fork(queue);
     if (!status)

@@ -47,6 +47,9 @@ mls_status mls__queue_check_name(const char *what, const char *text);
 /* Whether `text` can be a key or tenant: `limit` bytes at most, no control characters. */
 mls_status mls__queue_check_text(const char *what, const char *text, size_t limit);
 
+/* Reads a filter; NULL is that of everything. */
+mls_status mls__queue_read_filter(const mls_queue_filter *given, mls_queue_filter *ret_filter);
+
 /*
  * Reads and checks a submit. `ret_options` gets the options with nothing left to
  * resolve; `ret_item` points to it. `index` is its place in a submit of several jobs. Errors:

@@ -166,6 +166,22 @@ START_TEST(jobs_of_the_first_version_go_on)
 }
 END_TEST
 
+START_TEST(pauses_stay)
+{
+    mls_queue *queue = fixture_queue(url());
+    ck_assert_ok(mls_queue_pause(queue, NULL));
+    fixture_submit_type(queue, "t");
+    mls_queue_close(queue);
+    queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    fixture_claim_none(claimer);
+    ck_assert_ok(mls_queue_resume(queue, NULL));
+    fixture_complete(claimer, 1, NULL);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
 START_TEST(older_files_are_brought_up_to_date)
 {
     static const mls__sql_migration steps[] = {
@@ -457,6 +473,7 @@ int main(void)
     tcase_add_test(tests, newer_files_are_refused);
     tcase_add_test(tests, read_only_files_are_told);
     tcase_add_test(tests, jobs_of_the_first_version_go_on);
+    tcase_add_test(tests, pauses_stay);
     tcase_add_test(tests, older_files_are_brought_up_to_date);
     tcase_add_test(tests, damaged_pages_are_told);
     tcase_add_test(tests, damaged_rows_are_told);

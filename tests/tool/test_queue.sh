@@ -100,13 +100,30 @@ exits "does not wait for what is not there" 1 queue submit --queue "$q" --type t
 says "and says which" err "there is no job 99"
 exits "nor for what is no job" 2 queue submit --queue "$q" --type t --after x
 
+exits "pauses a type" 0 queue pause --queue "$q" --type line
+same "and says so" "queue *, type line: paused"
+exits "pauses a named queue" 0 queue pause --queue "$q" --in-queue slow --json
+says "in JSON" out '"paused": true'
+exits "lists what is paused" 0 queue rules --queue "$q"
+says "for people" out "yes"
+exits "lists it as JSON" 0 queue rules --queue "$q" --json
+says "with null for any" out '"queue": null'
+exits "resumes a type" 0 queue resume --queue "$q" --type line
+same "and says so" "queue *, type line: resumed"
+exits "resumes a named queue" 0 queue resume --queue "$q" --in-queue slow
+exits "lists no pause" 0 queue rules --queue "$q" --json
+says "then" out '"rules": []'
+exits "wants to know what to pause" 2 queue pause --queue "$q"
+says "and what there is" err "--in-queue"
+exits "pauses all or some" 2 queue pause --queue "$q" --all --type line
+
 # The command line.
 exits "shows the commands" 0 queue --help
 says "each with a line" out "purge"
 exits "wants a command" 2 queue
 exits "refuses another" 2 queue fly
 says "by name" err "'queue fly'"
-for command in init submit list show stats cancel retry purge export; do
+for command in init submit list show stats cancel retry purge pause resume rules export; do
     exits "has help for $command" 0 queue "$command" --help
     says "that says how it is used" out "usage: mlscale queue $command"
 done

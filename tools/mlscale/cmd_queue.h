@@ -14,6 +14,10 @@ extern const command command_queue_submit;
 extern const command command_queue_show;
 extern const command command_queue_cancel;
 extern const command command_queue_retry;
+/* cmd_queue_rules.c: what holds back jobs. */
+extern const command command_queue_pause;
+extern const command command_queue_resume;
+extern const command command_queue_rules;
 /* cmd_queue_list.c: many jobs. */
 extern const command command_queue_list;
 extern const command command_queue_export;

@@ -26,6 +26,7 @@
 #ifndef MLSCALE_EXT_QUEUE_DRIVER_H
 #define MLSCALE_EXT_QUEUE_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -69,7 +70,19 @@ typedef struct mls_queue_host {
      * cancelled), or MLS_JOB_REFUSED (the parent has not ended).
      */
     int32_t (*after_parent)(int32_t parent_state, uint64_t child_flags);
+    /* Whether a rule is of jobs of this named queue and type. */
+    bool (*rule_covers)(const mls_queue_rule *rule, const char *queue, const char *type);
+    /*
+     * Until when a rule holds back the jobs that it covers, by the clock of `now_ms`: 0, it
+     * does not; INT64_MAX, until something changes.
+     */
+    int64_t (*rule_holds_until)(const mls_queue_rule *rule, int64_t now_ms);
+    /* Whether a rule says nothing, and need not be kept. */
+    bool (*rule_is_empty)(const mls_queue_rule *rule);
 } mls_queue_host;
+
+/* Parts of a rule that are set. */
+#define MLS_RULE_PAUSE UINT64_C(1) /* is_paused */
 
 /*
  * A job as a driver shows it. The library sets size, info and info->size; the
@@ -230,6 +243,18 @@ typedef struct mls_queue_driver {
      */
     mls_status (*list)(void *self, const mls_queue_filter *filter, uint64_t after_id,
                        size_t max_count, uint64_t *ret_ids, size_t *ret_count);
+
+    /*
+     * Optional: MLS_QUEUE_CAN_PAUSE. Rules hold back ready jobs from claims, those that fill
+     * a batch included: each that covers a job must let it pass.
+     * set_rule: sets `parts` (MLS_RULE_*) of the rule of exactly that queue and type; a rule
+     *   that is empty then is dropped. Claims that wait learn of it, in other processes too.
+     * visit_rules: shows each rule, in any order, on any thread and perhaps under locks:
+     *   `visit` calls nothing of the driver. What it shows is good until it returns.
+     * Errors: MLS_EIO, MLS_ENOMEM.
+     */
+    mls_status (*set_rule)(void *self, const mls_queue_rule *rule, uint64_t parts);
+    mls_status (*visit_rules)(void *self, mls_queue_rule_fn visit, void *user);
 } mls_queue_driver;
 
 #ifdef __cplusplus

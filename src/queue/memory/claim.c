@@ -142,11 +142,10 @@ static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__me
 static size_t take_ready(mls__mem_visit *visit, mls__mem_claimer *claimer,
                          const mls_queue_claim *request, mls_queue_job *const *jobs)
 {
-    const mls__mem_store *store = visit->store;
     const mls__mem_job *like = request->like ? job_of(request->like) : NULL;
     size_t count = 0;
     while (count < request->max_count) {
-        mls__mem_job *job = like ? mls__mem_pick_like(store, like) : mls__mem_pick(store, claimer);
+        mls__mem_job *job = like ? mls__mem_pick_like(visit, like) : mls__mem_pick(visit, claimer);
         if (!job)
             break;
         take_claim(visit, claimer, job, jobs[count++]);
@@ -158,6 +157,8 @@ static size_t take_ready(mls__mem_visit *visit, mls__mem_claimer *claimer,
 
 bool mls__mem_deliver(mls__mem_visit *visit, mls__mem_job *job)
 {
+    if (visit->store->fillers && job->lane->has_rules && mls__mem_is_held(visit, job->lane))
+        return false;
     for (mls__mem_filler *filler = visit->store->fillers; filler; filler = filler->next) {
         if (filler->count == filler->max_count || filler->claimer->is_draining ||
             !mls__mem_is_like(job, filler->like))
@@ -240,6 +241,17 @@ static mls_status wait_for_claims(mls__mem_visit *visit, mls__mem_claimer *claim
     }
 }
 
+/* What was held back when it became ready was not delivered. */
+static void take_released(mls__mem_visit *visit, mls__mem_filler *filler)
+{
+    while (filler->count < filler->max_count) {
+        mls__mem_job *job = mls__mem_pick_like(visit, filler->like);
+        if (!job)
+            return;
+        take_claim(visit, filler->claimer, job, filler->jobs[filler->count++]);
+    }
+}
+
 static mls_status fill_batch(mls__mem_visit *visit, mls__mem_claimer *claimer,
                              const mls_queue_claim *request, mls_queue_job *const *jobs,
                              size_t *ret_count)
@@ -253,8 +265,11 @@ static mls_status fill_batch(mls__mem_visit *visit, mls__mem_claimer *claimer,
                               .max_count = request->max_count};
     store->fillers = &filler;
     while (filler.count < filler.max_count && !claimer->is_draining &&
-           visit->now_ns < request->until_ns)
+           visit->now_ns < request->until_ns) {
         sleep_for_work(visit, &claimer->batch, &claimer->batch_waiting, request->until_ns);
+        if (store->rules_were_set && !claimer->is_draining)
+            take_released(visit, &filler);
+    }
     mls__mem_filler **link = &store->fillers;
     while (*link != &filler)
         link = &(*link)->next;

@@ -150,6 +150,7 @@ static void close_store(void *self)
         mls__free(allocator, mls__mem_at(store, i));
     for (uint32_t i = 0; i < store->lane_count; i++)
         mls__free(allocator, store->lanes[i]);
+    mls__mem_rules_free(store);
     list_conds(store, conds);
     for (size_t i = 0; i < CONDS; i++)
         mls__cond_destroy(conds[i]);
@@ -163,7 +164,7 @@ const mls_queue_driver mls__queue_driver_memory = {
     .capabilities = MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
-                    MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIST,
+                    MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIST,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__mem_submit,
@@ -182,4 +183,6 @@ const mls_queue_driver mls__queue_driver_memory = {
     .drain = mls__mem_drain,
     .stats = mls__mem_stats,
     .list = mls__mem_list_jobs,
+    .set_rule = mls__mem_set_rule,
+    .visit_rules = mls__mem_visit_rules,
 };

@@ -87,6 +87,7 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
     store->lanes[store->lane_count++] = lane;
     for (mls__mem_claimer *claimer = store->claimers; claimer; claimer = claimer->next)
         match_lane(claimer, lane);
+    mls__mem_match_rules(store, lane);
     atomic_store_explicit(slot, lane, memory_order_release);
     *ret_lane = lane;
     return MLS_OK;
@@ -184,13 +185,16 @@ static mls__mem_job *lane_head(const mls__mem_lane *lane, bool is_keyed)
     return levels ? lane->ready[is_keyed][31 - __builtin_clz(levels)].first : NULL;
 }
 
-mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer *claimer)
+mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, const mls__mem_claimer *claimer)
 {
+    const mls__mem_store *store = visit->store;
     mls__mem_job *best = NULL;
     for (size_t word = 0; word < MLS__MEM_LANE_WORDS; word++) {
         uint64_t bits = store->active[word] & claimer->lanes[word];
         for (; bits; bits &= bits - 1) {
             const mls__mem_lane *lane = store->lanes[word * 64 + (size_t) __builtin_ctzll(bits)];
+            if (lane->has_rules && mls__mem_is_held(visit, lane))
+                continue;
             best = first_of(best, first_of(lane_head(lane, false), lane_head(lane, true)));
         }
     }
@@ -204,11 +208,13 @@ bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b)
     return !has_batch_key(a) || strcmp(a->batch_key, b->batch_key) == 0;
 }
 
-mls__mem_job *mls__mem_pick_like(const mls__mem_store *store, const mls__mem_job *like)
+mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, const mls__mem_job *like)
 {
+    if (like->lane->has_rules && mls__mem_is_held(visit, like->lane))
+        return NULL;
     if (!has_batch_key(like))
         return lane_head(like->lane, false);
-    mls__mem_job *job = batch_chain(store, like)->first;
+    mls__mem_job *job = batch_chain(visit->store, like)->first;
     while (job && !mls__mem_is_like(job, like))
         job = job->chain_next;
     return job;

@@ -43,6 +43,7 @@ typedef struct mls__mem_job mls__mem_job;
 typedef struct mls__mem_lane mls__mem_lane;
 typedef struct mls__mem_claimer mls__mem_claimer;
 typedef struct mls__mem_heap mls__mem_heap;
+typedef struct mls__mem_rule mls__mem_rule;
 
 /* What an mls_queue_job holds: the record, kept by a pin; for snapshots a view of texts. */
 typedef struct mls__mem_hold {
@@ -141,6 +142,7 @@ typedef struct mls__mem_list {
 
 struct mls__mem_lane {
     uint32_t index;
+    bool has_rules;                              /* some cover it */
     uint32_t levels[2];                          /* bit p: ready[..][p] is not empty */
     mls__mem_list ready[2][MLS__MEM_PRIORITIES]; /* [1]: those with a batch key */
     mls_queue_stats stats;
@@ -150,6 +152,13 @@ struct mls__mem_lane {
 
 struct mls__mem_heap {
     mls__mem_job *root;
+};
+
+struct mls__mem_rule {
+    mls__mem_rule *next;
+    mls_queue_rule rule;                 /* its names are below */
+    uint64_t lanes[MLS__MEM_LANE_WORDS]; /* that it covers */
+    char names[];
 };
 
 struct mls__mem_claimer {
@@ -201,6 +210,8 @@ struct mls__mem_store {
     uint64_t active[MLS__MEM_LANE_WORDS]; /* lanes with ready jobs */
     mls__mem_claimer *claimers;
     mls__mem_filler *fillers;
+    mls__mem_rule *rule_list;
+    bool rules_were_set;  /* ever */
     mls__mem_heap due;    /* scheduled jobs */
     mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
     uint64_t order;
@@ -274,8 +285,8 @@ void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer
 void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job);
 void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job);
 /* The next job for the claimer, or the next that runs with `like`; NULL: none. */
-mls__mem_job *mls__mem_pick(const mls__mem_store *store, const mls__mem_claimer *claimer);
-mls__mem_job *mls__mem_pick_like(const mls__mem_store *store, const mls__mem_job *like);
+mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, const mls__mem_claimer *claimer);
+mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, const mls__mem_job *like);
 /* Whether the two may be run in one batch. */
 bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b);
 
@@ -292,6 +303,13 @@ void mls__mem_keys_free(mls__mem_store *store);
 mls__mem_job *mls__mem_key_find(const mls__mem_store *store, const char *key);
 void mls__mem_key_add(mls__mem_store *store, mls__mem_job *job);
 void mls__mem_key_remove(mls__mem_store *store, mls__mem_job *job);
+
+/* rules.c: what holds back ready jobs. */
+/* Whether a rule holds back the jobs of a lane that has some. */
+bool mls__mem_is_held(const mls__mem_visit *visit, const mls__mem_lane *lane);
+/* Finds out which rules cover a new lane. */
+void mls__mem_match_rules(mls__mem_store *store, mls__mem_lane *lane);
+void mls__mem_rules_free(mls__mem_store *store);
 
 /* parents.c: dependencies. */
 /* Makes the edges of a job that is submitted; they hang nowhere yet. */
@@ -347,6 +365,8 @@ mls_status mls__mem_wait(void *self, uint64_t id, uint64_t until_ns, mls_queue_j
 mls_status mls__mem_change(void *self, uint64_t id, int32_t event);
 mls_status mls__mem_drain(void *self, uint64_t until_ns);
 mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
+mls_status mls__mem_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
+mls_status mls__mem_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 mls_status mls__mem_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
                               size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 

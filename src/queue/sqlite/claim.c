@@ -67,7 +67,8 @@ static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer, int64_t *r
         const mls__sql_lane *lane = mls__sql_lane_of(store, next.lane);
         if (!lane)
             return -1;
-        if (mls__sql_lane_is_served(store, claimer, lane) && (!best.id || goes_first(&next, &best)))
+        if (mls__sql_lane_is_served(store, claimer, lane) && !mls__sql_is_held(store, lane) &&
+            (!best.id || goes_first(&next, &best)))
             best = next;
         next.lane++;
         lanes++;
@@ -87,6 +88,8 @@ static int64_t pick_of(mls__sql_store *store, int64_t lane)
 /* The next job that may run with another one of that lane and batch key. */
 static int64_t pick_like(mls__sql_store *store, const mls__sql_lane *lane, const char *batch_key)
 {
+    if (mls__sql_is_held(store, lane))
+        return 0;
     if (!lane->is_keyed)
         return pick_of(store, lane->id);
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_HEAD_BATCH);

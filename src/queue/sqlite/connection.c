@@ -169,11 +169,15 @@ static bool load_meta(mls__sql_store *store)
                                                      "damaged"));
     if (code != SQLITE_ROW)
         return false;
-    store->txn.meta =
-        (mls__sql_meta){sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1),
-                        sqlite3_column_int64(statement, 2), sqlite3_column_int64(statement, 3)};
+    store->txn.meta = (mls__sql_meta){
+        .next_id = sqlite3_column_int64(statement, 0),
+        .next_rank = sqlite3_column_int64(statement, 1),
+        .next_member = sqlite3_column_int64(statement, 2),
+        .edges = sqlite3_column_int64(statement, 3),
+        .rules = sqlite3_column_int64(statement, 4),
+    };
     sqlite3_reset(statement);
-    return true;
+    return mls__sql_rules_load(store);
 }
 
 static bool save_meta(mls__sql_store *store)
@@ -187,6 +191,7 @@ static bool save_meta(mls__sql_store *store)
     sqlite3_bind_int64(statement, 2, store->txn.meta.next_rank);
     sqlite3_bind_int64(statement, 3, store->txn.meta.next_member);
     sqlite3_bind_int64(statement, 4, store->txn.meta.edges);
+    sqlite3_bind_int64(statement, 5, store->txn.meta.rules);
     return mls__sql_run(store, statement);
 }
 

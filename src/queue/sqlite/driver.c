@@ -156,6 +156,7 @@ static void free_store(mls__sql_store *store)
 {
     const mls__allocator *allocator = &store->context->allocator;
     mls__sql_lanes_free(store);
+    mls__sql_rules_free(store);
     if (store->segments_fd >= 0)
         close(store->segments_fd);
     mls__free(allocator, store->path);
@@ -252,7 +253,8 @@ const mls_queue_driver mls__queue_driver_sqlite = {
                     MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
-                    MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST,
+                    MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LEASES |
+                    MLS_QUEUE_CAN_LIST,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__sql_submit,
@@ -271,4 +273,6 @@ const mls_queue_driver mls__queue_driver_sqlite = {
     .drain = mls__sql_drain,
     .stats = mls__sql_stats,
     .list = mls__sql_list_jobs,
+    .set_rule = mls__sql_set_rule,
+    .visit_rules = mls__sql_visit_rules,
 };

@@ -14,6 +14,7 @@ libmls_core_la_SOURCES += \
 	%D%/lockfile.c \
 	%D%/parents.c \
 	%D%/rows.c \
+	%D%/rules.c \
 	%D%/schema.c \
 	%D%/segments.c \
 	%D%/sqlite.h \

@@ -74,6 +74,12 @@ const mls__sql_migration mls__sql_migrations[] = {
         "CREATE INDEX edges_child ON edges(child);"
         "CREATE INDEX edges_ended ON edges(parent) WHERE parent_state IS NOT NULL;",
     },
+    {
+        /* What holds back ready jobs; '' is any. */
+        "ALTER TABLE meta ADD COLUMN rules INTEGER NOT NULL DEFAULT 0;"
+        "CREATE TABLE rules(queue TEXT NOT NULL, type TEXT NOT NULL,"
+        " is_paused INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(queue, type)) WITHOUT ROWID;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

@@ -91,6 +91,11 @@ struct mls__sql_lane {
     char names[];                      /* queue, type */
 };
 
+typedef struct mls__sql_rule {
+    mls_queue_rule rule; /* its names are below, NULL for any */
+    char queue[MLS_JOB_NAME_MAX + 1], type[MLS_JOB_NAME_MAX + 1];
+} mls__sql_rule;
+
 /* A job as it is stored. Pointers are into the statement that read it, or to what was bound. */
 typedef struct mls__sql_row {
     int64_t id;
@@ -203,6 +208,10 @@ enum {
     MLS__SQL_EDGE_ENDED,
     MLS__SQL_EDGE_DELETE,
     MLS__SQL_EDGE_LEFT,
+    MLS__SQL_RULES,
+    MLS__SQL_RULE_ADD,
+    MLS__SQL_RULE_SAVE,
+    MLS__SQL_RULE_DELETE,
     MLS__SQL_BLOB_ADD,
     MLS__SQL_BLOB_LOAD,
     MLS__SQL_BLOB_DELETE,
@@ -225,6 +234,7 @@ enum {
 typedef struct mls__sql_meta {
     int64_t next_id, next_rank, next_member;
     int64_t edges; /* dependencies of blocked jobs: none, and nobody looks for them */
+    int64_t rules; /* likewise: what holds back ready jobs */
 } mls__sql_meta;
 
 /* The transaction at present. */
@@ -288,6 +298,8 @@ struct mls__sql_store {
     bool is_failing;
     bool is_running; /* the thread */
     mls__sql_list claims, fillers, waits, drains;
+    mls__sql_rule *rule_list; /* as in the file, read anew in each transaction */
+    size_t rule_count, rule_room;
     mls__sql_lane *lanes[MLS__SQL_BUCKETS];
     mls__sql_lane **lanes_by_id;
     size_t lanes_by_id_count;
@@ -412,6 +424,15 @@ bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event);
 bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event);
 /* Lets all timers go off that are due. */
 bool mls__sql_tick(mls__sql_store *store);
+
+/* rules.c: what holds back ready jobs. */
+/* Reads them, as the transaction begins. */
+bool mls__sql_rules_load(mls__sql_store *store);
+void mls__sql_rules_free(mls__sql_store *store);
+/* Whether a rule holds back the jobs of the lane. */
+bool mls__sql_is_held(const mls__sql_store *store, const mls__sql_lane *lane);
+mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
+mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 
 /* parents.c: dependencies. */
 /* MLS_ENOTFOUND: a parent, not of the same submit, is not known. */

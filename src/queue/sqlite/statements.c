@@ -21,9 +21,11 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_SAVE] = "SAVEPOINT op",
     [MLS__SQL_UNSAVE] = "ROLLBACK TO op",
     [MLS__SQL_RELEASE] = "RELEASE op",
-    [MLS__SQL_META_LOAD] = "SELECT next_id, next_rank, next_member, edges FROM meta WHERE one = 1",
+    [MLS__SQL_META_LOAD] =
+        "SELECT next_id, next_rank, next_member, edges, rules FROM meta WHERE one = 1",
     [MLS__SQL_META_SAVE] =
-        "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4 WHERE one = 1",
+        "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4,"
+        " rules = ?5 WHERE one = 1",
     [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2 AND is_keyed = ?3",
     [MLS__SQL_LANE_LOAD] = "SELECT queue, type, is_keyed FROM lanes WHERE id = ?1",
     [MLS__SQL_LANE_ADD] = "INSERT INTO lanes(queue, type, is_keyed) VALUES(?1, ?2, ?3)",
@@ -90,6 +92,10 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
                             " WHERE parent_state IS NOT NULL ORDER BY parent, child LIMIT 1",
     [MLS__SQL_EDGE_DELETE] = "DELETE FROM edges WHERE parent = ?1 AND child = ?2",
     [MLS__SQL_EDGE_LEFT] = "SELECT 1 FROM edges WHERE child = ?1 LIMIT 1",
+    [MLS__SQL_RULES] = "SELECT queue, type, is_paused FROM rules",
+    [MLS__SQL_RULE_ADD] = "INSERT INTO rules(queue, type) VALUES(?1, ?2)",
+    [MLS__SQL_RULE_SAVE] = "UPDATE rules SET is_paused = ?3 WHERE queue = ?1 AND type = ?2",
+    [MLS__SQL_RULE_DELETE] = "DELETE FROM rules WHERE queue = ?1 AND type = ?2",
     [MLS__SQL_BLOB_ADD] = "INSERT OR REPLACE INTO blobs(id, data) VALUES(?1, ?2)",
     [MLS__SQL_BLOB_LOAD] = "SELECT data FROM blobs WHERE id = ?1",
     [MLS__SQL_BLOB_DELETE] = "DELETE FROM blobs WHERE id = ?1",

@@ -42,7 +42,7 @@ int conformance_queue_run(const char *name, conformance_url_fn url)
         {"basics", conformance_add_basics},   {"states", conformance_add_states},
         {"claims", conformance_add_claims},   {"threads", conformance_add_threads},
         {"times", conformance_add_times},     {"listing", conformance_add_listing},
-        {"parents", conformance_add_parents},
+        {"parents", conformance_add_parents}, {"pauses", conformance_add_pauses},
     };
     make_url = url;
     Suite *suite = suite_create(name);

@@ -36,5 +36,6 @@ void conformance_add_threads(TCase *tests);
 void conformance_add_times(TCase *tests);
 void conformance_add_listing(TCase *tests);
 void conformance_add_parents(TCase *tests);
+void conformance_add_pauses(TCase *tests);
 
 #endif
