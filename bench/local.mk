@@ -50,6 +50,7 @@ EXTRA_PROGRAMS += %D%/peers
 
 # Queues: submits, and jobs through a worker.
 EXTRA_PROGRAMS += %D%/queue
+EXTRA_DIST += %D%/queue_peers.py
 %C%_queue_SOURCES = %D%/queue.c %D%/queue.h %D%/queue_durable.c %D%/queue_memory.c
 %C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
