@@ -202,6 +202,38 @@ START_TEST(few_filters_read_plain_images)
 }
 END_TEST
 
+/* Images of 16-bit floats take the same ways, in blocks and out of them. */
+START_TEST(halves_stay_in_blocks)
+{
+    static const mls_dtype dtypes[] = {MLS_FLOAT16, MLS_BFLOAT16};
+    static const char *const values[][2] = {
+        {"x", "hx"}, {"w", "hw"}, {"w1", "hw1"}, {"bias", "hb"}, {"depthwise", "hd"},
+    };
+    add_constant("depthwise", "20,1,3,3", 180, -1);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        onnx_node_int(onnx_build_node(b, "Cast", values[i][0], values[i][1]), "to", dtypes[_i]);
+    onnx_node_int(add_conv("hx hd hb", "d"), "group", 20); /* which wants blocks */
+    add_conv("d hw hb", "c");
+    onnx_build_node(b, "Relu", "c", "r");
+    onnx_node *max = onnx_build_node(b, "MaxPool", "r", "m");
+    onnx_node_ints(max, "kernel_shape", 2, (int64_t[]){3, 3});
+    onnx_node_ints(max, "strides", 2, (int64_t[]){2, 2});
+    onnx_node *mean = onnx_build_node(b, "AveragePool", "m", "a");
+    onnx_node_ints(mean, "kernel_shape", 2, (int64_t[]){2, 2});
+    onnx_build_node(b, "Conv", "a hw1 hb", "e");
+    onnx_build_node(b, "GlobalAveragePool", "e", "p");
+    onnx_build_node(b, "Mul", "e p", "s");
+    onnx_node_int(onnx_build_node(b, "Cast", "s", "y"), "to", MLS_FLOAT32);
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("BlockChannels"), 1);
+    ck_assert_uint_eq(count_nodes("UnblockChannels"), 1);
+    ck_assert_uint_eq(count_nodes("FusedConv"), 3);
+    ck_assert_uint_eq(count_nodes("BlockedMaxPool") + count_nodes("BlockedAveragePool"), 2);
+    expect_equal(0);
+}
+END_TEST
+
 /* Softmax works along the channels, and an output is what the model says. */
 START_TEST(what_knows_no_blocks_gets_none)
 {
@@ -231,6 +263,7 @@ int main(void)
     tcase_add_loop_test(tests, other_resizes_stay_plain, 0, 2);
     tcase_add_test(tests, all_readers_know_an_image);
     tcase_add_loop_test(tests, few_filters_read_plain_images, 0, 2);
+    tcase_add_loop_test(tests, halves_stay_in_blocks, 0, 2);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A convolution with float32 weights takes what follows it: a bias, then an image of the same
- * shape that is added (the residual), then an activation. The bytes of the result do not change:
- * each was rounded once apart, and is fused.
+ * A convolution takes what follows it: a bias, then an image of the same shape that is added (the
+ * residual), then an activation. The bytes of a float32 result do not change: each was rounded once
+ * apart, and is fused. 16-bit floats are rounded once instead.
  */
 #include "graph/passes/passes.h"
 
@@ -50,7 +50,7 @@ static bool is_conv(const fuser *f, const mls__node *node)
 {
     const bool is_type = mls__node_is(node, "Conv") || mls__node_is(node, "ConvTranspose");
     return is_type && !node->is_dead && node->schema &&
-           mls__is_known_float(f->graph, mls__node_input(node, 1), 0);
+           mls__is_known_weight(f->graph, mls__node_input(node, 1), 0);
 }
 
 /* Whether a constant adds one number to each of an image's channels. */

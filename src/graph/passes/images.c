@@ -28,8 +28,8 @@ static mls__image_dim input_dim(mls__images *m, const mls__value *value, int i)
 static void set_input(mls__images *m, uint32_t v)
 {
     const mls__value *value = mls__graph_value(m->graph, v);
-    if (value->dtype != MLS_FLOAT32 || value->rank < 3 || value->rank > 2 + MLS__IMAGE_DIMS ||
-        value->dims[1] < 1)
+    if (!mls__is_image_dtype(value->dtype) || value->rank < 3 ||
+        value->rank > 2 + MLS__IMAGE_DIMS || value->dims[1] < 1)
         return;
     mls__image *image = &m->images[v];
     *image = (mls__image){.rank = value->rank - 2, .channels = value->dims[1]};
@@ -105,7 +105,7 @@ static bool set_windows(mls__images *m, const mls__node *node, const mls__image 
 static bool set_conv(mls__images *m, const mls__node *node, const mls__image *x, mls__image *y)
 {
     const uint32_t w = mls__node_input(node, 1);
-    if (!mls__is_known_float(m->graph, w, x->rank + 2))
+    if (!mls__is_known_weight(m->graph, w, x->rank + 2))
         return false;
     const int64_t *dims = mls__graph_value(m->graph, w)->dims;
     const bool is_transposed = strstr(node->type, "ConvTranspose") != NULL;
@@ -120,7 +120,7 @@ static bool set_conv(mls__images *m, const mls__node *node, const mls__image *x,
 static void know_by_conv(mls__images *m, const mls__node *node)
 {
     const uint32_t x = mls__node_input(node, 0), w = mls__node_input(node, 1);
-    if (x == MLS__NO_VALUE || !mls__is_known_float(m->graph, w, 0))
+    if (x == MLS__NO_VALUE || !mls__is_known_weight(m->graph, w, 0))
         return;
     const mls__value *weights = mls__graph_value(m->graph, w);
     const bool is_transposed = strstr(node->type, "ConvTranspose") != NULL;

@@ -29,7 +29,7 @@ typedef struct mls__images {
     bool is_short;      /* of memory: something is missing */
 } mls__images;
 
-/* For float32 images alone. Errors: MLS_ENOMEM, which leaves nothing to be freed. */
+/* For float32 and floats of 16 bits. Errors: MLS_ENOMEM, which leaves nothing to be freed. */
 mls_status mls__images_find(const mls__graph *graph, mls__images *ret_images);
 void mls__images_free(mls__images *images);
 

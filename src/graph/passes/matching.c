@@ -127,10 +127,21 @@ const mls_tensor *mls__node_constant(const mls__graph *graph, const mls__node *n
 
 bool mls__is_known_float(const mls__graph *graph, uint32_t value, int rank)
 {
+    return mls__is_known_weight(graph, value, rank) &&
+           mls__graph_value(graph, value)->dtype == MLS_FLOAT32;
+}
+
+bool mls__is_image_dtype(int32_t dtype)
+{
+    return dtype == MLS_FLOAT32 || dtype == MLS_FLOAT16 || dtype == MLS_BFLOAT16;
+}
+
+bool mls__is_known_weight(const mls__graph *graph, uint32_t value, int rank)
+{
     if (value == MLS__NO_VALUE)
         return false;
     const mls__value *v = mls__graph_value(graph, value);
-    if (v->dtype != MLS_FLOAT32 || v->rank < 0 || (rank && v->rank != rank))
+    if (!mls__is_image_dtype(v->dtype) || v->rank < 0 || (rank && v->rank != rank))
         return false;
     for (int i = 0; i < v->rank; i++)
         if (v->dims[i] < 0)

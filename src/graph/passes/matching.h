@@ -51,4 +51,10 @@ const mls_tensor *mls__node_constant(const mls__graph *graph, const mls__node *n
 /* A float32 value all of whose dims are known, of this rank or (0) of any. */
 bool mls__is_known_float(const mls__graph *graph, uint32_t value, int rank);
 
+/* Likewise, or of 16-bit floats. */
+bool mls__is_known_weight(const mls__graph *graph, uint32_t value, int rank);
+
+/* float32 or a float of 16 bits: what images are made of. */
+bool mls__is_image_dtype(int32_t dtype);
+
 #endif

@@ -90,7 +90,7 @@ static mls_status infer_block(const mls_op *op, mls_arg *ret_outputs)
 {
     const mls_arg *x = &op->inputs[0];
     int64_t dims[MLS_MAX_RANK];
-    const mls_status status = mls__infer_dtype(op, 0, MLS__DTYPE_BIT(MLS_FLOAT32), "float32");
+    const mls_status status = mls__infer_dtype(op, 0, SINGLES, "float32 or a float of 16 bits");
     if (status)
         return status;
     if (x->rank < 3 || x->rank >= MLS_MAX_RANK)
@@ -106,7 +106,7 @@ static mls_status infer_block(const mls_op *op, mls_arg *ret_outputs)
 static mls_status check_blocked(const mls_op *op, int64_t channels)
 {
     const mls_arg *x = &op->inputs[0];
-    const mls_status status = mls__infer_dtype(op, 0, MLS__DTYPE_BIT(MLS_FLOAT32), "float32");
+    const mls_status status = mls__infer_dtype(op, 0, SINGLES, "float32 or a float of 16 bits");
     if (status)
         return status;
     if (x->rank < 4 || x->dims[x->rank - 1] != MLS__CHANNEL_BLOCK || channels < 0 ||

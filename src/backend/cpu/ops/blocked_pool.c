@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pools over images in blocks of channels, with the bytes of those over plain ones: windows are
- * reduced in the two steps of kernels/pool.h, whole planes as rows of kernels/reduce.h.
+ * reduced in the two steps of kernels/pool.h, whole planes as rows of kernels/reduce.h. 16-bit
+ * floats are widened first, and rounded once.
  */
 #include "backend/cpu/ops/conv.h"
 
+#include "backend/cpu/ops/float_work.h"
+#include "backend/cpu/ops/half.h"
 #include "backend/cpu/ops/ranges.h"
 #include "base/alloc.h"
 #include "op/pooling.h"
@@ -21,24 +24,25 @@ typedef struct blocked_pool {
     mls__cpu_kernel base;
     mls__pooling g; /* its planes are blocks */
     mls__pool_op op;
-    bool is_mean, counts_padding;
+    bool is_mean, counts_padding, is_half;
+    mls__half half;
+    int64_t size;                               /* bytes of an element */
     int64_t x_plane, y_plane, rows, row_length; /* the last with its padding */
     uint32_t threads;
-    /* Each plane's part of the workspace: a row, and the rows it is made of. */
-    uint64_t slot_bytes, rows_offset;
+    /* Each plane's part of the workspace: a row, the rows it is made of, and these widened. */
+    uint64_t slot_bytes, rows_offset, wide_offset, result_offset;
 } blocked_pool;
 
 typedef struct work {
     const blocked_pool *k;
-    const float *x;
-    float *y;
-    char *workspace;
+    const char *x;
+    char *y, *workspace;
 } work;
 
 /* --- windows --------------------------------------------------------------------------------- */
 
 /* The rows of the plane that a row of outputs reads; gives their number. */
-static int64_t collect_rows(const blocked_pool *k, const float *plane, const int64_t *o,
+static int64_t collect_rows(const blocked_pool *k, const char *plane, const int64_t *o,
                             const void **rows)
 {
     const int rank = k->g.rank - 1;
@@ -59,7 +63,7 @@ static int64_t collect_rows(const blocked_pool *k, const float *plane, const int
             step *= axis->input;
             left /= positions;
         }
-        rows[found++] = plane + at * LANES;
+        rows[found++] = plane + at * LANES * k->size;
     }
     return found;
 }
@@ -102,18 +106,20 @@ static bool is_pairs(const blocked_pool *k)
            (last->kernel == 2 || last->kernel == 3);
 }
 
-static void run_row(const work *w, const float *plane, int64_t index, char *slot, float *y)
+static void widen_rows(const blocked_pool *k, const void **rows, int64_t count, float *wide)
 {
-    const blocked_pool *k = w->k;
-    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
-    const void **rows = (const void **) (void *) (slot + k->rows_offset);
-    float *row = (float *) (void *) slot;
-    int64_t o[MLS_MAX_RANK];
-    for (int d = k->g.rank - 2; d >= 0; d--) {
-        o[d] = index % k->g.axes[d].output;
-        index /= k->g.axes[d].output;
+    const int64_t length = k->g.axes[k->g.rank - 1].input * LANES;
+    for (int64_t i = 0; i < count; i++, wide += length) {
+        k->half.to_f32(wide, rows[i], length);
+        rows[i] = wide;
     }
-    const int64_t count = collect_rows(k, plane, o, rows);
+}
+
+/* The row of outputs o, from `count` rows of float32. */
+static void reduce_rows(const blocked_pool *k, const int64_t *o, const void **rows, int64_t count,
+                        float *row, float *y)
+{
+    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
     const mls__conv_kernels *kernels = k->base.cpu->kernels->conv;
     if (count && is_pairs(k)) {
         const mls__conv_pairs pairs = {last->output, last->kernel, last->input, last->before};
@@ -126,6 +132,25 @@ static void run_row(const work *w, const float *plane, int64_t index, char *slot
         y, row, last->output, last->kernel, last->stride, last->dilation);
     if (k->is_mean)
         divide_row(k, o, y);
+}
+
+static void run_row(const work *w, const char *plane, int64_t index, char *slot, char *y)
+{
+    const blocked_pool *k = w->k;
+    const void **rows = (const void **) (void *) (slot + k->rows_offset);
+    float *wide = (float *) (void *) (slot + k->wide_offset);
+    float *result = (float *) (void *) (k->is_half ? slot + k->result_offset : y);
+    int64_t o[MLS_MAX_RANK];
+    for (int d = k->g.rank - 2; d >= 0; d--) {
+        o[d] = index % k->g.axes[d].output;
+        index /= k->g.axes[d].output;
+    }
+    const int64_t count = collect_rows(k, plane, o, rows);
+    if (k->is_half)
+        widen_rows(k, rows, count, wide);
+    reduce_rows(k, o, rows, count, (float *) (void *) slot, result);
+    if (k->is_half)
+        k->half.from_f32((uint16_t *) (void *) y, result, k->g.axes[k->g.rank - 1].output * LANES);
 }
 
 /* What lies in the padding of a row. */
@@ -147,8 +172,8 @@ static mls_status run_planes(void *arg, int64_t begin, int64_t end)
         char *slot = w->workspace + (size_t) p * k->slot_bytes;
         fill_padding(k, (float *) (void *) slot);
         for (int64_t r = 0; r < k->rows; r++)
-            run_row(w, w->x + p * k->x_plane * LANES, r, slot,
-                    w->y + (p * k->y_plane + r * width) * LANES);
+            run_row(w, w->x + p * k->x_plane * LANES * k->size, r, slot,
+                    w->y + (p * k->y_plane + r * width) * LANES * k->size);
     }
     return MLS_OK;
 }
@@ -196,16 +221,19 @@ static mls_status read_dims(blocked_pool *k, const mls_op *op, size_t *ret_bytes
         (last->output - 1) * last->stride + (last->kernel - 1) * last->dilation + 1;
     const int64_t length = last->before + last->input;
     k->row_length = reach > length ? reach : length;
-    size_t row, rows;
-    const bool fits = mls__mul_size((size_t) k->row_length, LANES * sizeof(float), &row) &&
-                      mls__align_size(row, &row) &&
-                      mls__mul_size((size_t) lines, sizeof(void *), &rows) &&
-                      mls__add_size(row, rows, &rows) && mls__align_size(rows, &rows) &&
-                      mls__mul_size(rows, (size_t) k->g.planes, ret_bytes);
+    size_t slot = 0;
+    uint64_t row;
+    int64_t wide = 0;
+    const bool fits = (!k->is_half || mls__mul_i64(lines, last->input, &wide)) &&
+                      mls__work_region(&slot, k->row_length, LANES * sizeof(float), &row) &&
+                      mls__work_region(&slot, lines, sizeof(void *), &k->rows_offset) &&
+                      mls__work_region(&slot, wide, LANES * sizeof(float), &k->wide_offset) &&
+                      mls__work_region(&slot, k->is_half ? last->output : 0, LANES * sizeof(float),
+                                       &k->result_offset) &&
+                      mls__mul_size(slot, (size_t) k->g.planes, ret_bytes);
     if (!fits)
         return mls__op_error(op, MLS_ESHAPE, "its rows are larger than memory can be");
-    k->rows_offset = row;
-    k->slot_bytes = rows;
+    k->slot_bytes = slot;
     return MLS_OK;
 }
 
@@ -229,6 +257,9 @@ mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op, mls_k
     k->is_mean = strcmp(op->type, "BlockedAveragePool") == 0;
     k->counts_padding = mls__op_int(op, "count_include_pad", 0) != 0;
     k->op = k->is_mean ? MLS__POOL_SUM : MLS__POOL_MAX;
+    k->is_half = mls__is_half(op->inputs[0].dtype);
+    k->half = mls__half_of(cpu, op->inputs[0].dtype);
+    k->size = (int64_t) mls_dtype_size((mls_dtype) op->inputs[0].dtype);
     k->threads = op->threads;
     status = read_dims(k, op, &bytes);
     if (status) {
@@ -244,25 +275,46 @@ mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op, mls_k
 
 typedef struct global_pool {
     mls__cpu_kernel base;
+    bool is_half;
+    mls__half half;
     int64_t blocks, plane;
     uint32_t threads;
 } global_pool;
 
 typedef struct global_work {
     const global_pool *k;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
+    float *wide; /* for 16-bit floats: a plane for each block */
 } global_work;
+
+static void mean_of_plane(const global_pool *k, const float *x, float *y)
+{
+    k->base.cpu->kernels->conv->plane_sum(y, x, k->plane);
+    for (int64_t c = 0; c < LANES; c++)
+        y[c] /= (float) k->plane;
+}
+
+static void mean_of_halves(const global_work *w, int64_t block)
+{
+    const global_pool *k = w->k;
+    const int64_t first = block * k->plane * LANES;
+    float y[LANES];
+    k->half.to_f32(w->wide + first, (const uint16_t *) w->x + first, k->plane * LANES);
+    mean_of_plane(k, w->wide + first, y);
+    k->half.from_f32((uint16_t *) w->y + block * LANES, y, LANES);
+}
 
 static mls_status run_means(void *arg, int64_t begin, int64_t end)
 {
     const global_work *w = arg;
     const global_pool *k = w->k;
     for (int64_t b = begin; b < end; b++) {
-        float *y = w->y + b * LANES;
-        k->base.cpu->kernels->conv->plane_sum(y, w->x + b * k->plane * LANES, k->plane);
-        for (int64_t c = 0; c < LANES; c++)
-            y[c] /= (float) k->plane;
+        if (k->is_half)
+            mean_of_halves(w, b);
+        else
+            mean_of_plane(k, (const float *) w->x + b * k->plane * LANES,
+                          (float *) w->y + b * LANES);
     }
     return MLS_OK;
 }
@@ -270,30 +322,51 @@ static mls_status run_means(void *arg, int64_t begin, int64_t end)
 static mls_status global_run(const mls_kernel *base, const mls_kernel_call *call)
 {
     const global_pool *k = (const global_pool *) base;
-    global_work w = {k, call->buffers[0], call->buffers[1]};
+    global_work w = {k, call->buffers[0], call->buffers[1], call->workspace};
     const int64_t grain = GRAIN / (k->plane * LANES + 1) + 1;
     return mls__cpu_row_ranges(call, k->threads, k->blocks, grain, run_means, &w);
 }
 
-static mls_status global_reshape(mls_kernel *base, const mls_op *op)
+static mls_status read_planes(global_pool *k, const mls_op *op, size_t *ret_bytes)
 {
-    global_pool *k = (global_pool *) base;
     const mls_arg *x = &op->inputs[0];
+    uint64_t offset;
     k->blocks = x->dims[0] * x->dims[1];
     k->plane = mls__arg_span(x, 2, x->rank - 1);
+    *ret_bytes = 0;
+    if (k->is_half && !mls__work_region(ret_bytes, mls__arg_count(x), sizeof(float), &offset))
+        return mls__op_error(op, MLS_ESHAPE, "its planes are larger than memory can be");
     return MLS_OK;
+}
+
+static mls_status global_reshape(mls_kernel *kernel, const mls_op *op)
+{
+    size_t bytes;
+    const mls_status status = read_planes((global_pool *) kernel, op, &bytes);
+    if (!status && bytes > kernel->workspace_bytes)
+        return mls__op_error(op, MLS_ELIMIT, "needs more memory at these dims than planned");
+    return status;
 }
 
 mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op,
                                            mls_kernel **ret_kernel)
 {
     global_pool *k;
-    const mls_status status =
+    mls_status status =
         mls__cpu_kernel_create(cpu, op, sizeof *k, "global_pool.blocked", global_run, &k);
     if (status)
         return status;
     k->base.base.reshape = global_reshape;
+    k->is_half = mls__is_half(op->inputs[0].dtype);
+    k->half = mls__half_of(cpu, op->inputs[0].dtype);
     k->threads = op->threads;
+    size_t bytes;
+    status = read_planes(k, op, &bytes);
+    if (status) {
+        mls__cpu_kernel_free(&k->base.base);
+        return status;
+    }
+    k->base.base.workspace_bytes = bytes;
     *ret_kernel = &k->base.base;
-    return global_reshape(&k->base.base, op);
+    return MLS_OK;
 }
