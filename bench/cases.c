@@ -6,6 +6,7 @@
 #include "limit.h"
 #include "models.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,7 @@ const bench_case bench_cases[] = {
      .target_ratio = 1.3},
     {"SqueezeNet 1.0, 224 x 224", "image/squeezenet1.0-fp32-derived/model.onnx",
      .flags = CASE_LIMIT, .target_ratio = 1.3},
+    {"SqueezeNet 1.0, float16", "image/squeezenet1.0-fp16/model.onnx", .flags = 0},
     {"MobileNetV2 0.35, 128 x 128", "image/mobilenetv2-0.35-128-flowers.onnx", .flags = CASE_LIMIT,
      .target_ratio = 1.3},
     {"PP-OCRv3 detection, 320 x 320", "image/ppocr-v3-det.onnx", .flags = CASE_LIMIT,
@@ -188,12 +190,23 @@ static int64_t next_integer(const case_input *given)
     return given && given->value ? given->value : model_random() > 0;
 }
 
+/* Of either sign, in size from 1/2 to 1. */
+static uint16_t next_half(void)
+{
+    const float number = model_random();
+    const uint16_t fraction = (uint16_t) (fabsf(number) * 1023);
+    return (uint16_t) (0x3800 | fraction | (number < 0 ? 0x8000 : 0));
+}
+
 static void fill(const case_input *given, engine_input *in, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         switch (in->dtype) {
         case MLS_FLOAT32:
             ((float *) in->data)[i] = model_random();
+            break;
+        case MLS_FLOAT16:
+            ((uint16_t *) in->data)[i] = next_half();
             break;
         case MLS_FLOAT64:
             ((double *) in->data)[i] = (double) model_random();
@@ -213,8 +226,8 @@ static void fill(const case_input *given, engine_input *in, size_t count)
 static bool make_input(const bench_case *c, const mls_model_value *value, engine_input *in)
 {
     const size_t size = mls_dtype_size((mls_dtype) value->dtype);
-    if (value->rank < 0 || value->rank > ENGINE_RANK_MOST || size == 0 || size == 2 ||
-        value->dtype == MLS_STRING)
+    if (value->rank < 0 || value->rank > ENGINE_RANK_MOST || size == 0 ||
+        (size == 2 && value->dtype != MLS_FLOAT16) || value->dtype == MLS_STRING)
         return false;
     snprintf(in->name, sizeof in->name, "%s", value->name);
     in->dtype = value->dtype;
