@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A job that is a program's run. */
+/* A job that is a program's run, or a container's. */
+#include "job_types/container.h"
 #include "job_types/process.h"
 
 #include "base/context.h"
@@ -8,6 +9,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#define REMOVE_MS 30000 /* that a container's engine has to remove one */
 
 extern char **environ;
 
@@ -90,21 +94,99 @@ static mls_status report(mls_job *job, const mls__allocator *allocator, mls__pro
     return mls_job_fail(job, status, mls_error_message(), MLS_FAIL_FINAL);
 }
 
+static mls_status fail_nomem(mls_job *job)
+{
+    return mls_job_fail(job, MLS_ENOMEM, "no memory for the program's command line", 0);
+}
+
+static mls_status run_program(const mls__type *type, mls_job *job, const mls_job_info *info,
+                              char **environment)
+{
+    const mls__allocator *allocator = &type->context->allocator;
+    mls__process_result result;
+    const mls__process_request request = {
+        .allocator = allocator,
+        .words = (char *const *) (uintptr_t) type->handler.command.items,
+        .directory = type->handler.directory,
+        .limits = &type->limits,
+        .environment = environment,
+        .input = info->payload,
+        .input_size = info->payload_bytes,
+        .should_stop = should_stop,
+        .user = job,
+    };
+    mls__process_run(&request, &result);
+    return report(job, allocator, &result);
+}
+
+static const char *never_stop(void *user)
+{
+    (void) user;
+    return NULL;
+}
+
+/* To end the engine's command is not to end the container, which may be a service's child. */
+static void remove_container(const mls__type *type, char **words, char **environment)
+{
+    static const mls__type_limits limits = {.time_ms = REMOVE_MS, .output = 1 << 16};
+    const mls__allocator *allocator = &type->context->allocator;
+    mls__process_result result;
+    const mls__process_request request = {.allocator = allocator,
+                                          .words = words,
+                                          .limits = &limits,
+                                          .environment = environment,
+                                          .should_stop = never_stop};
+    mls__process_run(&request, &result);
+    mls__free(allocator, result.output);
+}
+
+/* The engine bounds the container's memory and processors; its own command is not bounded. */
+static mls_status run_container(const mls__type *type, mls_job *job, const mls_job_info *info,
+                                char **environment)
+{
+    const mls__allocator *allocator = &type->context->allocator;
+    const mls__type_limits limits = {.time_ms = type->limits.time_ms,
+                                     .grace_ms = type->limits.grace_ms,
+                                     .output = type->limits.output};
+    char name[96];
+    snprintf(name, sizeof name, "mls-%ld-%" PRIu64 "-%" PRIu64, (long) getpid(), info->id,
+             info->epoch);
+    char **run = mls__container_run_words(allocator, type, name);
+    char **remove = mls__container_remove_words(allocator, type, name);
+    mls_status status = run && remove ? MLS_OK : fail_nomem(job);
+    if (run && remove) {
+        mls__process_result result;
+        const mls__process_request request = {.allocator = allocator,
+                                              .words = run,
+                                              .limits = &limits,
+                                              .environment = environment,
+                                              .input = info->payload,
+                                              .input_size = info->payload_bytes,
+                                              .should_stop = should_stop,
+                                              .user = job};
+        mls__process_run(&request, &result);
+        if (result.was_ended)
+            remove_container(type, remove, environment);
+        status = report(job, allocator, &result);
+    }
+    mls__free(allocator, run);
+    mls__free(allocator, remove);
+    return status;
+}
+
 mls_status mls__type_run_command(void *slot, mls_job *job)
 {
     const mls__type *type = slot;
     const mls__allocator *allocator = &type->context->allocator;
     mls_job_info info = MLS_JOB_INFO_INIT;
-    mls__process_result result;
     mls_status status = mls_job_get_info(job, &info);
     if (status)
         return mls_job_fail(job, status, mls_error_message(), 0);
     char **environment = make_environment(allocator, type, &info);
     if (!environment)
-        return mls_job_fail(job, MLS_ENOMEM, "no memory for the program's environment", 0);
-    const mls__process_request request = {
-        allocator, type, environment, info.payload, info.payload_bytes, should_stop, job};
-    mls__process_run(&request, &result);
+        return fail_nomem(job);
+    status = type->handler.container ? run_container(type, job, &info, environment)
+                                     : run_program(type, job, &info, environment);
     mls__free(allocator, environment);
-    return report(job, allocator, &result);
+    return status;
 }

@@ -42,6 +42,9 @@ static const mls__field handler_fields[] = {
     VALUE("command", WORDS, handler.command),
     VALUE("environment", PAIRS, handler.environment),
     VALUE("directory", TEXT, handler.directory),
+    VALUE("container", TEXT, handler.container),
+    VALUE("engine", TEXT, handler.engine),
+    VALUE("options", WORDS, handler.options),
     VALUE("score", PATH, handler.model),
     VALUE("inputs", PAIRS, handler.inputs),
     VALUE("c", NAME, handler.c),
@@ -64,6 +67,7 @@ static const mls__field limits_fields[] = {
     DURATION("time", limits.time_ms, 1, YEAR_MS),
     DURATION("grace", limits.grace_ms, 0, DAY_MS),
     DURATION("cpu", limits.cpu_ms, 1000, YEAR_MS),
+    INTEGER("cpus", limits.cpus, 1, 4096),
     BYTES("memory", limits.memory, 1 << 20, MOST_BYTES),
     BYTES("output", limits.output, 0, INT64_C(1) << 30),
     END,
@@ -87,8 +91,7 @@ const mls__field mls__type_fields[] = {
     MAPPING("batch", batch_fields),
     REFUSED("schedule", "a file of job types cannot submit jobs by a schedule; let cron(8) call "
                         "'mlscale queue submit'"),
-    REFUSED("dependencies", "dependencies are between jobs, not types; give them when a job is "
-                            "submitted"),
+    VALUE("dependencies", TEXT, dependencies),
     END,
 };
 

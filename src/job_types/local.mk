@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
+	%D%/cgroup.c %D%/cgroup.h \
 	%D%/command.c \
+	%D%/container.c %D%/container.h \
 	%D%/handlers.c \
 	%D%/process.c %D%/process.h \
 	%D%/score.c \

@@ -6,6 +6,8 @@
  */
 #include "job_types/process.h"
 
+#include "job_types/cgroup.h"
+
 #include "base/clock.h"
 
 #include <errno.h>
@@ -34,6 +36,7 @@ typedef struct process {
     int64_t started_ms, told_ms; /* told_ms: when it was asked to end; 0: it was not */
     const char *reason;          /* why it was */
     bool was_killed;
+    mls__cgroup group;
 } process;
 
 static int64_t now_ms(void)
@@ -60,23 +63,24 @@ static void reset_signals(void)
 }
 
 /* Becomes the program, or tells the parent by `report` why not. */
-static _Noreturn void become(const mls__process_request *request, const int ends[3], int report,
-                             pid_t parent)
+static _Noreturn void become(const process *p, const int ends[3], int report, pid_t parent)
 {
-    const mls__type *type = request->type;
+    const mls__process_request *request = p->request;
+    const mls__type_limits *limits = request->limits;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a worker that was killed */
     if (getppid() != parent)
         _exit(127);
     reset_signals();
-    limit(RLIMIT_AS, type->limits.memory);
-    limit(RLIMIT_CPU, (type->limits.cpu_ms + 999) / 1000);
+    const bool is_grouped = p->group.procs >= 0 && write(p->group.procs, "0", 1) == 1;
+    if (!is_grouped || !p->group.bounds_memory)
+        limit(RLIMIT_AS, limits->memory);
+    limit(RLIMIT_CPU, (limits->cpu_ms + 999) / 1000);
     int failed = 0;
     for (int i = 0; i < 3; i++)
         failed |= dup2(ends[i], i) < 0;
-    if (!failed && (!type->handler.directory || chdir(type->handler.directory) == 0))
-        execvpe(type->handler.command.items[0],
-                (char *const *) (uintptr_t) type->handler.command.items, request->environment);
+    if (!failed && (!request->directory || chdir(request->directory) == 0))
+        execvpe(request->words[0], request->words, request->environment);
     const int error = errno;
     const ssize_t told = write(report, &error, sizeof error);
     _exit(told == sizeof error ? 127 : 126);
@@ -127,7 +131,7 @@ static void set_failure(process *p, const char *what, int error)
 
 static bool start(process *p)
 {
-    const mls__type *type = p->request->type;
+    const mls__process_request *request = p->request;
     int pipes[4][2], error = 0;
     if (!open_pipes(pipes)) {
         set_failure(p, "cannot make pipes", errno);
@@ -138,7 +142,7 @@ static bool start(process *p)
     const pid_t parent = getpid();
     p->pid = fork();
     if (p->pid == 0)
-        become(p->request, ends, pipes[3][1], parent);
+        become(p, ends, pipes[3][1], parent);
     if (p->pid < 0) {
         set_failure(p, "cannot fork", errno);
         close_pipes(pipes);
@@ -155,8 +159,8 @@ static bool start(process *p)
     if (failed) {
         waitpid(p->pid, NULL, 0);
         snprintf(p->result->failure, sizeof p->result->failure, "cannot run '%s'%s%s: %s",
-                 type->handler.command.items[0], type->handler.directory ? " in " : "",
-                 type->handler.directory ? type->handler.directory : "", strerror(error));
+                 request->words[0], request->directory ? " in " : "",
+                 request->directory ? request->directory : "", strerror(error));
         return false;
     }
     const int ours[3] = {p->in, p->out, p->err};
@@ -166,6 +170,13 @@ static bool start(process *p)
 }
 
 /* --- while it runs --- */
+
+/* The group's number is its own until the first process of it is waited for. */
+static void kill_all(const process *p)
+{
+    mls__cgroup_kill(&p->group);
+    kill(-p->pid, SIGKILL);
+}
 
 static void tell(process *p, const char *reason)
 {
@@ -210,7 +221,7 @@ static bool make_room(process *p)
 static bool drain_output(process *p)
 {
     mls__process_result *result = p->result;
-    const size_t most = (size_t) p->request->type->limits.output;
+    const size_t most = (size_t) p->request->limits->output;
     if (!make_room(p)) {
         tell(p, "there is no memory for what it writes");
         close_end(&p->out);
@@ -259,18 +270,16 @@ static bool has_ended(const process *p)
 
 static void look_at_clock(process *p)
 {
-    const mls__type *type = p->request->type;
+    const mls__type_limits *limits = p->request->limits;
     const int64_t now = now_ms();
     const char *reason = p->request->should_stop(p->request->user);
-    if (reason && !p->told_ms) {
-        p->result->was_stopped = true;
+    if (reason)
         tell(p, reason);
-    }
-    if (type->limits.time_ms && now - p->started_ms >= type->limits.time_ms)
+    if (limits->time_ms && now - p->started_ms >= limits->time_ms)
         tell(p, "it took longer than limits.time");
-    if (p->told_ms && !p->was_killed && now - p->told_ms >= type->limits.grace_ms) {
+    if (p->told_ms && !p->was_killed && now - p->told_ms >= limits->grace_ms) {
         p->was_killed = true;
-        kill(-p->pid, SIGKILL);
+        kill_all(p);
     }
 }
 
@@ -297,7 +306,7 @@ static void attend(process *p)
         look_at_clock(p);
         exchange(p);
     }
-    kill(-p->pid, SIGKILL); /* what it left behind */
+    kill_all(p); /* what it left behind */
     while (p->out >= 0 && drain_output(p))
         continue;
     while (p->err >= 0 && drain_errors(p))
@@ -312,6 +321,8 @@ static void explain(process *p, int status)
     p->errors[p->errors_size] = '\0';
     if (p->reason)
         snprintf(what, sizeof what, "%s", p->reason);
+    else if (mls__cgroup_ran_out(&p->group))
+        snprintf(what, sizeof what, "it used more than limits.memory");
     else if (WIFSIGNALED(status))
         snprintf(what, sizeof what, "it was killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
@@ -328,12 +339,17 @@ void mls__process_run(const mls__process_request *request, mls__process_result *
     int status = 0;
     memset(ret_result, 0, sizeof *ret_result);
     p.started_ms = now_ms();
-    if (!start(&p))
+    mls__cgroup_open(request->limits, &p.group);
+    if (!start(&p)) {
+        mls__cgroup_close(&p.group);
         return;
+    }
     attend(&p);
     waitpid(p.pid, &status, 0);
     close_end(&p.in);
     close_end(&p.out);
     close_end(&p.err);
     explain(&p, status);
+    ret_result->was_ended = p.told_ms != 0;
+    mls__cgroup_close(&p.group);
 }

@@ -9,7 +9,9 @@
 
 typedef struct mls__process_request {
     const mls__allocator *allocator;
-    const mls__type *type;
+    char *const *words;    /* the command line, ended by NULL */
+    const char *directory; /* NULL: this process's */
+    const mls__type_limits *limits;
     char *const *environment; /* ended by NULL */
     const void *input;
     size_t input_size;
@@ -22,12 +24,13 @@ typedef struct mls__process_result {
     char *output; /* what it wrote, of `allocator` */
     size_t output_size;
     char failure[1024]; /* "" when it succeeded; else why not, with the end of its errors */
-    bool was_stopped;   /* should_stop said so */
+    bool was_ended;     /* by us */
 } mls__process_result;
 
 /*
- * Runs the type's command in a process group of its own and waits for its end; nothing of
- * the group is left when it returns. SIGPIPE must be ignored, or blocked in this thread.
+ * Runs a command in a process group and, where there can be one, in a control group of its
+ * own, and waits for its end; nothing of them is left when it returns. SIGPIPE must be ignored, or
+ * blocked in this thread.
  */
 void mls__process_run(const mls__process_request *request, mls__process_result *ret_result);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the text of job types to a set: mappings by their tables, types, the whole. */
+#include "job_types/container.h"
 #include "job_types/reader.h"
 
 #include "base/context.h"
@@ -125,31 +126,58 @@ static bool read_mapping(const mls__types_reader *r, const char *what, const yam
 
 /* --- a type --- */
 
+/* Keys that a handler of this kind cannot honour; NULL: none. */
+static const char *find_misplaced(const mls__type *type)
+{
+    const bool contains = type->handler.container, scores = type->handler.model;
+    const bool runs = type->handler.command.count && !contains;
+    const struct {
+        const char *what;
+        bool is_given, is_right;
+    } keys[] = {
+        {"environment is", type->handler.environment.count, runs || contains},
+        {"directory is", type->handler.directory, runs || contains},
+        {"limits.memory is", type->limits.memory, runs || contains},
+        {"limits.cpu is", type->limits.cpu_ms, runs || contains},
+        {"limits.cpus is", type->limits.cpus, runs || contains},
+        {"limits.time is", type->limits.time_ms, !type->handler.c},
+        {"inputs are", type->handler.inputs.count, scores},
+        {"engine is", type->handler.engine, contains},
+        {"options are", type->handler.options.count, contains},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (keys[i].is_given && !keys[i].is_right)
+            return keys[i].what;
+    return NULL;
+}
+
 /* What the tables cannot say. */
 static bool check_type(const mls__types_reader *r, const yaml_mark_t *mark, const mls__type *type)
 {
-    const bool runs = type->handler.command.count > 0, scores = type->handler.model != NULL;
-    const int handlers = runs + scores + (type->handler.c != NULL);
+    const char *given[] = {type->handler.command.count && !type->handler.container ? "command"
+                                                                                   : NULL,
+                           type->handler.container, type->handler.model, type->handler.c};
+    int handlers = 0;
+    for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
+        handlers += given[i] != NULL;
     if (!type->name)
         return mls__types_fail(r, mark, "this job type has no name");
     if (handlers != 1)
         return mls__types_fail(r, mark,
-                               "type '%s': its handler has %s 'command', 'score' and 'c'; "
-                               "give one",
+                               "type '%s': its handler has %s 'command', 'container', "
+                               "'score' and 'c'; give one",
                                type->name, handlers ? "more than one of" : "none of");
-    if (!runs && (type->handler.environment.count || type->handler.directory ||
-                  type->limits.memory || type->limits.cpu_ms))
-        return mls__types_fail(r, mark,
-                               "type '%s': environment, directory, limits.memory and limits.cpu "
-                               "are of commands only",
+    const char *misplaced = find_misplaced(type);
+    if (misplaced)
+        return mls__types_fail(r, mark, "type '%s': %s not of its kind of handler", type->name,
+                               misplaced);
+    if (type->dependencies && strcmp(type->dependencies, "success") != 0 &&
+        strcmp(type->dependencies, "any-end") != 0)
+        return mls__types_fail(r, mark, "type '%s': dependencies is 'success' or 'any-end'",
                                type->name);
-    if (type->handler.c && type->limits.time_ms)
-        return mls__types_fail(r, mark,
-                               "type '%s': limits.time is not of 'c', whose handler "
-                               "nothing can end",
-                               type->name);
-    if (!scores && type->handler.inputs.count)
-        return mls__types_fail(r, mark, "type '%s': inputs are of 'score' only", type->name);
+    const char *wrong = type->handler.container ? mls__container_check(type) : NULL;
+    if (wrong)
+        return mls__types_fail(r, mark, "type '%s': %s", type->name, wrong);
     return true;
 }
 

@@ -16,6 +16,7 @@ void mls_job_types_free(mls_job_types *types)
         mls__type *type = &types->items[i];
         mls_model_free(type->loaded);
         mls__free(allocator, (void *) type->handler.command.items);
+        mls__free(allocator, (void *) type->handler.options.items);
         mls__free(allocator, type->handler.environment.items);
         mls__free(allocator, type->handler.inputs.items);
         mls__free(allocator, (void *) (uintptr_t) type->handler.model);
@@ -62,6 +63,8 @@ mls_status mls_job_types_fill(const mls_job_types *types, const char *name,
     options->backoff_max_ms = (uint32_t) type->retries.backoff_max_ms;
     options->jitter_percent = (uint32_t) type->retries.jitter;
     options->retention_ms = type->retention_ms;
+    if (type->dependencies && strcmp(type->dependencies, "any-end") == 0)
+        options->flags |= MLS_JOB_DEPENDS_ANY_END;
     options->batch_key = type->batch.size > 1 ? type->name : NULL;
     return MLS_OK;
 }

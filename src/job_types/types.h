@@ -25,19 +25,27 @@ typedef struct mls__type_words {
     size_t count;
 } mls__type_words;
 
+typedef struct mls__type_limits {
+    int64_t time_ms, grace_ms, cpu_ms, cpus, memory, output; /* 0: none */
+} mls__type_limits;
+
 /* What is not given is NULL or 0, or what the man page says. */
 typedef struct mls__type {
     const char *name;
     int64_t version;
     struct {
-        mls__type_words command;
+        mls__type_words command; /* of a container: what it runs, or nothing */
         mls__type_pairs environment;
         const char *directory;
-        const char *model;      /* as found from the folder of the file; ours */
-        const char *c;          /* which handler of the host */
-        mls__type_pairs inputs; /* name in the model: name in the payload */
+        const char *container;   /* an image, or a bundle */
+        const char *engine;      /* that runs it */
+        mls__type_words options; /* for the engine */
+        const char *model;       /* as found from the folder of the file; ours */
+        const char *c;           /* which handler of the host */
+        mls__type_pairs inputs;  /* name in the model: name in the payload */
     } handler;
     const char *queue;
+    const char *dependencies; /* "success" or "any-end" */
     int64_t priority;
     struct {
         int64_t cpu, gpu, memory;
@@ -45,9 +53,7 @@ typedef struct mls__type {
     struct {
         int64_t attempts, backoff_ms, backoff_max_ms, jitter;
     } retries;
-    struct {
-        int64_t time_ms, grace_ms, cpu_ms, memory, output; /* 0: none */
-    } limits;
+    mls__type_limits limits;
     int64_t retention_ms; /* -1: the queue's */
     struct {
         int64_t size, wait_ms;
@@ -67,7 +73,8 @@ struct mls_job_types {
     void *document; /* libyaml's: the strings are in it */
 };
 
-/* command.c: runs the type's command; the payload is its input, its output the result. */
+/* command.c: runs the type's command or container; the payload is its input, its output the result.
+ */
 mls_status mls__type_run_command(void *slot, mls_job *job);
 
 /* score.c: runs the model on the JSON of the payload. */

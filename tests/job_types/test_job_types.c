@@ -35,6 +35,7 @@ START_TEST(a_submit_gets_what_its_type_says)
                        "    priority: 7\n"
                        "    retries: {attempts: 3, backoff: 2s, backoff-max: 5m, jitter: 10}\n"
                        "    retention: 2h\n"
+                       "    dependencies: any-end\n"
                        "    batch: {size: 4, wait: 10ms}\n"
                        "  - {name: b, handler: {c: thing}}\n",
                        &types));
@@ -51,6 +52,7 @@ START_TEST(a_submit_gets_what_its_type_says)
     ck_assert_uint_eq(job.jitter_percent, 10);
     ck_assert_int_eq(job.retention_ms, 7200000);
     ck_assert_str_eq(job.batch_key, "a");
+    ck_assert_uint_eq(job.flags, MLS_JOB_DEPENDS_ANY_END);
     const mls_job_options plain = MLS_JOB_OPTIONS_INIT;
     ck_assert_ok(mls_job_types_fill(types, "b", &job));
     ck_assert_ptr_null(job.queue);
@@ -97,7 +99,8 @@ static const struct fault {
     {ONE "    queue: ''\n", "types/t.yaml:4:12: queue is empty"},
     {ONE "    queue: a b\n", "types/t.yaml:4:12: queue: 'a b' is not a name"},
     {ONE "    schedule: x\n", "types/t.yaml:4:5: schedule: "},
-    {ONE "    dependencies: [x]\n", "types/t.yaml:4:5: dependencies: "},
+    {ONE "    dependencies: [x]\n", "types/t.yaml:4:19: dependencies is a single value"},
+    {ONE "    dependencies: x\n", "types/t.yaml:2:5: type 'a': dependencies is 'success'"},
     {ONE "  - {name: a, handler: {c: y}}\n", "types/t.yaml:4:5: type 'a' is there already"},
     {"job-types: [{name: a}]\n", "types/t.yaml:1:13: type 'a': its handler has none of"},
     {"job-types: [{handler: {c: x}}]\n", "types/t.yaml:1:13: this job type has no name"},
@@ -109,13 +112,13 @@ static const struct fault {
     {"job-types: [{name: a, handler: {command: [x], environment: {a: [c]}}}]\n",
      "types/t.yaml:1:64: environment: the value of 'a'"},
     {"job-types: [{name: a, handler: {command: [x], inputs: {a: b}}}]\n",
-     "types/t.yaml:1:13: type 'a': inputs are of 'score' only"},
+     "types/t.yaml:1:13: type 'a': inputs are not of its kind"},
     {"job-types: [{name: a, handler: {command: [x], c: y}}]\n",
      "types/t.yaml:1:13: type 'a': its handler has more than one of"},
     {"job-types: [{name: a, handler: {c: y, directory: z}}]\n",
-     "types/t.yaml:1:13: type 'a': environment, directory"},
+     "types/t.yaml:1:13: type 'a': directory is not of its kind"},
     {"job-types: [{name: a, handler: {c: y}, limits: {time: 1s}}]\n",
-     "types/t.yaml:1:13: type 'a': limits.time"},
+     "types/t.yaml:1:13: type 'a': limits.time is not of its kind"},
 };
 
 START_TEST(faults_are_told_with_their_place)

@@ -145,6 +145,113 @@ shown "lists of other length are refused" "nested lists of equal length"
 id=$broken
 shown "what is no JSON is refused" "not JSON"
 
+# --- containers: an engine that says what it was asked ---
+mkdir bin
+cat >bin/engine <<'EOF'
+#!/bin/sh
+echo "$(basename "$0") $*" >>engines.txt
+case $1 in
+run) ;;
+*) exit 0 ;;
+esac
+case " $* " in *" slow "*) exec sleep 1000 ;; esac
+cat
+echo " $GREETING $MLS_JOB_TYPE"
+EOF
+chmod +x bin/engine
+for engine in docker podman crun; do cp bin/engine bin/$engine; done
+cat >boxes.yaml <<EOF
+job-types:
+  - name: boxed
+    handler:
+      container: registry/image:1
+      command: [tool, --flag]
+      environment: {GREETING: hello}
+      directory: /work
+      options: [--network, none]
+    limits: {memory: 64M, cpus: 2, cpu: 90s}
+  - name: podded
+    handler: {container: image, engine: podman}
+  - name: bundled
+    handler: {container: /bundle, engine: crun}
+  - name: stuck
+    handler: {container: image, command: [slow]}
+    limits: {time: 100ms, grace: 0s}
+EOF
+old_path=$PATH
+PATH=$scratch/bin:$PATH
+export PATH
+put_box() {
+    id=$("$mlscale" queue submit --queue "$q" --config boxes.yaml --type "$1" --payload words)
+}
+put_box boxed
+boxed=$id
+put_box podded
+podded=$id
+put_box bundled
+bundled=$id
+put_box stuck
+stuck=$id
+exits "runs containers" 0 worker --queue "$q" --config boxes.yaml --drain
+PATH=$old_path
+id=$boxed
+shown "a container gets payload and variables" '"result": "words hello boxed'
+id=$podded
+shown "by whichever engine" '"result": "words  podded'
+id=$stuck
+shown "and ends at its limit" "longer than limits.time"
+sed 's/mls-[0-9]*-/mls-P-/' engines.txt >out
+own="--env MLS_JOB_ID --env MLS_JOB_ATTEMPT --env MLS_JOB_TYPE"
+says "docker is asked" out "docker run --rm --interactive --name mls-P-$boxed-1 --memory 67108864 --cpus 2 --ulimit cpu=90 --workdir /work --env GREETING $own --network none registry/image:1 tool --flag"
+says "podman is asked" out "podman run --rm --interactive --name mls-P-$podded-1 $own image"
+says "crun is asked" out "crun run --bundle /bundle mls-P-$bundled-1"
+says "a container that was ended is removed" out "docker rm --force mls-P-$stuck-1"
+[ "$(grep -c -e " rm " -e " delete " out)" = 1 ]
+result "and only that" $?
+printf 'job-types:\n  - {name: a, handler: {container: x, engine: lxc}}\n' >bad.yaml
+refuses "an engine is known" "2:5: type 'a': engine is none of docker, podman and crun"
+printf 'job-types:\n  - {name: a, handler: {container: x, engine: crun, command: [y]}}\n' >bad.yaml
+refuses "a bundle has its own command" "2:5: type 'a': command, environment"
+printf 'job-types:\n  - {name: a, handler: {container: --x}}\n' >bad.yaml
+refuses "an image is no option" "2:5: type 'a': the container's name"
+printf 'job-types:\n  - {name: a, handler: {command: [x], engine: docker}}\n' >bad.yaml
+refuses "an engine is of containers" "2:5: type 'a': engine is not of its kind"
+
+# --- control groups, where we may make them ---
+mount=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
+MLS_CGROUP=$mount/mls-test-$$
+if [ -n "$mount" ] && mkdir "$MLS_CGROUP" 2>/dev/null && [ -w "$MLS_CGROUP/cgroup.kill" ]; then
+    export MLS_CGROUP
+    cat >groups.yaml <<'EOF'
+job-types:
+  - name: escape
+    handler: {command: [sh, -c, 'setsid sleep 1000 & echo $! >slow.pid; cat "$MLS_CGROUP"/mls-*/cgroup.procs | grep -c .']}
+  - name: bound
+    handler: {command: [sh, -c, 'cat "$MLS_CGROUP"/mls-*/memory.max 2>&1 || ulimit -v']}
+    limits: {memory: 1G, cpus: 2}
+EOF
+    id=$("$mlscale" queue submit --queue "$q" --type escape)
+    escape=$id
+    id=$("$mlscale" queue submit --queue "$q" --type bound)
+    bound=$id
+    exits "runs programs in control groups" 0 worker --queue "$q" --config groups.yaml --drain
+    id=$escape
+    shown "a program is in one" '"state": "succeeded"'
+    until_true is_gone
+    result "what left its process group is ended too" $?
+    id=$bound
+    "$mlscale" queue show "$id" --queue "$q" --json >out 2>err
+    grep -qE -e '"1073741824|1048576' out
+    result "and memory is bounded by one or the other" $?
+    rmdir "$MLS_CGROUP"
+    result "and nothing is left of them" $?
+    unset MLS_CGROUP
+else
+    rmdir "$MLS_CGROUP" 2>/dev/null
+    unset MLS_CGROUP
+    echo "# control groups are left out: there are none of version 2 that we may make"
+fi
+
 # --- faults of the file ---
 echo "job-types: [{name: a, handler: {comand: [x]}}]" >bad.yaml
 refuses "an unknown key is refused with the nearest" "1:33: unknown key 'comand'; did you mean 'command'?"

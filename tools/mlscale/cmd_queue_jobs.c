@@ -72,8 +72,8 @@ static bool read_job(const arguments *args, const mls_job_types *types, mls_job_
     job->priority = (int32_t) priority;
     job->max_attempts = (uint32_t) attempts;
     job->backoff_ms = (uint32_t) backoff_ms;
-    job->flags = (arguments_has(args, "join") ? MLS_JOB_JOIN : 0) |
-                 (arguments_has(args, "any-end") ? MLS_JOB_DEPENDS_ANY_END : 0);
+    job->flags |= (arguments_has(args, "join") ? MLS_JOB_JOIN : 0) |
+                  (arguments_has(args, "any-end") ? MLS_JOB_DEPENDS_ANY_END : 0);
     return true;
 }
 
