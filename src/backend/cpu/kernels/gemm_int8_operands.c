@@ -4,6 +4,8 @@
 
 #include "backend/cpu/simd/dot.h"
 
+enum { SUM_PARTS = 4 };
+
 void MLS_ISA_INT8_NAME(int8_flip)(uint8_t *y, const uint8_t *x, int64_t n);
 void MLS_ISA_INT8_NAME(int8_take_steps)(uint8_t *y, const uint8_t *x, int64_t n, int64_t stride);
 void MLS_ISA_INT8_NAME(int8_pack_group)(uint8_t *y, int64_t panel_bytes, const uint8_t *rows,
@@ -81,6 +83,12 @@ void MLS_ISA_INT8_NAME(int8_pack_group)(uint8_t *y, int64_t panel_bytes, const u
                                         uint8_t mask)
 {
     int64_t c = 0;
+    for (; row_count == MLS_GROUP && !mask && c + MLS_GROUP_BYTES <= columns;
+         c += MLS_GROUP_BYTES, y += MLS_GROUP * panel_bytes) {
+        const uint8_t *const sources[] = {rows + c, rows + row_step + c, rows + 2 * row_step + c,
+                                          rows + 3 * row_step + c};
+        interleave_panels(y, panel_bytes, sources);
+    }
     for (; row_count == MLS_GROUP && c + MLS_LANES <= columns; c += MLS_LANES, y += panel_bytes) {
         const uint8_t *const sources[] = {rows + c, rows + row_step + c, rows + 2 * row_step + c,
                                           rows + 3 * row_step + c};
@@ -92,18 +100,42 @@ void MLS_ISA_INT8_NAME(int8_pack_group)(uint8_t *y, int64_t panel_bytes, const u
         pack_rest(y, rows + c, row_step, row_count, lanes_at(c, columns), mask);
 }
 
+MLS_SIMD_FN mls_vi add_group(mls_vi sum, const uint8_t *b, bool is_signed)
+{
+    const uint32_t ones = 0x01010101;
+    return is_signed ? vi_dot4(sum, vu_set4(ones), vs_load(b))
+                     : vi_dot4(sum, vu_load(b), vs_set4(ones));
+}
+
+/* Several sums, so that none waits for the one before; `is_signed` is a constant. */
+MLS_SIMD_FN void panel_sum(int32_t *sums, const uint8_t *b, int64_t groups, bool is_signed)
+{
+    mls_vi part[SUM_PARTS];
+    MLS_UNROLL
+    for (int p = 0; p < SUM_PARTS; p++)
+        part[p] = vi_zero();
+    for (; groups >= SUM_PARTS; groups -= SUM_PARTS, b += SUM_PARTS * MLS_GROUP_BYTES) {
+        MLS_UNROLL
+        for (int p = 0; p < SUM_PARTS; p++)
+            part[p] = add_group(part[p], b + p * MLS_GROUP_BYTES, is_signed);
+    }
+    for (; groups > 0; groups--, b += MLS_GROUP_BYTES)
+        part[0] = add_group(part[0], b, is_signed);
+    MLS_UNROLL
+    for (int p = 1; p < SUM_PARTS; p++)
+        part[0] = vi_add(part[0], part[p]);
+    vi_store(sums, part[0]);
+}
+
 void MLS_ISA_INT8_NAME(int8_panel_sums)(int32_t *sums, const uint8_t *b, int64_t k, int64_t panels,
                                         bool is_signed)
 {
-    const uint32_t ones = 0x01010101;
-    for (int64_t p = 0; p < panels; p++) {
-        mls_vi sum = vi_zero();
-        for (int64_t group = mls__int8_groups(k); group > 0; group--) {
-            sum = is_signed ? vi_dot4(sum, vu_set4(ones), vs_load(b))
-                            : vi_dot4(sum, vu_load(b), vs_set4(ones));
-            b += MLS_GROUP_BYTES;
-        }
-        vi_store(sums + p * MLS_LANES, sum);
+    const int64_t groups = mls__int8_groups(k);
+    for (int64_t p = 0; p < panels; p++, sums += MLS_LANES, b += groups * MLS_GROUP_BYTES) {
+        if (is_signed)
+            panel_sum(sums, b, groups, true);
+        else
+            panel_sum(sums, b, groups, false);
     }
 }
 

@@ -16,6 +16,7 @@
  *
  *   interleave_quads(y, rows)      four vectors of groups, of four rows of 64 bytes
  *   vi_store_quads(p, v, m)        as vi_store_bytes
+ *   interleave_panels(y, n, rows)  interleave4 of each 16 bytes of four rows of 64, n bytes apart
  */
 #ifndef MLS_BACKEND_CPU_SIMD_DOT_H
 #define MLS_BACKEND_CPU_SIMD_DOT_H
@@ -314,6 +315,7 @@ MLS_SIMD_FN mls_vi vi_dot4(mls_vi sum, mls_vu u, mls_vs s)
 MLS_SIMD_FN void interleave4(uint8_t *y, const uint8_t *const rows[MLS_GROUP])
 {
     __m128i r[MLS_GROUP], *out = (__m128i *) (void *) y;
+    MLS_UNROLL
     for (int i = 0; i < MLS_GROUP; i++)
         r[i] = _mm_loadu_si128((const __m128i *) (const void *) rows[i]);
     const __m128i low01 = _mm_unpacklo_epi8(r[0], r[1]), high01 = _mm_unpackhi_epi8(r[0], r[1]);
@@ -359,6 +361,29 @@ MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROU
     _mm512_storeu_si512(y + MLS_GROUP_BYTES, _mm512_unpackhi_epi16(low01, low23));
     _mm512_storeu_si512(y + 2 * MLS_GROUP_BYTES, _mm512_unpacklo_epi16(high01, high23));
     _mm512_storeu_si512(y + 3 * MLS_GROUP_BYTES, _mm512_unpackhi_epi16(high01, high23));
+}
+
+MLS_SIMD_FN void interleave_panels(uint8_t *y, int64_t panel_bytes,
+                                   const uint8_t *const rows[MLS_GROUP])
+{
+    __m512i r[MLS_GROUP];
+    MLS_UNROLL
+    for (int i = 0; i < MLS_GROUP; i++)
+        r[i] = _mm512_loadu_si512(rows[i]);
+    const __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]);
+    const __m512i high01 = _mm512_unpackhi_epi8(r[0], r[1]);
+    const __m512i low23 = _mm512_unpacklo_epi8(r[2], r[3]);
+    const __m512i high23 = _mm512_unpackhi_epi8(r[2], r[3]);
+    const __m512i a = _mm512_unpacklo_epi16(low01, low23), b = _mm512_unpackhi_epi16(low01, low23);
+    const __m512i c = _mm512_unpacklo_epi16(high01, high23);
+    const __m512i d = _mm512_unpackhi_epi16(high01, high23);
+    /* Quarter q of a .. d are a panel's. */
+    const __m512i ab_low = _mm512_shuffle_i32x4(a, b, 0x44), ab = _mm512_shuffle_i32x4(a, b, 0xee);
+    const __m512i cd_low = _mm512_shuffle_i32x4(c, d, 0x44), cd = _mm512_shuffle_i32x4(c, d, 0xee);
+    _mm512_storeu_si512(y, _mm512_shuffle_i32x4(ab_low, cd_low, 0x88));
+    _mm512_storeu_si512(y + panel_bytes, _mm512_shuffle_i32x4(ab_low, cd_low, 0xdd));
+    _mm512_storeu_si512(y + 2 * panel_bytes, _mm512_shuffle_i32x4(ab, cd, 0x88));
+    _mm512_storeu_si512(y + 3 * panel_bytes, _mm512_shuffle_i32x4(ab, cd, 0xdd));
 }
 
 MLS_SIMD_FN __m512i packed_quads(const mls_vi v[MLS_GROUP])
@@ -491,6 +516,20 @@ MLS_SIMD_FN void vi_store_bytes(uint8_t *y, const mls_vi v[MLS_GROUP], uint8_t m
     for (int p = 0; p < 4; p++)
         for (int i = 0; i < MLS_LANES; i++)
             y[p * MLS_LANES + i] = (uint8_t) ((v[p].lane[i] & 0xff) ^ mask);
+}
+
+#endif
+
+#if !defined(MLS_SIMD_AVX512)
+
+MLS_SIMD_FN void interleave_panels(uint8_t *y, int64_t panel_bytes,
+                                   const uint8_t *const rows[MLS_GROUP])
+{
+    for (int p = 0; p < MLS_GROUP; p++) {
+        const int at = p * MLS_LANES;
+        const uint8_t *const own[] = {rows[0] + at, rows[1] + at, rows[2] + at, rows[3] + at};
+        interleave4(y + p * panel_bytes, own);
+    }
 }
 
 #endif
