@@ -46,6 +46,8 @@ static const product products[] = {
     {0, 16, 4, MLS_UINT8, MLS_INT8, 1, 1, false},
     {5, 0, 4, MLS_UINT8, MLS_INT8, 1, 1, false},
     {150, 140, 130, MLS_UINT8, MLS_UINT8, 1, 1, true},
+    {5, 300, 21, MLS_UINT8, MLS_INT8, 1, 300, false},
+    {40, 330, 150, MLS_INT8, MLS_INT8, 40, 1, false},
 };
 
 /* Extremes are frequent: they are where sums of pairs saturate. */

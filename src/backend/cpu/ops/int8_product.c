@@ -18,8 +18,15 @@
 /* Rows and panels of a part, at least. */
 #define PART_ROWS   24
 #define PART_PANELS 4
+/* Panels that are packed at a time, and used while they are in the cache. */
+#define PACKED_PANELS 8
 /* Elements of A that are worth a second thread. */
 #define GRAIN 65536
+
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* --- B --------------------------------------------------------------------------------------- */
 
@@ -36,25 +43,40 @@ static void turn_group(const mls__int8_product *p, const uint8_t *data, int64_t 
     }
 }
 
-void mls__int8_pack(const mls__int8_product *p, const uint8_t *data, char *ret_packed)
+/* `panels` from column `column` on, and their sums. */
+static void pack_panels(const mls__int8_product *p, const uint8_t *data, int64_t column,
+                        int64_t panels, uint8_t *ret_panels, int32_t *ret_sums)
 {
     const mls__gemm_int8_kernels *kernels = p->base.cpu->kernels->gemm_int8;
     const int64_t k = p->shape.k, n = p->shape.n;
+    const int64_t columns = at_most(n - column, panels * MLS__INT8_PANEL);
+    for (int64_t row = 0; row < k; row += MLS__INT8_GROUP)
+        kernels->pack_group(ret_panels + row * MLS__INT8_PANEL, mls__int8_panel_bytes(k),
+                            data + row * n + column, n, (int) at_most(k - row, MLS__INT8_GROUP),
+                            columns, p->is_b_signed ? 0 : 0x80);
+    kernels->panel_sums(ret_sums, ret_panels, k, panels, true);
+}
+
+static void turn_and_pack(const mls__int8_product *p, const uint8_t *data, char *ret_packed)
+{
+    const int64_t k = p->shape.k, panels = mls__int8_panels(p->shape.n);
     const int64_t panel_bytes = mls__int8_panel_bytes(k);
-    uint8_t *panels = (uint8_t *) ret_packed;
-    if (p->is_b_turned)
-        memset(panels, 0, (size_t) (panel_bytes * mls__int8_panels(n)));
-    for (int64_t row = 0; row < k; row += MLS__INT8_GROUP) {
-        uint8_t *group = panels + row * MLS__INT8_PANEL;
-        const int count = (int) (k - row < MLS__INT8_GROUP ? k - row : MLS__INT8_GROUP);
-        if (p->is_b_turned)
-            turn_group(p, data, row, count, group, panel_bytes);
-        else
-            kernels->pack_group(group, panel_bytes, data + row * n, n, count, n,
-                                p->is_b_signed ? 0 : 0x80);
-    }
+    uint8_t *packed = (uint8_t *) ret_packed;
+    memset(packed, 0, (size_t) (panel_bytes * panels));
+    for (int64_t row = 0; row < k; row += MLS__INT8_GROUP)
+        turn_group(p, data, row, (int) at_most(k - row, MLS__INT8_GROUP),
+                   packed + row * MLS__INT8_PANEL, panel_bytes);
     int32_t *sums = (int32_t *) (void *) (ret_packed + p->sums_offset);
-    kernels->panel_sums(sums, panels, k, mls__int8_panels(n), true);
+    p->base.cpu->kernels->gemm_int8->panel_sums(sums, packed, k, panels, true);
+}
+
+void mls__int8_pack(const mls__int8_product *p, const uint8_t *data, char *ret_packed)
+{
+    if (p->is_b_turned)
+        turn_and_pack(p, data, ret_packed);
+    else
+        pack_panels(p, data, 0, mls__int8_panels(p->shape.n), (uint8_t *) ret_packed,
+                    (int32_t *) (void *) (ret_packed + p->sums_offset));
 }
 
 /* --- parameters ------------------------------------------------------------------------------ */
@@ -67,6 +89,9 @@ typedef struct work {
     int64_t a_index, b_index;    /* of its matrices */
     mls__dynamic_params dynamic; /* of a float A */
     const void *a;               /* as the op has it */
+    const uint8_t *b;            /* likewise, for each share to pack its panels; NULL: packed */
+    char *packed;                /* where they go */
+    const int32_t *b_sums;
     int64_t row_parts, panel_parts;
 } work;
 
@@ -153,7 +178,18 @@ static mls__int8_ints read_zeros(const work *w, const mls__int8_param *param, in
     return (mls__int8_ints){zeros, is_of_rows && given > 1, !is_of_rows && given > 1};
 }
 
-static void set_zeros(work *w, const int32_t *b_sums)
+/* What a's zero points are multiplied with, for columns first .. first+count-1. */
+static void set_terms(const work *w, int64_t first, int64_t count)
+{
+    const mls__int8_ints *zeros = &w->gemm.b_zeros;
+    int32_t *terms = (int32_t *) (void *) region(w, w->p->b_terms_offset);
+    for (int64_t j = first; w->gemm.a_zeros.data && j < first + count; j++) {
+        const int32_t zero = zeros->data ? zeros->data[j * zeros->step] : 0;
+        terms[j] = (int32_t) ((uint32_t) w->b_sums[j] - (uint32_t) w->p->shape.k * (uint32_t) zero);
+    }
+}
+
+static void set_zeros(work *w)
 {
     const mls__int8_product *p = w->p;
     const mls__product_shape *s = &p->shape;
@@ -167,14 +203,9 @@ static void set_zeros(work *w, const int32_t *b_sums)
         *zero = w->dynamic.zero;
         g->a_zeros = (mls__int8_ints){*zero ? zero : NULL, 0, 0};
     }
-    if (!g->a_zeros.data)
-        return;
-    int32_t *terms = (int32_t *) (void *) region(w, p->b_terms_offset);
-    for (int64_t j = 0; j < s->n; j++) {
-        const int32_t zero = g->b_zeros.data ? g->b_zeros.data[j * g->b_zeros.step] : 0;
-        terms[j] = (int32_t) ((uint32_t) b_sums[j] - (uint32_t) s->k * (uint32_t) zero);
-    }
-    g->b_terms = terms;
+    g->b_terms = (const int32_t *) (const void *) region(w, p->b_terms_offset);
+    if (!w->b)
+        set_terms(w, 0, s->n);
 }
 
 /* --- A --------------------------------------------------------------------------------------- */
@@ -247,15 +278,63 @@ static void run_part(void *arg, size_t index)
         part_begin(panels, w->panel_parts, panel_at + 1) - panel);
 }
 
-static int64_t at_most(int64_t a, int64_t b)
+/* The product of columns from `column` on, whose panels are at `panels`. */
+static mls__gemm_int8 columns_from(const mls__gemm_int8 *whole, int64_t column,
+                                   const uint8_t *panels)
 {
-    return a < b ? a : b;
+    const size_t y_size =
+        whole->form == MLS__INT8_SUM || whole->form == MLS__INT8_FLOAT ? sizeof(int32_t) : 1;
+    mls__gemm_int8 g = *whole;
+    g.n -= column;
+    g.b = panels;
+    g.y = (char *) g.y + (size_t) column * y_size;
+    g.b_terms = g.b_terms ? g.b_terms + column : NULL;
+    g.b_zeros.data = g.b_zeros.data ? g.b_zeros.data + column * g.b_zeros.step : NULL;
+    g.bias.data = g.bias.data ? g.bias.data + column * g.bias.step : NULL;
+    g.scale.data = g.scale.data ? g.scale.data + column * g.scale.step : NULL;
+    g.addend.data = g.addend.data ? g.addend.data + column * g.addend.step : NULL;
+    return g;
+}
+
+/* A share of the columns, a few panels at a time: packed, and used while they are in the cache. */
+static void pack_and_run_share(void *arg, size_t index)
+{
+    const work *w = arg;
+    const mls__int8_product *p = w->p;
+    const int64_t n = p->shape.n, panels = mls__int8_panels(n), share = (int64_t) index;
+    const int64_t begin = part_begin(panels, w->panel_parts, share);
+    const int64_t end = part_begin(panels, w->panel_parts, share + 1);
+    uint8_t *packed = (uint8_t *) w->packed + begin * mls__int8_panel_bytes(p->shape.k);
+    for (int64_t panel = begin; panel < end; panel += PACKED_PANELS) {
+        const int64_t taken = at_most(end - panel, PACKED_PANELS);
+        const int64_t column = panel * MLS__INT8_PANEL;
+        int32_t *sums = (int32_t *) (void *) (w->packed + p->sums_offset) + column;
+        pack_panels(p, w->b, column, taken, packed, sums);
+        set_terms(w, column, at_most(n - column, taken * MLS__INT8_PANEL));
+        const mls__gemm_int8 g = columns_from(&w->gemm, column, packed);
+        p->base.cpu->kernels->gemm_int8->run(&g, 0, p->shape.m, 0, taken);
+    }
+}
+
+static void pack_and_run(work *w)
+{
+    const mls__int8_product *p = w->p;
+    const bool is_parallel = p->threads > 1 && mls__product_is_large(&p->shape);
+    w->panel_parts = at_most(is_parallel ? p->threads : 1, mls__int8_panels(p->shape.n));
+    if (w->panel_parts < 2)
+        pack_and_run_share(w, 0);
+    else
+        w->call->parallel_for(w->call->executor, (size_t) w->panel_parts, pack_and_run_share, w);
 }
 
 static void run_parts(work *w)
 {
     const mls__int8_product *p = w->p;
     const int64_t parts = (int64_t) p->threads * PARTS_A_THREAD;
+    if (w->b) {
+        pack_and_run(w);
+        return;
+    }
     w->row_parts = w->panel_parts = 1;
     if (p->threads < 2 || !mls__product_is_large(&p->shape)) {
         run_part(w, 0);
@@ -280,20 +359,23 @@ static mls__gemm_int8 gemm_of(const mls__int8_product *p, const mls_kernel_call 
     return g;
 }
 
-/* B's matrix `index`; `held` is the one that the workspace holds. */
-static mls__int8_weights bring_b(const work *w, int64_t index, int64_t held)
+/* B's matrix; `held` is the one that the workspace holds. One that is read once is not kept. */
+static void bring_b(work *w, int64_t held)
 {
     const mls__int8_product *p = w->p;
-    const char *packed = p->packed ? p->packed + (uint64_t) index * p->packed_bytes : NULL;
-    if (!packed) {
-        char *memory = region(w, p->b_offset);
-        const uint8_t *b = w->call->buffers[p->roles->b];
-        if (index != held)
-            mls__int8_pack(p, b + index * p->shape.k * p->shape.n, memory);
-        packed = memory;
+    const uint8_t *b =
+        (const uint8_t *) w->call->buffers[p->roles->b] + w->b_index * p->shape.k * p->shape.n;
+    const char *packed =
+        p->packed ? p->packed + (uint64_t) w->b_index * p->packed_bytes : region(w, p->b_offset);
+    if (!p->packed && w->b_index != held) {
+        w->packed = region(w, p->b_offset);
+        if (p->is_b_turned || p->shape.count > 1)
+            mls__int8_pack(p, b, w->packed);
+        else
+            w->b = b;
     }
-    return (mls__int8_weights){(const uint8_t *) packed,
-                               (const int32_t *) (const void *) (packed + p->sums_offset)};
+    w->gemm.b = (const uint8_t *) packed;
+    w->b_sums = (const int32_t *) (const void *) (packed + p->sums_offset);
 }
 
 static void run_product(const mls__int8_product *p, const mls_kernel_call *call, int64_t index,
@@ -307,10 +389,9 @@ static void run_product(const mls__int8_product *p, const mls_kernel_call *call,
     w.a = (const char *) call->buffers[p->roles->a] + (size_t) (w.a_index * s->m * s->k) * a_size;
     w.gemm.y = (char *) call->buffers[p->y_index] + (size_t) (index * s->m * s->n) * y_size;
     w.gemm.y_zero = zero_at(&w, &p->y_zero, 0);
-    const mls__int8_weights b = bring_b(&w, w.b_index, *held);
+    bring_b(&w, *held);
     *held = w.b_index;
-    w.gemm.b = b.panels;
-    set_zeros(&w, b.sums);
+    set_zeros(&w);
     if (p->form != MLS__INT8_SUM)
         set_scales(&w);
     set_a(&w);

@@ -18,12 +18,6 @@ typedef struct mls__int8_param {
     int64_t count; /* of elements; element i of the operand's has element i % count */
 } mls__int8_param;
 
-/* B for the kernels. */
-typedef struct mls__int8_weights {
-    const uint8_t *panels;
-    const int32_t *sums; /* of columns */
-} mls__int8_weights;
-
 typedef struct mls__int8_product {
     mls__cpu_kernel base;
     const mls__int8_roles *roles;
