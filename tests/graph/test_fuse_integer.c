@@ -118,6 +118,88 @@ START_TEST(scales_of_another_kind)
 }
 END_TEST
 
+/* --- operands that are inputs ---------------------------------------------------------------- */
+
+/* A model whose product takes everything from outside. */
+static void setup_inputs(const char *weights, const char *scales, const char *zero)
+{
+    onnx_build_free(b);
+    b = onnx_build_create(17);
+    onnx_build_input(b, "q", MLS_UINT8, "3,20");
+    onnx_build_input(b, "w", MLS_INT8, weights);
+    onnx_build_input(b, "s", MLS_FLOAT32, "1");
+    onnx_build_input(b, "ws", MLS_FLOAT32, scales);
+    onnx_build_input(b, "z", MLS_UINT8, zero);
+    onnx_build_input(b, "wz", MLS_INT8, "C");
+    onnx_build_input(b, "bias", MLS_FLOAT32, "7");
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    onnx_build_node(b, "MatMulInteger", "q w z wz", "p");
+    onnx_node_int(onnx_build_node(b, "Cast", "p", "f"), "to", MLS_FLOAT32);
+    onnx_build_node(b, "Mul", "s ws", "t");
+    onnx_build_node(b, "Mul", "f t", "m");
+    onnx_build_node(b, "Add", "m bias", "y");
+}
+
+static void fill_input(mls_session *session, size_t index)
+{
+    mls_dtype dtype;
+    int rank;
+    const int64_t *dims;
+    int64_t count = 1;
+    uint64_t seed = index + 5;
+    ck_assert_ok(mls_session_input_shape(session, index, &dtype, &rank, &dims));
+    for (int i = 0; i < rank; i++)
+        count *= dims[i];
+    char *data = mls_session_input_data(session, index);
+    for (int64_t i = 0; i < count; i++) {
+        const float number = (float) mls_test_random_below(&seed, 4000) / 1000 - 1.7f;
+        if (dtype == MLS_FLOAT32)
+            memcpy(data + i * (int64_t) sizeof number, &number, sizeof number);
+        else
+            data[i] = (char) (mls_test_random_below(&seed, 256) - 128);
+    }
+}
+
+/* With dimension C at `scales`. */
+static void run_inputs(uint64_t flags, int64_t scales, float *ret_y)
+{
+    mls_session_options options = MLS_SESSION_OPTIONS_INIT;
+    mls_session *session;
+    options.flags = flags;
+    ck_assert_ok(mls_session_create(model, &options, &session));
+    ck_assert_ok(mls_session_set_dim(session, "C", scales));
+    for (size_t i = 0; i < 7; i++)
+        fill_input(session, i);
+    ck_assert_ok(mls_session_run(session));
+    memcpy(ret_y, mls_session_output_data(session, 0), ROWS * COLUMNS * sizeof *ret_y);
+    mls_session_free(session);
+}
+
+/* One scale and zero point for all, and one for each column, which the model leaves open. */
+START_TEST(operands_from_outside)
+{
+    float plain[ROWS * COLUMNS], fast[ROWS * COLUMNS];
+    setup_inputs("20,7", "C", "1");
+    ck_assert_ok(onnx_build_load(b, context, 0, &model));
+    ck_assert_uint_eq(count_nodes("MatMulIntegerToFloat"), 1);
+    run_inputs(MLS_SESSION_NO_OPTIMIZE, _i ? COLUMNS : 1, plain);
+    run_inputs(0, _i ? COLUMNS : 1, fast);
+    ck_assert_mem_eq(plain, fast, sizeof plain);
+    ck_assert(plain[0] != plain[1]);
+}
+END_TEST
+
+/* Where the columns, or how many scales and zero points there are, could be anything. */
+START_TEST(operands_of_open_shapes)
+{
+    static const char *const shapes[][3] = {
+        {"20,M", "C", "1"}, {"20,7", "C,7", "1"}, {"20,7", "C", "Z"}, {"20,1", "C", "1"}};
+    setup_inputs(shapes[_i][0], shapes[_i][1], shapes[_i][2]);
+    ck_assert_ok(onnx_build_load(b, context, 0, &model));
+    ck_assert_uint_eq(count_nodes("MatMulIntegerToFloat"), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("graph/fuse_integer");
@@ -127,6 +209,8 @@ int main(void)
     tcase_add_test(tests, scales_and_bias);
     tcase_add_test(tests, what_is_needed_stays);
     tcase_add_test(tests, scales_of_another_kind);
+    tcase_add_loop_test(tests, operands_from_outside, 0, 2);
+    tcase_add_loop_test(tests, operands_of_open_shapes, 0, 4);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What dynamic quantization makes of a MatMul becomes one op: MatMulInteger of elements from
- * DynamicQuantizeLinear, Cast to float32, Mul by the product of both scales and perhaps Add of a
- * bias are MatMulIntegerToFloat of com.microsoft. It rounds where they do: the bytes are the same.
+ * What quantization makes of a MatMul becomes one op: MatMulInteger, Cast to float32, Mul by the
+ * product of both scales and perhaps Add of a bias are MatMulIntegerToFloat of com.microsoft. It
+ * rounds where they do: the bytes are the same.
  */
 #include "graph/passes/passes.h"
 
@@ -15,34 +15,71 @@ typedef struct match {
     int64_t columns;
 } match;
 
-/* Whether a value is the scale that a DynamicQuantizeLinear gives: one element. */
-static bool is_dynamic_scale(const mls__links *links, uint32_t value)
+/* An input or a constant, whose dims are as declared; NULL: another value. */
+static const mls__value *declared(const mls__links *links, uint32_t value)
 {
-    const mls__node *giver = mls__giver(links, value);
-    return giver && mls__node_is(giver, "DynamicQuantizeLinear") && giver->output_count > 1 &&
-           giver->outputs[1] == value;
+    return value == MLS__NO_VALUE || mls__giver(links, value)
+               ? NULL
+               : mls__graph_value(links->graph, value);
 }
 
-/* A constant float32 of one element, or (0: not) one for each column in one dimension. */
-static bool is_row(const mls__graph *graph, const mls__node *node, size_t k, int64_t columns,
-                   bool may_be_one)
+static bool is_single(const mls__value *value)
 {
-    const mls_tensor *row = mls__node_constant(graph, node, k, MLS_FLOAT32);
-    if (!row)
+    return value->rank == 0 || (value->rank == 1 && value->dims[0] == 1);
+}
+
+/* Whether a DynamicQuantizeLinear gives the value as its output k. */
+static bool is_dynamic(const mls__links *links, uint32_t value, size_t k)
+{
+    const mls__node *giver = value == MLS__NO_VALUE ? NULL : mls__giver(links, value);
+    return giver && mls__node_is(giver, "DynamicQuantizeLinear") && giver->output_count > k &&
+           giver->outputs[k] == value;
+}
+
+/* Whether a value is a scale of one element. */
+static bool is_single_scale(const mls__links *links, uint32_t value)
+{
+    const mls__value *scale = declared(links, value);
+    return is_dynamic(links, value, 1) ||
+           (scale && scale->dtype == MLS_FLOAT32 && is_single(scale));
+}
+
+/*
+ * Scales of columns: one, or one for each in one dimension. Where the model does not say how many,
+ * another number would not fit the pieces, unless there is but one column.
+ */
+static bool is_scale_row(const mls__links *links, uint32_t value, int64_t columns)
+{
+    const mls__value *row = declared(links, value);
+    if (!row || row->dtype != MLS_FLOAT32 || row->rank < 0 || row->rank > 1)
         return false;
-    return (may_be_one && row->count == 1 && row->rank <= 1) ||
-           (row->rank == 1 && row->count == columns);
+    return is_single(row) || row->dims[0] == columns || (row->dims[0] < 0 && columns > 1);
 }
 
-/* The columns of a product of elements by constant weights; 0: it is none. */
-static int64_t columns_of(const mls__graph *graph, const mls__node *product)
+static bool is_bias(const mls__links *links, uint32_t value, int64_t columns)
 {
-    if (!product || !mls__node_is(product, "MatMulInteger") || !product->schema)
+    const mls__value *row = declared(links, value);
+    return row && row->dtype == MLS_FLOAT32 && row->rank == 1 && row->dims[0] == columns;
+}
+
+/* Whether input k is left out, one zero point, or (`may_be_row`) also one for each column. */
+static bool is_zero_point(const mls__links *links, const mls__node *product, size_t k,
+                          bool may_be_row)
+{
+    const uint32_t value = mls__node_input(product, k);
+    const mls__value *zero = declared(links, value);
+    return value == MLS__NO_VALUE || is_dynamic(links, value, 2) ||
+           (zero && (is_single(zero) || (may_be_row && zero->rank == 1)));
+}
+
+/* The columns of a product of elements by weights that are declared; 0: it is none. */
+static int64_t columns_of(const mls__links *links, const mls__node *product)
+{
+    if (!product || !mls__node_is(product, "MatMulInteger") || !product->schema ||
+        !is_zero_point(links, product, 2, false) || !is_zero_point(links, product, 3, true))
         return 0;
-    const uint32_t weights = mls__node_input(product, 1);
-    const mls_tensor *b =
-        weights == MLS__NO_VALUE ? NULL : mls__graph_value(graph, weights)->constant;
-    return b && b->rank >= 2 ? b->dims[b->rank - 1] : 0;
+    const mls__value *b = declared(links, mls__node_input(product, 1));
+    return b && b->rank >= 2 && b->dims[b->rank - 1] > 0 ? b->dims[b->rank - 1] : 0;
 }
 
 /* Input `k` of the Mul is a product as float32. */
@@ -54,7 +91,7 @@ static bool find_product(const mls__links *links, mls__node *mul, size_t k, matc
         mls__node_input(m->cast, 0) == MLS__NO_VALUE)
         return false;
     m->product = mls__giver(links, m->cast->inputs[0]);
-    m->columns = columns_of(links->graph, m->product);
+    m->columns = columns_of(links, m->product);
     return m->columns && mls__only_reader(links, m->product) == m->cast;
 }
 
@@ -65,8 +102,8 @@ static bool find_scales(const mls__links *links, uint32_t value, match *m)
     if (!scales || !mls__node_is(scales, "Mul") || scales->input_count != 2)
         return false;
     for (size_t k = 0; k < 2; k++)
-        if (is_dynamic_scale(links, scales->inputs[k]) &&
-            is_row(links->graph, scales, 1 - k, m->columns, true)) {
+        if (is_single_scale(links, scales->inputs[k]) &&
+            is_scale_row(links, scales->inputs[1 - k], m->columns)) {
             m->a_scale = scales->inputs[k];
             m->b_scale = scales->inputs[1 - k];
             return true;
@@ -81,8 +118,7 @@ static void find_bias(const mls__links *links, match *m)
     if (!add || !mls__node_is(add, "Add") || add->input_count != 2)
         return;
     for (size_t k = 0; k < 2; k++)
-        if (add->inputs[k] != m->mul->outputs[0] &&
-            is_row(links->graph, add, k, m->columns, false)) {
+        if (add->inputs[k] != m->mul->outputs[0] && is_bias(links, add->inputs[k], m->columns)) {
             m->add = add;
             m->bias = add->inputs[k];
         }
