@@ -53,6 +53,8 @@
  * after 10 s; deaths count towards poison=K. When the connection is lost, calls are tried
  * again for 10 s, exactly once in effect, and then fail with MLS_EIO; who comes back within
  * 10 s of the server's start goes on with the jobs that it runs. Keys and names are UTF-8.
+ * Each open queue holds one connection. Messages never show a URL's password, but other
+ * users may see it in a program's arguments: libpq's ~/.pgpass or PGPASSWORD are better.
  */
 #ifndef MLSCALE_QUEUE_H
 #define MLSCALE_QUEUE_H

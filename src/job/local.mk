@@ -9,4 +9,5 @@ libmls_core_la_SOURCES += \
 	%D%/run.c \
 	%D%/slot.c \
 	%D%/submit.c \
+	%D%/url.c %D%/url.h \
 	%D%/worker.c %D%/worker.h

@@ -10,6 +10,7 @@
 #include "job/job.h"
 #include "job/lifecycle.h"
 #include "job/rules.h"
+#include "job/url.h"
 #include "plugin/drivers.h"
 
 #include <string.h>
@@ -159,16 +160,18 @@ mls_status mls_queue_open(mls_context *context, const char *url, const mls_queue
     mls_status status = read_options(given, &options);
     if (status)
         return status;
+    char shown[MLS__URL_SHOWN];
+    mls__url_show(url, shown, sizeof shown);
     const char *colon = strchr(url, ':');
     if (!colon || colon == url)
-        return mls__error(MLS_EINVAL, "queue URL '%.200s' has no scheme; write \"memory:\"", url);
+        return mls__error(MLS_EINVAL, "queue URL '%s' has no scheme; write \"memory:\"", shown);
     const mls_plugin *plugin;
     status = mls__drivers_find_queue(context->drivers, url, (size_t) (colon - url), &plugin);
     if (status)
         return status;
     status = create_queue(context, (const mls_queue_driver *) (const void *) plugin, colon + 1,
                           &options, ret_queue);
-    return status ? mls__error_at(status, "queue '%.200s'", url) : MLS_OK;
+    return status ? mls__error_at(status, "queue '%s'", shown) : MLS_OK;
 }
 
 void mls__queue_ref(mls_queue *queue)

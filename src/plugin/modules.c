@@ -39,9 +39,10 @@ mls_status mls__drivers_find_queue(mls__drivers *drivers, const char *name, size
     char path[4096];
     mls_status status =
         mls__drivers_find(drivers, MLS_PLUGIN_QUEUE_DRIVER, name, name_size, ret_plugin);
-    if (status != MLS_ENOTFOUND || !is_safe(name, name_size) ||
-        !find_module(name, name_size, path, sizeof path))
+    if (status != MLS_ENOTFOUND || !is_safe(name, name_size))
         return status;
+    if (!find_module(name, name_size, path, sizeof path))
+        return mls__error_at(status, "no module %.200s", path);
     status = mls__drivers_load(drivers, path);
     if (status && status != MLS_EEXIST) /* that is: another thread loaded it meanwhile */
         return status;

@@ -9,6 +9,7 @@ JOB_TESTS = \
 	%D%/test_model \
 	%D%/test_stress \
 	%D%/test_submit \
+	%D%/test_url \
 	%D%/test_worker
 check_PROGRAMS += $(JOB_TESTS)
 TESTS += $(JOB_TESTS)
@@ -32,6 +33,8 @@ TESTS += $(JOB_TESTS)
 %C%_test_submit_SOURCES = %D%/test_submit.c $(JOB_FIXTURE)
 %C%_test_submit_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_submit_LDADD = $(MLS_TEST_LIBS)
+%C%_test_url_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_url_LDADD = $(MLS_TEST_LIBS)
 %C%_test_worker_SOURCES = \
 	%D%/test_worker.c \
 	%D%/worker_fixture.c %D%/worker_fixture.h \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What one driver promises beyond the conformance suite.
+QUEUE_CRASHES = %D%/crashes.c %D%/crashes.h %D%/processes.c %D%/processes.h
 if MLS_SQLITE
 SQLITE_FIXTURE = tests/job/fixture.c tests/job/fixture.h \
 	tests/support/folder.c tests/support/folder.h
@@ -11,7 +12,7 @@ SQLITE_TESTS = \
 	%D%/test_sqlite_segments
 check_PROGRAMS += $(SQLITE_TESTS)
 TESTS += $(SQLITE_TESTS)
-%C%_test_sqlite_crashes_SOURCES = %D%/test_sqlite_crashes.c %D%/processes.c %D%/processes.h \
+%C%_test_sqlite_crashes_SOURCES = %D%/test_sqlite_crashes.c $(QUEUE_CRASHES) \
 	$(SQLITE_FIXTURE)
 %C%_test_sqlite_crashes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_crashes_LDADD = $(MLS_TEST_LIBS)
@@ -32,8 +33,16 @@ TESTS += $(SQLITE_TESTS)
 endif
 
 if MLS_POSTGRES
-check_PROGRAMS += %D%/test_postgres_server
-TESTS += %D%/test_postgres_server
+POSTGRES_TESTS = \
+	%D%/test_postgres_crashes \
+	%D%/test_postgres_server
+check_PROGRAMS += $(POSTGRES_TESTS)
+TESTS += $(POSTGRES_TESTS)
+%C%_test_postgres_crashes_SOURCES = %D%/test_postgres_crashes.c $(QUEUE_CRASHES) \
+	tests/job/fixture.c tests/job/fixture.h $(POSTGRES_FIXTURE)
+%C%_test_postgres_crashes_CPPFLAGS = $(MLS_TEST_CPPFLAGS) $(POSTGRES_TEST_CPPFLAGS)
+%C%_test_postgres_crashes_LDADD = $(MLS_TEST_LIBS)
+EXTRA_%C%_test_postgres_crashes_DEPENDENCIES = mls_queue_postgres.la
 %C%_test_postgres_server_SOURCES = %D%/test_postgres_server.c \
 	tests/job/fixture.c tests/job/fixture.h $(POSTGRES_FIXTURE)
 %C%_test_postgres_server_CPPFLAGS = $(MLS_TEST_CPPFLAGS) $(POSTGRES_TEST_CPPFLAGS)

@@ -79,7 +79,7 @@ START_TEST(a_killed_server_loses_nothing)
         const unsigned before = count_acknowledged();
         while (count_acknowledged() < before + PER_ROUND)
             usleep(1000);
-        mls_test_postgres_kill();
+        mls_test_postgres_kill(SIGKILL);
         mls_test_postgres_restart();
     }
     stops = true;
@@ -159,17 +159,121 @@ START_TEST(bad_urls_are_refused)
         {"postgres://x/y?poison=99999999999999999999", MLS_EINVAL, "1 to 1000000"},
         {"postgres://x/y?init=2", MLS_EINVAL, "init"},
         {"postgres://x/y?nonsense=1", MLS_EINVAL, "nonsense"},
-        {"postgres://x:y:z%zz/", MLS_EINVAL, "URL"},
-        {"postgres://%2Fnowhere/y?init=1", MLS_EIO, "nowhere"},
-        {"../postgres://x", MLS_ENOTFOUND, "no queue driver"},
+        {"postgres://x:y:z%zz/", MLS_EINVAL, "%40 for '@'"},
+        {"postgres://me:secret%zz@x/y", MLS_EINVAL, "%XX"},
+        {"postgres://me:secret@[x/y", MLS_EINVAL, "write postgres://"},
+        {"postgres://me@x/y?password=secret%zz", MLS_EINVAL, "%XX"},
+        {"postgres://me@x/y?sslpassword=secret=&", MLS_EINVAL, "write postgres://"},
+        {"postgres://me:secret@%2Fnowhere/y?init=1", MLS_EIO, "see that the server runs"},
+        {"postgres://me@%2Fnowhere/y?init=1&password=secret", MLS_EIO, "password=***"},
+        {"../postgres://x:secret@y", MLS_ENOTFOUND, "no queue driver"},
+        {"nopostgres://x:secret@y", MLS_ENOTFOUND, "no module"},
     };
     mls_context *context;
     mls_queue *queue;
     ck_assert_ok(mls_context_create(NULL, &context));
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ck_assert_fails(mls_queue_open(context, rows[i].url, NULL, &queue), rows[i].status,
                         rows[i].message);
+        ck_assert_msg(!strstr(mls_error_message(), "secret"), "%s", mls_error_message());
+    }
     mls_context_free(context);
+}
+END_TEST
+
+/* The test's URL with another user, database and end. Static storage. */
+static const char *url_of(const char *user, const char *database, const char *rest)
+{
+    static char url[700];
+    const char *given = mls_test_postgres_url();
+    const char *host = strchr(given, '@'), *query = strchr(given, '?');
+    const char *host_end = strchr(host, '/');
+    snprintf(url, sizeof url, "postgres://%s%.*s/%s%s%s", user, (int) (host_end - host), host,
+             database, query, rest);
+    return url;
+}
+
+START_TEST(what_the_server_refuses_says_what_to_do)
+{
+    mls_context *context;
+    mls_queue *queue;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    ck_assert_fails(mls_queue_open(context, url_of("mls", "nowhere", ""), NULL, &queue), MLS_EIO,
+                    "createdb");
+    ck_assert_fails(mls_queue_open(context, url_of("stranger", "postgres", ""), NULL, &queue),
+                    MLS_EIO, "pg_hba.conf");
+    ck_assert_fails(mls_queue_open(context, url_of("locked:wrong", "postgres", ""), NULL, &queue),
+                    MLS_EIO, "~/.pgpass");
+    ck_assert_ptr_null(strstr(mls_error_message(), "wrong"));
+    /* The right one, but no right to create. */
+    ck_assert_fails(mls_queue_open(context, url_of("locked:key", "postgres", ""), NULL, &queue),
+                    MLS_EIO, "ask the owner");
+    mls_context_free(context);
+}
+END_TEST
+
+/* In words of another language too: it is the code that counts. Those who came first go on. */
+START_TEST(too_many_connections_are_a_clear_error)
+{
+    enum { MOST = 80 };
+    mls_queue *queues[MOST];
+    mls_context *context;
+    int count = 0;
+    mls_status status = MLS_OK;
+    const char *url = mls_test_postgres_url();
+    ck_assert_ok(mls_context_create(NULL, &context));
+    while (!status && count < MOST) {
+        status = mls_queue_open(context, url, NULL, &queues[count]);
+        count += !status;
+    }
+    ck_assert_int_ge(count, 2);
+    for (int i = 0; i < 200; i++)
+        ck_assert_fails(mls_queue_open(context, url, NULL, &queues[count]), MLS_EIO,
+                        "max_connections");
+    const uint64_t id = fixture_submit_type(queues[0], "t");
+    mls_claimer *claimer = fixture_claimer(queues[count - 1], NULL);
+    fixture_complete(claimer, id, NULL);
+    mls_claimer_close(claimer);
+    for (int i = 0; i < count; i++)
+        mls_queue_close(queues[i]);
+    ck_assert_ok(mls_queue_open(context, url, NULL, &queues[0]));
+    mls_queue_close(queues[0]);
+    mls_context_free(context);
+}
+END_TEST
+
+START_TEST(newer_schemas_are_refused)
+{
+    char url[700], sql[700];
+    mls_context *context;
+    mls_queue *queue;
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    const char *schema = strstr(url, "schema=") + strlen("schema=");
+    mls_queue_close(fixture_queue(url));
+    snprintf(sql, sizeof sql, "UPDATE %.*s.meta SET version = 1000", (int) strcspn(schema, "&"),
+             schema);
+    mls_test_postgres_sql(sql);
+    ck_assert_ok(mls_context_create(NULL, &context));
+    ck_assert_fails(mls_queue_open(context, url, NULL, &queue), MLS_EUNSUPPORTED,
+                    "use a newer library");
+    mls_context_free(context);
+}
+END_TEST
+
+/* Nobody waits for anything when it happens; then somebody asks. */
+START_TEST(cut_connections_are_made_again)
+{
+    mls_queue *queue = fixture_queue(mls_test_postgres_url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_job *job = fixture_claim(claimer);
+    mls_test_postgres_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                          " WHERE application_name = 'mlscale'");
+    ck_assert_ok(mls_job_complete(job)); /* nobody else was there to take it for dead */
+    mls_job_free(job);
+    ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_SUCCEEDED);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
 }
 END_TEST
 
@@ -181,7 +285,8 @@ START_TEST(a_queue_that_is_not_there_is_made_on_request_only)
     strcpy(url, mls_test_postgres_url());
     *strstr(url, "&init=1") = '\0';
     ck_assert_ok(mls_context_create(NULL, &context));
-    ck_assert_fails(mls_queue_open(context, url, NULL, &queue), MLS_ENOTFOUND, "init=1");
+    ck_assert_fails(mls_queue_open(context, url, NULL, &queue), MLS_ENOTFOUND,
+                    "mlscale queue init");
     strcat(url, "&init=1");
     ck_assert_ok(mls_queue_open(context, url, NULL, &queue));
     mls_queue_close(queue);
@@ -202,6 +307,10 @@ int main(void)
     Suite *suite = suite_create("queue/postgres_server");
     TCase *tests = tcase_create("server");
     tcase_add_test(tests, bad_urls_are_refused);
+    tcase_add_test(tests, what_the_server_refuses_says_what_to_do);
+    tcase_add_test(tests, too_many_connections_are_a_clear_error);
+    tcase_add_test(tests, newer_schemas_are_refused);
+    tcase_add_test(tests, cut_connections_are_made_again);
     tcase_add_test(tests, a_queue_that_is_not_there_is_made_on_request_only);
     tcase_add_test(tests, jobs_of_killed_workers_come_back_until_they_are_quarantined);
     tcase_add_test(tests, a_killed_server_loses_nothing);

@@ -122,26 +122,48 @@ static void end_at_exit(void)
         end_server(SIGQUIT);
 }
 
-bool mls_test_postgres_start(void)
+static void give_up(const char *what)
+{
+    fprintf(stderr, "the private PostgreSQL server fails: %s; see %s/log\n", what, folder);
+    abort();
+}
+
+/* Everybody who can reach the socket is trusted, but for one role. */
+static bool write_access_rules(void)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/data/pg_hba.conf", folder);
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return false;
+    fputs("local all locked scram-sha-256\nlocal all all trust\n", file);
+    return fclose(file) == 0;
+}
+
+static bool make_cluster(void)
 {
     const char *const args[] = {"initdb", "-D", "data", "-U",   "mls",        "-A",
                                 "trust",  "-N", "-E",   "UTF8", "--locale=C", NULL};
-    if (server)
-        return true;
-    if (!find_programs()) {
-        fputs("there is no PostgreSQL below /usr/lib/postgresql\n", stderr);
-        return false;
-    }
     snprintf(folder, sizeof folder, "%s/pg", mls_test_folder());
     mls_test_folder_share();
-    if (chmod(mls_test_folder(), 0755) || mkdir(folder, 0700) ||
-        (getuid() == 0 && chown(folder, NOBODY, NOBODY)) || !run_to_end("initdb", args)) {
-        fputs("initdb failed\n", stderr);
+    return chmod(mls_test_folder(), 0755) == 0 && mkdir(folder, 0700) == 0 &&
+           (getuid() != 0 || chown(folder, NOBODY, NOBODY) == 0) && run_to_end("initdb", args) &&
+           write_access_rules();
+}
+
+bool mls_test_postgres_start(void)
+{
+    if (server)
+        return true;
+    if (!find_programs())
         return false;
-    }
+    if (!make_cluster())
+        give_up("initdb");
     starter = getpid();
     atexit(end_at_exit);
-    return start_server();
+    mls_test_postgres_restart();
+    mls_test_postgres_sql("CREATE ROLE locked LOGIN PASSWORD 'key'");
+    return true;
 }
 
 const char *mls_test_postgres_url(void)
@@ -158,17 +180,23 @@ const char *mls_test_postgres_url(void)
 }
 
 /* The first SIGKILL leaves the others: they see that and end by themselves. */
-void mls_test_postgres_kill(void)
+void mls_test_postgres_kill(int signal)
 {
-    end_server(SIGKILL);
+    end_server(signal);
 }
 
 void mls_test_postgres_restart(void)
 {
-    if (!start_server()) {
-        fputs("the server does not start again\n", stderr);
-        abort();
-    }
+    if (!start_server())
+        give_up("it does not start");
+}
+
+void mls_test_postgres_sql(const char *sql)
+{
+    const char *const args[] = {
+        "psql", "-qX", "-vON_ERROR_STOP=1", "-h", folder, "-U", "mls", "postgres", "-c", sql, NULL};
+    if (!run_to_end("psql", args))
+        give_up(sql);
 }
 
 int mls_test_postgres_skip(void)

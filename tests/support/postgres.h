@@ -9,15 +9,24 @@
 
 #include <stdbool.h>
 
-/* Starts it, unless it runs; false, and why on stderr: there is none to start. */
+/*
+ * Starts it, unless it runs; false: there is none to start. Who reaches its socket is
+ * trusted, but for the role "locked", which has no rights and the password "key".
+ */
 bool mls_test_postgres_start(void);
 
 /* The URL of a queue that is not there yet, made when it is opened. Static storage. */
 const char *mls_test_postgres_url(void);
 
-/* Ends it as power loss would, all of its processes at once; and starts it on what it left. */
-void mls_test_postgres_kill(void);
+/*
+ * Ends it: with SIGKILL as a machine that goes down would, but for what was not synced, with
+ * SIGQUIT by its immediate stop; and starts it on what it left.
+ */
+void mls_test_postgres_kill(int signal);
 void mls_test_postgres_restart(void);
+
+/* Runs statements, as who may all. */
+void mls_test_postgres_sql(const char *sql);
 
 /* Prints that all tests of a program are skipped, and why. */
 int mls_test_postgres_skip(void);

@@ -16,9 +16,8 @@ static int init(const arguments *args)
         return code;
     queue_tool_close(&tool);
     if (arguments_has(args, "json"))
-        return print_json(
-            json_pack("{s:s, s:b}", "queue", arguments_get(args, "queue"), "ready", 1));
-    printf("%s is ready\n", arguments_get(args, "queue"));
+        return print_json(json_pack("{s:b}", "ready", 1));
+    printf("the queue is ready\n"); /* not its URL, which may have a password */
     return EXIT_GOOD;
 }
 

@@ -85,7 +85,8 @@ static unsigned read_news(mls__pg_store *store)
     unsigned news = 0;
     if (!store->connection)
         return 0;
-    PQconsumeInput(store->connection);
+    if (!PQconsumeInput(store->connection))
+        return MLS__PG_NEWS_MEMBER; /* the connection is lost, and our lock with it */
     for (PGnotify *notify; (notify = PQnotifies(store->connection)); PQfreemem(notify)) {
         if (notify->be_pid == PQbackendPID(store->connection))
             continue;

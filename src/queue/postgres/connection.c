@@ -11,24 +11,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What an SQLSTATE begins with, and what that is here. */
+/* What an SQLSTATE begins with, what that is here, and what helps; NULL: nothing known. */
 static const struct {
     const char *code;
     mls_status status;
     int failure;
+    const char *help;
 } codes[] = {
-    {"08", MLS_EIO, MLS__PG_LOST},
-    {"57P", MLS_EIO, MLS__PG_LOST},
-    {"40", MLS_EIO, MLS__PG_CLASHED},
-    {"55P03", MLS_EIO, MLS__PG_CLASHED},
-    {"22", MLS_EINVAL, MLS__PG_FAILED},
-    {"53200", MLS_ENOMEM, MLS__PG_FAILED},
-    {"0A", MLS_EUNSUPPORTED, MLS__PG_FAILED},
-    {"XX00", MLS_EFORMAT, MLS__PG_FAILED},
-    {"42P01", MLS_EFORMAT, MLS__PG_FAILED},
-    {"42703", MLS_EFORMAT, MLS__PG_FAILED},
-    {"", MLS_EIO, MLS__PG_FAILED},
+    {"08", MLS_EIO, MLS__PG_LOST, NULL},
+    {"57P03", MLS_EIO, MLS__PG_LOST, "the server is starting or stopping: try again"},
+    {"57P", MLS_EIO, MLS__PG_LOST, NULL},
+    {"40", MLS_EIO, MLS__PG_CLASHED, NULL},
+    {"55P03", MLS_EIO, MLS__PG_CLASHED, NULL},
+    {"22", MLS_EINVAL, MLS__PG_FAILED, NULL},
+    {"25006", MLS_EIO, MLS__PG_FAILED,
+     "connect to a server that may be written to: the URL's target_session_attrs=read-write"},
+    {"28P01", MLS_EIO, MLS__PG_FAILED,
+     "check the user's name, and the password: in ~/.pgpass, PGPASSWORD or the URL"},
+    {"28", MLS_EIO, MLS__PG_FAILED, "check the user's name, and the server's pg_hba.conf"},
+    {"3D000", MLS_EIO, MLS__PG_FAILED, "create the database, with createdb, or name another"},
+    {"42501", MLS_EIO, MLS__PG_FAILED,
+     "ask the owner for the rights: CREATE in the database for `mlscale queue init`, all on the "
+     "schema and its tables for the rest"},
+    {"53100", MLS_EIO, MLS__PG_FAILED, "make room on the server's disk"},
+    {"53200", MLS_ENOMEM, MLS__PG_FAILED, "the server has no memory left"},
+    {"53300", MLS_EIO, MLS__PG_FAILED,
+     "each open queue is one connection: close some, or raise the server's max_connections"},
+    {"0A", MLS_EUNSUPPORTED, MLS__PG_FAILED, NULL},
+    {"XX00", MLS_EFORMAT, MLS__PG_FAILED, "look for what the server's log says before it"},
+    {"42P01", MLS_EFORMAT, MLS__PG_FAILED, "tables of the queue were dropped or renamed"},
+    {"42703", MLS_EFORMAT, MLS__PG_FAILED, "tables of the queue were changed"},
+    {"", MLS_EIO, MLS__PG_FAILED, NULL},
 };
+
+static size_t find_code(const char *code)
+{
+    size_t i = 0;
+    while (strncmp(codes[i].code, code, strlen(codes[i].code)) != 0)
+        i++;
+    return i;
+}
+
+const char *mls__pg_help(const char *code)
+{
+    return codes[find_code(code)].help;
+}
 
 mls_status mls__pg_fail(mls__pg_store *store, mls_status status, const char *format, ...)
 {
@@ -44,26 +71,17 @@ mls_status mls__pg_fail(mls__pg_store *store, mls_status status, const char *for
     return status;
 }
 
-/* libpq ends its messages with a line's end. */
-static void chomp(char *text)
-{
-    for (size_t size = strlen(text); size && strchr("\n ", text[size - 1]);)
-        text[--size] = '\0';
-}
-
 mls_status mls__pg_fail_result(mls__pg_store *store, PGresult *result, const char *what)
 {
     const char *code = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     const bool is_lost = PQstatus(store->connection) == CONNECTION_BAD;
-    size_t i = 0;
-    while (strncmp(codes[i].code, code ? code : "", strlen(codes[i].code)) != 0)
-        i++;
+    const size_t i = find_code(code ? code : "");
     if (!store->txn.status) {
-        mls__pg_fail(store, is_lost ? MLS_EIO : codes[i].status, "PostgreSQL%s%s, %.80s: %s",
-                     code ? " " : "", code ? code : "", what,
-                     text ? text : PQerrorMessage(store->connection));
-        chomp(store->txn.message);
+        text = text ? text : PQerrorMessage(store->connection);
+        mls__pg_fail(store, is_lost ? MLS_EIO : codes[i].status, "PostgreSQL%s%s, %.80s: %.*s%s%s",
+                     code ? " " : "", code ? code : "", what, (int) strcspn(text, "\n"), text,
+                     codes[i].help ? "; " : "", codes[i].help ? codes[i].help : "");
         store->txn.failure = is_lost ? MLS__PG_LOST : codes[i].failure;
     }
     PQclear(result);
@@ -179,7 +197,7 @@ bool mls__pg_copy(mls__pg_store *store, const char *sql, const mls__pg_buffer *r
     return end_copy(store, sql) && is_sent;
 }
 
-static void reset_txn(mls__pg_store *store)
+void mls__pg_reset_txn(mls__pg_store *store)
 {
     const int64_t now_us = store->txn.now_us;
     store->txn = (mls__pg_txn){.now_us = now_us};
@@ -188,7 +206,7 @@ static void reset_txn(mls__pg_store *store)
 /* The server's time comes with it: all that the transaction decides, it decides by that. */
 mls_status mls__pg_begin(mls__pg_store *store)
 {
-    reset_txn(store);
+    mls__pg_reset_txn(store);
     const uint64_t before_ns = mls__pg_clock_ns();
     PGresult *result = mls__pg_execute(
         store, "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8");
@@ -221,68 +239,4 @@ void mls__pg_rollback(mls__pg_store *store)
 {
     if (PQstatus(store->connection) == CONNECTION_OK)
         PQclear(PQexec(store->connection, "ROLLBACK"));
-}
-
-static void ignore_notice(void *user, const PGresult *result)
-{
-    (void) user;
-    (void) result;
-}
-
-/*
- * Plans must not depend on statistics, which are of another time when a queue fills or
- * empties: every statement has an index that fits, and takes it. A peer's machine that
- * fell silent is noticed within 10 s.
- */
-static const char session_sql[] =
-    "SET enable_seqscan TO off; SET enable_bitmapscan TO off; SET enable_hashjoin TO off;"
-    "SET enable_mergejoin TO off; SET enable_hashagg TO on; SET jit TO off;"
-    "SET plan_cache_mode TO force_generic_plan; SET synchronous_commit TO on;"
-    "SET default_transaction_isolation TO 'read committed'; SET statement_timeout TO 0;"
-    "SET idle_in_transaction_session_timeout TO 0; SET idle_session_timeout TO 0;"
-    "SET lock_timeout TO 0;"
-    "SET tcp_keepalives_idle TO 5; SET tcp_keepalives_interval TO 1;"
-    "SET tcp_keepalives_count TO 5;";
-
-static mls_status configure(mls__pg_store *store)
-{
-    char sql[160];
-    if (PQserverVersion(store->connection) < 140000)
-        return mls__pg_fail(store, MLS_EUNSUPPORTED, "the server is older than PostgreSQL 14");
-    if (!mls__pg_do(store, session_sql))
-        return store->txn.status;
-    snprintf(sql, sizeof sql, "SET search_path TO \"%s\"", store->schema);
-    if (!mls__pg_do(store, sql))
-        return store->txn.status;
-    snprintf(sql, sizeof sql, "LISTEN \"mlscale_%s\"", store->schema);
-    return mls__pg_do(store, sql) ? MLS_OK : store->txn.status;
-}
-
-mls_status mls__pg_connect(mls__pg_store *store)
-{
-    /* Those before dbname are defaults of ours; those behind it are not to be changed. */
-    const char *const names[] = {"connect_timeout", "fallback_application_name", "dbname",
-                                 "client_encoding", NULL};
-    const char *const values[] = {"10", "mlscale", store->url, "UTF8", NULL};
-    reset_txn(store);
-    store->connection = PQconnectdbParams(names, values, 1);
-    memset(store->is_prepared, 0, sizeof store->is_prepared);
-    if (!store->connection)
-        return mls__pg_fail(store, MLS_ENOMEM, "no memory for a connection");
-    if (PQstatus(store->connection) != CONNECTION_OK) {
-        mls__pg_fail(store, MLS_EIO, "%s", PQerrorMessage(store->connection));
-        chomp(store->txn.message);
-    } else {
-        PQsetNoticeReceiver(store->connection, ignore_notice, NULL);
-        configure(store);
-    }
-    if (store->txn.status)
-        mls__pg_disconnect(store);
-    return store->txn.status;
-}
-
-void mls__pg_disconnect(mls__pg_store *store)
-{
-    PQfinish(store->connection);
-    store->connection = NULL;
 }

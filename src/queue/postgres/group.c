@@ -145,6 +145,7 @@ static mls_status try_group(mls__pg_store *store, mls__pg_op **ops, size_t count
     if (mls__pg_begin(store) == MLS_OK) {
         if (run_all(store, ops, count, news) && mls__pg_commit(store) == MLS_OK) {
             keep(store, ops, count);
+            mls__pg_tell(store);
             return MLS_OK;
         }
         if (store->txn.failure != MLS__PG_UNDECIDED)
@@ -158,6 +159,8 @@ static mls_status try_group(mls__pg_store *store, mls__pg_op **ops, size_t count
     const int was = decide(store, mls__pg_clock_ns() + RECONNECT_NS);
     if (was > 0) {
         keep(store, ops, count);
+        store->txn.news = lost.news;
+        mls__pg_tell(store);
         return MLS_OK;
     }
     take_back(store, ops, count);

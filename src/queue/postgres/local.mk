@@ -7,6 +7,7 @@ mls_queue_postgres_la_SOURCES = \
 	%D%/claim.c \
 	%D%/claimers.c \
 	%D%/committer.c \
+	%D%/connect.c \
 	%D%/connection.c \
 	%D%/driver.c \
 	%D%/ends.c \

@@ -7,8 +7,8 @@
  * Who waits for something looks whether a lock is free whose row is there. All who look
  * share about 80 looks a second among them, so that a dead process's jobs are ready again
  * within 100 ms as long as anyone waits, however many there are. A server that was started
- * anew has lost all locks: then members have ten seconds to come back, and who does goes
- * on with what it runs.
+ * anew has lost all locks, as has one that recovered from the crash of a process of its
+ * own: then members have ten seconds to come back, and who does goes on with what it runs.
  */
 #include "queue/postgres/postgres.h"
 
@@ -77,6 +77,7 @@ bool mls__pg_reap(mls__pg_store *store)
     mls__pg_parameters p = {0};
     mls__pg_add_number(&p, store->member);
     mls__pg_add_number(&p, store->txn.now_us);
+    mls__pg_add_number(&p, store->resumed_us);
     PGresult *result = mls__pg_run(store, MLS__PG_MEMBERS_DEAD, &p);
     if (!result)
         return false;
@@ -96,7 +97,6 @@ bool mls__pg_reap(mls__pg_store *store)
 
 bool mls__pg_mark(mls__pg_store *store)
 {
-    static const char letters[] = "recm"; /* by bit of MLS__PG_NEWS_* */
     mls__pg_parameters p = {0};
     mls__pg_add_number(&p, store->member);
     mls__pg_add_number(&p, ++store->last_txn);
@@ -110,15 +110,28 @@ bool mls__pg_mark(mls__pg_store *store)
         store->txn.failure = MLS__PG_LOST;
         return false;
     }
-    char text[sizeof letters] = "";
+    return true;
+}
+
+/*
+ * Not in the transaction that it is about: the server lets one at a time commit that
+ * notifies, and syncs while it does. What is lost between the two others find by polling.
+ */
+void mls__pg_tell(mls__pg_store *store)
+{
+    static const char letters[] = "recm"; /* by bit of MLS__PG_NEWS_* */
+    const unsigned news = store->txn.news;
+    char said[sizeof letters] = "", sql[200];
     size_t size = 0;
+    if (!news || (store->member_count <= 1 && !(news & MLS__PG_NEWS_MEMBER)))
+        return;
     for (int i = 0; letters[i]; i++)
-        if (store->txn.news & (1u << i))
-            text[size++] = letters[i];
-    if (!size || (store->member_count <= 1 && !(store->txn.news & MLS__PG_NEWS_MEMBER)))
-        return true;
-    mls__pg_add_text(&p, text);
-    return mls__pg_run_none(store, MLS__PG_NOTIFY, &p);
+        if (news & (1u << i))
+            said[size++] = letters[i];
+    snprintf(sql, sizeof sql,
+             "BEGIN; SET LOCAL synchronous_commit TO off; NOTIFY \"mlscale_%s\", '%s'; COMMIT",
+             store->schema, said);
+    mls__pg_do(store, sql);
 }
 
 int mls__pg_was_committed(mls__pg_store *store)
@@ -210,5 +223,6 @@ bool mls__pg_resume(mls__pg_store *store)
     if (there < 0 || store->txn.status || mls__pg_commit(store))
         return false;
     store->last_txn = there ? store->last_txn : 0;
+    store->resumed_us = store->txn.now_us;
     return true;
 }

@@ -227,7 +227,6 @@ enum {
     MLS__PG_WAIT_ADD,
     MLS__PG_WAIT_DELETE,
     MLS__PG_WAITS_FIND,
-    MLS__PG_NOTIFY,
     MLS__PG_STATEMENTS
 };
 
@@ -277,7 +276,8 @@ struct mls__pg_store {
     int64_t last_rank;
     int64_t next_timer_us;   /* server's clock; 0: none known */
     int64_t clock_offset_us; /* the server's clock less the monotonic one */
-    uint64_t polled_ns, looked_ns, tried_ns, parked_until_ns;
+    uint64_t polled_ns, looked_ns, parked_until_ns;
+    int64_t resumed_us; /* the server's clock: when a lost connection was made again */
     int64_t member_count;
     unsigned news_left;
     bool is_failing;
@@ -298,12 +298,17 @@ mls_status mls__pg_read_url(mls__pg_store *store, const char *config);
 /* Makes the tables or brings older ones up to date. The transaction is the caller's. */
 mls_status mls__pg_schema_open(mls__pg_store *store);
 
-/* connection.c */
+/* connect.c */
 mls_status mls__pg_connect(mls__pg_store *store);
 void mls__pg_disconnect(mls__pg_store *store);
+
+/* connection.c */
+void mls__pg_reset_txn(mls__pg_store *store);
 /* Fails the transaction; the first failure counts. */
 mls_status mls__pg_fail(mls__pg_store *store, mls_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* What can be done about an SQLSTATE; NULL: nothing known. */
+const char *mls__pg_help(const char *code);
 /* Fails it with what the server said. `result` may be NULL, and is cleared. */
 mls_status mls__pg_fail_result(mls__pg_store *store, PGresult *result, const char *what);
 /* Statements as text, without parameters; NULL: failed. */
@@ -417,8 +422,10 @@ bool mls__pg_resume(mls__pg_store *store);
 int mls__pg_was_committed(mls__pg_store *store);
 /* Gives back what members ran that died. */
 bool mls__pg_reap(mls__pg_store *store);
-/* Notes in the transaction which it is, and tells others what happened in it. */
+/* Notes in the transaction which it is. */
 bool mls__pg_mark(mls__pg_store *store);
+/* Tells others what happened in one that was committed. */
+void mls__pg_tell(mls__pg_store *store);
 uint64_t mls__pg_look_interval_ns(const mls__pg_store *store);
 
 /* ends.c */

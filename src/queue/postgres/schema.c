@@ -73,13 +73,18 @@ static long find_version(mls__pg_store *store)
 static mls_status create_schema(mls__pg_store *store)
 {
     char sql[128];
+    snprintf(sql, sizeof sql, "SELECT (to_regnamespace('%s') IS NULL)::int", store->schema);
+    const bool is_missing = query(store, sql) == 1;
+    if (store->txn.status)
+        return store->txn.status;
     if (!store->may_create)
         return mls__pg_fail(store, MLS_ENOTFOUND,
-                            "the database has no queue in schema \"%s\"; the option init=1 of the "
-                            "URL creates it",
+                            "the database has no queue in schema \"%s\"; `mlscale queue init`, or "
+                            "the option init=1 of the URL, creates it",
                             store->schema);
-    snprintf(sql, sizeof sql, "CREATE SCHEMA IF NOT EXISTS \"%s\"", store->schema);
-    return mls__pg_do(store, sql) ? MLS_OK : store->txn.status;
+    /* One that is there may belong to who cannot make any. */
+    snprintf(sql, sizeof sql, "CREATE SCHEMA \"%s\"", store->schema);
+    return !is_missing || mls__pg_do(store, sql) ? MLS_OK : store->txn.status;
 }
 
 static mls_status migrate(mls__pg_store *store, long version)
@@ -105,8 +110,8 @@ mls_status mls__pg_schema_open(mls__pg_store *store)
         return store->txn.status;
     if (version > VERSION)
         return mls__pg_fail(store, MLS_EUNSUPPORTED,
-                            "the queue's schema \"%s\" has version %ld; this library knows %d: "
-                            "use a newer one",
+                            "the queue's schema \"%s\" has version %ld; this library knows "
+                            "%d: use a newer library",
                             store->schema, version, VERSION);
     const mls_status status = version == 0 ? create_schema(store) : MLS_OK;
     return status ? status : migrate(store, version > 0 ? version : 0);

@@ -116,13 +116,14 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     /*
      * Those whose lock is free, and which is ours until the transaction's end: the second
      * column says whether the server was started since they joined. Then they are given
-     * ten seconds to come back, and did not die of a job.
+     * ten seconds to come back, and did not die of a job. So they are when our own
+     * connection was lost, at $3: what took it may have taken theirs.
      */
     [MLS__PG_MEMBERS_DEAD] =
         "WITH s AS MATERIALIZED (SELECT (extract(epoch FROM pg_postmaster_start_time())"
         " * 1000000)::int8 AS us), c AS MATERIALIZED (SELECT m.id, m.server_us <> s.us AS old"
         " FROM members m, s WHERE m.id <> $1::int8 AND (m.server_us = s.us"
-        " OR $2::int8 > s.us + 10000000) ORDER BY m.id)"
+        " OR $2::int8 > s.us + 10000000) AND $2::int8 > $3::int8 + 10000000 ORDER BY m.id)"
         " SELECT id, old::int::int8 FROM c WHERE pg_try_advisory_xact_lock("
         "'jobs'::regclass::oid::int8::bit(32)::int4, id::int4)",
     [MLS__PG_MEMBER_MARK] = "UPDATE members SET txn = $2::int8 WHERE id = $1::int8 RETURNING id",
@@ -131,7 +132,6 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_WAIT_DELETE] = "DELETE FROM waits WHERE job = $1::int8 AND member = $2::int8",
     [MLS__PG_WAITS_FIND] =
         "SELECT DISTINCT job FROM waits WHERE job = ANY($1::int8[]) AND member <> $2::int8",
-    [MLS__PG_NOTIFY] = "SELECT pg_notify('mlscale_' || current_schema(), $1::text)",
 };
 
 const char *mls__pg_statement_text(int statement)

@@ -86,21 +86,57 @@ static mls_status split_query(mls__pg_store *store, const char *query, char *to)
     return MLS_OK;
 }
 
-static mls_status check_libpq(mls__pg_store *store)
+static const char scheme[] = "postgresql:"; /* as libpq calls it */
+
+static void blank(char *from, const char *to)
+{
+    memset(from, 'x', (size_t) (to - from));
+}
+
+/* Overwrites what may be a password: libpq's messages on bad URLs quote parts of them. */
+static void blank_secrets(char *url)
+{
+    char *colon = strchr(url + sizeof scheme - 1, ':');
+    const char *at = strrchr(url, '@');
+    if (colon && at && at > colon)
+        blank(colon + 1, at);
+    for (char *option = strchr(url, '?'); option; option = strchr(option + 1, '&')) {
+        char *value = option + 1 + strcspn(option + 1, "=&");
+        if (*value == '=')
+            blank(value + 1, value + strcspn(value, "&"));
+    }
+}
+
+/* What is wrong with a URL that libpq does not understand. */
+static mls_status refuse(mls__pg_store *store)
 {
     char *message = NULL;
+    blank_secrets(store->url);
     PQconninfoOption *parsed = PQconninfoParse(store->url, &message);
-    mls_status status = MLS_OK;
-    if (!parsed)
-        status = store->host->error(MLS_EINVAL, "a bad URL: %s", message ? message : "no memory");
+    const char *why = parsed    ? "the password or an option has letters that URLs write as %XX"
+                      : message ? message
+                                : "no memory";
+    const mls_status status = store->host->error(
+        MLS_EINVAL,
+        "%.*s; write postgres://USER@HOST/DATABASE?OPTION=VALUE, with %%40 for '@' and "
+        "so on inside of names",
+        (int) strcspn(why, "\n"), why);
     PQfreemem(message);
     PQconninfoFree(parsed);
     return status;
 }
 
+static mls_status check_libpq(mls__pg_store *store)
+{
+    PQconninfoOption *parsed = PQconninfoParse(store->url, NULL);
+    if (!parsed)
+        return refuse(store);
+    PQconninfoFree(parsed);
+    return MLS_OK;
+}
+
 mls_status mls__pg_read_url(mls__pg_store *store, const char *config)
 {
-    static const char scheme[] = "postgresql:";
     store->most_deaths = MLS__PG_DEFAULT_DEATHS;
     strcpy(store->schema, "mlscale");
     if (strncmp(config, "//", 2) != 0)

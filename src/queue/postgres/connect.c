@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connecting: with a limit of time, and with a word on what to do when the server refuses.
+ * What it refuses for is told apart by the code of its answer, since the words are in the
+ * server's language.
+ */
+#include "queue/postgres/postgres.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_S 10 /* unless the URL's connect_timeout says otherwise */
+
+static const char unreachable[] = "see that the server runs, and that host and port are right";
+
+static void ignore_notice(void *user, const PGresult *result)
+{
+    (void) user;
+    (void) result;
+}
+
+/*
+ * Plans must not depend on statistics, which are of another time when a queue fills or
+ * empties: every statement has an index that fits, and takes it. A peer's machine that
+ * fell silent is noticed within 10 s.
+ */
+static const char session_sql[] =
+    "SET enable_seqscan TO off; SET enable_bitmapscan TO off; SET enable_hashjoin TO off;"
+    "SET enable_mergejoin TO off; SET enable_hashagg TO on; SET jit TO off;"
+    "SET plan_cache_mode TO force_generic_plan; SET synchronous_commit TO on;"
+    "SET default_transaction_isolation TO 'read committed'; SET statement_timeout TO 0;"
+    "SET idle_in_transaction_session_timeout TO 0; SET idle_session_timeout TO 0;"
+    "SET lock_timeout TO 0;"
+    "SET tcp_keepalives_idle TO 5; SET tcp_keepalives_interval TO 1;"
+    "SET tcp_keepalives_count TO 5;";
+
+static mls_status configure(mls__pg_store *store)
+{
+    char sql[160];
+    if (PQserverVersion(store->connection) < 140000)
+        return mls__pg_fail(store, MLS_EUNSUPPORTED, "the server is older than PostgreSQL 14");
+    if (!mls__pg_do(store, session_sql))
+        return store->txn.status;
+    snprintf(sql, sizeof sql, "SET search_path TO \"%s\"", store->schema);
+    if (!mls__pg_do(store, sql))
+        return store->txn.status;
+    snprintf(sql, sizeof sql, "LISTEN \"mlscale_%s\"", store->schema);
+    return mls__pg_do(store, sql) ? MLS_OK : store->txn.status;
+}
+
+/* The five letters in "...:  53300: sorry, ..." of a message in full; "" when there are none. */
+static void find_code(const char *message, char code[6])
+{
+    code[0] = '\0';
+    for (const char *at = strstr(message, ":  "); at; at = strstr(at + 1, ":  "))
+        if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':') {
+            memcpy(code, at + 3, 5);
+            code[5] = '\0';
+        }
+}
+
+/* Why there is no connection, in one line without the place in the server's source. */
+static mls_status refuse(mls__pg_store *store)
+{
+    char message[MLS__PG_MESSAGE_BYTES], code[6];
+    snprintf(message, sizeof message, "%s", PQerrorMessage(store->connection));
+    find_code(message, code);
+    message[strcspn(message, "\n")] = '\0';
+    const char *help = mls__pg_help(code);
+    return mls__pg_fail(store, MLS_EIO, "%.300s; %s", message, help ? help : unreachable);
+}
+
+static int timeout_s(PGconn *connection)
+{
+    int seconds = CONNECT_S;
+    PQconninfoOption *options = PQconninfo(connection);
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        if (strcmp(o->keyword, "connect_timeout") == 0 && o->val && o->val[0])
+            seconds = atoi(o->val);
+    PQconninfoFree(options);
+    return seconds > 0 && seconds < 86400 ? seconds : 86400;
+}
+
+/* In steps, since only so libpq can be told to give codes before it fails. */
+static void connect_in_time(mls__pg_store *store)
+{
+    PGconn *connection = store->connection;
+    const int seconds = timeout_s(connection);
+    const uint64_t until_ns = mls__pg_clock_ns() + (uint64_t) seconds * UINT64_C(1000000000);
+    PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+    PostgresPollingStatusType step = PGRES_POLLING_WRITING;
+    while (step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING) {
+        const uint64_t now_ns = mls__pg_clock_ns();
+        const short events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+        struct pollfd fd = {PQsocket(connection), events, 0};
+        if (now_ns >= until_ns) {
+            mls__pg_fail(store, MLS_EIO, "no connection within %d s; %s", seconds, unreachable);
+            return;
+        }
+        poll(&fd, 1, (int) ((until_ns - now_ns) / 1000000) + 1);
+        step = PQconnectPoll(connection);
+    }
+    PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+    if (step != PGRES_POLLING_OK)
+        refuse(store);
+}
+
+mls_status mls__pg_connect(mls__pg_store *store)
+{
+    /* The one before dbname is a default of ours; the one behind it is not to be changed. */
+    const char *const names[] = {"fallback_application_name", "dbname", "client_encoding", NULL};
+    const char *const values[] = {"mlscale", store->url, "UTF8", NULL};
+    mls__pg_reset_txn(store);
+    store->connection = PQconnectStartParams(names, values, 1);
+    memset(store->is_prepared, 0, sizeof store->is_prepared);
+    if (!store->connection)
+        return mls__pg_fail(store, MLS_ENOMEM, "no memory for a connection");
+    if (PQstatus(store->connection) == CONNECTION_BAD)
+        refuse(store);
+    else
+        connect_in_time(store);
+    if (!store->txn.status) {
+        PQsetNoticeReceiver(store->connection, ignore_notice, NULL);
+        configure(store);
+    }
+    if (store->txn.status)
+        mls__pg_disconnect(store);
+    return store->txn.status;
+}
+
+void mls__pg_disconnect(mls__pg_store *store)
+{
+    PQfinish(store->connection);
+    store->connection = NULL;
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "queue/crashes.h"
+
+#include "job/fixture.h"
+#include "queue/processes.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORKERS = 2, SUBMITTERS = 2, MOST_IDS = 2000000 };
+
+/* What a process says in one write, which a pipe does not tear apart. */
+typedef struct event {
+    char kind; /* 's' submitted, 'd' done */
+    uint64_t id, epoch;
+} event;
+
+static void report(int fd, char kind, uint64_t id, uint64_t epoch)
+{
+    const event e = {kind, id, epoch};
+    if (write(fd, &e, sizeof e) != sizeof e)
+        _exit(3);
+}
+
+static const char *the_url;
+
+/* Its server may be away just now. */
+static mls_queue *open_patiently(void)
+{
+    mls_context *context;
+    mls_queue *queue;
+    mls_status status = MLS_EIO;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    for (int tries = 0; status == MLS_EIO && tries < 1000; tries++) {
+        status = mls_queue_open(context, the_url, NULL, &queue);
+        if (status == MLS_EIO)
+            usleep(20000);
+    }
+    ck_assert_ok(status);
+    mls_context_free(context);
+    return queue;
+}
+
+static void submit_forever(int up, int down, uint64_t seed)
+{
+    (void) down;
+    mls_queue *queue = open_patiently();
+    char payload[9000];
+    for (;;) {
+        memset(payload, (int) (mls_test_random(&seed) & 0xff), sizeof payload);
+        mls_job_options options = fixture_options("t", NULL);
+        options.payload = payload;
+        options.payload_bytes =
+            mls_test_random_below(&seed, 20) ? mls_test_random_below(&seed, 600) : sizeof payload;
+        report(up, 's', fixture_submit(queue, &options), 0);
+    }
+}
+
+static void work_forever(int up, int down, uint64_t seed)
+{
+    (void) down;
+    mls_queue *queue = open_patiently();
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    for (;;) {
+        mls_job *jobs[4];
+        size_t count;
+        if (mls_claimer_claim(claimer, -1, 1 + mls_test_random_below(&seed, 4), jobs, &count))
+            _exit(5);
+        for (size_t i = 0; i < count; i++) {
+            const mls_job_info info = fixture_info(jobs[i]);
+            if (mls_job_set_result(jobs[i], &info.epoch, sizeof info.epoch))
+                _exit(5);
+            if (mls_test_random_below(&seed, 10) == 0) {
+                if (mls_job_release(jobs[i]))
+                    _exit(5);
+            } else {
+                if (mls_job_complete(jobs[i]))
+                    _exit(5);
+                report(up, 'd', info.id, info.epoch);
+            }
+            mls_job_free(jobs[i]);
+        }
+    }
+}
+
+typedef struct record {
+    bool submitted;
+    uint64_t done_epoch;
+    unsigned done;
+} record;
+
+static record *records;
+
+static void take_event(const event *e)
+{
+    ck_assert_uint_lt(e->id, MOST_IDS);
+    record *r = &records[e->id];
+    if (e->kind == 's') {
+        ck_assert_msg(!r->submitted, "job %llu was submitted twice", (unsigned long long) e->id);
+        r->submitted = true;
+    } else {
+        r->done++;
+        r->done_epoch = e->epoch;
+        ck_assert_msg(r->done == 1, "job %llu ended twice", (unsigned long long) e->id);
+    }
+}
+
+/* All that is in the pipe of a process that is dead, or one event of one that lives. */
+static bool read_event(const child *c)
+{
+    event e;
+    const ssize_t got = read(c->from, &e, sizeof e);
+    if (got != sizeof e)
+        return false;
+    take_event(&e);
+    return true;
+}
+
+/* An event of whoever has one: to listen to one alone could block all others. */
+static void read_any_event(const child *children, uint64_t *seed)
+{
+    struct pollfd polls[SUBMITTERS + WORKERS];
+    for (size_t i = 0; i < SUBMITTERS + WORKERS; i++)
+        polls[i] = (struct pollfd){.fd = children[i].from, .events = POLLIN};
+    ck_assert_int_gt(poll(polls, SUBMITTERS + WORKERS, -1), 0);
+    size_t at = mls_test_random_below(seed, SUBMITTERS + WORKERS);
+    while (!polls[at].revents)
+        at = (at + 1) % (SUBMITTERS + WORKERS);
+    ck_assert_msg(read_event(&children[at]), "a process ended by itself");
+}
+
+static child start_one(int index, uint64_t *seed)
+{
+    return child_start(index < SUBMITTERS ? submit_forever : work_forever, mls_test_random(seed));
+}
+
+static void kill_and_read(child *c)
+{
+    int status;
+    kill(c->pid, SIGKILL);
+    ck_assert_int_eq(waitpid(c->pid, &status, 0), c->pid);
+    ck_assert_msg(WIFSIGNALED(status), "a process ended by itself with %d", WEXITSTATUS(status));
+    while (read_event(c))
+        ;
+    close(c->from);
+    close(c->to);
+}
+
+/* Every acknowledged job ended once, by the claim that its result names. */
+static void check_records(mls_queue *queue)
+{
+    uint64_t succeeded = 0;
+    for (uint64_t id = 0; id < MOST_IDS; id++) {
+        const record *r = &records[id];
+        mls_job *job;
+        if (!r->submitted && !r->done)
+            continue;
+        ck_assert_ok(mls_queue_get(queue, id, &job));
+        const mls_job_info info = fixture_info(job);
+        ck_assert_int_eq(info.state, MLS_JOB_SUCCEEDED);
+        ck_assert_uint_eq(info.result_bytes, sizeof info.epoch);
+        ck_assert_mem_eq(info.result, &info.epoch, sizeof info.epoch);
+        if (r->done)
+            ck_assert_uint_eq(info.epoch, r->done_epoch);
+        succeeded++;
+        mls_job_free(job);
+    }
+    const mls_queue_stats stats = fixture_stats(queue);
+    ck_assert_uint_ge(stats.jobs[MLS_JOB_SUCCEEDED], succeeded);
+    ck_assert_uint_eq(stats.jobs[MLS_JOB_SUCCEEDED], stats.succeeded);
+    ck_assert_uint_eq(stats.jobs[0], stats.submitted);
+    ck_assert_uint_eq(stats.jobs[0], stats.succeeded);
+    ck_assert_uint_eq(stats.stale, 0);
+}
+
+static bool is_all_done(mls_queue *queue)
+{
+    const mls_queue_stats stats = fixture_stats(queue);
+    return stats.jobs[MLS_JOB_SUCCEEDED] == stats.jobs[0];
+}
+
+/* What the dead ran comes back, from a server that was started anew after a while only. */
+static void finish_rest(mls_queue *queue)
+{
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    for (int tries = 0; !is_all_done(queue) && tries < 600; tries++) {
+        mls_job *job;
+        size_t count;
+        while (mls_claimer_claim(claimer, 100, 1, &job, &count) == MLS_OK) {
+            const uint64_t epoch = fixture_info(job).epoch;
+            ck_assert_ok(mls_job_set_result(job, &epoch, sizeof epoch));
+            ck_assert_ok(mls_job_complete(job));
+            mls_job_free(job);
+        }
+    }
+    mls_claimer_close(claimer);
+}
+
+static void kill_one(child *children, uint64_t *seed)
+{
+    child *c = &children[mls_test_random_below(seed, SUBMITTERS + WORKERS)];
+    for (size_t i = mls_test_random_below(seed, 30); i; i--)
+        read_any_event(children, seed);
+    kill_and_read(c);
+    *c = start_one((int) (c - children), seed);
+}
+
+void crashes_run(const char *url, int rounds, void (*disaster)(int round))
+{
+    uint64_t seed = 20260;
+    child children[SUBMITTERS + WORKERS];
+    the_url = url;
+    records = calloc(MOST_IDS, sizeof *records);
+    ck_assert_ptr_nonnull(records);
+    mls_queue_close(open_patiently());
+    for (int i = 0; i < SUBMITTERS + WORKERS; i++)
+        children[i] = start_one(i, &seed);
+    for (int round = 0; round < rounds; round++) {
+        kill_one(children, &seed);
+        if (disaster)
+            disaster(round);
+    }
+    for (int i = 0; i < SUBMITTERS + WORKERS; i++)
+        kill_and_read(&children[i]);
+    mls_queue *queue = open_patiently();
+    finish_rest(queue);
+    check_records(queue);
+    mls_queue_close(queue);
+    free(records);
+}
+
+int crashes_rounds(int usual)
+{
+    const char *wanted = getenv("MLS_TEST_CRASHES");
+    if (wanted)
+        return atoi(wanted);
+    return MLS_TEST_SANITIZED || mls_test_is_quick() ? usual / 10 : usual;
+}
