@@ -8,6 +8,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/cmd_queue_list.c \
 	%D%/mlscale/cmd_queue_rules.c \
 	%D%/mlscale/cmd_queue_store.c \
+	%D%/mlscale/cmd_queue_top.c \
 	%D%/mlscale/cmd_run.c \
 	%D%/mlscale/cmd_score.c \
 	%D%/mlscale/cmd_verify.c \

@@ -117,13 +117,45 @@ exits "wants to know what to pause" 2 queue pause --queue "$q"
 says "and what there is" err "--in-queue"
 exits "pauses all or some" 2 queue pause --queue "$q" --all --type line
 
+# A live view.
+top=sqlite:$scratch/top.db
+"$mlscale" queue init --queue "$top" >out 2>err
+"$mlscale" queue submit --queue "$top" --type watched >out 2>err
+exits "looks once" 0 queue top --queue "$top" --once
+says "at the states" out "ready 1"
+says "without rates, which need two looks" out "submitted -"
+exits "and once where there is no terminal" 0 queue top --queue "$top"
+exits "or as JSON" 0 queue top --queue "$top" --once --json
+says "with counts" out '"ready":1'
+says "and no rates" out '"submitted":null'
+"$mlscale" queue top --queue "$top" --json --interval 100 >looks 2>err &
+watcher=$!
+for _ in $(seq 600); do
+    [ "$(wc -l <looks)" -ge 3 ] && break
+    sleep 0.1
+done
+kill -TERM $watcher
+wait $watcher
+result "looks until it is told to end" $?
+tail -n 1 looks >out
+says "with rates" out '"submitted":0.0'
+if script -qec true /dev/null >/dev/null 2>&1; then
+    timeout 60 script -qec "'$mlscale' queue top --queue '$top' --interval 100" typed >/dev/null 2>&1 <<EOF
+q
+EOF
+    result "ends by a key on a terminal" $?
+    tr '\033' '~' <typed >out
+    says "which it gives another screen" out "~[?1049h"
+    says "and takes back" out "~[?1049l"
+fi
+
 # The command line.
 exits "shows the commands" 0 queue --help
 says "each with a line" out "purge"
 exits "wants a command" 2 queue
 exits "refuses another" 2 queue fly
 says "by name" err "'queue fly'"
-for command in init submit list show stats cancel retry purge pause resume rules export; do
+for command in init submit list show stats top cancel retry purge pause resume rules export; do
     exits "has help for $command" 0 queue "$command" --help
     says "that says how it is used" out "usage: mlscale queue $command"
 done

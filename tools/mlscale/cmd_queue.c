@@ -19,6 +19,7 @@ static const command *const commands[] = {
     &command_queue_list,
     &command_queue_show,
     &command_queue_stats,
+    &command_queue_top,
     &command_queue_cancel,
     &command_queue_retry,
     &command_queue_purge,

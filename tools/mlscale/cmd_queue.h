@@ -14,6 +14,8 @@ extern const command command_queue_submit;
 extern const command command_queue_show;
 extern const command command_queue_cancel;
 extern const command command_queue_retry;
+/* cmd_queue_top.c: the queue as it changes. */
+extern const command command_queue_top;
 /* cmd_queue_rules.c: what holds back jobs. */
 extern const command command_queue_pause;
 extern const command command_queue_resume;
