@@ -110,7 +110,8 @@ static struct {
     float w_scale[FILTERS];
     int32_t bias[FILTERS], sums[MOST];
     int8_t y[MOST];
-} o;
+    float factor; /* of the scales of filters */
+} o = {.factor = 1};
 
 /* --- the reference --------------------------------------------------------------------------- */
 
@@ -193,7 +194,7 @@ static int64_t fill(const conv_case *c, int64_t *x_dims, int64_t *w_dims, int64_
     if (c->w_zeros < -1 || c->w_zeros > 1)
         memset(o.w_zero, c->w_dtype == MLS_INT8 ? 0 : 128, FILTERS);
     for (int i = 0; i < FILTERS; i++) {
-        o.w_scale[i] = (float) (op_random(&seed) % 50 + 1) / 8192;
+        o.w_scale[i] = (float) (op_random(&seed) % 50 + 1) / 8192 * o.factor;
         o.bias[i] = (int32_t) (op_random(&seed) % 20000) - 10000;
     }
     index_walk walk = {.rank = 2 + c->rank, .dims = y_dims};
@@ -376,6 +377,20 @@ START_TEST(random_shapes)
 }
 END_TEST
 
+/* Values that int32 does not hold, infinite ones and NaN. */
+START_TEST(scales_of_all_sizes)
+{
+    static const float factors[] = {1e9f, -1e9f, 1e30f, INFINITY, NAN};
+    o.factor = factors[_i];
+    for (size_t i = 0; i < COUNT(last_cases); i += 3)
+        for (int layout = 0; layout < 2; layout++) {
+            check_qlinear(&last_cases[i], MLS_UINT8, true, true, layout);
+            check_qlinear(&last_cases[i], MLS_INT8, true, false, layout);
+        }
+    o.factor = 1;
+}
+END_TEST
+
 START_TEST(random_channels_last)
 {
     conv_case c = random_case(_i);
@@ -465,6 +480,7 @@ int main(void)
     tcase_add_loop_test(tests, qlinear_conv, 0, COUNT(cases));
     tcase_add_loop_test(tests, channels_last, 0, COUNT(cases) + COUNT(last_cases));
     tcase_add_loop_test(tests, random_shapes, 0, 120);
+    tcase_add_loop_test(tests, scales_of_all_sizes, 0, 5);
     tcase_add_loop_test(tests, random_channels_last, 0, 240);
     tcase_add_loop_test(tests, auto_pad, 0, 3);
     tcase_add_loop_test(tests, smaller_images, 0, COUNT(cases));

@@ -53,9 +53,11 @@ static const int panels_of_rows[TILE_ROWS + 1] = {0, 1, 1, 1, 1};
 enum { BLOCK_BYTES = 128 * 1024, GROUP_PANELS = 8 };
 
 typedef mls_vi tile_sums[TILE_ROWS][TILE_PANELS];
-/* Sums of the rows of a tile and the panels of a group. */
+/* Sums of a row and the panels of a group. */
 enum { SUMS_ROW = GROUP_PANELS * MLS_LANES };
-typedef int32_t sums_buffer[TILE_ROWS * SUMS_ROW];
+/* Rows of some tiles, which are finished together. */
+enum { SUMS_ROWS = 4 * TILE_ROWS };
+typedef int32_t sums_buffer[SUMS_ROWS * SUMS_ROW];
 
 /* --- a tile ---------------------------------------------------------------------------------- */
 
@@ -96,7 +98,8 @@ MLS_SIMD_FN void take_group(int rows, int panels, bool is_a_signed, const uint8_
 }
 
 MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gemm_int8 *g,
-                          const uint8_t *a, const uint8_t *b, int32_t *ret_sums)
+                          const uint8_t *a, const uint8_t *b, const int32_t *starts,
+                          int32_t *ret_sums)
 {
     const int64_t b_panel = mls__int8_panel_bytes(g->k), a_row = g->a_row;
     tile_sums sums;
@@ -104,7 +107,7 @@ MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gem
     for (int r = 0; r < rows; r++) {
         MLS_UNROLL
         for (int p = 0; p < panels; p++)
-            sums[r][p] = vi_zero();
+            sums[r][p] = starts ? vi_load(starts + p * MLS_LANES) : vi_zero();
     }
     int64_t left = g->k;
     for (; left >= MLS_GROUP; left -= MLS_GROUP) {
@@ -123,18 +126,20 @@ MLS_SIMD_FN void run_tile(int rows, int panels, bool is_a_signed, const mls__gem
 }
 
 typedef void (*tile_fn)(const mls__gemm_int8 *g, const uint8_t *a, const uint8_t *b,
-                        int32_t *ret_sums);
+                        const int32_t *starts, int32_t *ret_sums);
 
 #define TILE(rows, panels)                                                                         \
     static void tile_##rows##x##panels##_unsigned(const mls__gemm_int8 *g, const uint8_t *a,       \
-                                                  const uint8_t *b, int32_t *ret_sums)             \
+                                                  const uint8_t *b, const int32_t *starts,         \
+                                                  int32_t *ret_sums)                               \
     {                                                                                              \
-        run_tile(rows, panels, false, g, a, b, ret_sums);                                          \
+        run_tile(rows, panels, false, g, a, b, starts, ret_sums);                                  \
     }                                                                                              \
     static void tile_##rows##x##panels##_signed(const mls__gemm_int8 *g, const uint8_t *a,         \
-                                                const uint8_t *b, int32_t *ret_sums)               \
+                                                const uint8_t *b, const int32_t *starts,           \
+                                                int32_t *ret_sums)                                 \
     {                                                                                              \
-        run_tile(rows, panels, true, g, a, b, ret_sums);                                           \
+        run_tile(rows, panels, true, g, a, b, starts, ret_sums);                                   \
     }
 
 #define BOTH(rows, panels)                                                                         \
@@ -216,30 +221,39 @@ static int64_t at_most(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Rows row .. row+rows-1, at most TILE_ROWS of them, of at most GROUP_PANELS panels. */
-static void run_rows(const mls__gemm_int8 *g, int64_t row, int rows, int64_t panel, int64_t panels)
+/* Sums of rows row .. row+rows-1, at most TILE_ROWS of them, and at most GROUP_PANELS panels. */
+static void sum_rows(const mls__gemm_int8 *g, int64_t row, int rows, int64_t panel, int64_t panels,
+                     int32_t *ret_sums)
 {
     const int64_t column = panel * MLS_LANES, panel_bytes = mls__int8_panel_bytes(g->k);
-    const int64_t columns = at_most(g->n - column, panels * MLS_LANES);
     const uint8_t *a = g->a + row * g->a_row, *b = g->b + panel * panel_bytes;
-    sums_buffer sums;
     for (int64_t p = 0; p < panels;) {
         const int taken = (int) at_most(panels - p, panels_of_rows[rows]);
-        tiles[rows - 1][taken - 1][g->is_a_signed](g, a, b + p * panel_bytes, sums + p * MLS_LANES);
+        const int32_t *starts = g->starts ? g->starts + column + p * MLS_LANES : NULL;
+        tiles[rows - 1][taken - 1][g->is_a_signed](g, a, b + p * panel_bytes, starts,
+                                                   ret_sums + p * MLS_LANES);
         p += taken;
     }
-    MLS_ISA_INT8_NAME(int8_finish)(g, sums, SUMS_ROW, row, rows, column, columns);
 }
 
 /* Rows in nearly equal tiles: seven are four and three, not six and one. */
 static void run_block(const mls__gemm_int8 *g, int64_t row, int64_t rows, int64_t panel,
                       int64_t panels)
 {
+    const int64_t column = panel * MLS_LANES;
+    const int64_t columns = at_most(g->n - column, panels * MLS_LANES);
+    sums_buffer sums;
+    int64_t held = 0;
     for (int64_t tiles_left = (rows + TILE_ROWS - 1) / TILE_ROWS; tiles_left > 0; tiles_left--) {
         const int taken = (int) ((rows + tiles_left - 1) / tiles_left);
-        run_rows(g, row, taken, panel, panels);
-        row += taken;
+        sum_rows(g, row + held, taken, panel, panels, sums + held * SUMS_ROW);
+        held += taken;
         rows -= taken;
+        if (held + TILE_ROWS > SUMS_ROWS || tiles_left == 1) {
+            MLS_ISA_INT8_NAME(int8_finish)(g, sums, SUMS_ROW, row, held, column, columns);
+            row += held;
+            held = 0;
+        }
     }
 }
 

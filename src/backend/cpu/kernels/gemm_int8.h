@@ -53,6 +53,7 @@ typedef struct mls__gemm_int8 {
     const int32_t *a_sums;  /* of each row of A, where there are b_zeros */
     const int32_t *b_terms; /* where there are a_zeros: the column's sum - k * its zero point */
     mls__int8_ints bias;
+    const int32_t *starts; /* more bias, of columns alone: whole panels of it; NULL: none */
     mls__gemm_int8_form form;
     mls__int8_floats scale, addend;
     int32_t y_zero;

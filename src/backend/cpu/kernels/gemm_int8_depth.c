@@ -51,19 +51,14 @@ static void interleave(const block *b, const uint8_t *const *rows, int64_t first
 typedef struct terms {
     mls_vi bias[MLS_GROUP];
     mls_vf scales[MLS_GROUP];
-    mls_vf low, high; /* of unsigned bytes, less their zero point */
-    mls_vi zero;
+    int zero;     /* of unsigned bytes */
     uint8_t mask; /* makes them signed ones */
 } terms;
 
 MLS_SIMD_FN terms terms_of(const block *b)
 {
     const bool is_signed = b->depth->form == MLS__INT8_SIGNED;
-    const int32_t zero = b->depth->y_zero + (is_signed ? 128 : 0);
-    terms t = {.low = vf_set1((float) -zero),
-               .high = vf_set1((float) (255 - zero)),
-               .zero = vi_set1(zero),
-               .mask = is_signed ? 0x80 : 0};
+    terms t = {.zero = b->depth->y_zero + (is_signed ? 128 : 0), .mask = is_signed ? 0x80 : 0};
     MLS_UNROLL
     for (int v = 0; v < MLS_GROUP; v++) {
         t.bias[v] = vi_load(b->bias + v * MLS_LANES);
@@ -79,19 +74,16 @@ MLS_SIMD_FN terms terms_of(const block *b)
 MLS_SIMD_FN void store_block(const terms *t, const mls_vi sums[MLS_GROUP], uint8_t *y,
                              const uint8_t *end)
 {
-    mls_vi bytes[MLS_GROUP];
+    mls_vi codes[MLS_GROUP];
     MLS_UNROLL
-    for (int v = 0; v < MLS_GROUP; v++) {
-        const mls_vf value = vf_mul(vi_to_float(sums[v]), t->scales[v]);
-        const mls_vf bounded = vf_min(vf_max(value, t->low), t->high);
-        bytes[v] = vi_add(vf_to_int_rint(bounded), t->zero);
-    }
+    for (int v = 0; v < MLS_GROUP; v++)
+        codes[v] = code_of(vf_mul(vi_to_float(sums[v]), t->scales[v]));
     if (end - y >= MLS_GROUP_BYTES) {
-        vi_store_quads(y, bytes, t->mask);
+        vi_store_quads(y, codes, t->zero, t->mask);
         return;
     }
     uint8_t rest[MLS_GROUP_BYTES];
-    vi_store_quads(rest, bytes, t->mask);
+    vi_store_quads(rest, codes, t->zero, t->mask);
     memcpy(y, rest, (size_t) (end - y));
 }
 

@@ -146,84 +146,108 @@ static void finish_row(const mls__gemm_int8 *g, const int32_t *sums, int64_t i, 
 /* Whether a byte of y depends on its column's sum, bias and scale alone. */
 static bool has_columns(const mls__gemm_int8 *g)
 {
+    const bool has_bias = g->bias.data && g->bias.step && !g->bias.row;
     return (g->form == MLS__INT8_SIGNED || g->form == MLS__INT8_UNSIGNED) && !g->a_zeros.data &&
-           !g->b_zeros.data && g->bias.data && g->bias.step && !g->bias.row && g->scale.step &&
-           !g->scale.row;
+           !g->b_zeros.data && (has_bias || !g->bias.data) && g->scale.step && !g->scale.row;
 }
 
-/* Of unsigned bytes: signed ones are 128 more, and get their top bit flipped when they are done. */
-typedef struct byte_range {
-    mls_vf low, high; /* less the zero point */
-    mls_vi zero;
+/* Some rows of a few columns. */
+typedef struct column_block {
+    const int32_t *sums, *bias; /* bias: NULL: none */
+    int64_t sums_row, rows;
+    const float *scales;
+    uint8_t *y;
+    int64_t y_row;
+    int zero; /* of unsigned bytes: signed ones are 128 more, and get their top bit flipped */
     uint8_t mask;
-} byte_range;
+} column_block;
 
-static byte_range range_of(const mls__gemm_int8 *g)
+/*
+ * Four vectors at a time, of as many rows as there are with `per_row` in each, the last of them
+ * with `lanes`. All but the block are constants, or (lanes) hardly matter.
+ */
+MLS_SIMD_FN void finish_block(const column_block *block, int per_row, bool has_bias, int lanes)
 {
-    const bool is_signed = g->form == MLS__INT8_SIGNED;
-    const int32_t zero = g->y_zero + (is_signed ? 128 : 0);
-    return (byte_range){vf_set1((float) -zero), vf_set1((float) (255 - zero)), vi_set1(zero),
-                        is_signed ? 0x80 : 0};
-}
-
-MLS_SIMD_FN mls_vi byte_of(const byte_range *r, mls_vi sum, mls_vf scale)
-{
-    const mls_vf bounded = vf_min(vf_max(vf_mul(vi_to_float(sum), scale), r->low), r->high);
-    return vi_add(vf_to_int_rint(bounded), r->zero);
-}
-
-/* 64 columns of some rows. */
-static void finish_block(const byte_range *range, const int32_t *sums, int64_t sums_row,
-                         int64_t rows, const int32_t *bias, const float *scales, uint8_t *y,
-                         int64_t y_row)
-{
-    const byte_range r = *range; /* which bytes of y cannot be part of */
-    mls_vi biases[MLS_GROUP], bytes[MLS_GROUP];
+    const column_block b = *block; /* which bytes of y cannot be part of */
+    const int64_t together = MLS_GROUP / per_row;
+    const size_t width = (size_t) ((per_row - 1) * MLS_LANES + lanes);
+    mls_vi biases[MLS_GROUP], codes[MLS_GROUP];
     mls_vf factors[MLS_GROUP];
     MLS_UNROLL
-    for (int v = 0; v < MLS_GROUP; v++) {
-        biases[v] = vi_load(bias + v * MLS_LANES);
-        factors[v] = vf_load(scales + v * MLS_LANES);
+    for (int v = 0; v < per_row; v++) {
+        const int own = v == per_row - 1 ? lanes : MLS_LANES;
+        biases[v] = has_bias ? vi_load_n(b.bias + v * MLS_LANES, own) : vi_zero();
+        factors[v] = vf_load_n(b.scales + v * MLS_LANES, own);
     }
-    for (int64_t i = 0; i < rows; i++) {
-        const int32_t *row = sums + i * sums_row;
+    for (int64_t i = 0; i < b.rows; i += together) {
         MLS_UNROLL
-        for (int v = 0; v < MLS_GROUP; v++)
-            bytes[v] = byte_of(&r, vi_add(vi_load(row + v * MLS_LANES), biases[v]), factors[v]);
-        vi_store_bytes(y + i * y_row, bytes, r.mask);
+        for (int v = 0; v < MLS_GROUP; v++) {
+            const int64_t row = i + v / per_row < b.rows ? i + v / per_row : b.rows - 1;
+            const int at = v % per_row;
+            mls_vi sum = vi_load(b.sums + row * b.sums_row + at * MLS_LANES);
+            sum = has_bias ? vi_add(sum, biases[at]) : sum;
+            codes[v] = code_of(vf_mul(vi_to_float(sum), factors[at]));
+        }
+        if (width == MLS_GROUP_BYTES) {
+            vi_store_bytes(b.y + i * b.y_row, codes, b.zero, b.mask);
+            continue;
+        }
+        uint8_t bytes[MLS_GROUP_BYTES];
+        vi_store_bytes(bytes, codes, b.zero, b.mask);
+        MLS_UNROLL
+        for (int r = 0; r < MLS_GROUP / per_row; r++)
+            if (i + r < b.rows)
+                memcpy(b.y + (i + r) * b.y_row, bytes + r * per_row * MLS_LANES, width);
     }
 }
 
-/* Up to 16 columns of some rows. */
-MLS_SIMD_FN void finish_lanes(const byte_range *range, const int32_t *sums, int64_t sums_row,
-                              int64_t rows, const int32_t *bias, const float *scales, int lanes,
-                              uint8_t *y, int64_t y_row)
+MLS_SIMD_FN void finish_width(const column_block *block, int per_row, int lanes)
 {
-    const byte_range r = *range; /* likewise */
-    const mls_vi biases = vi_load_n(bias, lanes), masks = vi_set1(r.mask);
-    const mls_vf factors = vf_load_n(scales, lanes);
-    for (int64_t i = 0; i < rows; i++) {
-        const mls_vi byte = byte_of(&r, vi_add(vi_load(sums + i * sums_row), biases), factors);
-        vi_store_u8_n(y + i * y_row, vi_xor(byte, masks), lanes);
-    }
+    if (block->bias)
+        finish_block(block, per_row, true, lanes);
+    else
+        finish_block(block, per_row, false, lanes);
+}
+
+static void skip_columns(column_block *block, int64_t columns)
+{
+    block->sums += columns;
+    block->bias = block->bias ? block->bias + columns : NULL;
+    block->scales += columns;
+    block->y += columns;
 }
 
 static void finish_columns(const mls__gemm_int8 *g, const int32_t *sums, int64_t sums_row,
                            int64_t i, int64_t rows, int64_t column, int64_t columns)
 {
-    const byte_range r = range_of(g);
-    const int32_t *bias = g->bias.data + column;
-    const float *scales = g->scale.data + column;
-    uint8_t *y = (uint8_t *) g->y + i * g->y_row + column;
-    int64_t c = 0;
-    for (; c + MLS_GROUP_BYTES <= columns; c += MLS_GROUP_BYTES)
-        finish_block(&r, sums + c, sums_row, rows, bias + c, scales + c, y + c, g->y_row);
-    for (; c + MLS_LANES <= columns; c += MLS_LANES)
-        finish_lanes(&r, sums + c, sums_row, rows, bias + c, scales + c, MLS_LANES, y + c,
-                     g->y_row);
-    if (c < columns)
-        finish_lanes(&r, sums + c, sums_row, rows, bias + c, scales + c, lanes_at(c, columns),
-                     y + c, g->y_row);
+    const bool is_signed = g->form == MLS__INT8_SIGNED;
+    column_block block = {.sums = sums,
+                          .bias = g->bias.data ? g->bias.data + column : NULL,
+                          .sums_row = sums_row,
+                          .rows = rows,
+                          .scales = g->scale.data + column,
+                          .y = (uint8_t *) g->y + i * g->y_row + column,
+                          .y_row = g->y_row,
+                          .zero = g->y_zero + (is_signed ? 128 : 0),
+                          .mask = is_signed ? 0x80 : 0};
+    for (; columns >= MLS_GROUP_BYTES; columns -= MLS_GROUP_BYTES) {
+        finish_width(&block, 4, MLS_LANES);
+        skip_columns(&block, MLS_GROUP_BYTES);
+    }
+    if (columns >= 2 * MLS_LANES) {
+        finish_width(&block, 2, MLS_LANES);
+        skip_columns(&block, 2 * MLS_LANES);
+        columns -= 2 * MLS_LANES;
+    }
+    if (columns >= MLS_LANES) {
+        finish_width(&block, 1, MLS_LANES);
+        skip_columns(&block, MLS_LANES);
+        columns -= MLS_LANES;
+    }
+    if (columns == MLS_LANES / 2)
+        finish_width(&block, 1, MLS_LANES / 2);
+    else if (columns > 0)
+        finish_width(&block, 1, (int) columns);
 }
 
 void MLS_ISA_INT8_NAME(int8_finish)(const mls__gemm_int8 *g, const int32_t *sums, int64_t sums_row,

@@ -30,7 +30,7 @@ static bool plan_filters(mls__int8_conv *c)
         mls__int8_conv_region(&total, panels, MLS__INT8_PANEL * (int64_t) sizeof(int32_t),
                               &c->sums_offset);
     c->packed_bytes = total;
-    c->own_terms = s->filters * s->groups;
+    c->own_terms = panels * MLS__INT8_PANEL;
     return fits;
 }
 
@@ -265,12 +265,14 @@ static void set_bias(const mls__int8_conv_work *w)
     const int64_t filters = c->shape.filters, whole = mls__int8_panels(filters) * MLS__INT8_PANEL;
     const mls__int8_ints *zeros = &w->gemm.a_zeros, *given = &w->gemm.bias;
     int32_t *bias = (int32_t *) (void *) ((char *) w->call->workspace + c->own_bias_offset);
+    memset(bias, 0, (size_t) c->own_terms * sizeof *bias);
     for (int64_t f = 0; f < filters * c->shape.groups; f++) {
         const int32_t zero = zeros->data ? zeros->data[f * zeros->row] : 0;
         const uint32_t sum = (uint32_t) w->filters.sums[f / filters * whole + f % filters];
         const uint32_t moved = sum - (uint32_t) c->depth * (uint32_t) zero;
-        bias[f] = (int32_t) ((given->data ? (uint32_t) given->data[f] : 0) -
-                             (uint32_t) w->x_zero * moved);
+        bias[f / filters * whole + f % filters] =
+            (int32_t) ((given->data ? (uint32_t) given->data[f] : 0) -
+                       (uint32_t) w->x_zero * moved);
     }
 }
 
@@ -282,7 +284,7 @@ static const float *set_scales(const mls__int8_conv_work *w)
     float *scales = (float *) (void *) ((char *) w->call->workspace + c->own_scales_offset);
     if (given->row)
         return given->data;
-    for (int64_t f = 0; f < c->own_terms; f++)
+    for (int64_t f = 0; f < c->shape.filters * c->shape.groups; f++)
         scales[f] = *given->data;
     return scales;
 }
@@ -301,7 +303,7 @@ static mls__gemm_int8 gemm_of(const mls__int8_conv_work *w, const float *scales,
                         .k = is_direct(c) ? c->depth : c->row_bytes,
                         .a_row = is_direct(c) ? s->groups * s->channels : c->row_bytes,
                         .b = w->filters.bytes + group * group_bytes,
-                        .bias = {bias + filter, 0, 1},
+                        .starts = bias + group * mls__int8_panels(s->filters) * MLS__INT8_PANEL,
                         .form = c->form,
                         .scale = {scales + filter, 0, 1},
                         .y_zero = w->gemm.y_zero,

@@ -9,13 +9,17 @@
  *   vu_set4(g) vs_set4(g)    one group for all lanes; its first byte is the lowest of g's
  *   vi_dot4(sum, u, s)       sum[i] + u[4 i] * s[4 i] + .. + u[4 i + 3] * s[4 i + 3]
  *   interleave4(y, rows)     y[4 * i + r] = rows[r][i] of four rows of 16 bytes
- *   vi_store_bytes(p, v, m)  64 bytes: the lanes of v[0] .. v[3], each from 0 to 255, xored with m
+ *   vi_store_bytes(p, v, z, m)     64 bytes: the lanes of v[0] .. v[3] plus z, which is from 0 to
+ *                                  255, saturated to that range too, then xored with m
+ *
+ *   code_of(value)                 rint(value), ties to even, for a store above: what is out of
+ *                                  int32's range is at its ends, NaN at the lower one
  *
  * Where four vectors stand for 64 bytes that lie side by side, lane 4 q + e of vector p may be byte
  * 16 q + 4 p + e: so instructions that work in quarters of a register bring them there and back.
  *
  *   interleave_quads(y, rows)      four vectors of groups, of four rows of 64 bytes
- *   vi_store_quads(p, v, m)        as vi_store_bytes
+ *   vi_store_quads(p, v, z, m)     as vi_store_bytes
  *   interleave_panels(y, n, rows)  interleave4 of each 16 bytes of four rows of 64, n bytes apart
  */
 #ifndef MLS_BACKEND_CPU_SIMD_DOT_H
@@ -386,21 +390,24 @@ MLS_SIMD_FN void interleave_panels(uint8_t *y, int64_t panel_bytes,
     _mm512_storeu_si512(y + 3 * panel_bytes, _mm512_shuffle_i32x4(ab, cd, 0xdd));
 }
 
-MLS_SIMD_FN __m512i packed_quads(const mls_vi v[MLS_GROUP])
+MLS_SIMD_FN __m512i packed_quads(const mls_vi v[MLS_GROUP], int zero)
 {
-    return _mm512_packus_epi16(_mm512_packs_epi32(v[0], v[1]), _mm512_packs_epi32(v[2], v[3]));
+    const __m512i zeros = _mm512_set1_epi16((short) zero);
+    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), zeros);
+    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), zeros);
+    return _mm512_packus_epi16(low, high);
 }
 
-MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     const __m512i masks = _mm512_set1_epi8((char) mask);
-    _mm512_storeu_si512(p, _mm512_xor_si512(packed_quads(v), masks));
+    _mm512_storeu_si512(p, _mm512_xor_si512(packed_quads(v, zero), masks));
 }
 
-MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m512i bytes = _mm512_permutexvar_epi32(order, packed_quads(v));
+    const __m512i bytes = _mm512_permutexvar_epi32(order, packed_quads(v, zero));
     _mm512_storeu_si512(p, _mm512_xor_si512(bytes, _mm512_set1_epi8((char) mask)));
 }
 
@@ -425,29 +432,33 @@ MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROU
     }
 }
 
-MLS_SIMD_FN __m256i packed_bytes(__m256i a, __m256i b, __m256i c, __m256i d)
+MLS_SIMD_FN __m256i packed_bytes(__m256i a, __m256i b, __m256i c, __m256i d, int zero)
 {
-    return _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    const __m256i zeros = _mm256_set1_epi16((short) zero);
+    const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeros);
+    const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeros);
+    return _mm256_packus_epi16(low, high);
 }
 
-MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     const __m256i masks = _mm256_set1_epi8((char) mask);
     MLS_UNROLL
     for (int half = 0; half < 2; half++) {
-        const __m256i bytes = packed_bytes(v[0].h[half], v[1].h[half], v[2].h[half], v[3].h[half]);
+        const __m256i bytes =
+            packed_bytes(v[0].h[half], v[1].h[half], v[2].h[half], v[3].h[half], zero);
         _mm256_storeu_si256((__m256i *) (void *) (p + half * 32), _mm256_xor_si256(bytes, masks));
     }
 }
 
-MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     const __m256i masks = _mm256_set1_epi8((char) mask);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     MLS_UNROLL
     for (int half = 0; half < 2; half++) {
         const mls_vi a = v[2 * half], b = v[2 * half + 1];
-        const __m256i bytes = packed_bytes(a.h[0], a.h[1], b.h[0], b.h[1]);
+        const __m256i bytes = packed_bytes(a.h[0], a.h[1], b.h[0], b.h[1], zero);
         _mm256_storeu_si256((__m256i *) (void *) (p + half * 32),
                             _mm256_xor_si256(_mm256_permutevar8x32_epi32(bytes, order), masks));
     }
@@ -473,25 +484,26 @@ MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROU
 }
 
 MLS_SIMD_FN void store_packed(uint8_t *p, int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
-                              uint8_t mask)
+                              int zero, uint8_t mask)
 {
-    const uint16x8_t low = vcombine_u16(vqmovun_s32(a), vqmovun_s32(b));
-    const uint16x8_t high = vcombine_u16(vqmovun_s32(c), vqmovun_s32(d));
-    vst1q_u8(p, veorq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vdupq_n_u8(mask)));
+    const int16x8_t zeros = vdupq_n_s16((int16_t) zero);
+    const int16x8_t low = vqaddq_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), zeros);
+    const int16x8_t high = vqaddq_s16(vcombine_s16(vqmovn_s32(c), vqmovn_s32(d)), zeros);
+    vst1q_u8(p, veorq_u8(vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)), vdupq_n_u8(mask)));
 }
 
-MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_quads(uint8_t *p, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     MLS_UNROLL
     for (int q = 0; q < 4; q++)
-        store_packed(p + 16 * q, v[0].q[q], v[1].q[q], v[2].q[q], v[3].q[q], mask);
+        store_packed(p + 16 * q, v[0].q[q], v[1].q[q], v[2].q[q], v[3].q[q], zero, mask);
 }
 
-MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_bytes(uint8_t *p, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     MLS_UNROLL
     for (int i = 0; i < MLS_GROUP; i++)
-        store_packed(p + 16 * i, v[i].q[0], v[i].q[1], v[i].q[2], v[i].q[3], mask);
+        store_packed(p + 16 * i, v[i].q[0], v[i].q[1], v[i].q[2], v[i].q[3], zero, mask);
 }
 
 #else
@@ -504,21 +516,34 @@ MLS_SIMD_FN void interleave_quads(uint8_t *y, const uint8_t *const rows[MLS_GROU
                 y[p * MLS_GROUP_BYTES + i * MLS_GROUP + r] = rows[r][i / 4 * 16 + p * 4 + i % 4];
 }
 
-MLS_SIMD_FN void vi_store_quads(uint8_t *y, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN uint8_t saturated(int32_t lane, int zero, uint8_t mask)
 {
-    for (int p = 0; p < 4; p++)
-        for (int i = 0; i < MLS_LANES; i++)
-            y[i / 4 * 16 + p * 4 + i % 4] = (uint8_t) ((v[p].lane[i] & 0xff) ^ mask);
+    const int64_t sum = (int64_t) lane + zero;
+    return (uint8_t) ((uint8_t) (sum < 0 ? 0 : sum > 255 ? 255 : sum) ^ mask);
 }
 
-MLS_SIMD_FN void vi_store_bytes(uint8_t *y, const mls_vi v[MLS_GROUP], uint8_t mask)
+MLS_SIMD_FN void vi_store_quads(uint8_t *y, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
 {
     for (int p = 0; p < 4; p++)
         for (int i = 0; i < MLS_LANES; i++)
-            y[p * MLS_LANES + i] = (uint8_t) ((v[p].lane[i] & 0xff) ^ mask);
+            y[i / 4 * 16 + p * 4 + i % 4] = saturated(v[p].lane[i], zero, mask);
+}
+
+MLS_SIMD_FN void vi_store_bytes(uint8_t *y, const mls_vi v[MLS_GROUP], int zero, uint8_t mask)
+{
+    for (int p = 0; p < 4; p++)
+        for (int i = 0; i < MLS_LANES; i++)
+            y[p * MLS_LANES + i] = saturated(v[p].lane[i], zero, mask);
 }
 
 #endif
+
+/* The conversion gives its lowest number for NaN, and for what is too large unless it is bounded.
+ */
+MLS_SIMD_FN mls_vi code_of(mls_vf value)
+{
+    return vf_to_int_rint(vf_min(vf_set1(0x1p30f), value));
+}
 
 #if !defined(MLS_SIMD_AVX512)
 
