@@ -202,6 +202,20 @@ START_TEST(few_filters_read_plain_images)
 }
 END_TEST
 
+/* Plain outputs of a transposed convolution would lie apart as they are written. */
+START_TEST(transposed_convs_give_blocks)
+{
+    add_constant("t", "20,20,2,2", 1600, -1);
+    onnx_node *conv = onnx_build_node(b, "ConvTranspose", "x t bias", "a");
+    onnx_node_ints(conv, "strides", 2, (int64_t[]){2, 2});
+    onnx_node_int(onnx_build_node(b, "Softmax", "a", "y"), "axis", 1);
+    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_nodes("UnblockChannels"), 1);
+    expect_equal(0);
+}
+END_TEST
+
 /* Images of 16-bit floats take the same ways, in blocks and out of them. */
 START_TEST(halves_stay_in_blocks)
 {
@@ -263,6 +277,7 @@ int main(void)
     tcase_add_loop_test(tests, other_resizes_stay_plain, 0, 2);
     tcase_add_test(tests, all_readers_know_an_image);
     tcase_add_loop_test(tests, few_filters_read_plain_images, 0, 2);
+    tcase_add_test(tests, transposed_convs_give_blocks);
     tcase_add_loop_test(tests, halves_stay_in_blocks, 0, 2);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);

@@ -51,6 +51,11 @@ static bool is_fused_conv(const mls__node *node)
            strncmp(node->type, "FusedConv", strlen("FusedConv")) == 0;
 }
 
+static bool is_transposed(const mls__node *node)
+{
+    return strcmp(node->type, "FusedConvTranspose") == 0;
+}
+
 /* Channels and filters of one group. */
 static void read_group(const blocker *b, const mls__node *node, int64_t *ret_groups,
                        int64_t *ret_channels, int64_t *ret_filters)
@@ -373,13 +378,17 @@ static mls_status block_resize(blocker *b, size_t index)
     return give_blocked(b, index);
 }
 
-/* The layouts of a convolution's input and output. */
+/*
+ * The layouts of a convolution's input and output. Plain outputs of a transposed one lie apart, and
+ * would be written one by one: to make its blocks plain afterwards takes less time.
+ */
 static void choose_layouts(const blocker *b, const mls__node *node, bool *ret_x, bool *ret_y)
 {
     int64_t groups, channels, filters;
     read_group(b, node, &groups, &channels, &filters);
     *ret_x = is_blocked(b, node, 0) && !is_thin(b, node);
-    *ret_y = b->is_wanted[node->outputs[0]] && filters * groups >= LEAST_FILTERS;
+    *ret_y = (b->is_wanted[node->outputs[0]] || is_transposed(node)) &&
+             filters * groups >= LEAST_FILTERS;
     if (groups > 1)
         *ret_x = *ret_y = filters * groups >= LEAST_FILTERS || *ret_x;
 }
