@@ -66,6 +66,7 @@ struct tile {
     enum spacing spacing;
     mls__conv_ahead ahead; /* the tile's share */
     int64_t ahead_rows;    /* to be fetched before each of the kernel's positions */
+    int64_t left;          /* outputs behind the tile */
 };
 
 /* --- a tile ---------------------------------------------------------------------------------- */
@@ -218,6 +219,23 @@ MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const m
     }
 }
 
+/*
+ * A tile of few channels is done sooner than memory takes the outputs of the one before: asks for
+ * the lines that the next one writes.
+ */
+MLS_SIMD_FN void fetch_outputs(int outputs, int panels, const mls__conv *c, const struct tile *at,
+                               const float *y)
+{
+    if (at->left < outputs)
+        return;
+    MLS_UNROLL
+    for (int p = 0; p < panels; p++) {
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++)
+            __builtin_prefetch(y + (outputs + r) * c->y_step + p * c->y_panel, 1);
+    }
+}
+
 /* Asks for a few of the weights that are wanted next, well before they are. */
 MLS_SIMD_FN void fetch_ahead(struct tile *at)
 {
@@ -335,26 +353,52 @@ MLS_SIMD_FN void take_blocks(int outputs, int panels, const mls__conv *c, const 
     }
 }
 
-/* The bias, the residual and bounds; other activations follow when a row is in y. */
+MLS_SIMD_FN void add_bias(int outputs, int panels, const float *bias, tile_sums sums)
+{
+    MLS_UNROLL
+    for (int p = 0; p < panels; p++) {
+        const mls_vf own = vf_load(bias + p * BLOCK);
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++)
+            sums[r][p] = vf_add(sums[r][p], own);
+    }
+}
+
+MLS_SIMD_FN void add_residual(int outputs, int panels, const mls__conv *c, const float *z,
+                              tile_sums sums)
+{
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            sums[r][p] = vf_add(sums[r][p], vf_load(z + r * c->y_step + p * c->y_panel));
+    }
+}
+
+MLS_SIMD_FN void bound_sums(int outputs, int panels, const mls__conv *c, tile_sums sums)
+{
+    const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++) {
+        MLS_UNROLL
+        for (int p = 0; p < panels; p++)
+            sums[r][p] = op_clip(sums[r][p], low, high);
+    }
+}
+
+/*
+ * The bias, the residual and bounds; other activations follow when a row is in y. Each is asked for
+ * once a tile: a tile of few channels takes no longer than a question for each of its sums.
+ */
 MLS_SIMD_FN void finish_sums(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                              const struct tile *at, tile_sums sums)
 {
-    const int64_t y = at->panel * c->y_panel + at->i * c->y_step;
-    const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
-    MLS_UNROLL
-    for (int p = 0; p < panels; p++) {
-        const mls_vf bias = c->bias ? vf_load(c->bias + (at->panel + p) * BLOCK) : vf_zero();
-        MLS_UNROLL
-        for (int r = 0; r < outputs; r++) {
-            if (c->bias)
-                sums[r][p] = vf_add(sums[r][p], bias);
-            if (row->z)
-                sums[r][p] =
-                    vf_add(sums[r][p], vf_load(row->z + y + r * c->y_step + p * c->y_panel));
-            if (c->is_bounded)
-                sums[r][p] = op_clip(sums[r][p], low, high);
-        }
-    }
+    if (c->bias)
+        add_bias(outputs, panels, c->bias + at->panel * BLOCK, sums);
+    if (row->z)
+        add_residual(outputs, panels, c, row->z + at->panel * c->y_panel + at->i * c->y_step, sums);
+    if (c->is_bounded)
+        bound_sums(outputs, panels, c, sums);
 }
 
 MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
@@ -366,10 +410,12 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
         load_sums(outputs, panels, c, y, sums);
     else
         clear_sums(outputs, panels, sums);
-    if (row->offsets && (outputs == 1 || (at->i >= row->begin && at->i + outputs <= row->end)))
+    if (row->offsets && (outputs == 1 || (at->i >= row->begin && at->i + outputs <= row->end))) {
+        fetch_outputs(outputs, panels, c, at, y);
         take_lines(outputs, panels, c, row, at, sums);
-    else
+    } else {
         take_blocks(outputs, panels, c, row, at, sums);
+    }
     if ((at->block + at->blocks) * BLOCK >= c->channels)
         finish_sums(outputs, panels, c, row, at, sums);
     store_sums(outputs, panels, c, y, sums);
@@ -461,13 +507,15 @@ static void activate(const mls__conv *c, const mls__conv_row *row, int64_t i, in
 
 /*
  * Wide tiles read the fewest weights for each output. A few outputs alone are bound by the latency
- * of their sums: they take more panels.
+ * of their sums, and few channels by that of what each tile begins and ends with: both take more
+ * panels.
  */
-static int panels_at_once(int64_t count)
+static int panels_at_once(const mls__conv_row *row, int64_t count, int64_t panels)
 {
 #if defined(MLS_SIMD_AVX512)
-    return count < FEW_OUTPUTS ? TILE_PANELS : 2;
+    return count < FEW_OUTPUTS || (row->offsets && panels > 2) ? TILE_PANELS : 2;
 #else
+    (void) row, (void) panels;
     return count > outputs_of_panels[TILE_PANELS] ? 1 : TILE_PANELS;
 #endif
 }
@@ -491,12 +539,13 @@ static void share_ahead(const mls__conv_row *row, int64_t index, int64_t count, 
 static void run_outputs(const mls__conv *c, const mls__conv_row *row, const struct tile *part,
                         int64_t count, int64_t panels)
 {
-    const int64_t end = part->panel + panels, most = panels_at_once(count);
+    const int64_t end = part->panel + panels, most = panels_at_once(row, count, panels);
     const int64_t groups = (panels + most - 1) / most, widest = outputs_of_panels[most];
     const int64_t tiles_all = (count + widest - 1) / widest;
     struct tile at = *part;
     for (int64_t t = 0, left = count; left > 0; t++) {
         const int64_t parts = tiles_all - t, outputs = (left + parts - 1) / parts;
+        at.left = left - outputs;
         for (int64_t g = 0; g < groups; g++) {
             at.panel = part->panel + g * most;
             const int64_t taken = end - at.panel < most ? end - at.panel : most;
