@@ -51,8 +51,16 @@ EXTRA_PROGRAMS += %D%/peers
 # Queues: submits, and jobs through a worker.
 EXTRA_PROGRAMS += %D%/queue
 EXTRA_DIST += %D%/queue_peers.py
-%C%_queue_SOURCES = %D%/queue.c %D%/queue.h %D%/queue_durable.c %D%/queue_memory.c
+%C%_queue_SOURCES = %D%/queue.c %D%/queue.h %D%/queue_durable.c %D%/queue_memory.c \
+	%D%/queue_server.c
+%C%_queue_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_queue_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+if MLS_POSTGRES
+%C%_queue_SOURCES += tests/support/folder.c tests/support/folder.h \
+	tests/support/postgres.c tests/support/postgres.h
+%C%_queue_CPPFLAGS += -I$(top_srcdir)/tests -DBENCH_DRIVERS='"$(abs_top_builddir)/.libs"'
+EXTRA_%C%_queue_DEPENDENCIES = mls_queue_postgres.la
+endif
 
 # All of them, built; those that need no peer run, one after the other.
 MLS_BENCHES =

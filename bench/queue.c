@@ -86,11 +86,12 @@ int main(int argc, char **argv)
     bench_check(mls_context_create(NULL, &context), "context");
     if (argc < 3) {
         bench_memory(context, seconds);
-        bench_durable(context, "sqlite:/var/tmp/mls-bench.db", seconds);
-        bench_durable(context, "sqlite:/dev/shm/mls-bench.db", seconds);
+        bench_durable(context, "sqlite:/var/tmp/mls-bench.db", NULL, seconds);
+        bench_durable(context, "sqlite:/dev/shm/mls-bench.db", NULL, seconds);
+        bench_servers(seconds);
     }
     for (int i = 2; i < argc; i++)
-        bench_durable(context, argv[i], seconds);
+        bench_durable(context, argv[i], NULL, seconds);
     mls_context_free(context);
     return 0;
 }

@@ -43,7 +43,13 @@ void bench_print_times(const char *name, uint64_t *times, size_t count);
 /* The rows of the queue in memory. */
 void bench_memory(mls_context *context, double seconds);
 
-/* The rows of the queue at `url`, which is made for it and is gone afterwards. */
-void bench_durable(mls_context *context, const char *url, double seconds);
+/*
+ * The rows of the queue at `url`, which is made for it and is gone afterwards, beside the
+ * time to sync where `place` is, the path of a file; NULL: known of files only.
+ */
+void bench_durable(mls_context *context, const char *url, const char *place, double seconds);
+
+/* Those of a server that is started for it in /var/tmp and in /dev/shm, if there is one. */
+void bench_servers(double seconds);
 
 #endif

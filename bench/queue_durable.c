@@ -53,7 +53,7 @@ static uint64_t run_producers(bench *b, size_t bulk, double seconds)
     return submitted;
 }
 
-/* The files of a sqlite queue. The store of a server is its owner's to remove. */
+/* The files of a sqlite queue. A server's store is its owner's to remove, and new for each row. */
 static void remove_store(const char *url)
 {
     static const char *const endings[] = {"", "-wal", "-shm", "-lock"};
@@ -66,13 +66,24 @@ static void remove_store(const char *url)
     }
 }
 
+static mls_status open_store(mls_context *context, const char *url, mls_queue **ret_queue)
+{
+    static int stores;
+    char own[1000];
+    if (strncmp(url, "postgres:", 9) != 0)
+        return mls_queue_open(context, url, NULL, ret_queue);
+    snprintf(own, sizeof own, "%s%cschema=bench_%d_%d&init=1", url, strchr(url, '?') ? '&' : '?',
+             (int) getpid(), ++stores);
+    return mls_queue_open(context, own, NULL, ret_queue);
+}
+
 static void measure_durable(mls_context *context, const char *url, size_t bulk, bool lives,
                             double seconds)
 {
     static const setup four_slots = {"", 0, 4, 256, 0};
     bench b = {0};
     remove_store(url);
-    bench_check(mls_queue_open(context, url, NULL, &b.queue), "open");
+    bench_check(open_store(context, url, &b.queue), "open");
     mls_worker *worker = lives ? bench_start_worker(&b, &four_slots, bench_count_job) : NULL;
     const uint64_t begin = bench_now_ns(), begin_cpu = bench_cpu_ns();
     const double jobs = (double) run_producers(&b, bulk, seconds);
@@ -91,12 +102,12 @@ static void measure_durable(mls_context *context, const char *url, size_t bulk, 
     remove_store(url);
 }
 
-/* What the disk below a sqlite queue takes. */
-static void measure_sync(const char *url)
+/* What the disk takes where `place` is. */
+static void measure_sync(const char *place)
 {
     static uint64_t times[SYNCS];
     char path[500], block[4096];
-    snprintf(path, sizeof path, "%s.sync", url + 7);
+    snprintf(path, sizeof path, "%s.sync", place);
     const int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     memset(block, 1, sizeof block);
     for (size_t i = 0; i < SYNCS; i++) {
@@ -110,18 +121,20 @@ static void measure_sync(const char *url)
     bench_print_times("  write 4 KiB and fdatasync", times, SYNCS);
 }
 
-void bench_durable(mls_context *context, const char *url, double seconds)
+void bench_durable(mls_context *context, const char *url, const char *place, double seconds)
 {
     mls_queue *queue;
     remove_store(url);
-    if (mls_queue_open(context, url, NULL, &queue) != MLS_OK) {
+    if (open_store(context, url, &queue) != MLS_OK) {
         printf("%s: %s\n", url, mls_error_message());
         return;
     }
     mls_queue_close(queue);
-    printf("%s\n", url);
-    if (strncmp(url, "sqlite:", 7) == 0)
-        measure_sync(url);
+    printf("%.*s\n", (int) strcspn(url, "?"), url);
+    if (!place && strncmp(url, "sqlite:", 7) == 0)
+        place = url + 7;
+    if (place)
+        measure_sync(place);
     measure_durable(context, url, 1, false, seconds);
     measure_durable(context, url, BENCH_BULK, false, seconds);
     measure_durable(context, url, 1, true, seconds);

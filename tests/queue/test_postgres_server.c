@@ -260,6 +260,22 @@ START_TEST(newer_schemas_are_refused)
 }
 END_TEST
 
+/* What cannot be stored takes nothing with it: its call fails as a whole, and no other. */
+START_TEST(bytes_that_are_no_text_are_refused)
+{
+    mls_queue *queue = fixture_queue(mls_test_postgres_url());
+    mls_job_options jobs[2] = {fixture_options("t", "a"), fixture_options("\xff", "b")};
+    ck_assert_fails(mls_queue_submit_many(queue, jobs, 2, NULL), MLS_EINVAL, "UTF-8");
+    jobs[1] = fixture_options("t", "b");
+    jobs[1].key = "\xc3";
+    ck_assert_fails(mls_queue_submit_many(queue, jobs, 2, NULL), MLS_EINVAL, "UTF-8");
+    ck_assert_uint_eq(fixture_stats(queue).jobs[0], 0);
+    fixture_submit_type(queue, "t");
+    ck_assert_uint_eq(fixture_stats(queue).jobs[0], 1);
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* Nobody waits for anything when it happens; then somebody asks. */
 START_TEST(cut_connections_are_made_again)
 {
@@ -310,6 +326,7 @@ int main(void)
     tcase_add_test(tests, what_the_server_refuses_says_what_to_do);
     tcase_add_test(tests, too_many_connections_are_a_clear_error);
     tcase_add_test(tests, newer_schemas_are_refused);
+    tcase_add_test(tests, bytes_that_are_no_text_are_refused);
     tcase_add_test(tests, cut_connections_are_made_again);
     tcase_add_test(tests, a_queue_that_is_not_there_is_made_on_request_only);
     tcase_add_test(tests, jobs_of_killed_workers_come_back_until_they_are_quarantined);

@@ -91,8 +91,8 @@ static bool start_server(void)
                                 folder,
                                 "-clisten_addresses=",
                                 "-cmax_connections=64",
-                                "-cshared_buffers=16MB",
-                                "-cmax_wal_size=64MB",
+                                "-cshared_buffers=128MB",
+                                "-cmax_wal_size=1GB",
                                 "-cautovacuum_naptime=1s",
                                 "-cdynamic_shared_memory_type=mmap",
                                 NULL};

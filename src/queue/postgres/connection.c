@@ -23,6 +23,7 @@ static const struct {
     {"57P", MLS_EIO, MLS__PG_LOST, NULL},
     {"40", MLS_EIO, MLS__PG_CLASHED, NULL},
     {"55P03", MLS_EIO, MLS__PG_CLASHED, NULL},
+    {"22021", MLS_EINVAL, MLS__PG_FAILED, "names and keys are UTF-8 here"},
     {"22", MLS_EINVAL, MLS__PG_FAILED, NULL},
     {"25006", MLS_EIO, MLS__PG_FAILED,
      "connect to a server that may be written to: the URL's target_session_attrs=read-write"},

@@ -36,6 +36,7 @@ static void free_store(mls__pg_store *store)
     if (store->connection)
         mls__pg_disconnect(store);
     mls__pg_lanes_free(store);
+    mls__pg_submit_forget(store);
     if (store->wake_fd >= 0)
         close(store->wake_fd);
     pthread_mutex_destroy(&store->mutex);

@@ -19,6 +19,8 @@ static bool run_op(mls__pg_store *store, mls__pg_op *op)
 {
     op->parks = op->is_parked = op->is_served = false;
     op->status = MLS_OK;
+    if (!op->kind->gathers && !mls__pg_submit_flush(store))
+        return false;
     const mls_status status = op->kind->run(store, op);
     if (store->txn.status)
         return false;
@@ -51,6 +53,8 @@ static bool run_all(mls__pg_store *store, mls__pg_op **ops, size_t count, unsign
     for (size_t i = 0; i < count; i++)
         if (!run_op(store, ops[i]))
             return false;
+    if (!mls__pg_submit_flush(store))
+        return false;
     /* Again: a deadline may have passed when the job came. */
     if (is_due(store) && !mls__pg_tick(store))
         return false;
@@ -99,6 +103,7 @@ static void take_back(mls__pg_store *store, mls__pg_op **ops, size_t count)
         if (ops[i]->kind->abandon)
             ops[i]->kind->abandon(store, ops[i]);
     sift_all(store, false);
+    mls__pg_submit_forget(store);
     mls__pg_lanes_clear(store);
     store->next_timer_us = 1; /* not known: to be looked for */
 }

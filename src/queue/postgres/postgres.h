@@ -156,6 +156,7 @@ typedef struct mls__pg_kind {
     void (*abandon)(mls__pg_store *store, mls__pg_op *op);
     void (*expire)(mls__pg_op *op);
     bool no_transaction;
+    bool gathers; /* it does not look at jobs: what was gathered can stay for a while */
 } mls__pg_kind;
 
 struct mls__pg_op {
@@ -273,6 +274,7 @@ struct mls__pg_store {
     mls__pg_txn txn;
     int64_t last_txn; /* counts those that wrote */
     int64_t next_id, ids_left;
+    mls__pg_buffer jobs, payloads; /* submitted in this transaction, and not yet sent */
     int64_t last_rank;
     int64_t next_timer_us;   /* server's clock; 0: none known */
     int64_t clock_offset_us; /* the server's clock less the monotonic one */
@@ -412,6 +414,11 @@ mls_status mls__pg_run_alone(mls__pg_store *store, mls__pg_op *op);
 /* committer.c */
 mls_status mls__pg_committer_start(mls__pg_store *store);
 void mls__pg_committer_stop(mls__pg_store *store);
+
+/* submit.c */
+/* Sends what was gathered; and forgets it, after a rollback. */
+bool mls__pg_submit_flush(mls__pg_store *store);
+void mls__pg_submit_forget(mls__pg_store *store);
 
 /* members.c */
 mls_status mls__pg_join(mls__pg_store *store);

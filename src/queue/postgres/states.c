@@ -65,7 +65,9 @@ static void enter_ended(mls__pg_store *store, mls__pg_row *row)
                                                    : MLS__PG_CANCELLED;
     mls__pg_lane_add(row->lane, counter, 1);
     row->numbers[MLS__PG_ENDED_AT] = mls__pg_now_ms(store);
-    set_timer(store, row, mls__pg_now_ms(store) + row->numbers[MLS__PG_RETENTION]);
+    /* One that is not kept goes in this transaction: no timer has to be looked for. */
+    if (row->numbers[MLS__PG_RETENTION])
+        set_timer(store, row, mls__pg_now_ms(store) + row->numbers[MLS__PG_RETENTION]);
     row->has_ended = true;
     store->txn.news |= MLS__PG_NEWS_ENDED;
 }

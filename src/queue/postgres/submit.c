@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Submitting: all jobs of a call in one transaction. Jobs without keys, when there are
- * several, go as one COPY; those with keys one by one, since each may be taken. Bytes are
- * copied to the server, so that what was handed over is given back as soon as that is
- * done. Ids come in blocks, so that no round trip is needed for one.
+ * Submitting: all jobs of a call in one transaction. Jobs without keys gather in buffers,
+ * which go to the server as one COPY when somebody may look for them: those of all calls
+ * of a group, most of the time. Jobs with keys go one by one, since each may be taken.
+ * Bytes are copied to the server, so that what was handed over is given back as soon as
+ * that is done. Ids come in blocks, so that no round trip is needed for one.
  */
 #include "queue/postgres/postgres.h"
 
@@ -11,6 +12,7 @@
 
 #define MOST_TRIES  16 /* to find who has a key that others take and give back */
 #define ADD_NUMBERS 14
+#define MOST_BYTES  (4u << 20) /* that are gathered before they are sent */
 
 typedef struct submit_op {
     mls__pg_op op; /* first: they share an address */
@@ -189,27 +191,48 @@ static const char copy_jobs[] =
     " queue, type, tenant, batch_key) FROM STDIN (FORMAT binary)";
 static const char copy_payloads[] = "COPY payloads FROM STDIN (FORMAT binary)";
 
-static mls_status add_copied(mls__pg_store *store, submit_op *s)
+static bool gather(mls__pg_store *store, submit_op *s, size_t index)
 {
-    mls__pg_buffer jobs = {0}, payloads = {0};
+    const mls_job_options *o = s->items[index]->options;
     mls__pg_row row;
-    bool is_good = true;
-    for (size_t i = 0; is_good && i < s->count; i++) {
-        const mls_job_options *o = s->items[i]->options;
-        is_good = fill_row(store, s->items[i], &row);
-        if (!is_good)
-            break;
-        s->ids[i] = (uint64_t) row.numbers[MLS__PG_ID];
-        put_job(store, &jobs, o, &row);
-        if (o->payload)
-            put_payload(store, &payloads, o, row.numbers[MLS__PG_ID]);
-    }
-    is_good = is_good && mls__pg_copy(store, copy_jobs, &jobs);
-    if (is_good && (payloads.size || payloads.has_failed))
-        mls__pg_copy(store, copy_payloads, &payloads);
-    mls__pg_buffer_clear(store, &jobs);
-    mls__pg_buffer_clear(store, &payloads);
-    return store->txn.status;
+    if (!fill_row(store, s->items[index], &row))
+        return false;
+    s->ids[index] = (uint64_t) row.numbers[MLS__PG_ID];
+    put_job(store, &store->jobs, o, &row);
+    if (o->payload)
+        put_payload(store, &store->payloads, o, row.numbers[MLS__PG_ID]);
+    return store->jobs.size + store->payloads.size < MOST_BYTES || mls__pg_submit_flush(store);
+}
+
+static mls_status gather_all(mls__pg_store *store, submit_op *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!gather(store, s, i))
+            return store->txn.status;
+    return MLS_OK;
+}
+
+static bool flush(mls__pg_store *store, mls__pg_buffer *rows, const char *sql)
+{
+    if (!rows->size && !rows->has_failed)
+        return true;
+    const bool is_good = mls__pg_copy(store, sql, rows);
+    if (is_good && rows->room <= MOST_BYTES)
+        rows->size = 0; /* its memory serves the next ones */
+    else
+        mls__pg_buffer_clear(store, rows);
+    return is_good;
+}
+
+bool mls__pg_submit_flush(mls__pg_store *store)
+{
+    return flush(store, &store->jobs, copy_jobs) && flush(store, &store->payloads, copy_payloads);
+}
+
+void mls__pg_submit_forget(mls__pg_store *store)
+{
+    mls__pg_buffer_clear(store, &store->jobs);
+    mls__pg_buffer_clear(store, &store->payloads);
 }
 
 static mls_status run_submit(mls__pg_store *store, mls__pg_op *op)
@@ -217,9 +240,11 @@ static mls_status run_submit(mls__pg_store *store, mls__pg_op *op)
     submit_op *s = (submit_op *) (void *) op;
     store->txn.is_writing = true;
     store->txn.must_sync |= !op->is_async;
-    if (s->count == 1)
-        return add_job(store, s, 0);
-    return s->is_keyed ? add_keyed(store, s) : add_copied(store, s);
+    if (!s->is_keyed)
+        return gather_all(store, s);
+    if (!mls__pg_submit_flush(store))
+        return store->txn.status;
+    return s->count == 1 ? add_job(store, s, 0) : add_keyed(store, s);
 }
 
 static void give_back(const submit_op *s)
@@ -234,7 +259,7 @@ static void give_back(const submit_op *s)
 mls_status mls__pg_submit(void *self, const mls_queue_item *const *items, size_t count,
                           uint64_t until_ns, uint64_t *ret_ids)
 {
-    static const mls__pg_kind kind = {.run = run_submit};
+    static const mls__pg_kind kind = {.run = run_submit, .gathers = true};
     submit_op s = {
         .op = {.kind = &kind, .is_async = true}, .items = items, .count = count, .ids = ret_ids};
     (void) until_ns; /* there is always room */
