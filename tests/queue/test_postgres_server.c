@@ -264,7 +264,8 @@ END_TEST
 START_TEST(bytes_that_are_no_text_are_refused)
 {
     mls_queue *queue = fixture_queue(mls_test_postgres_url());
-    mls_job_options jobs[2] = {fixture_options("t", "a"), fixture_options("\xff", "b")};
+    mls_job_options jobs[2] = {fixture_options("t", "a"), fixture_options("t", "b")};
+    jobs[1].batch_key = "\xff";
     ck_assert_fails(mls_queue_submit_many(queue, jobs, 2, NULL), MLS_EINVAL, "UTF-8");
     jobs[1] = fixture_options("t", "b");
     jobs[1].key = "\xc3";
