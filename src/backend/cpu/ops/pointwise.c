@@ -14,6 +14,8 @@
 
 /* Runs this long are worth calls of their own. */
 #define LONG_RUN 256
+/* Shorter rows are repeated: a tile of several costs one call a step. */
+#define LONG_ROW 1024
 
 /* A row that comes so often before the next one is worth being repeated in a register. */
 #define OFTEN 8
@@ -155,11 +157,33 @@ static uint8_t take_register(layout *l, int value)
     return (uint8_t) (MLS__PLACE_REGISTER + number);
 }
 
-/* Reads what broadcasts where it is, if its runs are long. */
+/* Whether the output is this value's row again and again, or each of its rows in turn. */
+static bool is_row(const layout *l, const mls_arg *arg, mls__tile_row *row)
+{
+    mls__broadcast plan;
+    mls__broadcast_plan(&plan, l->output, arg, 1);
+    row->length = plan.run;
+    row->period = plan.loops == 2 ? plan.run * plan.dims[1] : plan.count;
+    if (!plan.steps[0] || plan.loops > 2)
+        return false;
+    return plan.loops == 2 ? plan.run < LONG_RUN && plan.dims[1] >= OFTEN
+                           : plan.loops == 1 && plan.run < LONG_ROW;
+}
+
+static bool are_rows(const layout *l)
+{
+    mls__tile_row row;
+    for (int i = 0; i < l->other_count; i++)
+        if (!is_row(l, &l->other_args[i], &row))
+            return false;
+    return true;
+}
+
+/* Reads what broadcasts where it is, if its runs are long and are not rows. */
 static bool place_runs(layout *l)
 {
     mls__pointwise_kernel *k = l->kernel;
-    if (!l->other_count || l->other_count > MLS__BROADCAST_INPUTS)
+    if (l->other_count > MLS__BROADCAST_INPUTS || are_rows(l))
         return false;
     mls__broadcast_plan(&k->run_plan, l->output, l->other_args, l->other_count);
     if (k->run_plan.run < LONG_RUN)
@@ -171,17 +195,6 @@ static bool place_runs(layout *l)
     }
     k->run_count = l->other_count;
     return true;
-}
-
-/* Whether the output is this value's row again and again, or each of its rows in turn. */
-static bool is_row(const layout *l, const mls_arg *arg, mls__tile_row *row)
-{
-    mls__broadcast plan;
-    mls__broadcast_plan(&plan, l->output, arg, 1);
-    row->length = plan.run;
-    row->period = plan.loops == 2 ? plan.run * plan.dims[1] : plan.count;
-    return plan.steps[0] && plan.run < LONG_RUN &&
-           (plan.loops == 1 || (plan.loops == 2 && plan.dims[1] >= OFTEN));
 }
 
 /* Repeats rows in registers; everything else is left to the steps that read it. */
