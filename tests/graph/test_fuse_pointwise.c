@@ -483,6 +483,67 @@ START_TEST(random_programs)
 }
 END_TEST
 
+/* --- where results lie ----------------------------------------------------------------------- */
+
+/* Output `y` of the model as fused, and as the file has it. */
+static void expect_same_y(size_t output)
+{
+    float y[2][6];
+    for (int i = 0; i < 2; i++) {
+        mls_session_options options = MLS_SESSION_OPTIONS_INIT;
+        mls_session *session;
+        options.flags = i ? MLS_SESSION_NO_OPTIMIZE : 0;
+        ck_assert_ok(mls_session_create(model, &options, &session));
+        for (size_t input = 0; input < 2; input++)
+            for (int k = 0; k < 6; k++)
+                ((float *) mls_session_input_data(session, input))[k] =
+                    (float) (k * (input ? 3 : 7) % 5) - 1.5f;
+        ck_assert_ok(mls_session_run(session));
+        memcpy(y[i], mls_session_output_data(session, output), sizeof y[i]);
+        mls_session_free(session);
+    }
+    ck_assert_mem_eq(y[0], y[1], sizeof y[0]);
+}
+
+/* The memory of what dies is the output's, and what dies is read by the first step or the last. */
+START_TEST(in_the_place_of_an_input)
+{
+    for (int is_late = 0; is_late < 2; is_late++) {
+        begin();
+        onnx_node_int(onnx_build_node(b, "Softmax", "x", "p"), "axis", 0);
+        onnx_node_int(onnx_build_node(b, "Softmax", "z", "q"), "axis", 1);
+        onnx_build_output(b, is_late ? "p" : "q", MLS_FLOAT32, NULL);
+        onnx_build_node(b, "Mul", "p two", "m");
+        onnx_build_node(b, "Sub", "m q", "y");
+        load();
+        EXPECT_NODES("Softmax", "Softmax", "Mul Sub");
+        expect_same_y(1);
+    }
+}
+END_TEST
+
+/* What Exp gives waits for Tanh; a bool is smaller than what becomes of it. */
+START_TEST(results_that_need_places_of_their_own)
+{
+    begin();
+    onnx_build_node(b, "Add", "x z", "a");
+    onnx_build_node(b, "Exp", "a", "e");
+    onnx_build_node(b, "Tanh", "a", "t");
+    onnx_build_node(b, "Sub", "e t", "y");
+    load();
+    EXPECT_NODES("Add Exp Tanh Sub");
+    expect_same_y(0);
+
+    begin();
+    onnx_build_node(b, "Less", "x z", "l");
+    onnx_node_int(onnx_build_node(b, "Cast", "l", "c"), "to", MLS_FLOAT32);
+    onnx_build_node(b, "Add", "c z", "y");
+    load();
+    EXPECT_NODES("Less Cast Add");
+    expect_same_y(0);
+}
+END_TEST
+
 /* Between convolutions chains are in blocks of channels. */
 START_TEST(chains_of_blocked_images)
 {
@@ -573,6 +634,8 @@ int main(void)
     tcase_add_test(tests, limits);
     tcase_add_test(tests, what_the_plan_shows);
     tcase_add_test(tests, random_programs);
+    tcase_add_test(tests, in_the_place_of_an_input);
+    tcase_add_test(tests, results_that_need_places_of_their_own);
     tcase_add_test(tests, chains_of_blocked_images);
     tcase_add_test(tests, no_memory);
     suite_add_tcase(suite, tests);

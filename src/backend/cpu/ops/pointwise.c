@@ -340,6 +340,39 @@ static void choose_tile(const layout *l)
         k->count <= k->tile && !k->whole_count && !k->run_count && !k->row_count && !k->walk_count;
 }
 
+/*
+ * Whether the piece may give its result where those before it gave theirs. Functions of kernels are
+ * of float32 alone.
+ */
+static bool is_step_direct(const layout *l, const mls__tile_step *step, int piece)
+{
+    const int first = l->kernel->program.inputs;
+    for (int value = first; value < first + piece; value++)
+        if (l->last_reader[value] > piece)
+            return false;
+    return (step->unary || step->binary) && !step->is_one;
+}
+
+/* There are no whole pieces: steps are pieces. */
+static void choose_direct(const layout *l)
+{
+    mls__pointwise_kernel *k = l->kernel;
+    const uint8_t output = (uint8_t) k->program.inputs;
+    k->late_count = 0;
+    k->is_direct = k->is_simple;
+    for (int i = 0; k->is_direct && i < k->step_count; i++) {
+        mls__tile_step *step = &k->steps[i];
+        k->is_direct = is_step_direct(l, step, i);
+        step->direct_result = output;
+        for (int o = 0; o < k->program.pieces[i].operand_count; o++) {
+            const uint8_t place = step->operands[o];
+            step->direct[o] = place < MLS__PLACE_REGISTER ? place : output;
+            if (i > 0 && place < output)
+                k->late[k->late_count++] = place;
+        }
+    }
+}
+
 static mls_status pointwise_reshape(mls_kernel *base, const mls_op *op)
 {
     mls__pointwise_kernel *k = (mls__pointwise_kernel *) base;
@@ -349,7 +382,7 @@ static mls_status pointwise_reshape(mls_kernel *base, const mls_op *op)
     k->whole_count = k->step_count = k->flat_count = k->register_count = 0;
     k->run_count = k->row_count = k->walk_count = 0;
     const mls_status status = follow_pieces(k, op, values);
-    k->is_simple = false;
+    k->is_simple = k->is_direct = false;
     if (status || !k->count)
         return status;
     note_reads(&l);
@@ -359,6 +392,7 @@ static mls_status pointwise_reshape(mls_kernel *base, const mls_op *op)
         if (!k->pieces[i].is_whole)
             add_step(&l, i);
     choose_tile(&l);
+    choose_direct(&l);
     return MLS_OK;
 }
 

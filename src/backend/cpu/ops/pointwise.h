@@ -32,6 +32,8 @@ typedef struct mls__tile_step {
     const mls__cpu_kernel *kernel;
     uint8_t operands[MLS__POINTWISE_OPERANDS], result; /* places */
     bool is_one;                                       /* its result is one element for all */
+    uint8_t direct[MLS__POINTWISE_OPERANDS]; /* buffers of the op, where the run is direct */
+    uint8_t direct_result;
     int64_t steps[MLS__POINTWISE_OPERANDS];
     const struct mls__tile_walk *walk; /* or NULL */
 } mls__tile_step;
@@ -90,7 +92,14 @@ typedef struct mls__pointwise_kernel {
     int run_count;
     mls__tile_flat runs[MLS__BROADCAST_INPUTS];
     mls__broadcast run_plan;
-    bool is_simple;         /* one tile, with nothing to be done but the steps */
+    bool is_simple; /* one tile, with nothing to be done but the steps */
+    /*
+     * Simple, and whatever a step gives may lie in the output's memory, unless that is also the
+     * memory of an input which later steps read: these.
+     */
+    bool is_direct;
+    int late_count;
+    uint8_t late[MLS__POINTWISE_PIECES * MLS__POINTWISE_OPERANDS];
     mls__tile_walk walks[]; /* one a piece */
 } mls__pointwise_kernel;
 

@@ -256,9 +256,31 @@ static mls_status run_split(const mls__pointwise_kernel *k, const mls_kernel_cal
     return run_tiles(f, 0, k->count);
 }
 
-mls_status mls__pointwise_run(const mls_kernel *base, const mls_kernel_call *call)
+/* Whether the steps may write to the output before the last one has read its inputs. */
+static inline bool is_output_apart(const mls__pointwise_kernel *k, void *const *buffers)
 {
-    const mls__pointwise_kernel *k = (const mls__pointwise_kernel *) base;
+    for (int i = 0; i < k->late_count; i++)
+        if (buffers[k->late[i]] == buffers[k->program.inputs])
+            return false;
+    return true;
+}
+
+/* Without a frame: setting one up takes as long as a step on few elements. */
+static void run_direct(const mls__pointwise_kernel *k, void *const *at)
+{
+    const mls__tile_step *end = k->steps + k->step_count;
+    for (const mls__tile_step *s = k->steps; s < end; s++) {
+        void *result = at[s->direct_result];
+        if (s->binary)
+            s->binary(result, at[s->direct[0]], s->steps[0], at[s->direct[1]], s->steps[1],
+                      k->count);
+        else
+            s->unary(result, at[s->direct[0]], k->count, s->params);
+    }
+}
+
+static mls_status run_framed(const mls__pointwise_kernel *k, const mls_kernel_call *call)
+{
     _Atomic int failed;
     mls_status status;
     frame f;
@@ -279,4 +301,13 @@ mls_status mls__pointwise_run(const mls_kernel *base, const mls_kernel_call *cal
         return status;
     const mls__cpu_kernel *piece = k->steps[atomic_load(&failed)].kernel;
     return mls__cpu_run_error(&piece->base, status, "%s", piece->failure);
+}
+
+mls_status mls__pointwise_run(const mls_kernel *base, const mls_kernel_call *call)
+{
+    const mls__pointwise_kernel *k = (const mls__pointwise_kernel *) base;
+    if (!k->is_direct || !is_output_apart(k, call->buffers))
+        return run_framed(k, call);
+    run_direct(k, call->buffers);
+    return MLS_OK;
 }
