@@ -257,19 +257,54 @@ MLS_API mls_status mls_queue_list(mls_queue *queue, const mls_queue_filter *filt
 MLS_API mls_status mls_queue_pause(mls_queue *queue, const mls_queue_filter *which);
 MLS_API mls_status mls_queue_resume(mls_queue *queue, const mls_queue_filter *which);
 
-/* What holds back jobs. */
+/*
+ * What holds back jobs of a named queue, type or tenant, or of several of these at once; a
+ * job may be claimed when every rule that covers it lets it pass. Others go in front of
+ * one that is held back, whatever their priority.
+ *
+ * Limits. At most max_running jobs that the rule covers are claimed at a time, those that a
+ * worker holds ready included. And they are claimed at a rate of at most rate_jobs in each
+ * rate_ms: a bucket of `burst` tokens, full at first, gains them evenly, and each claim takes
+ * one, those of retries and of jobs that were given back included; nothing is put back. So at
+ * most burst + rate_jobs claims fall into any rate_ms. Time is the wall clock's in durable
+ * drivers; one that is set back by more than a bucket takes to fill
+ * fills it. Durable drivers keep all that.
+ */
 typedef struct mls_queue_rule {
     size_t size;       /* sizeof(mls_queue_rule) */
     const char *queue; /* of which jobs; NULL: any */
     const char *type;
-    uint32_t is_paused;
-    uint32_t reserved; /* 0 */
+    const char *tenant;   /* not "" */
+    uint32_t is_paused;   /* of mls_queue_pause() only */
+    uint32_t max_running; /* 0: any number */
+    uint32_t rate_jobs;   /* 0: any rate */
+    uint32_t burst;       /* 1 and more; 0 is rate_jobs */
+    int64_t rate_ms;      /* 1 and more, when there are rate_jobs; at most a day */
+    uint32_t running;     /* shown: the jobs that it covers and that are claimed */
+    uint32_t reserved;    /* 0 */
+    int64_t bucket_ns;    /* of drivers: when the bucket is full again, by their clock */
 } mls_queue_rule;
 
+#define MLS_QUEUE_RULE_INIT                                                                        \
+    {                                                                                              \
+        sizeof(mls_queue_rule), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0                           \
+    }
+
 /*
- * Calls visit(user, rule) for each rule that there is at that moment, by queue and type,
- * those of any first. A rule is good until `visit` returns.
- * Errors: MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_PAUSE), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ * Sets the limits (max_running, rate_jobs, rate_ms, burst) of exactly the rule's queue, type
+ * and tenant; without any they are taken back. Other fields are not read. What is claimed
+ * already goes on. The bucket is full when its rate or burst was changed.
+ * Errors: MLS_EINVAL, MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_LIMITS), MLS_ELIMIT (a memory or
+ * sqlite queue has no more types, of which each such tenant has its own), MLS_EIO,
+ * MLS_EFORKED, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *limits);
+
+/*
+ * Calls visit(user, rule) for each rule that there is at that moment, by queue, type and
+ * tenant, those of any first. A rule is good until `visit` returns.
+ * Errors: MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_PAUSE or MLS_QUEUE_CAN_LIMITS), MLS_EIO,
+ * MLS_EFORKED, MLS_ENOMEM.
  */
 typedef void (*mls_queue_rule_fn)(void *user, const mls_queue_rule *rule);
 MLS_API mls_status mls_queue_visit_rules(mls_queue *queue, mls_queue_rule_fn visit, void *user);

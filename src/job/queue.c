@@ -98,6 +98,9 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .after_parent = mls__job_after_parent,
         .rule_covers = mls__rule_covers,
         .rule_holds_until = mls__rule_holds_until,
+        .rule_note_claim = mls__rule_note_claim,
+        .rule_note_end = mls__rule_note_end,
+        .rule_set = mls__rule_set,
         .rule_is_empty = mls__rule_is_empty,
     };
     queue->max_payload_bytes = options->max_payload_bytes;

@@ -3,6 +3,7 @@
 #include "job/rules.h"
 
 #include "base/error.h"
+#include "base/options.h"
 #include "base/vec.h"
 #include "job/queue.h"
 
@@ -16,20 +17,79 @@ static bool covers(const char *given, const char *name)
     return !given || strcmp(given, name) == 0;
 }
 
-bool mls__rule_covers(const mls_queue_rule *rule, const char *queue, const char *type)
+bool mls__rule_covers(const mls_queue_rule *rule, const char *queue, const char *type,
+                      const char *tenant)
 {
-    return covers(rule->queue, queue) && covers(rule->type, type);
+    return covers(rule->queue, queue) && covers(rule->type, type) && covers(rule->tenant, tenant);
+}
+
+/*
+ * The bucket is one number, the time when it is full again (the generic cell rate
+ * algorithm): a claim moves it on by the time that a token takes to come, and there is a
+ * token as long as not all of them are still to come.
+ */
+#define NS_OF_MS INT64_C(1000000)
+
+static int64_t token_ns(const mls_queue_rule *rule)
+{
+    const int64_t ns = rule->rate_ms * NS_OF_MS / rule->rate_jobs;
+    return ns ? ns : 1;
+}
+
+/*
+ * When the bucket is full again. A clock that was set back a little is waited for; by more
+ * than the bucket's time, and the bucket is full: else it could stand still for years.
+ */
+static int64_t full_ns(const mls_queue_rule *rule, int64_t now_ns)
+{
+    const int64_t empty_ns = token_ns(rule) * rule->burst;
+    return rule->bucket_ns - now_ns <= 2 * empty_ns ? rule->bucket_ns : now_ns;
 }
 
 int64_t mls__rule_holds_until(const mls_queue_rule *rule, int64_t now_ms)
 {
-    (void) now_ms;
-    return rule->is_paused ? INT64_MAX : 0;
+    if (rule->is_paused || (rule->max_running && rule->running >= rule->max_running))
+        return INT64_MAX;
+    if (!rule->rate_jobs)
+        return 0;
+    const int64_t now_ns = now_ms * NS_OF_MS;
+    const int64_t from_ns = full_ns(rule, now_ns) - token_ns(rule) * (rule->burst - 1);
+    return from_ns <= now_ns ? 0 : (from_ns + NS_OF_MS - 1) / NS_OF_MS;
+}
+
+void mls__rule_note_claim(mls_queue_rule *rule, int64_t now_ms)
+{
+    rule->running++;
+    if (!rule->rate_jobs)
+        return;
+    const int64_t now_ns = now_ms * NS_OF_MS, full = full_ns(rule, now_ns);
+    rule->bucket_ns = (full > now_ns ? full : now_ns) + token_ns(rule);
+}
+
+void mls__rule_note_end(mls_queue_rule *rule)
+{
+    if (rule->running)
+        rule->running--;
+}
+
+void mls__rule_set(mls_queue_rule *rule, const mls_queue_rule *given, uint64_t parts)
+{
+    if (parts & MLS_RULE_PAUSE)
+        rule->is_paused = given->is_paused;
+    if (!(parts & MLS_RULE_LIMITS))
+        return;
+    if (rule->rate_jobs != given->rate_jobs || rule->rate_ms != given->rate_ms ||
+        rule->burst != given->burst)
+        rule->bucket_ns = 0;
+    rule->max_running = given->max_running;
+    rule->rate_jobs = given->rate_jobs;
+    rule->rate_ms = given->rate_ms;
+    rule->burst = given->burst;
 }
 
 bool mls__rule_is_empty(const mls_queue_rule *rule)
 {
-    return !rule->is_paused;
+    return !rule->is_paused && !rule->max_running && !rule->rate_jobs;
 }
 
 /* Setting */
@@ -89,6 +149,72 @@ mls_status mls_queue_resume(mls_queue *queue, const mls_queue_filter *which)
     return set_pause(__func__, queue, which, false);
 }
 
+/* Limits are at most this many tokens, so that no sum of their times overflows. */
+#define MOST_TOKENS   1000000000
+#define MOST_RATE_MS  INT64_C(86400000)
+#define MOST_BURST_NS (INT64_MAX / 4)
+
+static mls_status check_limits(const mls_queue_rule *rule)
+{
+    if (!rule->rate_jobs && (rule->rate_ms || rule->burst))
+        return mls__error(MLS_EINVAL, "mls_queue_rule.rate_jobs is 0, so rate_ms and burst must be "
+                                      "0 too");
+    if (rule->rate_jobs && (rule->rate_ms < 1 || rule->rate_ms > MOST_RATE_MS))
+        return mls__error(MLS_EINVAL, "mls_queue_rule.rate_ms is %lld; 1 to %lld is possible",
+                          (long long) rule->rate_ms, (long long) MOST_RATE_MS);
+    if (rule->rate_jobs > MOST_TOKENS || rule->burst > MOST_TOKENS)
+        return mls__error(MLS_EINVAL,
+                          "mls_queue_rule.rate_jobs is %u and burst %u; up to %d are "
+                          "possible",
+                          rule->rate_jobs, rule->burst, MOST_TOKENS);
+    int64_t all_ns;
+    if (rule->rate_jobs &&
+        (!mls__mul_i64(token_ns(rule), rule->burst, &all_ns) || all_ns > MOST_BURST_NS))
+        return mls__error(MLS_EINVAL,
+                          "mls_queue_rule.burst of %u would take more than 70 years to "
+                          "come",
+                          rule->burst);
+    return MLS_OK;
+}
+
+static mls_status check_scope(const mls_queue *queue, const mls_queue_rule *rule)
+{
+    mls_status status = MLS_OK;
+    if (rule->queue)
+        status = mls__queue_check_name("mls_queue_rule.queue", rule->queue);
+    if (!status && rule->queue && strcmp(rule->queue, "default") != 0)
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_NAMED_QUEUES, "mls_queue_rule.queue");
+    if (!status && rule->type)
+        status = mls__queue_check_name("mls_queue_rule.type", rule->type);
+    if (!status && rule->tenant)
+        status = mls__queue_check_text("mls_queue_rule.tenant", rule->tenant, MLS_JOB_KEY_MAX);
+    if (!status && rule->tenant && !rule->tenant[0])
+        status = mls__error(MLS_EINVAL, "mls_queue_rule.tenant is \"\"; name one, or NULL for all");
+    return status;
+}
+
+mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *given)
+{
+    if (!queue || !given)
+        return mls__error_null(__func__, "queue and limits");
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    mls_status status = mls__options_read("mls_queue_rule", given, sizeof rule, sizeof rule, &rule);
+    if (status)
+        return status;
+    if (rule.rate_jobs && !rule.burst)
+        rule.burst = rule.rate_jobs;
+    status = mls__queue_check_fork(queue);
+    if (!status)
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_LIMITS, __func__);
+    if (!status)
+        status = check_driver(queue);
+    if (!status)
+        status = check_scope(queue, &rule);
+    if (!status)
+        status = check_limits(&rule);
+    return status ? status : queue->ops->set_rule(queue->self, &rule, MLS_RULE_LIMITS);
+}
+
 /* Looking */
 
 /* What a driver showed, copied: it may have been on another thread, and under its locks. */
@@ -98,12 +224,12 @@ typedef struct collection {
     bool has_failed;
 } collection;
 
+/* Without memory the name is NULL, and not the driver's. */
 static bool copy_name(const mls__allocator *allocator, const char **name)
 {
-    if (!*name)
-        return true;
-    *name = mls__alloc_string(allocator, *name);
-    return *name != NULL;
+    const char *given = *name;
+    *name = given ? mls__alloc_string(allocator, given) : NULL;
+    return !given || *name;
 }
 
 static void collect(void *user, const mls_queue_rule *rule)
@@ -115,17 +241,9 @@ static void collect(void *user, const mls_queue_rule *rule)
         return;
     }
     *copy = *rule;
-    copy->queue = copy->type = NULL;
-    const char *queue = rule->queue, *type = rule->type;
-    if (!copy_name(all->allocator, &queue)) {
-        all->has_failed = true;
-        return;
-    }
-    copy->queue = queue;
-    if (!copy_name(all->allocator, &type))
-        all->has_failed = true;
-    else
-        copy->type = type;
+    const char **const names[] = {&copy->queue, &copy->type, &copy->tenant};
+    for (size_t i = 0; i < 3; i++)
+        all->has_failed |= !copy_name(all->allocator, names[i]);
 }
 
 static int compare_names(const char *a, const char *b)
@@ -136,8 +254,10 @@ static int compare_names(const char *a, const char *b)
 static int compare_rules(const void *a, const void *b)
 {
     const mls_queue_rule *x = a, *y = b;
-    const int order = compare_names(x->queue, y->queue);
-    return order ? order : compare_names(x->type, y->type);
+    int order = compare_names(x->queue, y->queue);
+    if (!order)
+        order = compare_names(x->type, y->type);
+    return order ? order : compare_names(x->tenant, y->tenant);
 }
 
 static void free_collection(collection *all)
@@ -146,6 +266,7 @@ static void free_collection(collection *all)
         const mls_queue_rule *rule = mls__vec_at(&all->rules, i);
         mls__free(all->allocator, (void *) (uintptr_t) rule->queue);
         mls__free(all->allocator, (void *) (uintptr_t) rule->type);
+        mls__free(all->allocator, (void *) (uintptr_t) rule->tenant);
     }
     mls__vec_clear(&all->rules);
 }
@@ -155,7 +276,7 @@ mls_status mls_queue_visit_rules(mls_queue *queue, mls_queue_rule_fn visit, void
     if (!queue || !visit)
         return mls__error_null(__func__, "queue and visit");
     mls_status status = mls__queue_check_fork(queue);
-    if (!status)
+    if (!status && !(queue->ops->capabilities & MLS_QUEUE_CAN_LIMITS))
         status = mls__queue_need(queue, MLS_QUEUE_CAN_PAUSE, __func__);
     if (!status)
         status = check_driver(queue);

@@ -7,6 +7,7 @@ JOB_TESTS = \
 	%D%/test_lifecycle \
 	%D%/test_memory \
 	%D%/test_model \
+	%D%/test_rules \
 	%D%/test_stress \
 	%D%/test_submit \
 	%D%/test_url \
@@ -27,6 +28,9 @@ TESTS += $(JOB_TESTS)
 %C%_test_model_SOURCES = %D%/test_model.c $(JOB_FIXTURE)
 %C%_test_model_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_model_LDADD = $(MLS_TEST_LIBS)
+%C%_test_rules_SOURCES = %D%/test_rules.c
+%C%_test_rules_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_rules_LDADD = $(MLS_TEST_LIBS)
 %C%_test_stress_SOURCES = %D%/test_stress.c $(JOB_FIXTURE)
 %C%_test_stress_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_stress_LDADD = $(MLS_TEST_LIBS)

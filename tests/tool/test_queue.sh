@@ -105,9 +105,22 @@ same "and says so" "queue *, type line: paused"
 exits "pauses a named queue" 0 queue pause --queue "$q" --in-queue slow --json
 says "in JSON" out '"paused": true'
 exits "lists what is paused" 0 queue rules --queue "$q"
-says "for people" out "yes"
+says "for people" out "queue slow, type *, tenant *: paused"
 exits "lists it as JSON" 0 queue rules --queue "$q" --json
 says "with null for any" out '"queue": null'
+exits "limits what runs" 0 queue limit --queue "$q" --type line --running 2
+same "and says so" "queue *, type line, tenant *: at most 2 run"
+exits "limits a tenant's rate" 0 queue limit --queue "$q" --tenant acme --rate 5 --per 60000 --json
+says "with a burst of its own" out '"burst": 5'
+exits "lists limits" 0 queue rules --queue "$q"
+says "with pauses of the same" out "type line, tenant *: paused at most 2 run; 0 run now"
+says "and rates" out "tenant acme: 5 in 60000 ms, 5 at once"
+exits "takes limits back" 0 queue limit --queue "$q" --tenant acme --none
+same "and says so" "queue *, type *, tenant acme: no limit"
+exits "of what had them" 0 queue limit --queue "$q" --type line --none
+exits "wants a limit" 2 queue limit --queue "$q" --type line
+says "and says which there are" err "--running"
+exits "wants a rate for a burst" 2 queue limit --queue "$q" --running 1 --burst 3
 exits "resumes a type" 0 queue resume --queue "$q" --type line
 same "and says so" "queue *, type line: resumed"
 exits "resumes a named queue" 0 queue resume --queue "$q" --in-queue slow
@@ -155,7 +168,7 @@ says "each with a line" out "purge"
 exits "wants a command" 2 queue
 exits "refuses another" 2 queue fly
 says "by name" err "'queue fly'"
-for command in init submit list show stats top cancel retry purge pause resume rules export; do
+for command in init submit list show stats top cancel retry purge pause resume limit rules export; do
     exits "has help for $command" 0 queue "$command" --help
     says "that says how it is used" out "usage: mlscale queue $command"
 done

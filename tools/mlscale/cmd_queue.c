@@ -25,6 +25,7 @@ static const command *const commands[] = {
     &command_queue_purge,
     &command_queue_pause,
     &command_queue_resume,
+    &command_queue_limit,
     &command_queue_rules,
     &command_queue_export,
     NULL,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mlscale queue pause, resume, rules: what holds back jobs. */
+/* mlscale queue pause, resume, limit, rules: what holds back jobs. */
 #include "cmd_queue.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* Which jobs: of --type and --in-queue, or --all. false after a message. */
@@ -88,27 +89,119 @@ const command command_queue_resume = {
     .run = resume_jobs,
 };
 
-/* rules */
+/* limit */
 
-static void add_rule(void *user, const mls_queue_rule *rule)
+static bool read_limits(const arguments *args, mls_queue_rule *ret_rule)
 {
-    json_array_append_new(user,
-                          json_pack("{s:o, s:o, s:b}", "queue", text_or_null(rule->queue), "type",
-                                    text_or_null(rule->type), "paused", (int) rule->is_paused));
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    int64_t running, rate, burst;
+    rule.type = arguments_get(args, "type");
+    rule.queue = arguments_get(args, "in-queue");
+    rule.tenant = arguments_get(args, "tenant");
+    if (!arguments_int(args, "running", 0, UINT32_MAX, 0, &running) ||
+        !arguments_int(args, "rate", 0, UINT32_MAX, 0, &rate) ||
+        !arguments_int(args, "per", 1, INT64_MAX, 1000, &rule.rate_ms) ||
+        !arguments_int(args, "burst", 1, UINT32_MAX, rate ? rate : 1, &burst))
+        return false;
+    if (arguments_has(args, "none") == (running || rate)) {
+        usage_error(args, "give --running, --rate, or both of them; or --none");
+        return false;
+    }
+    if (!rate && (arguments_has(args, "per") || arguments_has(args, "burst"))) {
+        usage_error(args, "--per and --burst are of --rate");
+        return false;
+    }
+    rule.max_running = (uint32_t) running;
+    rule.rate_jobs = (uint32_t) rate;
+    rule.burst = rate ? (uint32_t) burst : 0;
+    rule.rate_ms = rate ? rule.rate_ms : 0;
+    *ret_rule = rule;
+    return true;
 }
 
-static int print_rules(const json_t *rules)
+static json_t *rule_json(const mls_queue_rule *rule)
 {
-    const json_t *rule;
-    size_t index;
-    printf("%-24s %-24s %s\n", "queue", "type", "paused");
-    json_array_foreach(rules, index, rule)
-    {
-        printf("%-24s %-24s %s\n", or_any(json_string_value(json_object_get(rule, "queue"))),
-               or_any(json_string_value(json_object_get(rule, "type"))),
-               json_is_true(json_object_get(rule, "paused")) ? "yes" : "-");
-    }
+    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I}", "queue",
+                     text_or_null(rule->queue), "type", text_or_null(rule->type), "tenant",
+                     text_or_null(rule->tenant), "paused", (int) rule->is_paused, "max_running",
+                     (json_int_t) rule->max_running, "rate_jobs", (json_int_t) rule->rate_jobs,
+                     "rate_ms", (json_int_t) rule->rate_ms, "burst", (json_int_t) rule->burst,
+                     "running", (json_int_t) rule->running);
+}
+
+static void print_rule(const mls_queue_rule *rule)
+{
+    printf("queue %s, type %s, tenant %s:%s", or_any(rule->queue), or_any(rule->type),
+           or_any(rule->tenant), rule->is_paused ? " paused" : "");
+    if (rule->max_running)
+        printf(" at most %" PRIu32 " run", rule->max_running);
+    if (rule->rate_jobs)
+        printf(" %" PRIu32 " in %" PRId64 " ms, %" PRIu32 " at once", rule->rate_jobs,
+               rule->rate_ms, rule->burst);
+    if (!rule->is_paused && !rule->max_running && !rule->rate_jobs)
+        printf(" no limit");
+}
+
+static int limit(const arguments *args)
+{
+    queue_tool tool;
+    mls_queue_rule rule;
+    if (!read_limits(args, &rule))
+        return EXIT_USAGE;
+    int code = queue_tool_open(args, NULL, &tool);
+    if (code)
+        return code;
+    if (mls_queue_limit(tool.queue, &rule))
+        code = library_failure(NULL);
+    queue_tool_close(&tool);
+    if (code)
+        return code;
+    if (arguments_has(args, "json"))
+        return print_json(rule_json(&rule));
+    print_rule(&rule);
+    printf("\n");
     return EXIT_GOOD;
+}
+
+static const option_spec limit_options[] = {
+    QUEUE_OPTION,
+    {"type", "TYPE", "jobs of this type"},
+    {"in-queue", "NAME", "jobs of this named queue"},
+    {"tenant", "NAME", "jobs of this tenant"},
+    {"running", "N", "at most so many run at once"},
+    {"rate", "N", "at most so many begin in a time"},
+    {"per", "MS", "that time, in milliseconds (default 1000)"},
+    {"burst", "N", "so many may begin at once after a rest (default: --rate)"},
+    {"none", NULL, "take the limits back"},
+    JSON_OPTION,
+    {NULL, NULL, NULL},
+};
+
+const command command_queue_limit = {
+    .name = "queue limit",
+    .operands = "--running N|--rate N|--none --queue URL",
+    .summary = "limit how many jobs run at once, or begin in a time",
+    .details = "Of exactly the type, named queue and tenant that are given, in place of limits\n"
+               "that these had; without any, of all jobs. A job keeps to all that cover it.",
+    .options = limit_options,
+    .run = limit,
+};
+
+/* rules */
+
+typedef struct rules_state {
+    json_t *list; /* NULL: they are printed */
+} rules_state;
+
+static void show_rule(void *user, const mls_queue_rule *rule)
+{
+    rules_state *state = user;
+    if (state->list) {
+        json_array_append_new(state->list, rule_json(rule));
+        return;
+    }
+    print_rule(rule);
+    printf("; %" PRIu32 " run now\n", rule->running);
 }
 
 static int rules(const arguments *args)
@@ -117,15 +210,13 @@ static int rules(const arguments *args)
     int code = queue_tool_open(args, NULL, &tool);
     if (code)
         return code;
-    json_t *list = json_array();
-    if (mls_queue_visit_rules(tool.queue, add_rule, list))
+    rules_state state = {arguments_has(args, "json") ? json_array() : NULL};
+    if (mls_queue_visit_rules(tool.queue, show_rule, &state))
         code = library_failure(NULL);
     queue_tool_close(&tool);
-    if (!code && arguments_has(args, "json"))
-        return print_json(json_pack("{s:o}", "rules", list));
-    if (!code)
-        code = print_rules(list);
-    json_decref(list);
+    if (!code && state.list)
+        return print_json(json_pack("{s:o}", "rules", state.list));
+    json_decref(state.list);
     return code;
 }
 
@@ -134,8 +225,8 @@ static const option_spec rules_options[] = {QUEUE_OPTION, JSON_OPTION, {NULL, NU
 const command command_queue_rules = {
     .name = "queue rules",
     .operands = "--queue URL",
-    .summary = "show what holds back jobs",
-    .details = "* is any queue or type.",
+    .summary = "show what holds back jobs: pauses and limits",
+    .details = "* is any queue, type or tenant.",
     .options = rules_options,
     .run = rules,
 };

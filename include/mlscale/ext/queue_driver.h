@@ -70,19 +70,29 @@ typedef struct mls_queue_host {
      * cancelled), or MLS_JOB_REFUSED (the parent has not ended).
      */
     int32_t (*after_parent)(int32_t parent_state, uint64_t child_flags);
-    /* Whether a rule is of jobs of this named queue and type. */
-    bool (*rule_covers)(const mls_queue_rule *rule, const char *queue, const char *type);
+    /*
+     * Whether a rule is of jobs of this named queue, type and tenant. `tenant` may be "" for
+     * all that no rule names.
+     */
+    bool (*rule_covers)(const mls_queue_rule *rule, const char *queue, const char *type,
+                        const char *tenant);
     /*
      * Until when a rule holds back the jobs that it covers, by the clock of `now_ms`: 0, it
      * does not; INT64_MAX, until something changes.
      */
     int64_t (*rule_holds_until)(const mls_queue_rule *rule, int64_t now_ms);
+    /* Notes in a rule that a job that it covers is claimed, or that its claim ended. */
+    void (*rule_note_claim)(mls_queue_rule *rule, int64_t now_ms);
+    void (*rule_note_end)(mls_queue_rule *rule);
+    /* Takes over `parts` (MLS_RULE_*) of another rule. */
+    void (*rule_set)(mls_queue_rule *rule, const mls_queue_rule *given, uint64_t parts);
     /* Whether a rule says nothing, and need not be kept. */
     bool (*rule_is_empty)(const mls_queue_rule *rule);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
-#define MLS_RULE_PAUSE UINT64_C(1) /* is_paused */
+#define MLS_RULE_PAUSE  UINT64_C(1) /* is_paused */
+#define MLS_RULE_LIMITS UINT64_C(2) /* max_running, rate_jobs, rate_ms, burst */
 
 /*
  * A job as a driver shows it. The library sets size, info and info->size; the
@@ -245,13 +255,13 @@ typedef struct mls_queue_driver {
                        size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 
     /*
-     * Optional: MLS_QUEUE_CAN_PAUSE. Rules hold back ready jobs from claims, those that fill
-     * a batch included: each that covers a job must let it pass.
-     * set_rule: sets `parts` (MLS_RULE_*) of the rule of exactly that queue and type; a rule
-     *   that is empty then is dropped. Claims that wait learn of it, in other processes too.
-     * visit_rules: shows each rule, in any order, on any thread and perhaps under locks:
-     *   `visit` calls nothing of the driver. What it shows is good until it returns.
-     * Errors: MLS_EIO, MLS_ENOMEM.
+     * Optional: MLS_QUEUE_CAN_PAUSE, MLS_QUEUE_CAN_LIMITS. Rules hold back ready jobs from claims,
+     * those that fill a batch included: each that covers a job must let it pass. set_rule: sets
+     * `parts` (MLS_RULE_*) of the rule of exactly that queue, type and tenant; a rule that is empty
+     * then is dropped, one that is new counts what is running. Claims that wait learn of it, in
+     * other processes too, and of the time when a rule lets pass. visit_rules: shows each rule, in
+     * any order, on any thread and perhaps under locks: `visit` calls nothing of the driver. What
+     * it shows is good until it returns. Errors: MLS_ELIMIT, MLS_EIO, MLS_ENOMEM.
      */
     mls_status (*set_rule)(void *self, const mls_queue_rule *rule, uint64_t parts);
     mls_status (*visit_rules)(void *self, mls_queue_rule_fn visit, void *user);

@@ -31,6 +31,8 @@ void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
     const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
     atomic_store_explicit(&job->claim, claim & ~(MLS__MEM_CLAIM_RUNS | MLS__MEM_CLAIM_CANCEL),
                           memory_order_release);
+    if (job->lane->has_rules)
+        mls__mem_rules_end(visit, job->lane);
     if (visit->store->rules->next_state(job->state, event) == MLS_JOB_SCHEDULED)
         stats->retried++;
     mls__mem_move(visit, job, event);
@@ -116,6 +118,8 @@ static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__me
 {
     mls_queue_stats *stats = &job->lane->stats;
     const uint64_t waited_ns = visit->now_ns - job->ready_ns;
+    if (job->lane->has_rules)
+        mls__mem_rules_claim(visit, job->lane);
     mls__mem_move(visit, job, MLS_JOB_ON_CLAIM);
     job->claimed_ns = visit->now_ns;
     job->waiting_ns += waited_ns;
@@ -195,6 +199,8 @@ static void sleep_for_work(mls__mem_visit *visit, mls__cond *cond, uint32_t *wai
 {
     mls__mem_store *store = visit->store;
     until_ns = mls__mem_earlier(until_ns, mls__mem_next_due(store));
+    if (store->rule_list)
+        until_ns = mls__mem_earlier(until_ns, mls__mem_rules_next(visit));
     ++*waiting;
     atomic_fetch_add_explicit(&store->sleepers, 1, memory_order_seq_cst);
     /* What was pushed before its submitter could see us is ours to take in. */

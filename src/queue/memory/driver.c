@@ -164,7 +164,8 @@ const mls_queue_driver mls__queue_driver_memory = {
     .capabilities = MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
-                    MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIST,
+                    MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_PAUSE |
+                    MLS_QUEUE_CAN_LIST,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__mem_submit,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lanes: the ready jobs of one queue and type, by priority and in the order they
- * became ready. Lanes are found without the mutex, by open addressing in a table
- * that only ever gains entries. Jobs with a batch key are also chained by a hash of
- * it, so that those that belong together are found without walking past others.
+ * became ready; tenants that rules name have lanes of their own. Lanes are found without the mutex,
+ * by open addressing in a table that only ever gains entries. Jobs with a batch key are also
+ * chained by a hash of it, so that those that belong together are found without walking past
+ * others.
  */
 #include "queue/memory/memory.h"
 
@@ -21,20 +22,23 @@ static uint32_t hash_name(uint32_t hash, const char *name)
 }
 
 static _Atomic(mls__mem_lane *) *find_slot(mls__mem_store *store, const char *queue,
-                                           const char *type)
+                                           const char *type, const char *tenant)
 {
     uint32_t at = hash_name(hash_name(UINT32_C(2166136261), queue) * UINT32_C(16777619), type);
+    at = hash_name(at, tenant);
     for (;; at++) {
         _Atomic(mls__mem_lane *) *slot = &store->lane_slots[at % MLS__MEM_LANE_SLOTS];
         const mls__mem_lane *lane = atomic_load_explicit(slot, memory_order_acquire);
-        if (!lane || (strcmp(lane->type, type) == 0 && strcmp(lane->names, queue) == 0))
+        if (!lane || (strcmp(lane->type, type) == 0 && strcmp(lane->names, queue) == 0 &&
+                      strcmp(lane->tenant, tenant) == 0))
             return slot;
     }
 }
 
-mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type)
+mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type,
+                                  const char *tenant)
 {
-    return atomic_load_explicit(find_slot(store, queue, type), memory_order_acquire);
+    return atomic_load_explicit(find_slot(store, queue, type, tenant), memory_order_acquire);
 }
 
 static bool is_listed(const char *names, size_t count, const char *name)
@@ -62,10 +66,25 @@ void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer
         match_lane(claimer, store->lanes[i]);
 }
 
-mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
-                              mls__mem_lane **ret_lane)
+static mls__mem_lane *create_lane(const mls__mem_store *store, const char *queue, const char *type,
+                                  const char *tenant)
 {
-    _Atomic(mls__mem_lane *) *slot = find_slot(store, queue, type);
+    const size_t queue_size = strlen(queue) + 1, type_size = strlen(type) + 1;
+    const size_t tenant_size = strlen(tenant) + 1; /* all are bounded */
+    mls__mem_lane *lane = mls__alloc_array(&store->context->allocator, 1,
+                                           sizeof *lane + queue_size + type_size + tenant_size);
+    if (!lane)
+        return NULL;
+    memcpy(lane->names, queue, queue_size);
+    lane->type = memcpy(lane->names + queue_size, type, type_size);
+    lane->tenant = memcpy(lane->names + queue_size + type_size, tenant, tenant_size);
+    return lane;
+}
+
+mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
+                              const char *tenant, mls__mem_lane **ret_lane)
+{
+    _Atomic(mls__mem_lane *) *slot = find_slot(store, queue, type, tenant);
     mls__mem_lane *lane = atomic_load_explicit(slot, memory_order_relaxed);
     if (lane) {
         *ret_lane = lane;
@@ -74,15 +93,11 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
     if (store->lane_count == MLS__MEM_LANES)
         return mls__error(MLS_ELIMIT,
                           "a memory queue holds at most %d types, counted for each "
-                          "named queue",
+                          "named queue, and again for each tenant that a limit names",
                           MLS__MEM_LANES);
-    const size_t queue_size = strlen(queue) + 1, type_size = strlen(type) + 1;
-    const size_t size = sizeof *lane + queue_size + type_size;
-    lane = mls__alloc_array(&store->context->allocator, 1, size);
+    lane = create_lane(store, queue, type, tenant);
     if (!lane)
-        return mls__error_nomem(size);
-    memcpy(lane->names, queue, queue_size);
-    lane->type = memcpy(lane->names + queue_size, type, type_size);
+        return mls__error_nomem(sizeof *lane);
     lane->index = store->lane_count;
     store->lanes[store->lane_count++] = lane;
     for (mls__mem_claimer *claimer = store->claimers; claimer; claimer = claimer->next)
@@ -91,6 +106,19 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
     atomic_store_explicit(slot, lane, memory_order_release);
     *ret_lane = lane;
     return MLS_OK;
+}
+
+mls_status mls__mem_make_lanes(mls__mem_store *store, const char *queue, const char *type,
+                               mls__mem_lane **ret_lane)
+{
+    mls_status status = MLS_OK;
+    /* First: who finds the lane of all submits to it, and nothing can fail after that. */
+    for (const mls__mem_rule *rule = store->rule_list; !status && rule; rule = rule->next) {
+        const char *tenant = rule->rule.tenant;
+        if (tenant && store->rules->rule_covers(&rule->rule, queue, type, tenant))
+            status = mls__mem_make_lane(store, queue, type, tenant, ret_lane);
+    }
+    return status ? status : mls__mem_make_lane(store, queue, type, "", ret_lane);
 }
 
 static bool has_batch_key(const mls__mem_job *job)

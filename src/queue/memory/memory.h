@@ -146,8 +146,9 @@ struct mls__mem_lane {
     uint32_t levels[2];                          /* bit p: ready[..][p] is not empty */
     mls__mem_list ready[2][MLS__MEM_PRIORITIES]; /* [1]: those with a batch key */
     mls_queue_stats stats;
-    const char *type; /* into names */
-    char names[];     /* queue, type */
+    const char *type;   /* into names */
+    const char *tenant; /* "": all that have no lane of their own, for no rule names them */
+    char names[];       /* queue, type, tenant */
 };
 
 struct mls__mem_heap {
@@ -212,6 +213,7 @@ struct mls__mem_store {
     mls__mem_filler *fillers;
     mls__mem_rule *rule_list;
     bool rules_were_set;  /* ever */
+    bool has_tenants;     /* some have lanes of their own */
     mls__mem_heap due;    /* scheduled jobs */
     mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
     uint64_t order;
@@ -276,10 +278,14 @@ void mls__mem_show(mls__mem_visit *visit, mls__mem_job *job, mls__mem_hold *hold
 void mls__mem_unpin(mls__mem_visit *visit, mls__mem_job *job);
 
 /* lanes.c: who is next. */
-mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type);
+mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type,
+                                  const char *tenant);
 /* Finds or makes it; under the mutex. MLS_ELIMIT, MLS_ENOMEM. */
 mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
-                              mls__mem_lane **ret_lane);
+                              const char *tenant, mls__mem_lane **ret_lane);
+/* The same for a submit, with the lanes of tenants that rules name. */
+mls_status mls__mem_make_lanes(mls__mem_store *store, const char *queue, const char *type,
+                               mls__mem_lane **ret_lane);
 /* Fills in which lanes a new claimer serves. */
 void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer);
 void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job);
@@ -305,6 +311,13 @@ void mls__mem_key_add(mls__mem_store *store, mls__mem_job *job);
 void mls__mem_key_remove(mls__mem_store *store, mls__mem_job *job);
 
 /* rules.c: what holds back ready jobs. */
+/* The lane of a job that begins: its tenant's own, if a rule names that. */
+mls__mem_lane *mls__mem_lane_of_tenant(mls__mem_store *store, mls__mem_job *job);
+/* A job of a lane that has rules is claimed, or its claim ends. */
+void mls__mem_rules_claim(mls__mem_visit *visit, const mls__mem_lane *lane);
+void mls__mem_rules_end(mls__mem_visit *visit, const mls__mem_lane *lane);
+/* When one of the rules that hold back jobs lets pass by itself, or MLS__FOREVER. */
+uint64_t mls__mem_rules_next(const mls__mem_visit *visit);
 /* Whether a rule holds back the jobs of a lane that has some. */
 bool mls__mem_is_held(const mls__mem_visit *visit, const mls__mem_lane *lane);
 /* Finds out which rules cover a new lane. */

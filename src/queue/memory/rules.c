@@ -24,9 +24,112 @@ bool mls__mem_is_held(const mls__mem_visit *visit, const mls__mem_lane *lane)
     return false;
 }
 
+void mls__mem_rules_claim(mls__mem_visit *visit, const mls__mem_lane *lane)
+{
+    const mls__mem_store *store = visit->store;
+    const int64_t now_ms = (int64_t) (visit->now_ns / 1000000);
+    for (mls__mem_rule *rule = store->rule_list; rule; rule = rule->next)
+        if (covers_lane(rule, lane))
+            store->rules->rule_note_claim(&rule->rule, now_ms);
+}
+
+void mls__mem_rules_end(mls__mem_visit *visit, const mls__mem_lane *lane)
+{
+    mls__mem_store *store = visit->store;
+    bool is_limited = false;
+    for (mls__mem_rule *rule = store->rule_list; rule; rule = rule->next) {
+        if (!covers_lane(rule, lane))
+            continue;
+        store->rules->rule_note_end(&rule->rule);
+        is_limited |= rule->rule.max_running != 0;
+    }
+    if (!is_limited)
+        return;
+    atomic_fetch_add_explicit(&store->ready_events, 1, memory_order_relaxed);
+    mls__mem_rearm_claimers(store);
+}
+
+uint64_t mls__mem_rules_next(const mls__mem_visit *visit)
+{
+    const mls__mem_store *store = visit->store;
+    const int64_t now_ms = (int64_t) (visit->now_ns / 1000000);
+    uint64_t next_ns = MLS__FOREVER;
+    for (const mls__mem_rule *rule = store->rule_list; rule; rule = rule->next) {
+        const int64_t until_ms = store->rules->rule_holds_until(&rule->rule, now_ms);
+        if (until_ms && until_ms < INT64_MAX)
+            next_ns = mls__mem_earlier(next_ns, (uint64_t) until_ms * UINT64_C(1000000));
+    }
+    return next_ns;
+}
+
+mls__mem_lane *mls__mem_lane_of_tenant(mls__mem_store *store, mls__mem_job *job)
+{
+    if (!job->strings || !job->strings[0])
+        return job->lane;
+    mls__mem_lane *own = mls__mem_find_lane(store, job->lane->names, job->lane->type, job->strings);
+    return own ? own : job->lane;
+}
+
+/* To the lane of its tenant. A ready one is not in a list meanwhile. */
+static void change_lane(mls__mem_job *job, mls__mem_lane *to)
+{
+    mls_queue_stats *from = &job->lane->stats;
+    from->jobs[0]--;
+    from->jobs[job->state]--;
+    to->stats.jobs[0]++;
+    to->stats.jobs[job->state]++;
+    job->lane = to;
+}
+
+static void change_ready(mls__mem_store *store, mls__mem_job *first, const char *tenant,
+                         mls__mem_lane *to)
+{
+    mls__mem_job *next;
+    for (mls__mem_job *job = first; job; job = next) {
+        next = job->next;
+        if (!job->strings || strcmp(job->strings, tenant) != 0)
+            continue;
+        mls__mem_unlink_ready(store, job);
+        change_lane(job, to);
+        mls__mem_link_ready(store, job); /* at the end: they come in their order */
+    }
+}
+
+static void move_tenant(mls__mem_store *store, mls__mem_lane *from, mls__mem_lane *to)
+{
+    for (size_t i = 0; i < 2; i++)
+        for (size_t p = 0; p < MLS__MEM_PRIORITIES; p++)
+            change_ready(store, from->ready[i][p].first, to->tenant, to);
+    for (uint32_t i = 0; i < store->created; i++) {
+        mls__mem_job *job = mls__mem_at(store, i);
+        if (job->id && !job->is_gone && job->lane == from && job->strings &&
+            strcmp(job->strings, to->tenant) == 0)
+            change_lane(job, to);
+    }
+}
+
+/* Gives a tenant that a new rule names lanes of its own. */
+static mls_status part_tenant(mls__mem_store *store, const mls_queue_rule *wanted)
+{
+    const uint32_t count = store->lane_count;
+    mls__mem_lane *own;
+    mls_status status = MLS_OK;
+    for (uint32_t i = 0; !status && i < count; i++) {
+        mls__mem_lane *lane = store->lanes[i];
+        if (lane->tenant[0] ||
+            !store->rules->rule_covers(wanted, lane->names, lane->type, wanted->tenant))
+            continue;
+        status = mls__mem_make_lane(store, lane->names, lane->type, wanted->tenant, &own);
+        if (!status)
+            move_tenant(store, lane, own);
+    }
+    store->has_tenants |= !status;
+    return status;
+}
+
 static void match(const mls__mem_store *store, mls__mem_rule *rule, mls__mem_lane *lane)
 {
-    if (!store->rules->rule_covers(&rule->rule, lane->names, lane->type))
+    if (!store->rules->rule_covers(&rule->rule, lane->names, lane->type, lane->tenant))
         return;
     rule->lanes[lane->index / 64] |= UINT64_C(1) << lane->index % 64;
     lane->has_rules = true;
@@ -44,12 +147,13 @@ static bool is_same(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* The link of the rule of that queue and type, or the last. */
+/* The link of the rule of that queue, type and tenant, or the last. */
 static mls__mem_rule **find(mls__mem_store *store, const mls_queue_rule *wanted)
 {
     mls__mem_rule **link = &store->rule_list;
     while (*link && !(is_same((*link)->rule.queue, wanted->queue) &&
-                      is_same((*link)->rule.type, wanted->type)))
+                      is_same((*link)->rule.type, wanted->type) &&
+                      is_same((*link)->rule.tenant, wanted->tenant)))
         link = &(*link)->next;
     return link;
 }
@@ -58,7 +162,8 @@ static mls__mem_rule *create(mls__mem_store *store, const mls_queue_rule *wanted
 {
     const size_t queue_size = wanted->queue ? strlen(wanted->queue) + 1 : 0;
     const size_t type_size = wanted->type ? strlen(wanted->type) + 1 : 0;
-    const size_t size = sizeof(mls__mem_rule) + queue_size + type_size; /* both are bounded */
+    const size_t tenant_size = wanted->tenant ? strlen(wanted->tenant) + 1 : 0;
+    const size_t size = sizeof(mls__mem_rule) + queue_size + type_size + tenant_size; /* bounded */
     mls__mem_rule *rule = mls__alloc_array(&store->context->allocator, 1, size);
     if (!rule)
         return NULL;
@@ -67,27 +172,52 @@ static mls__mem_rule *create(mls__mem_store *store, const mls_queue_rule *wanted
         rule->rule.queue = memcpy(rule->names, wanted->queue, queue_size);
     if (type_size)
         rule->rule.type = memcpy(rule->names + queue_size, wanted->type, type_size);
+    if (tenant_size)
+        rule->rule.tenant =
+            memcpy(rule->names + queue_size + type_size, wanted->tenant, tenant_size);
     return rule;
 }
 
-/* Sets parts of the rule at `link`, or of `spare`, which takes its place where there is none. */
-static void apply(mls__mem_store *store, mls__mem_rule **link, mls__mem_rule **spare,
-                  const mls_queue_rule *wanted, uint64_t parts)
+/* Finds out anew which lanes a rule covers, and what runs there. */
+static void match_all(mls__mem_store *store, mls__mem_rule *rule)
 {
+    for (uint32_t i = 0; i < store->lane_count; i++)
+        mls__mem_match_rules(store, store->lanes[i]);
+    rule->rule.running = 0;
+    for (uint32_t i = 0; i < store->lane_count; i++) {
+        const mls__mem_lane *lane = store->lanes[i];
+        if (covers_lane(rule, lane))
+            rule->rule.running +=
+                (uint32_t) (lane->stats.jobs[MLS_JOB_RUNNING] + lane->stats.jobs[MLS_JOB_STOPPING]);
+    }
+}
+
+/* Sets parts of the rule, or of `spare`, which takes its place where there is none. */
+static mls_status apply(mls__mem_store *store, mls__mem_rule **spare, const mls_queue_rule *wanted,
+                        uint64_t parts)
+{
+    mls__mem_rule **link = find(store, wanted);
+    mls__mem_rule *rule = *link ? *link : *spare;
+    mls_queue_rule changed = rule->rule;
+    store->rules->rule_set(&changed, wanted, parts);
+    const bool is_empty = store->rules->rule_is_empty(&changed);
+    if (!*link && !is_empty && wanted->tenant) {
+        const mls_status status = part_tenant(store, wanted);
+        if (status)
+            return status;
+    }
     if (!*link) {
         *link = *spare;
         *spare = NULL;
     }
-    mls__mem_rule *rule = *link;
-    if (parts & MLS_RULE_PAUSE)
-        rule->rule.is_paused = wanted->is_paused;
-    if (store->rules->rule_is_empty(&rule->rule)) {
+    rule->rule = changed;
+    if (is_empty) {
         *link = rule->next;
         *spare = rule;
     }
-    for (uint32_t i = 0; i < store->lane_count; i++)
-        mls__mem_match_rules(store, store->lanes[i]);
+    match_all(store, rule);
     store->rules_were_set = true;
+    return MLS_OK;
 }
 
 mls_status mls__mem_set_rule(void *self, const mls_queue_rule *wanted, uint64_t parts)
@@ -98,12 +228,12 @@ mls_status mls__mem_set_rule(void *self, const mls_queue_rule *wanted, uint64_t 
         return mls__error_nomem(sizeof *spare);
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
-    apply(store, find(store, wanted), &spare, wanted, parts);
+    const mls_status status = apply(store, &spare, wanted, parts);
     atomic_fetch_add_explicit(&store->ready_events, 1, memory_order_relaxed);
     mls__mem_rearm_claimers(store);
     mls__mem_leave(&visit);
     mls__free(&store->context->allocator, spare);
-    return MLS_OK;
+    return status;
 }
 
 mls_status mls__mem_visit_rules(void *self, mls_queue_rule_fn show, void *user)

@@ -148,6 +148,8 @@ bool mls__mem_move(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
 
 void mls__mem_begin(mls__mem_visit *visit, mls__mem_job *job)
 {
+    if (visit->store->has_tenants)
+        job->lane = mls__mem_lane_of_tenant(visit->store, job);
     job->id = job->new_id;
     job->lane->stats.submitted++;
     job->lane->stats.jobs[0]++;

@@ -82,7 +82,10 @@ static int64_t pick_of(mls__sql_store *store, int64_t lane)
 {
     head found;
     const int there = find_head(store, lane, &found);
-    return there < 0 ? -1 : there && found.lane == lane ? found.id : 0;
+    if (there <= 0 || found.lane != lane)
+        return there < 0 ? -1 : 0;
+    const mls__sql_lane *kept = mls__sql_lane_of(store, lane);
+    return !kept ? -1 : mls__sql_is_held(store, kept) ? 0 : found.id;
 }
 
 /* The next job that may run with another one of that lane and batch key. */
@@ -147,6 +150,7 @@ static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
         return status;
     mls__sql_lane_add(store, row.lane, MLS__SQL_WAITING_NS, waited_ns);
     mls__sql_lane_add(store, row.lane, MLS__SQL_CLAIMED, 1);
+    mls__sql_rules_claim(store, row.lane);
     shown->hold = hold;
     hold->claimer = claim->claimer->id;
     claim->count++;
@@ -165,8 +169,8 @@ static bool find_like(mls__sql_store *store, const claim_op *claim, mls__sql_lan
     if (!like)
         return true;
     *ret_key = like->info->batch_key;
-    return mls__sql_lane_make(store, like->info->queue, like->info->type, **ret_key != '\0',
-                              ret_lane) == MLS_OK;
+    return mls__sql_lane_make(store, like->info->queue, like->info->type, like->info->tenant,
+                              **ret_key != '\0', ret_lane) == MLS_OK;
 }
 
 /*

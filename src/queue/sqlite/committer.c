@@ -121,6 +121,9 @@ static bool find_timer(mls__sql_store *store)
     else if (code == SQLITE_DONE)
         store->next_timer_ms = 0;
     sqlite3_reset(statement);
+    const int64_t rules_ms = mls__sql_rules_next_ms(store);
+    if (rules_ms && (!store->next_timer_ms || rules_ms < store->next_timer_ms))
+        store->next_timer_ms = rules_ms;
     return !store->txn.status;
 }
 

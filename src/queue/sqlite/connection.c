@@ -301,7 +301,8 @@ static bool commit(mls__sql_store *store, bool *ret_has_written)
 mls_status mls__sql_commit(mls__sql_store *store)
 {
     bool has_written = false;
-    bool is_good = !store->txn.status && mls__sql_lanes_save(store) && save_meta(store);
+    bool is_good = !store->txn.status && mls__sql_lanes_save(store) && mls__sql_rules_save(store) &&
+                   save_meta(store);
     reset_statements(store);
     if (is_good)
         is_good = commit(store, &has_written) && (has_written || sync_found(store));

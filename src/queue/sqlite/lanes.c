@@ -46,10 +46,11 @@ static bool make_room(mls__sql_store *store, int64_t id)
 
 /* Keeps a lane that is in the file; NULL: the transaction failed. */
 static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *queue,
-                                const char *type, bool is_keyed)
+                                const char *type, const char *tenant, bool is_keyed)
 {
     const size_t queue_size = strlen(queue) + 1, type_size = strlen(type) + 1;
-    const size_t size = sizeof(mls__sql_lane) + queue_size + type_size;
+    const size_t tenant_size = strlen(tenant) + 1;
+    const size_t size = sizeof(mls__sql_lane) + queue_size + type_size + tenant_size;
     mls__sql_lane *lane = NULL;
     if (id > 0 && id <= MLS__SQL_MOST_LANES && make_room(store, id))
         lane = mls__alloc_array(&store->context->allocator, 1, size);
@@ -61,6 +62,7 @@ static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *q
     lane->is_keyed = is_keyed;
     memcpy(lane->names, queue, queue_size);
     lane->type = memcpy(lane->names + queue_size, type, type_size);
+    lane->tenant = memcpy(lane->names + queue_size + type_size, tenant, tenant_size);
     mls__sql_lane **bucket = bucket_of(store, queue, type);
     lane->next = *bucket;
     *bucket = lane;
@@ -69,7 +71,7 @@ static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *q
 }
 
 static sqlite3_stmt *bind_names(mls__sql_store *store, int statement, const char *queue,
-                                const char *type, bool is_keyed)
+                                const char *type, const char *tenant, bool is_keyed)
 {
     sqlite3_stmt *bound = mls__sql_prepare(store, statement);
     if (!bound)
@@ -77,14 +79,15 @@ static sqlite3_stmt *bind_names(mls__sql_store *store, int statement, const char
     sqlite3_bind_text(bound, 1, queue, -1, SQLITE_STATIC);
     sqlite3_bind_text(bound, 2, type, -1, SQLITE_STATIC);
     sqlite3_bind_int(bound, 3, is_keyed);
+    sqlite3_bind_text(bound, 4, tenant, -1, SQLITE_STATIC);
     return bound;
 }
 
 /* The id of the lane in the file, which is added if it is not there; 0: failed. */
 static int64_t find_or_add(mls__sql_store *store, const char *queue, const char *type,
-                           bool is_keyed)
+                           const char *tenant, bool is_keyed)
 {
-    sqlite3_stmt *find = bind_names(store, MLS__SQL_LANE_FIND, queue, type, is_keyed);
+    sqlite3_stmt *find = bind_names(store, MLS__SQL_LANE_FIND, queue, type, tenant, is_keyed);
     const int code = find ? mls__sql_step(store, find) : SQLITE_ERROR;
     if (code == SQLITE_ROW) {
         const int64_t id = sqlite3_column_int64(find, 0);
@@ -93,26 +96,28 @@ static int64_t find_or_add(mls__sql_store *store, const char *queue, const char 
     }
     if (code != SQLITE_DONE)
         return 0;
-    if (!mls__sql_run(store, bind_names(store, MLS__SQL_LANE_ADD, queue, type, is_keyed)))
+    if (!mls__sql_run(store, bind_names(store, MLS__SQL_LANE_ADD, queue, type, tenant, is_keyed)))
         return 0;
     return sqlite3_last_insert_rowid(store->db);
 }
 
 mls_status mls__sql_lane_make(mls__sql_store *store, const char *queue, const char *type,
-                              bool is_keyed, mls__sql_lane **ret_lane)
+                              const char *tenant, bool is_keyed, mls__sql_lane **ret_lane)
 {
+    tenant = mls__sql_is_named(store, queue, type, tenant) ? tenant : "";
     mls__sql_lane *lane = *bucket_of(store, queue, type);
     while (lane && (lane->is_keyed != is_keyed || strcmp(lane->type, type) != 0 ||
-                    strcmp(lane->names, queue) != 0))
+                    strcmp(lane->names, queue) != 0 || strcmp(lane->tenant, tenant) != 0))
         lane = lane->next;
     if (!lane) {
-        const int64_t id = find_or_add(store, queue, type, is_keyed);
+        const int64_t id = find_or_add(store, queue, type, tenant, is_keyed);
         if (id > MLS__SQL_MOST_LANES)
             return mls__sql_fail(store, mls__error(MLS_ELIMIT,
                                                    "a queue's file holds at most %d types, "
-                                                   "counted for each named queue",
+                                                   "counted for each named queue, and again for "
+                                                   "each tenant that a limit names",
                                                    MLS__SQL_MOST_LANES));
-        lane = id ? keep_lane(store, id, queue, type, is_keyed) : NULL;
+        lane = id ? keep_lane(store, id, queue, type, tenant, is_keyed) : NULL;
     }
     *ret_lane = lane;
     return lane ? MLS_OK : store->txn.status;
@@ -137,8 +142,9 @@ mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id)
     }
     const char *queue = (const char *) sqlite3_column_text(load, 0);
     const char *type = (const char *) sqlite3_column_text(load, 1);
+    const char *tenant = (const char *) sqlite3_column_text(load, 3);
     mls__sql_lane *lane = keep_lane(store, id, queue ? queue : "", type ? type : "",
-                                    sqlite3_column_int(load, 2) != 0);
+                                    tenant ? tenant : "", sqlite3_column_int(load, 2) != 0);
     sqlite3_reset(load);
     return lane;
 }

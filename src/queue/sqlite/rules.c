@@ -30,10 +30,10 @@ static mls__sql_rule *push(mls__sql_store *store)
 }
 
 /* "" in the file is any. */
-static void read_name(sqlite3_stmt *statement, int column, char *to)
+static void read_name(sqlite3_stmt *statement, int column, char *to, size_t room)
 {
     const char *text = (const char *) sqlite3_column_text(statement, column);
-    const size_t length = text ? strnlen(text, MLS_JOB_NAME_MAX) : 0;
+    const size_t length = text ? strnlen(text, room - 1) : 0;
     if (length)
         memcpy(to, text, length);
     to[length] = '\0';
@@ -46,7 +46,28 @@ static void point_to_names(mls__sql_rule *rules, size_t count)
         mls__sql_rule *r = &rules[i];
         r->rule.queue = r->queue[0] ? r->queue : NULL;
         r->rule.type = r->type[0] ? r->type : NULL;
+        r->rule.tenant = r->tenant[0] ? r->tenant : NULL;
     }
+}
+
+static void read_rule(sqlite3_stmt *list, mls__sql_rule *r)
+{
+    r->is_dirty = false;
+    read_name(list, 0, r->queue, sizeof r->queue);
+    read_name(list, 1, r->type, sizeof r->type);
+    read_name(list, 2, r->tenant, sizeof r->tenant);
+    r->rule = (mls_queue_rule){
+        .size = sizeof r->rule,
+        .is_paused = (uint32_t) sqlite3_column_int64(list, 3),
+        .max_running = (uint32_t) sqlite3_column_int64(list, 4),
+        .rate_jobs = (uint32_t) sqlite3_column_int64(list, 5),
+        .burst = (uint32_t) sqlite3_column_int64(list, 6),
+        .rate_ms = sqlite3_column_int64(list, 7),
+        .running = (uint32_t) sqlite3_column_int64(list, 8),
+        .bucket_ns = sqlite3_column_int64(list, 9),
+    };
+    if (r->rule.rate_ms < 1 || r->rule.burst < 1)
+        r->rule.rate_jobs = 0; /* the file is damaged, or there is no rate */
 }
 
 bool mls__sql_rules_load(mls__sql_store *store)
@@ -61,10 +82,7 @@ bool mls__sql_rules_load(mls__sql_store *store)
         mls__sql_rule *r = push(store);
         if (!r)
             break;
-        r->rule = (mls_queue_rule){.size = sizeof r->rule};
-        read_name(list, 0, r->queue);
-        read_name(list, 1, r->type);
-        r->rule.is_paused = (uint32_t) sqlite3_column_int(list, 2);
+        read_rule(list, r);
     }
     sqlite3_reset(list);
     point_to_names(store->rule_list, store->rule_count);
@@ -76,11 +94,67 @@ bool mls__sql_is_held(const mls__sql_store *store, const mls__sql_lane *lane)
     const mls_queue_host *host = store->rules;
     for (size_t i = 0; i < store->rule_count; i++) {
         const mls_queue_rule *rule = &store->rule_list[i].rule;
-        if (host->rule_covers(rule, lane->names, lane->type) &&
+        if (host->rule_covers(rule, lane->names, lane->type, lane->tenant) &&
             host->rule_holds_until(rule, store->txn.now_ms))
             return true;
     }
     return false;
+}
+
+bool mls__sql_is_named(const mls__sql_store *store, const char *queue, const char *type,
+                       const char *tenant)
+{
+    for (size_t i = 0; i < store->rule_count; i++) {
+        const mls_queue_rule *rule = &store->rule_list[i].rule;
+        if (rule->tenant && store->rules->rule_covers(rule, queue, type, tenant))
+            return true;
+    }
+    return false;
+}
+
+static bool covers_lane(const mls__sql_store *store, const mls_queue_rule *rule,
+                        const mls__sql_lane *lane)
+{
+    return store->rules->rule_covers(rule, lane->names, lane->type, lane->tenant);
+}
+
+void mls__sql_rules_claim(mls__sql_store *store, const mls__sql_lane *lane)
+{
+    for (size_t i = 0; i < store->rule_count; i++) {
+        mls__sql_rule *r = &store->rule_list[i];
+        if (!covers_lane(store, &r->rule, lane))
+            continue;
+        store->rules->rule_note_claim(&r->rule, store->txn.now_ms);
+        r->is_dirty = true;
+    }
+}
+
+/* What it held back may be claimed now, perhaps elsewhere. */
+void mls__sql_rules_end(mls__sql_store *store, const mls__sql_lane *lane)
+{
+    for (size_t i = 0; i < store->rule_count; i++) {
+        mls__sql_rule *r = &store->rule_list[i];
+        if (!covers_lane(store, &r->rule, lane))
+            continue;
+        store->rules->rule_note_end(&r->rule);
+        r->is_dirty = true;
+        if (!r->rule.max_running)
+            continue;
+        store->txn.news |= MLS__SQL_NEWS_READY;
+        store->txn.is_ready_news = true;
+    }
+}
+
+int64_t mls__sql_rules_next_ms(const mls__sql_store *store)
+{
+    int64_t next_ms = 0;
+    for (size_t i = 0; i < store->rule_count; i++) {
+        const int64_t until_ms =
+            store->rules->rule_holds_until(&store->rule_list[i].rule, store->txn.now_ms);
+        if (until_ms && until_ms < INT64_MAX && (!next_ms || until_ms < next_ms))
+            next_ms = until_ms;
+    }
+    return next_ms;
 }
 
 /* Setting */
@@ -98,6 +172,7 @@ static sqlite3_stmt *bind(mls__sql_store *store, int statement, const mls_queue_
         return NULL;
     sqlite3_bind_text(bound, 1, rule->queue ? rule->queue : "", -1, SQLITE_STATIC);
     sqlite3_bind_text(bound, 2, rule->type ? rule->type : "", -1, SQLITE_STATIC);
+    sqlite3_bind_text(bound, 3, rule->tenant ? rule->tenant : "", -1, SQLITE_STATIC);
     return bound;
 }
 
@@ -110,13 +185,14 @@ static mls_queue_rule *find(const mls__sql_store *store, const mls_queue_rule *w
 {
     for (size_t i = 0; i < store->rule_count; i++) {
         mls_queue_rule *rule = &store->rule_list[i].rule;
-        if (is_same(rule->queue, wanted->queue) && is_same(rule->type, wanted->type))
+        if (is_same(rule->queue, wanted->queue) && is_same(rule->type, wanted->type) &&
+            is_same(rule->tenant, wanted->tenant))
             return rule;
     }
     return NULL;
 }
 
-/* The rule of that queue and type, which is added if there is none; NULL: failed. */
+/* The rule of that queue, type and tenant, which is added if there is none; NULL: failed. */
 static mls_queue_rule *find_or_add(mls__sql_store *store, const mls_queue_rule *wanted)
 {
     mls_queue_rule *rule = find(store, wanted);
@@ -140,11 +216,25 @@ static bool save(mls__sql_store *store, const mls_queue_rule *rule)
     sqlite3_stmt *statement = bind(store, MLS__SQL_RULE_SAVE, rule);
     if (!statement)
         return false;
-    sqlite3_bind_int64(statement, 3, rule->is_paused);
+    const int64_t values[] = {rule->is_paused, rule->max_running, rule->rate_jobs, rule->burst,
+                              rule->rate_ms,   rule->running,     rule->bucket_ns};
+    for (int i = 0; i < (int) (sizeof values / sizeof values[0]); i++)
+        sqlite3_bind_int64(statement, 4 + i, values[i]);
     return mls__sql_run(store, statement);
 }
 
-static bool delete (mls__sql_store *store, const mls_queue_rule *rule)
+bool mls__sql_rules_save(mls__sql_store *store)
+{
+    for (size_t i = 0; i < store->rule_count; i++) {
+        mls__sql_rule *r = &store->rule_list[i];
+        if (r->is_dirty && !save(store, &r->rule))
+            return false;
+        r->is_dirty = false;
+    }
+    return true;
+}
+
+static bool drop(mls__sql_store *store, const mls_queue_rule *rule)
 {
     if (!mls__sql_run(store, bind(store, MLS__SQL_RULE_DELETE, rule)))
         return false;
@@ -153,16 +243,89 @@ static bool delete (mls__sql_store *store, const mls_queue_rule *rule)
     return mls__sql_rules_load(store);
 }
 
+/* The first lane behind `id` that the rule may cover; 0: none; -1: failed. */
+static int64_t next_lane(mls__sql_store *store, int statement, const mls_queue_rule *rule,
+                         int64_t id, int64_t *ret_running)
+{
+    sqlite3_stmt *find = bind(store, statement, rule);
+    if (!find)
+        return -1;
+    sqlite3_bind_int64(find, 4, id);
+    const int code = mls__sql_step(store, find);
+    const int64_t found = code == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+    *ret_running = code == SQLITE_ROW ? sqlite3_column_int64(find, 1) : 0;
+    sqlite3_reset(find);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? found : -1;
+}
+
+/* What is claimed of all that the rule covers. */
+static bool count_running(mls__sql_store *store, mls_queue_rule *rule)
+{
+    int64_t lane = 0, running, sum = 0;
+    if (!mls__sql_lanes_save(store))
+        return false;
+    while ((lane = next_lane(store, MLS__SQL_LANE_RUNNING, rule, lane, &running)) > 0)
+        sum += running;
+    rule->running = (uint32_t) sum;
+    return lane == 0;
+}
+
+/* Moves the tenant's jobs from one lane to another, and the counts with them. */
+static bool move_tenant(mls__sql_store *store, const char *tenant, mls__sql_lane *from,
+                        mls__sql_lane *to)
+{
+    sqlite3_stmt *count = mls__sql_prepare(store, MLS__SQL_TENANT_COUNT);
+    if (!count)
+        return false;
+    sqlite3_bind_int64(count, 1, from->id);
+    sqlite3_bind_text(count, 2, tenant, -1, SQLITE_STATIC);
+    while (mls__sql_step(store, count) == SQLITE_ROW) {
+        const int state = sqlite3_column_int(count, 0) - MLS_JOB_SCHEDULED;
+        const int64_t jobs = sqlite3_column_int64(count, 1);
+        if (state < 0 || state > MLS_JOB_CANCELLED - MLS_JOB_SCHEDULED)
+            continue;
+        mls__sql_lane_add(store, from, state, -jobs);
+        mls__sql_lane_add(store, to, state, jobs);
+    }
+    sqlite3_stmt *move = mls__sql_prepare(store, MLS__SQL_TENANT_MOVE);
+    if (!move)
+        return false;
+    sqlite3_bind_int64(move, 1, from->id);
+    sqlite3_bind_text(move, 2, tenant, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(move, 3, to->id);
+    return mls__sql_run(store, move);
+}
+
+/* Gives a tenant that the rule names, which is in the list, lanes of its own. */
+static bool part_tenant(mls__sql_store *store, const mls_queue_rule *rule)
+{
+    int64_t id = 0, running;
+    mls__sql_lane *from, *to;
+    while ((id = next_lane(store, MLS__SQL_LANE_NEXT, rule, id, &running)) > 0) {
+        from = mls__sql_lane_of(store, id);
+        if (!from ||
+            mls__sql_lane_make(store, from->names, from->type, rule->tenant, from->is_keyed, &to))
+            return false;
+        if (!move_tenant(store, rule->tenant, from, to))
+            return false;
+    }
+    return id == 0;
+}
+
 static mls_status run_set(mls__sql_store *store, mls__sql_op *op)
 {
     const rule_op *set = (rule_op *) (void *) op;
+    if (!mls__sql_rules_save(store)) /* since adding and deleting read the list anew */
+        return store->txn.status;
+    const bool is_new = !find(store, set->rule);
     mls_queue_rule *rule = find_or_add(store, set->rule);
     if (!rule)
         return store->txn.status;
-    if (set->parts & MLS_RULE_PAUSE)
-        rule->is_paused = set->rule->is_paused;
+    store->rules->rule_set(rule, set->rule, set->parts);
     const bool is_empty = store->rules->rule_is_empty(rule);
-    if (is_empty ? !delete (store, rule) : !save(store, rule))
+    if (is_new && !is_empty && rule->tenant && !part_tenant(store, rule))
+        return store->txn.status;
+    if (is_empty ? !drop(store, rule) : !count_running(store, rule) || !save(store, rule))
         return store->txn.status;
     store->txn.news |= MLS__SQL_NEWS_READY;
     store->txn.is_ready_news = true;

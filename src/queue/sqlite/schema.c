@@ -80,6 +80,34 @@ const mls__sql_migration mls__sql_migrations[] = {
         "CREATE TABLE rules(queue TEXT NOT NULL, type TEXT NOT NULL,"
         " is_paused INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(queue, type)) WITHOUT ROWID;",
     },
+    {
+        /* Tenants that rules name have lanes of their own; rules have limits. */
+        "CREATE TABLE lanes_new(id INTEGER PRIMARY KEY, queue TEXT NOT NULL, type TEXT NOT NULL,"
+        " is_keyed INTEGER NOT NULL,"
+        " scheduled INTEGER NOT NULL DEFAULT 0, blocked INTEGER NOT NULL DEFAULT 0,"
+        " ready INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0,"
+        " stopping INTEGER NOT NULL DEFAULT 0, succeeded INTEGER NOT NULL DEFAULT 0,"
+        " dead INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,"
+        " sum_submitted INTEGER NOT NULL DEFAULT 0, sum_claimed INTEGER NOT NULL DEFAULT 0,"
+        " sum_succeeded INTEGER NOT NULL DEFAULT 0, sum_dead INTEGER NOT NULL DEFAULT 0,"
+        " sum_cancelled INTEGER NOT NULL DEFAULT 0, sum_retried INTEGER NOT NULL DEFAULT 0,"
+        " sum_released INTEGER NOT NULL DEFAULT 0, sum_stale INTEGER NOT NULL DEFAULT 0,"
+        " sum_waiting_ns INTEGER NOT NULL DEFAULT 0, sum_running_ns INTEGER NOT NULL DEFAULT 0,"
+        " tenant TEXT NOT NULL DEFAULT '', UNIQUE(queue, type, is_keyed, tenant));"
+        "INSERT INTO lanes_new SELECT *, '' FROM lanes;"
+        "DROP TABLE lanes; ALTER TABLE lanes_new RENAME TO lanes;"
+
+        "CREATE TABLE rules_new(queue TEXT NOT NULL, type TEXT NOT NULL, tenant TEXT NOT NULL,"
+        " is_paused INTEGER NOT NULL DEFAULT 0, max_running INTEGER NOT NULL DEFAULT 0,"
+        " rate_jobs INTEGER NOT NULL DEFAULT 0, burst INTEGER NOT NULL DEFAULT 0,"
+        " rate_ms INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0,"
+        " bucket_ns INTEGER NOT NULL DEFAULT 0,"
+        " PRIMARY KEY(queue, type, tenant)) WITHOUT ROWID;"
+        "INSERT INTO rules_new(queue, type, tenant, is_paused, running)"
+        " SELECT queue, type, '', is_paused, (SELECT ifnull(sum(running + stopping), 0) FROM lanes"
+        " WHERE rules.queue IN ('', lanes.queue) AND rules.type IN ('', lanes.type)) FROM rules;"
+        "DROP TABLE rules; ALTER TABLE rules_new RENAME TO rules;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

@@ -81,19 +81,22 @@ enum {
     MLS__SQL_COUNTERS
 };
 
-/* A queue and type; jobs with a batch key have lanes of their own. */
+/* A queue and type; jobs with a batch key, and of tenants that rules name, have lanes of their own.
+ */
 struct mls__sql_lane {
     mls__sql_lane *next; /* in the bucket of its names */
     int64_t id;
     bool is_keyed, is_dirty;
     int64_t deltas[MLS__SQL_COUNTERS]; /* since the transaction began */
     const char *type;                  /* into names */
-    char names[];                      /* queue, type */
+    const char *tenant;                /* likewise; "": all that have no lane of their own */
+    char names[];                      /* queue, type, tenant */
 };
 
 typedef struct mls__sql_rule {
     mls_queue_rule rule; /* its names are below, NULL for any */
-    char queue[MLS_JOB_NAME_MAX + 1], type[MLS_JOB_NAME_MAX + 1];
+    bool is_dirty;       /* its state is to be saved with the transaction */
+    char queue[MLS_JOB_NAME_MAX + 1], type[MLS_JOB_NAME_MAX + 1], tenant[MLS_JOB_KEY_MAX + 1];
 } mls__sql_rule;
 
 /* A job as it is stored. Pointers are into the statement that read it, or to what was bound. */
@@ -212,6 +215,10 @@ enum {
     MLS__SQL_RULE_ADD,
     MLS__SQL_RULE_SAVE,
     MLS__SQL_RULE_DELETE,
+    MLS__SQL_LANE_NEXT,
+    MLS__SQL_LANE_RUNNING,
+    MLS__SQL_TENANT_COUNT,
+    MLS__SQL_TENANT_MOVE,
     MLS__SQL_BLOB_ADD,
     MLS__SQL_BLOB_LOAD,
     MLS__SQL_BLOB_DELETE,
@@ -385,8 +392,9 @@ void mls__sql_list_init(mls__sql_list *list);
 void mls__sql_list_add(mls__sql_list *list, mls__sql_op *op);
 
 /* lanes.c */
+/* `tenant` counts only if a rule names it. */
 mls_status mls__sql_lane_make(mls__sql_store *store, const char *queue, const char *type,
-                              bool is_keyed, mls__sql_lane **ret_lane);
+                              const char *tenant, bool is_keyed, mls__sql_lane **ret_lane);
 /* The lane of an id; NULL: the transaction failed. */
 mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id);
 void mls__sql_lane_add(mls__sql_store *store, mls__sql_lane *lane, int counter, int64_t more);
@@ -431,6 +439,16 @@ bool mls__sql_rules_load(mls__sql_store *store);
 void mls__sql_rules_free(mls__sql_store *store);
 /* Whether a rule holds back the jobs of the lane. */
 bool mls__sql_is_held(const mls__sql_store *store, const mls__sql_lane *lane);
+/* Whether a rule names that tenant of that queue and type. */
+bool mls__sql_is_named(const mls__sql_store *store, const char *queue, const char *type,
+                       const char *tenant);
+/* A job of the lane is claimed, or its claim ends. */
+void mls__sql_rules_claim(mls__sql_store *store, const mls__sql_lane *lane);
+void mls__sql_rules_end(mls__sql_store *store, const mls__sql_lane *lane);
+/* When one of the rules that hold back jobs lets pass by itself; 0: none does. */
+int64_t mls__sql_rules_next_ms(const mls__sql_store *store);
+/* Saves what claims and ends changed in them. */
+bool mls__sql_rules_save(mls__sql_store *store);
 mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 

@@ -26,9 +26,10 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_META_SAVE] =
         "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4,"
         " rules = ?5 WHERE one = 1",
-    [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2 AND is_keyed = ?3",
-    [MLS__SQL_LANE_LOAD] = "SELECT queue, type, is_keyed FROM lanes WHERE id = ?1",
-    [MLS__SQL_LANE_ADD] = "INSERT INTO lanes(queue, type, is_keyed) VALUES(?1, ?2, ?3)",
+    [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2"
+                           " AND is_keyed = ?3 AND tenant = ?4",
+    [MLS__SQL_LANE_LOAD] = "SELECT queue, type, is_keyed, tenant FROM lanes WHERE id = ?1",
+    [MLS__SQL_LANE_ADD] = "INSERT INTO lanes(queue, type, is_keyed, tenant) VALUES(?1, ?2, ?3, ?4)",
     [MLS__SQL_LANE_COUNT] =
         "UPDATE lanes SET scheduled = scheduled + ?2, blocked = blocked + ?3, ready = ready + ?4,"
         " running = running + ?5, stopping = stopping + ?6, succeeded = succeeded + ?7,"
@@ -92,10 +93,22 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
                             " WHERE parent_state IS NOT NULL ORDER BY parent, child LIMIT 1",
     [MLS__SQL_EDGE_DELETE] = "DELETE FROM edges WHERE parent = ?1 AND child = ?2",
     [MLS__SQL_EDGE_LEFT] = "SELECT 1 FROM edges WHERE child = ?1 LIMIT 1",
-    [MLS__SQL_RULES] = "SELECT queue, type, is_paused FROM rules",
-    [MLS__SQL_RULE_ADD] = "INSERT INTO rules(queue, type) VALUES(?1, ?2)",
-    [MLS__SQL_RULE_SAVE] = "UPDATE rules SET is_paused = ?3 WHERE queue = ?1 AND type = ?2",
-    [MLS__SQL_RULE_DELETE] = "DELETE FROM rules WHERE queue = ?1 AND type = ?2",
+    [MLS__SQL_RULES] = "SELECT queue, type, tenant, is_paused, max_running, rate_jobs, burst,"
+                       " rate_ms, running, bucket_ns FROM rules",
+    [MLS__SQL_RULE_ADD] = "INSERT INTO rules(queue, type, tenant) VALUES(?1, ?2, ?3)",
+    [MLS__SQL_RULE_SAVE] =
+        "UPDATE rules SET is_paused = ?4, max_running = ?5, rate_jobs = ?6, burst = ?7,"
+        " rate_ms = ?8, running = ?9, bucket_ns = ?10"
+        " WHERE queue = ?1 AND type = ?2 AND tenant = ?3",
+    [MLS__SQL_RULE_DELETE] = "DELETE FROM rules WHERE queue = ?1 AND type = ?2 AND tenant = ?3",
+    [MLS__SQL_LANE_NEXT] = "SELECT id, 0 FROM lanes WHERE ?1 IN ('', queue) AND ?2 IN ('', type)"
+                           " AND ?3 <> '' AND tenant = '' AND id > ?4 ORDER BY id LIMIT 1",
+    [MLS__SQL_LANE_RUNNING] =
+        "SELECT id, running + stopping FROM lanes WHERE ?1 IN ('', queue) AND ?2 IN ('', type)"
+        " AND ?3 IN ('', tenant) AND id > ?4 ORDER BY id LIMIT 1",
+    [MLS__SQL_TENANT_COUNT] =
+        "SELECT state, count(*) FROM jobs WHERE lane = ?1 AND tenant = ?2 GROUP BY state",
+    [MLS__SQL_TENANT_MOVE] = "UPDATE jobs SET lane = ?3 WHERE lane = ?1 AND tenant = ?2",
     [MLS__SQL_BLOB_ADD] = "INSERT OR REPLACE INTO blobs(id, data) VALUES(?1, ?2)",
     [MLS__SQL_BLOB_LOAD] = "SELECT data FROM blobs WHERE id = ?1",
     [MLS__SQL_BLOB_DELETE] = "DELETE FROM blobs WHERE id = ?1",

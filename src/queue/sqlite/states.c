@@ -143,6 +143,7 @@ bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)
         row->running_ns += ran_ns;
         mls__sql_lane_add(store, row->lane, MLS__SQL_RUNNING_NS, ran_ns);
     }
+    mls__sql_rules_end(store, row->lane);
     if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE)
         row->attempt--;
     if (event == MLS_JOB_ON_RELEASE)
