@@ -9,8 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Multiply-adds that take longer than waking a thread. */
-#define LARGE_WORK (INT64_C(1) << 20)
+/* Multiply-adds that take longer than handing some to a thread that looks for work: 2 us. */
+#define LARGE_WORK (INT64_C(1) << 18)
 
 /* The work on one image. */
 typedef struct work {
