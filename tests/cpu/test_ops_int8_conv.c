@@ -85,7 +85,7 @@ static const conv_case cases[] = {
     {2, 0, 1, 2, 3, {6, 6}, {3, 3}, ONES, ONES, NONE, NONE, U8, I8, true, 0, true},
 };
 
-/* Groups of one channel: all that are a block of channels, more or less. */
+/* Groups of one channel, which are a block of channels, more or less; and products. */
 static const conv_case last_cases[] = {
     {2, 1, 32, 1, 1, {9, 37}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, I8, true, 0, true},
     {2, 2, 32, 1, 1, {9, 10}, {3, 3}, {2, 2}, ONES, {1, 1}, {1, 1}, U8, I8, true, 2, true},
@@ -102,7 +102,11 @@ static const conv_case last_cases[] = {
     {2, 1, 1, 16, 150, {5, 6}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, 0, true},
     {2, 2, 1, 9, 96, {4, 7}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, -1, true},
     {2, 1, 2, 8, 24, {4, 7}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, 0, true},
-    {2, 1, 1, 3, 32, {31, 33}, {3, 3}, {2, 2}, ONES, {0, 0}, {1, 1}, U8, I8, true, 2, true},
+    {2, 1, 1, 3, 32, {37, 39}, {3, 3}, {2, 2}, ONES, {0, 0}, {1, 1}, U8, I8, true, 2, true},
+    /* Enough for several threads: of few rows and many filters, and of rows of two images. */
+    {2, 1, 1, 96, 150, {5, 6}, {1, 1}, ONES, ONES, NONE, NONE, U8, I8, true, -1, true},
+    {2, 1, 96, 1, 1, {17, 19}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, U8, I8, true, 0, true},
+    {2, 2, 64, 1, 1, {15, 16}, {3, 3}, ONES, ONES, {1, 1}, {1, 1}, I8, I8, true, 0, true},
 };
 
 static struct {

@@ -314,9 +314,33 @@ static mls__gemm_int8 gemm_of(const mls__int8_conv_work *w, const float *scales,
     return g;
 }
 
+/* What a thread does of each group. */
+typedef struct share {
+    int64_t begin, end; /* output elements */
+    int64_t panel, panels;
+} share;
+
+/*
+ * Few rows that need no gathering leave the filters to be parted, of which there is more to read:
+ * each thread then reads its own.
+ */
+static share share_of(const mls__int8_conv *c, int64_t index)
+{
+    const int64_t rows = c->pixels * c->shape.batch, panels = mls__int8_panels(c->shape.filters);
+    share s = {0, rows, 0, panels};
+    if (is_direct(c) && c->shape.groups == 1 && c->shape.filters > rows) {
+        s.panel = mls__int8_conv_part(panels, c->threads, index);
+        s.panels = mls__int8_conv_part(panels, c->threads, index + 1) - s.panel;
+        return s;
+    }
+    s.begin = mls__int8_conv_part(rows, c->threads, index);
+    s.end = mls__int8_conv_part(rows, c->threads, index + 1);
+    return s;
+}
+
 /* Output elements first .. first+count-1 of one group. */
-static void run_chunk(const source *from, mls__gemm_int8 g, int64_t first, int64_t count,
-                      char *slot)
+static void run_chunk(const source *from, mls__gemm_int8 g, const share *own, int64_t first,
+                      int64_t count, char *slot)
 {
     const mls__int8_conv *c = from->work->conv;
     const mls__gemm_int8_kernels *kernels = c->base.cpu->kernels->gemm_int8;
@@ -330,7 +354,7 @@ static void run_chunk(const source *from, mls__gemm_int8 g, int64_t first, int64
         sums[i] = kernels->row_sum(g.a + i * g.a_row, c->depth, false);
     g.a_sums = sums;
     g.y = (uint8_t *) g.y + first * g.y_row;
-    kernels->run(&g, 0, count, 0, mls__int8_panels(g.n));
+    kernels->run(&g, 0, count, own->panel, own->panels);
 }
 
 typedef struct last_work {
@@ -342,15 +366,13 @@ static void run_share(void *arg, size_t index)
 {
     const last_work *l = arg;
     const mls__int8_conv *c = l->work.conv;
-    const int64_t all = c->pixels * c->shape.batch, share = (int64_t) index;
-    const int64_t begin = mls__int8_conv_part(all, c->threads, share);
-    const int64_t end = mls__int8_conv_part(all, c->threads, share + 1);
+    const share own = share_of(c, (int64_t) index);
     char *slot = (char *) l->work.call->workspace + c->slots_offset + index * c->slot_bytes;
     for (int64_t group = 0; group < c->shape.groups; group++) {
         const source from = source_of(&l->work, group, slot);
         const mls__gemm_int8 g = gemm_of(&l->work, l->scales, group);
-        for (int64_t i = begin; i < end; i += c->chunk)
-            run_chunk(&from, g, i, end - i < c->chunk ? end - i : c->chunk, slot);
+        for (int64_t i = own.begin; i < own.end; i += c->chunk)
+            run_chunk(&from, g, &own, i, own.end - i < c->chunk ? own.end - i : c->chunk, slot);
     }
 }
 
