@@ -8,6 +8,7 @@ SQLITE_TESTS = \
 	%D%/test_sqlite_crashes \
 	%D%/test_sqlite_faults \
 	%D%/test_sqlite_files \
+	%D%/test_sqlite_groups \
 	%D%/test_sqlite_processes \
 	%D%/test_sqlite_segments
 check_PROGRAMS += $(SQLITE_TESTS)
@@ -23,6 +24,9 @@ TESTS += $(SQLITE_TESTS)
 %C%_test_sqlite_files_SOURCES = %D%/test_sqlite_files.c $(SQLITE_FIXTURE)
 %C%_test_sqlite_files_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_files_LDADD = $(MLS_TEST_LIBS)
+%C%_test_sqlite_groups_SOURCES = %D%/test_sqlite_groups.c $(SQLITE_FIXTURE)
+%C%_test_sqlite_groups_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sqlite_groups_LDADD = $(MLS_TEST_LIBS)
 %C%_test_sqlite_processes_SOURCES = %D%/test_sqlite_processes.c \
 	%D%/processes.c %D%/processes.h $(SQLITE_FIXTURE)
 %C%_test_sqlite_processes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

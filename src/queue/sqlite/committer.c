@@ -268,12 +268,12 @@ static void run_group(mls__sql_store *store, mls__sql_op **ops, size_t count, un
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        if (count > 1 && !try_group(store, &ops[i], 1, 0))
-            continue;
-        ops[i]->parks = false;
-        set_message(ops[i], store->txn.status, store->txn.message);
+        if (count == 1 || try_group(store, &ops[i], 1, 0)) {
+            ops[i]->parks = false;
+            set_message(ops[i], store->txn.status, store->txn.message);
+        }
+        answer(store, &ops[i], 1); /* at once: one that parks stays parked if the next fails */
     }
-    answer(store, ops, count);
 }
 
 mls_status mls__sql_run_alone(mls__sql_store *store, mls__sql_op *op)
