@@ -83,9 +83,26 @@ static mls_status claim(call *c)
     return mls_claimer_claim(c->claimer, 10000, 1, &c->job, &count);
 }
 
+static mls_status try_claim(call *c)
+{
+    size_t count;
+    return mls_claimer_claim(c->claimer, 0, 1, &c->job, &count);
+}
+
 static mls_status get(call *c)
 {
     return mls_queue_get(queue, c->id, &c->job);
+}
+
+static mls_status cancel(call *c)
+{
+    return mls_queue_cancel(queue, c->id);
+}
+
+static mls_status submit(call *c)
+{
+    const mls_job_options options = fixture_options("t", NULL);
+    return mls_queue_submit(queue, &options, &c->id);
 }
 
 static void *make_call(void *arg)
@@ -143,6 +160,36 @@ START_TEST(claims_outlive_a_group_that_fails)
 }
 END_TEST
 
+/* A claim that waited gets a job in the middle of a group, behind it the job is cancelled. */
+START_TEST(cancels_reach_claims_of_their_group)
+{
+    gate g;
+    call waits = {.make = claim, .claimer = fixture_claimer(queue, "t")};
+    gate_close(&g);
+    call_begin(&waits);
+    gate_open(&g);
+    fixture_stats(queue); /* when that is answered it is parked */
+
+    call submits = {.make = submit};
+    call claims = {.make = try_claim, .claimer = fixture_claimer(queue, "other")};
+    call cancels = {.make = cancel, .id = 1};
+    gate_close(&g);
+    call_begin(&submits);
+    call_begin(&claims);
+    call_begin(&cancels);
+    gate_open(&g);
+    ck_assert_int_eq(call_end(&submits), MLS_OK);
+    ck_assert_uint_eq(submits.id, cancels.id);
+    ck_assert_int_eq(call_end(&claims), MLS_EEMPTY);
+    ck_assert_int_eq(call_end(&cancels), MLS_OK);
+    ck_assert_int_eq(call_end(&waits), MLS_OK);
+    ck_assert_uint_eq(mls_job_stop_reasons(waits.job), MLS_STOP_CANCELLED);
+    mls_job_free(waits.job);
+    mls_claimer_close(waits.claimer);
+    mls_claimer_close(claims.claimer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/groups");
@@ -150,6 +197,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, claims_outlive_a_group_that_fails);
+    tcase_add_test(tests, cancels_reach_claims_of_their_group);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

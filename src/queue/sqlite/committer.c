@@ -236,13 +236,10 @@ static mls_status try_group(mls__sql_store *store, mls__sql_op **ops, size_t cou
         take_back(store, ops, count);
         return status;
     }
-    for (size_t i = 0; i < count; i++) {
-        if (ops[i]->parks)
-            continue;
-        if (ops[i]->kind->publish)
+    sift_all(store, true); /* first: what follows may be about claims that were parked */
+    for (size_t i = 0; i < count; i++)
+        if (!ops[i]->parks && ops[i]->kind->publish)
             ops[i]->kind->publish(store, ops[i]);
-    }
-    sift_all(store, true);
     if (store->txn.news)
         mls__sql_slots_tell(store, store->txn.news);
     return MLS_OK;

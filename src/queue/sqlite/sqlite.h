@@ -145,8 +145,9 @@ enum { MLS__SQL_QUEUED, MLS__SQL_PARKED, MLS__SQL_DONE };
  * What kinds of operations do. `run` works inside the transaction and returns how the
  * operation went, MLS_OK too when it parks (op->parks). `publish` makes known in memory
  * what was committed; it is called after each commit in which the operation was there,
- * parked or not. `abandon` takes back what was done in memory since the last of them,
- * after a rollback. `expire` gives a parked one the answer that its time is over.
+ * parked or not, and perhaps twice after one. `abandon` takes back what was done in memory
+ * since the last of them, after a rollback. `expire` gives a parked one the answer that its
+ * time is over.
  */
 typedef struct mls__sql_kind {
     mls_status (*run)(mls__sql_store *store, mls__sql_op *op);
