@@ -102,6 +102,12 @@ static void complete_when_told(int up, int down, uint64_t arg)
     mls_queue_close(queue);
 }
 
+static void complete_late(int up, int down, uint64_t arg)
+{
+    child_hear(down, 'o');
+    complete_when_told(up, down, arg);
+}
+
 static int64_t read_number(const char *sql)
 {
     sqlite3 *db;
@@ -149,6 +155,43 @@ START_TEST(who_waits_elsewhere_gets_the_result)
     pthread_join(thread, NULL);
     child_join(&worker);
     ck_assert_int_eq(read_number("SELECT count(*) FROM waits"), 0);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* The same, but who waits was alone when it began to: who ends the job comes only then. */
+START_TEST(who_waited_alone_gets_the_result)
+{
+    child worker = child_start(complete_late, 0);
+    pthread_t thread;
+    mls_queue *queue = fixture_queue(url());
+    mls_job_options options = fixture_options("t", NULL);
+    options.retention_ms = 0;
+    waiter w = {queue, fixture_submit(queue, &options)};
+    pthread_create(&thread, NULL, wait_for_job, &w);
+    for (int i = 0; i < 10000 && read_number("SELECT count(*) FROM waits") == 0; i++)
+        ;
+    child_say(worker.to, 'o');
+    child_hear(worker.from, 'c');
+    child_say(worker.to, 'g');
+    pthread_join(thread, NULL);
+    child_join(&worker);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Nobody waits any more, and nothing is left of that in the file when the job has ended. */
+START_TEST(waits_that_are_over_leave_nothing)
+{
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job_options options = fixture_options("t", NULL);
+    options.retention_ms = 0;
+    const uint64_t id = fixture_submit(queue, &options);
+    ck_assert_int_eq(mls_queue_wait(queue, id, 1, NULL), MLS_ETIMEDOUT);
+    fixture_complete(claimer, id, NULL);
+    ck_assert_int_eq(read_number("SELECT count(*) FROM waits"), 0);
+    mls_claimer_close(claimer);
     mls_queue_close(queue);
 }
 END_TEST
@@ -317,6 +360,8 @@ int main(void)
     TCase *tests = tcase_create("processes");
     tcase_add_test(tests, processes_share_jobs);
     tcase_add_test(tests, who_waits_elsewhere_gets_the_result);
+    tcase_add_test(tests, who_waited_alone_gets_the_result);
+    tcase_add_test(tests, waits_that_are_over_leave_nothing);
     tcase_add_test(tests, cancellation_reaches_other_processes);
     tcase_add_test(tests, jobs_of_the_dead_are_ready_again);
     tcase_add_test(tests, who_asks_finds_jobs_of_the_dead);

@@ -164,14 +164,23 @@ bool mls__sql_row_save(mls__sql_store *store, const mls__sql_row *row)
     return mls__sql_run(store, save);
 }
 
+static bool delete_by_id(mls__sql_store *store, int statement, int64_t id)
+{
+    sqlite3_stmt *delete = mls__sql_prepare(store, statement);
+    if (!delete)
+        return false;
+    sqlite3_bind_int64(delete, 1, id);
+    return mls__sql_run(store, delete);
+}
+
 bool mls__sql_row_delete(mls__sql_store *store, const mls__sql_row *row)
 {
     mls__sql_bytes payload = row->payload, result = row->result;
-    sqlite3_stmt *delete = mls__sql_prepare(store, MLS__SQL_JOB_DELETE);
-    if (!delete)
+    /* Waits whose time was over are noted still. */
+    if (row->retention_ms == 0 && !delete_by_id(store, MLS__SQL_WAIT_FORGET, row->id))
         return false;
-    sqlite3_bind_int64(delete, 1, row->id);
-    return mls__sql_run(store, delete) && mls__sql_bytes_drop(store, row->id, 0, &payload) &&
+    return delete_by_id(store, MLS__SQL_JOB_DELETE, row->id) &&
+           mls__sql_bytes_drop(store, row->id, 0, &payload) &&
            mls__sql_bytes_drop(store, row->id, 1, &result);
 }
 
@@ -207,11 +216,5 @@ bool mls__sql_bytes_drop(mls__sql_store *store, int64_t id, int kind, mls__sql_b
     *bytes = (mls__sql_bytes){0};
     if (old.at == MLS__SQL_AT_SEGMENT)
         return mls__sql_segment_unref(store, old.data);
-    if (old.at != MLS__SQL_AT_BLOB)
-        return true;
-    sqlite3_stmt *delete = mls__sql_prepare(store, MLS__SQL_BLOB_DELETE);
-    if (!delete)
-        return false;
-    sqlite3_bind_int64(delete, 1, 2 * id + kind);
-    return mls__sql_run(store, delete);
+    return old.at != MLS__SQL_AT_BLOB || delete_by_id(store, MLS__SQL_BLOB_DELETE, 2 * id + kind);
 }

@@ -124,6 +124,7 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_WAIT_ADD] = "INSERT OR IGNORE INTO waits(job, member) VALUES(?1, ?2)",
     [MLS__SQL_WAIT_DELETE] = "DELETE FROM waits WHERE job = ?1 AND member = ?2",
     [MLS__SQL_WAIT_DROP] = "DELETE FROM waits WHERE member = ?1",
+    [MLS__SQL_WAIT_FORGET] = "DELETE FROM waits WHERE job = ?1",
     [MLS__SQL_WAIT_FIND] = "SELECT 1 FROM waits WHERE job = ?1 AND member <> ?2 LIMIT 1",
 };
 

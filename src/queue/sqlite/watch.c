@@ -45,8 +45,11 @@ static mls_status park(mls__sql_store *store, look_op *look, const mls__sql_row 
 {
     if (mls__clock_monotonic_ns() >= look->op.until_ns)
         return error_late(look->id);
-    /* What is kept no longer than its end must be kept for us, if it ends elsewhere. */
-    if (row->retention_ms == 0 && !mls__sql_slot_is_alone(store)) {
+    /*
+     * What is kept no longer than its end must be kept for us, if it ends elsewhere: perhaps
+     * in a process that is yet to come.
+     */
+    if (row->retention_ms == 0) {
         if (!note_wait(store, MLS__SQL_WAIT_ADD, row->id))
             return store->txn.status;
         look->is_noted = true;
