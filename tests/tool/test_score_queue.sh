@@ -53,6 +53,25 @@ exits "writes .npy" 0 score "$model" --input rows.csv --output o.npy --queue "$q
 "$mlscale" score "$model" --input rows.csv --output p.npy --quiet
 holds "of the same bytes" cmp o.npy p.npy
 
+# A last row that is bad keeps a run from its end, and so its results in the queue.
+(cat rows.csv && echo bad) >bad.csv
+exits "stops at a bad row" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --quiet
+"$mlscale" queue list --queue "$q" --limit 1 --json >out
+run=$(grep -o 'score-[0-9a-f]*' out | head -n 1)
+"$mlscale" queue purge --queue "$q" >out
+"$mlscale" queue submit --queue "$q" --type "$run" --payload "not rows" >id
+exits "and there again" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --quiet
+exits "refuses a payload that is no chunk" 0 queue show "$(cat id)" --queue "$q"
+says "and says so" out "the payload is not a chunk of rows of this model"
+exits "clears the queue" 0 queue purge --queue "$q"
+echo "job-types: [{name: $run, handler: {command: [cat]}}]" >t.yaml
+"$mlscale" queue submit --queue "$q" --type "$run" --key "$run/0" --payload short >out
+if "$mlscale" worker --queue "$q" --config t.yaml --drain >out 2>err; then
+    exits "refuses a result of another size" 1 score "$model" --input bad.csv --output b.csv \
+        --queue "$q" --quiet
+    says "and says what it expected" err "has 5 bytes, but their scores have"
+fi
+
 exits "wants a file to write" 2 score "$model" --input rows.csv --queue "$q"
 says "and says why" err "--queue needs --output"
 exits "wants a file to read" 2 score "$model" --input - --output x.csv --queue "$q"

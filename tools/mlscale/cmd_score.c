@@ -96,9 +96,17 @@ static void note_job(report *r, const mls_job *job, int64_t rows)
 static bool write_result(pipeline *p, const mls_job *job, const row_chunk *where)
 {
     const void *scores;
-    if (mls_job_result(job, &scores, NULL)) {
+    size_t size;
+    const size_t expected = scorer_result_bytes(p->scorer, where->count);
+    if (mls_job_result(job, &scores, &size)) {
         failure("rows of lines %" PRIu64 " to %" PRIu64 " failed: %s", where->first_line,
                 where->last_line, mls_error_message());
+        return false;
+    }
+    if (size != expected) {
+        failure("rows of lines %" PRIu64 " to %" PRIu64 ": the result of job %" PRIu64
+                " has %zu bytes, but their scores have %zu: forget the job and start again",
+                where->first_line, where->last_line, mls_job_id(job), size, expected);
         return false;
     }
     const bool good = score_sink_write(p->sink, scores, where->count);
@@ -161,7 +169,7 @@ static bool submit_chunk(pipeline *p, chunk *payload, size_t bytes)
 static bool feed(pipeline *p, bool *ret_is_end)
 {
     const scorer *s = p->scorer;
-    const size_t bytes = sizeof(chunk) + s->layout.row_bytes * (size_t) s->batch;
+    const size_t bytes = scorer_chunk_bytes(s);
     chunk *payload = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!payload) {
         failure("out of memory: a job of %" PRId64 " rows takes %zu bytes", s->batch, bytes);

@@ -67,13 +67,17 @@ static mls_status slot_open(void *user, uint32_t slot_index, void **ret_slot)
     return MLS_OK;
 }
 
-/* Bytes of one row of the scores, strings as mls_string. */
-static size_t score_row_bytes(const scorer *s)
+size_t scorer_chunk_bytes(const scorer *s)
+{
+    return sizeof(chunk) + s->layout.row_bytes * (size_t) s->batch;
+}
+
+size_t scorer_result_bytes(const scorer *s, int64_t rows)
 {
     size_t bytes = 0;
     for (size_t g = 0; g < s->group_count; g++)
         bytes += (size_t) s->groups[g].width * mls_dtype_size(s->groups[g].dtype);
-    return bytes;
+    return bytes * (size_t) rows;
 }
 
 static mls_status bind_rows(const scorer *s, mls_session *session, const unsigned char *rows,
@@ -125,16 +129,27 @@ static mls_status score_part(const scorer *s, mls_session *session, const unsign
     return status;
 }
 
+/* Anyone can submit to a queue that stays: whether the payload is one of our chunks. */
+static bool is_chunk(const scorer *s, const chunk *payload, size_t size)
+{
+    return size == scorer_chunk_bytes(s) && payload->where.count >= 1 &&
+           payload->where.count <= s->batch;
+}
+
 static mls_status run_chunk(void *slot, mls_job *job)
 {
     const score_slot *mine = slot;
     const scorer *s = mine->scorer;
-    const chunk *payload = mls_job_payload(job, NULL);
+    size_t size;
+    const chunk *payload = mls_job_payload(job, &size);
+    if (!is_chunk(s, payload, size))
+        return mls_job_fail(job, MLS_EFORMAT, "the payload is not a chunk of rows of this model",
+                            MLS_FAIL_FINAL);
     const unsigned char *rows = (const unsigned char *) (payload + 1);
     const int64_t count = payload->where.count;
     const int64_t step = s->layout.one_by_one ? 1 : count;
     void *result;
-    mls_status status = mls_job_alloc_result(job, score_row_bytes(s) * (size_t) count, &result);
+    mls_status status = mls_job_alloc_result(job, scorer_result_bytes(s, count), &result);
     if (!status)
         status = set_rows(s, mine->session, step);
     for (int64_t first = 0; !status && first < count; first += step)

@@ -31,6 +31,10 @@ typedef struct chunk {
 /* The outputs' dtypes and widths, as a session for full chunks has them. false after a message. */
 bool scorer_read_groups(scorer *scorer);
 
+/* The sizes of a job's payload, and of its result for `rows` rows with strings as mls_string. */
+size_t scorer_chunk_bytes(const scorer *scorer);
+size_t scorer_result_bytes(const scorer *scorer, int64_t rows);
+
 /* Handles jobs in a session a slot. The scorer must outlive its worker. */
 mls_handler scorer_handler(scorer *scorer);
 
