@@ -63,6 +63,12 @@ run=$(grep -o 'score-[0-9a-f]*' out | head -n 1)
 exits "and there again" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --quiet
 exits "refuses a payload that is no chunk" 0 queue show "$(cat id)" --queue "$q"
 says "and says so" out "the payload is not a chunk of rows of this model"
+exits "scores with fast numerics" 1 score "$model" --input bad.csv --output b.csv --queue "$q" \
+    --numerics fast --quiet
+"$mlscale" queue list --queue "$q" --type "$run" --limit 1000 --json >run.txt
+"$mlscale" queue list --queue "$q" --limit 1000 --json >all.txt
+holds "as a run of its own" sh -c \
+    '[ $(($(grep -c "\"type\"" run.txt) * 2 - 1)) = "$(grep -c "\"type\"" all.txt)" ]'
 exits "clears the queue" 0 queue purge --queue "$q"
 echo "job-types: [{name: $run, handler: {command: [cat]}}]" >t.yaml
 "$mlscale" queue submit --queue "$q" --type "$run" --key "$run/0" --payload short >out

@@ -65,7 +65,8 @@ static int add_output(uint64_t *hash, const char *path)
 
 static int name_run(const arguments *args, score_run *run)
 {
-    static const char *const texts[] = {"columns", "batch", "skip-bad-rows", "empty-as-nan"};
+    static const char *const texts[] = {"columns", "batch", "numerics", "skip-bad-rows",
+                                        "empty-as-nan"};
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         add_text(&hash, arguments_has(args, texts[i]) ? "given" : "not");
