@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <string.h>
@@ -354,6 +355,45 @@ START_TEST(forked_children_keep_no_locks)
 }
 END_TEST
 
+typedef struct submitter {
+    mls_queue *queue;
+    atomic_bool ends;
+} submitter;
+
+static void *submit_always(void *arg)
+{
+    submitter *s = arg;
+    mls_job_options options = fixture_options("t", NULL);
+    options.ack = MLS_ACK_ASYNC;
+    while (!atomic_load(&s->ends))
+        fixture_submit(s->queue, &options);
+    return NULL;
+}
+
+/* Children open queues of their own, whatever their parent's committer was doing. */
+START_TEST(forked_children_open_queues)
+{
+    submitter s = {.queue = fixture_queue(url())};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, submit_always, &s), 0);
+    for (int i = 0; i < 30; i++) {
+        int status;
+        const pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+            alarm(30); /* and none hangs */
+            mls_queue_close(fixture_queue(url()));
+            _exit(0);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    atomic_store(&s.ends, true);
+    pthread_join(thread, NULL);
+    mls_queue_close(s.queue);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/processes");
@@ -369,6 +409,7 @@ int main(void)
     tcase_add_test(tests, jobs_that_kill_are_quarantined);
     tcase_add_test(tests, a_reboot_is_no_death);
     tcase_add_test(tests, forked_children_keep_no_locks);
+    tcase_add_test(tests, forked_children_open_queues);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -101,17 +101,25 @@ static void disconnect(mls__sql_store *store)
         mls__sql_unlock(store);
 }
 
-static mls_status connect_store(mls__sql_store *store, const char *path)
+static mls_status open_files(mls__sql_store *store, const char *path)
 {
     mls_status status =
         mls__sql_connect(path, &store->db, &store->path, &store->context->allocator);
     if (status)
         return status;
     status = mls__sql_lock_open(store);
-    if (status) {
+    if (status)
         mls__sql_disconnect(store);
+    return status;
+}
+
+static mls_status connect_store(mls__sql_store *store, const char *path)
+{
+    mls__sql_hold_forks();
+    mls_status status = open_files(store, path);
+    mls__sql_allow_forks();
+    if (status)
         return status;
-    }
     status = set_up(store);
     if (status) {
         disconnect(store);

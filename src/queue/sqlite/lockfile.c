@@ -48,29 +48,46 @@ struct mls__sql_page {
 /* Open stores, for the child of a fork. */
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
 static mls__sql_store *open_stores;
+/* Read while a thread is inside SQLite: its locks must be free where a process is copied. */
+static pthread_rwlock_t fork_lock = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static void before_fork(void)
 {
+    pthread_rwlock_wrlock(&fork_lock);
     pthread_mutex_lock(&open_mutex);
 }
 
 static void after_fork(void)
 {
     pthread_mutex_unlock(&open_mutex);
+    pthread_rwlock_unlock(&fork_lock);
 }
 
 static void in_child(void)
 {
+    static const pthread_rwlock_t unlocked = PTHREAD_RWLOCK_INITIALIZER;
     for (mls__sql_store *store = open_stores; store; store = store->next_open)
         close(store->lock_fd);
     open_stores = NULL;
     pthread_mutex_unlock(&open_mutex);
+    fork_lock = unlocked; /* only the thread that locked it could unlock it */
 }
 
 static void watch_forks(void)
 {
     pthread_atfork(before_fork, after_fork, in_child);
+}
+
+void mls__sql_hold_forks(void)
+{
+    pthread_once(&fork_once, watch_forks);
+    pthread_rwlock_rdlock(&fork_lock);
+}
+
+void mls__sql_allow_forks(void)
+{
+    pthread_rwlock_unlock(&fork_lock);
 }
 
 static int set_lock(int fd, int command, short type, int64_t byte)
@@ -129,7 +146,6 @@ mls_status mls__sql_lock_open(mls__sql_store *store)
     char path[4096];
     if (snprintf(path, sizeof path, "%s-lock", store->path) >= (int) sizeof path)
         return mls__error(MLS_EINVAL, "the path is too long");
-    pthread_once(&fork_once, watch_forks);
     mls_status status = open_file(path, &store->lock_fd);
     if (status)
         return status;
@@ -164,11 +180,15 @@ mls_status mls__sql_lock(mls__sql_store *store)
         failed = set_lock(store->lock_fd, F_OFD_SETLKW, F_WRLCK, COMMIT_BYTE);
         set_lock(store->lock_fd, F_OFD_SETLK, F_UNLCK, TURN_BYTE);
     }
-    return failed ? mls__error_os(failed, "'%s-lock' cannot be locked", store->path) : MLS_OK;
+    if (failed)
+        return mls__error_os(failed, "'%s-lock' cannot be locked", store->path);
+    mls__sql_hold_forks();
+    return MLS_OK;
 }
 
 void mls__sql_unlock(mls__sql_store *store)
 {
+    mls__sql_allow_forks();
     set_lock(store->lock_fd, F_OFD_SETLK, F_UNLCK, COMMIT_BYTE);
 }
 

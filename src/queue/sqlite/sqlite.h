@@ -41,6 +41,9 @@
 #define MLS__SQL_MESSAGE_BYTES  512
 #define MLS__SQL_BUCKETS        256
 
+/* Whether a number of the file is one that a queue writes: it may be added to. */
+#define MLS__SQL_IS_POSSIBLE(number) ((number) > -(INT64_MAX >> 2) && (number) < INT64_MAX >> 2)
+
 typedef struct mls__sql_store mls__sql_store;
 typedef struct mls__sql_op mls__sql_op;
 typedef struct mls__sql_lane mls__sql_lane;
@@ -347,11 +350,17 @@ typedef struct mls__sql_migration {
 } mls__sql_migration;
 extern const mls__sql_migration mls__sql_migrations[];
 extern const int mls__sql_version;
+/* MLS_EFORMAT: the file is of another program. */
+mls_status mls__sql_check_owner(sqlite3 *db);
 mls_status mls__sql_migrate(sqlite3 *db, const mls__sql_migration *migrations, int count);
 
 /* lockfile.c: the lock file and its page. */
 mls_status mls__sql_lock_open(mls__sql_store *store);
 void mls__sql_lock_close(mls__sql_store *store);
+/* Between the two no thread forks: the child would have locks of SQLite that nobody leaves. */
+void mls__sql_hold_forks(void);
+void mls__sql_allow_forks(void);
+/* Holds forks too. */
 mls_status mls__sql_lock(mls__sql_store *store);
 void mls__sql_unlock(mls__sql_store *store);
 /* Takes a free slot, whose lock says that this process lives. MLS_ELIMIT. */
