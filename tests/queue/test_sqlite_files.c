@@ -68,6 +68,8 @@ START_TEST(bad_urls_are_refused)
     ck_assert_fails(open_queue(text, &queue), MLS_EIO, "check the folder");
     snprintf(text, sizeof text, "sqlite:%s", mls_test_folder());
     ck_assert_fails(open_queue(text, &queue), MLS_EIO, "check the folder");
+    ck_assert_fails(open_queue("sqlite::memory:", &queue), MLS_EINVAL, "needs a file");
+    ck_assert_int_ne(access("-lock", F_OK), 0);
 }
 END_TEST
 
@@ -81,6 +83,13 @@ START_TEST(files_of_others_are_left_alone)
     run_sql("CREATE TABLE songs(title TEXT)");
     ck_assert_fails(open_queue(url(), &queue), MLS_EFORMAT, "another program");
     run_sql("INSERT INTO songs VALUES('still here')");
+    /* Bytes of the header that say how it is written: 1 with a journal, 2 with a WAL. */
+    unsigned char written[2];
+    const int fd = open(mls_test_folder_path("jobs.db"), O_RDONLY);
+    ck_assert_int_eq(pread(fd, written, 2, 18), 2);
+    close(fd);
+    ck_assert_int_eq(written[0], 1);
+    ck_assert_int_eq(written[1], 1);
 }
 END_TEST
 
@@ -252,6 +261,28 @@ START_TEST(damaged_rows_are_told)
     ck_assert_fails(mls_claimer_claim(claimer, 0, 1, &job, &count), MLS_EFORMAT, "damaged");
     mls_claimer_close(claimer);
     mls_queue_close(queue);
+}
+END_TEST
+
+/* Numbers that no queue would write: sums of them could overflow. */
+START_TEST(impossible_numbers_are_told)
+{
+    static const char *const damages[] = {
+        "UPDATE jobs SET waiting_ns = 9223372036854775807",
+        "UPDATE jobs SET epoch = 9223372036854775807",
+        "UPDATE jobs SET retention_ms = -9223372036854775807",
+        "UPDATE jobs SET lane = 5000; UPDATE lanes SET id = 5000",
+        "UPDATE meta SET next_rank = 9223372036854775807",
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        mls_job *job;
+        mls_queue *queue = fixture_queue(url());
+        const uint64_t id = fixture_submit_type(queue, "t");
+        run_sql(damages[i]);
+        ck_assert_fails(mls_queue_get(queue, id, &job), MLS_EFORMAT, "damaged");
+        mls_queue_close(queue);
+        run_sql("DELETE FROM jobs; DELETE FROM lanes; UPDATE meta SET next_rank = 1");
+    }
 }
 END_TEST
 
@@ -477,6 +508,7 @@ int main(void)
     tcase_add_test(tests, older_files_are_brought_up_to_date);
     tcase_add_test(tests, damaged_pages_are_told);
     tcase_add_test(tests, damaged_rows_are_told);
+    tcase_add_test(tests, impossible_numbers_are_told);
     tcase_add_test(tests, jobs_outlive_the_queue);
     tcase_add_test(tests, closing_gives_claims_back);
     tcase_add_test(tests, every_acknowledgement_is_kept);

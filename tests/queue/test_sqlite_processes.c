@@ -312,7 +312,7 @@ START_TEST(a_reboot_is_no_death)
     child worker = child_start(claim_and_hang, 1);
     child_hear(worker.from, 'c');
     child_kill(&worker);
-    run_sql("UPDATE members SET boot = 'the boot before'; UPDATE jobs SET since_ns = 1 << 62");
+    run_sql("UPDATE members SET boot = 'the boot before'; UPDATE jobs SET since_ns = 1 << 60");
     queue = fixture_queue(url());
     const mls_job_info info = fixture_look(queue, id);
     ck_assert_int_eq(info.state, MLS_JOB_READY);

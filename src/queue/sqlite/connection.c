@@ -72,6 +72,8 @@ mls_status mls__sql_connect(const char *path, sqlite3 **ret_db, char **ret_path,
         copy = mls__alloc_string(allocator, sqlite3_db_filename(db, "main"));
         status = copy ? MLS_OK : mls__error_nomem(0);
     }
+    if (!status && !*copy) /* ":memory:" */
+        status = mls__error(MLS_EINVAL, "a sqlite queue needs a file; \"memory:\" has none");
     if (!status && sqlite3_db_readonly(db, "main") == 1)
         status = mls__error(MLS_EIO, "the file cannot be written: a queue needs to");
     if (status) {
@@ -91,16 +93,19 @@ mls_status mls__sql_connect(const char *path, sqlite3 **ret_db, char **ret_path,
 mls_status mls__sql_configure(sqlite3 *db)
 {
     int on = 1;
+    mls_status status;
     sqlite3_busy_timeout(db, BUSY_MS);
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+    status = mls__sql_check_owner(db); /* before anything of it is changed */
+    if (status)
+        return status;
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(statement);
-    mls_status status = MLS_OK;
     if (code != SQLITE_ROW)
         status = mls__sql_error(db, sqlite3_extended_errcode(db), "turning on its WAL");
     else if (sqlite3_stricmp((const char *) sqlite3_column_text(statement, 0), "wal") != 0)
@@ -158,6 +163,13 @@ static mls_status make_sure(mls__sql_store *store)
     return status;
 }
 
+static bool is_meta_possible(const mls__sql_meta *meta)
+{
+    return MLS__SQL_IS_POSSIBLE(meta->next_id) && MLS__SQL_IS_POSSIBLE(meta->next_rank) &&
+           MLS__SQL_IS_POSSIBLE(meta->next_member) && MLS__SQL_IS_POSSIBLE(meta->edges) &&
+           MLS__SQL_IS_POSSIBLE(meta->rules);
+}
+
 static bool load_meta(mls__sql_store *store)
 {
     sqlite3_stmt *statement = mls__sql_prepare(store, MLS__SQL_META_LOAD);
@@ -177,7 +189,10 @@ static bool load_meta(mls__sql_store *store)
         .rules = sqlite3_column_int64(statement, 4),
     };
     sqlite3_reset(statement);
-    return mls__sql_rules_load(store);
+    if (is_meta_possible(&store->txn.meta))
+        return mls__sql_rules_load(store);
+    mls__sql_fail(store, mls__error(MLS_EFORMAT, "the counters of the queue's file are damaged"));
+    return false;
 }
 
 static bool save_meta(mls__sql_store *store)

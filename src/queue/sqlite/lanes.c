@@ -130,10 +130,11 @@ mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id)
     sqlite3_stmt *load = mls__sql_prepare(store, MLS__SQL_LANE_LOAD);
     if (!load)
         return NULL;
-    sqlite3_bind_int64(load, 1, id);
+    const bool is_possible = id > 0 && id <= MLS__SQL_MOST_LANES;
+    sqlite3_bind_int64(load, 1, is_possible ? id : 0); /* none has that */
     const int code = mls__sql_step(store, load);
-    if (code != SQLITE_ROW) {
-        if (code == SQLITE_DONE)
+    if (code != SQLITE_ROW || !is_possible) {
+        if (code == SQLITE_DONE || code == SQLITE_ROW)
             mls__sql_fail(store, mls__error(MLS_EFORMAT,
                                             "the queue's file is damaged: a job is of "
                                             "lane %lld, which is not there",

@@ -39,8 +39,10 @@ static bool is_sound(sqlite3_stmt *statement, int column, const mls__sql_bytes *
     }
 }
 
-static void read_row(sqlite3_stmt *s, mls__sql_row *row)
+/* false: a number is none that a queue would write. Sums of few of these cannot overflow. */
+static bool read_row(sqlite3_stmt *s, mls__sql_row *row)
 {
+    bool is_possible = MLS__SQL_IS_POSSIBLE(sqlite3_column_int64(s, 0));
     row->id = sqlite3_column_int64(s, 0);
     row->state = sqlite3_column_int(s, 2);
     row->priority = sqlite3_column_int(s, 3);
@@ -50,8 +52,10 @@ static void read_row(sqlite3_stmt *s, mls__sql_row *row)
         &row->retention_ms, &row->submitted_ms, &row->run_at_ms,      &row->deadline_ms,
         &row->claimed_ms,   &row->ended_ms,     &row->since_ns,       &row->waiting_ns,
         &row->running_ns,   &row->timer_ms,     &row->member,         &row->claimer};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         *numbers[i] = sqlite3_column_int64(s, 4 + (int) i);
+        is_possible = is_possible && MLS__SQL_IS_POSSIBLE(*numbers[i]);
+    }
     row->owner = text_or_null(s, 24);
     row->key = text_or_null(s, 25);
     row->tenant = text_or_null(s, 26);
@@ -62,6 +66,7 @@ static void read_row(sqlite3_stmt *s, mls__sql_row *row)
     row->error_text = text_or_null(s, 35);
     row->progress = sqlite3_column_double(s, 36);
     row->note = text_or_null(s, 37);
+    return is_possible;
 }
 
 int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)
@@ -75,12 +80,13 @@ int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)
     const int code = mls__sql_step(store, load);
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? 0 : -1;
-    read_row(load, ret_row);
+    const bool is_possible = read_row(load, ret_row);
     ret_row->lane = mls__sql_lane_of(store, sqlite3_column_int64(load, 1));
     if (!ret_row->lane)
         return -1;
-    if (is_sound(load, 28, &ret_row->payload) && is_sound(load, 31, &ret_row->result) &&
-        ret_row->state >= MLS_JOB_SCHEDULED && ret_row->state <= MLS_JOB_CANCELLED)
+    if (is_possible && is_sound(load, 28, &ret_row->payload) &&
+        is_sound(load, 31, &ret_row->result) && ret_row->state >= MLS_JOB_SCHEDULED &&
+        ret_row->state <= MLS_JOB_CANCELLED)
         return 1;
     mls__sql_fail(store,
                   mls__error(MLS_EFORMAT, "job %lld: its row is damaged", (long long) ret_row->id));

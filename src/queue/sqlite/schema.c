@@ -127,10 +127,12 @@ static mls_status read_number(sqlite3 *db, const char *sql, int64_t *ret_value)
 }
 
 /* A file without our mark must have nothing in it. */
-static mls_status check_owner(sqlite3 *db, int64_t version)
+mls_status mls__sql_check_owner(sqlite3 *db)
 {
-    int64_t application, tables;
+    int64_t application, version, tables;
     mls_status status = read_number(db, "PRAGMA application_id", &application);
+    if (!status)
+        status = read_number(db, "PRAGMA user_version", &version);
     if (!status)
         status = read_number(db, "SELECT count(*) FROM sqlite_schema", &tables);
     if (status || application == MLS__SQL_APPLICATION)
@@ -156,7 +158,7 @@ static mls_status migrate(sqlite3 *db, const mls__sql_migration *migrations, int
     int64_t version;
     mls_status status = read_number(db, "PRAGMA user_version", &version);
     if (!status)
-        status = check_owner(db, version);
+        status = mls__sql_check_owner(db);
     if (status)
         return status;
     if (version > count || version < 0)
