@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	%D%/models/volatility_mlp.reference.csv \
 	%D%/models/volatility_trees.onnx \
 	%D%/models/volatility_trees.reference.csv \
+	%D%/pipeline.c \
 	%D%/requirements.txt \
 	%D%/train_models.py
 

@@ -33,6 +33,18 @@ says "and the second" out "log variance: -1.3195"
 "$scratch/embed_c" no/such/model.onnx >"$scratch/out" 2>"$scratch/err"
 says "an error is told" err "there is no file 'no/such/model.onnx'"
 
+# shellcheck disable=SC2086
+holds "pipeline.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
+    "$top/examples/pipeline.c" $options -o "$scratch/pipeline"
+sed -n '2,300p' examples/data/features.csv >"$scratch/lines"
+echo "no,row" >>"$scratch/lines"
+sed -n '301,501p' examples/data/features.csv >>"$scratch/lines"
+"$scratch/pipeline" examples/models/volatility_mlp.onnx <"$scratch/lines" \
+    >"$scratch/out" 2>"$scratch/err"
+says "pipeline.c runs, and one bad line fails alone" out "500 of 501 rows scored"
+says "and its report is of the scores" out "mean log variance -2.5196"
+holds "and it has less than 150 lines" test "$(wc -l <examples/pipeline.c)" -lt 150
+
 if uv=$(pkg-config --cflags --libs libuv 2>/dev/null); then
     # shellcheck disable=SC2086
     holds "event_loop.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
