@@ -181,6 +181,26 @@ START_TEST(test_products)
 }
 END_TEST
 
+/* A row whose matrix is larger than the second cache: half of its stream, where that counts. */
+START_TEST(test_long_streams)
+{
+    const bool gains = strcmp(isas[_i], "portable") != 0;
+    if (!mls__isa_is_supported(isas[_i]))
+        return;
+    float *zeros = calloc(1024 * 512, sizeof *zeros);
+    onnx_build *build = onnx_build_create(17);
+    onnx_build_input(build, "x", MLS_FLOAT32, "N,1024");
+    onnx_build_floats(build, "b", "1024,512", zeros);
+    onnx_build_node(build, "MatMul", "x b", "y");
+    onnx_build_output(build, "y", MLS_FLOAT32, "N,512");
+    rig fast = open_rig(build, isas[_i], MLS_NUMERICS_FAST, 1);
+    ck_assert_msg(has_kernel(&fast, "product.bf16") == gains, "%s", isas[_i]);
+    close_rig(&fast);
+    onnx_build_free(build);
+    free(zeros);
+}
+END_TEST
+
 /* As product_bound(), of a filter at a place; ReLU makes no error larger. */
 static double conv_bound(int64_t filter, int64_t row, int64_t column, double *ret_sum)
 {
@@ -269,6 +289,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_loop_test(tests, test_products, 0, count);
+    tcase_add_loop_test(tests, test_long_streams, 0, count);
     tcase_add_loop_test(tests, test_convolutions, 0, count);
     tcase_add_test(tests, test_constants);
     tcase_add_test(tests, test_misuse);

@@ -36,8 +36,12 @@ static const int panels_of_rows[TILE_ROWS + 1] = {0, 4, 4, 4, 2, 2, 2};
 #define LEAST_WEIGHTS 8192
 #else
 static const int panels_of_rows[TILE_ROWS + 1] = {0, 2, 2, 1, 1, 1, 1};
-#define MOST_ROWS     1
 #define LEAST_WEIGHTS (1024 * 512)
+#if defined(MLS_SIMD_PORTABLE)
+#define MOST_ROWS 0 /* calls of fmaf() take the time, not B */
+#else
+#define MOST_ROWS 1
+#endif
 #endif
 
 /* A tile's place: what of it is not the same for the whole product. */
