@@ -42,6 +42,12 @@ static onnx_build *build_resnet50(const bench_case *c)
     return model_resnet50();
 }
 
+static onnx_build *build_vgg19(const bench_case *c)
+{
+    (void) c;
+    return model_vgg19();
+}
+
 const bench_case bench_cases[] = {
     {"one Add node", .build = build_adds, .numbers = {1}, .target_us = 0.2},
     {"33 Add nodes", .build = build_adds, .numbers = {33}, .flags = CASE_LATENCY, .target_us = 1.8},
@@ -72,6 +78,7 @@ const bench_case bench_cases[] = {
      .flags = CASE_LIMIT},
     {"ResNet-50, 224 x 224", .build = build_resnet50, .flags = CASE_LIMIT | CASE_CREATION,
      .target_ratio = 1.3},
+    {"VGG-19 but its dense layers", .build = build_vgg19, .flags = CASE_LIMIT, .target_ratio = 1.3},
     {"SqueezeNet 1.0, 224 x 224", "image/squeezenet1.0-fp32-derived/model.onnx",
      .flags = CASE_LIMIT, .target_ratio = 1.3},
     {"SqueezeNet 1.0, float16", "image/squeezenet1.0-fp16/model.onnx", .flags = 0},

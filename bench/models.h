@@ -14,6 +14,9 @@ onnx_build *model_mlp(const int *widths);
 /* ResNet-50 for an image of 224 x 224, as exporters write it: batch norms in the weights. */
 onnx_build *model_resnet50(void);
 
+/* The convolutions and pools of VGG-19, likewise. */
+onnx_build *model_vgg19(void);
+
 /* "LSTM" or "GRU" of `features` inputs over `steps`, batch 1. */
 onnx_build *model_recurrence(const char *op, int steps, int features, int hidden);
 

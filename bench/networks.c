@@ -79,9 +79,10 @@ static void add_bottleneck(tail *t, int64_t width, int64_t stride)
     add_node(t, "Relu", "");
 }
 
-static void add_max_pool(tail *t)
+static void add_max_pool(tail *t, int64_t kernel)
 {
-    static const int64_t kernels[] = {3, 3}, strides[] = {2, 2}, pads[] = {1, 1, 1, 1};
+    const int64_t pad = (kernel - 1) / 2;
+    const int64_t kernels[] = {kernel, kernel}, strides[] = {2, 2}, pads[] = {pad, pad, pad, pad};
     onnx_node *pool = add_node(t, "MaxPool", "");
     onnx_node_ints(pool, "kernel_shape", 2, kernels);
     onnx_node_ints(pool, "strides", 2, strides);
@@ -96,7 +97,7 @@ onnx_build *model_resnet50(void)
     onnx_build_input(t.b, "x", MLS_FLOAT32, "1,3,224,224");
     add_conv(&t, 64, 7, 2);
     add_node(&t, "Relu", "");
-    add_max_pool(&t);
+    add_max_pool(&t, 3);
     for (int stage = 0; stage < 4; stage++)
         for (int i = 0; i < blocks[stage]; i++)
             add_bottleneck(&t, 64 << stage, stage && !i ? 2 : 1);
@@ -105,6 +106,27 @@ onnx_build *model_resnet50(void)
     add_weight(&t, "2048,1000", 2048 * 1000, 2048, weight, sizeof weight);
     add_node(&t, "MatMul", weight);
     onnx_build_output(t.b, t.value, MLS_FLOAT32, "1,1000");
+    return t.b;
+}
+
+/* --- VGG-19 ---------------------------------------------------------------------------------- */
+
+/* Without its dense layers, which are one long read of their weights. */
+onnx_build *model_vgg19(void)
+{
+    static const struct {
+        int layers, filters;
+    } stages[] = {{2, 64}, {2, 128}, {4, 256}, {4, 512}, {4, 512}};
+    tail t = {.b = onnx_build_create(17), .value = "x", .channels = 3};
+    onnx_build_input(t.b, "x", MLS_FLOAT32, "1,3,224,224");
+    for (size_t stage = 0; stage < sizeof stages / sizeof stages[0]; stage++) {
+        for (int i = 0; i < stages[stage].layers; i++) {
+            add_conv(&t, stages[stage].filters, 3, 1);
+            add_node(&t, "Relu", "");
+        }
+        add_max_pool(&t, 2);
+    }
+    onnx_build_output(t.b, t.value, MLS_FLOAT32, "1,512,7,7");
     return t.b;
 }
 
