@@ -574,19 +574,29 @@ static enum spacing spacing_of(const mls__conv *c)
 }
 
 /* With few channels, outputs at the edges have lines of their own. */
-static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
-                   int64_t panel, int64_t panels, int64_t block, int64_t blocks)
+static void run_row(const mls__conv *c, const mls__conv_row *row, struct tile at, int64_t count,
+                    int64_t panels)
 {
-    const int64_t end = i + count;
-    const int64_t first = row->offsets ? clamp(row->begin, i, end) : i;
+    const int64_t end = at.i + count;
+    const int64_t first = row->offsets ? clamp(row->begin, at.i, end) : at.i;
     const int64_t last = row->offsets ? clamp(row->end, first, end) : end;
-    struct tile at = {
-        .i = i, .panel = panel, .block = block, .blocks = blocks, .spacing = spacing_of(c)};
     for (; at.i < first; at.i++)
         run_outputs(c, row, &at, 1, panels);
     run_outputs(c, row, &at, last - first, panels);
     for (at.i = last; at.i < end; at.i++)
         run_outputs(c, row, &at, 1, panels);
+}
+
+/* Few channels are bound by what they write: panels that a tile does not hold go row by row. */
+static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
+                   int64_t panel, int64_t panels, int64_t block, int64_t blocks)
+{
+    const int64_t together = row->offsets ? panels_at_once(row, count, panels) : panels;
+    struct tile at = {.i = i, .block = block, .blocks = blocks, .spacing = spacing_of(c)};
+    for (int64_t p = 0; p < panels; p += together) {
+        at.panel = panel + p;
+        run_row(c, row, at, count, panels - p < together ? panels - p : together);
+    }
     if (!c->activation || c->is_bounded || (block + blocks) * BLOCK < c->channels)
         return;
     for (int64_t p = panel; p < panel + panels; p++)
