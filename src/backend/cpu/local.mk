@@ -203,7 +203,8 @@ mls_kernel_sources = \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
 	%D%/kernels/gemm.c %D%/kernels/gemm.h \
 	%D%/kernels/gemm_bf16.c %D%/kernels/gemm_bf16.h %D%/simd/dot2.h \
-	%D%/kernels/gemm_int8.c %D%/kernels/gemm_int8.h %D%/simd/dot.h \
+	%D%/kernels/gemm_int8.c %D%/kernels/gemm_int8.h \
+	%D%/simd/bytes.h %D%/simd/dot.h \
 	%D%/kernels/gemm_int8_depth.c %D%/kernels/gemm_int8_finish.c \
 	%D%/kernels/gemm_int8_operands.c %D%/kernels/gemm_int8_taps.c \
 	%D%/kernels/gemm_plain.c %D%/kernels/gemm_plain_type.h \

@@ -36,12 +36,12 @@ static void interleave(const block *b, const uint8_t *const *rows, int64_t first
 {
     const int64_t channels = b->depth->channels;
     for (int64_t g = 0; g < b->depth->groups; g++) {
+        const int64_t from = first * channels + at;
         const uint8_t *const *own = rows + g * MLS_GROUP;
+        const uint8_t *const begin[] = {own[0] + from, own[1] + from, own[2] + from, own[3] + from};
         uint8_t *to = b->scratch + g * b->group_bytes;
-        int64_t from = first * channels + at;
-        for (int64_t c = 0; c < count; c++, from += channels, to += QUAD) {
-            const uint8_t *const under[] = {own[0] + from, own[1] + from, own[2] + from,
-                                            own[3] + from};
+        for (int64_t c = 0, i = 0; c < count; c++, i += channels, to += QUAD) {
+            const uint8_t *const under[] = {begin[0] + i, begin[1] + i, begin[2] + i, begin[3] + i};
             interleave_quads(to, under);
         }
     }

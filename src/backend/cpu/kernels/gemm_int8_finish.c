@@ -2,7 +2,7 @@
 /* Compiled as gemm_int8.c is: what becomes of a row's sums of products of bytes. */
 #include "backend/cpu/kernels/gemm_int8.h"
 
-#include "backend/cpu/simd/dot.h"
+#include "backend/cpu/simd/bytes.h"
 
 void MLS_ISA_INT8_NAME(int8_finish)(const mls__gemm_int8 *gemm, const int32_t *sums,
                                     int64_t sums_row, int64_t i, int64_t rows, int64_t column,
