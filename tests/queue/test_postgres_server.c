@@ -242,6 +242,41 @@ START_TEST(too_many_connections_are_a_clear_error)
 }
 END_TEST
 
+/* Runs the command; what it printed, to both of its outputs. Static storage. */
+static const char *run_tool(const char *words, const char *url, bool *ret_is_good)
+{
+    static char said[4000];
+    char command[1500];
+    snprintf(command, sizeof command, MLS_TEST_DRIVERS "/../mlscale %s --queue '%s' 2>&1", words,
+             url);
+    FILE *pipe = popen(command, "r");
+    ck_assert_ptr_nonnull(pipe);
+    said[fread(said, 1, sizeof said - 1, pipe)] = '\0';
+    *ret_is_good = pclose(pipe) == 0;
+    return said;
+}
+
+START_TEST(the_command_makes_queues)
+{
+    bool is_good;
+    char url[700];
+    snprintf(url, sizeof url, "%s", url_of("mls:hidden", "postgres", ""));
+    *strstr(url, "&init=1") = '\0';
+    const char *said = run_tool("queue stats", url, &is_good);
+    ck_assert_msg(!is_good && strstr(said, "mlscale queue init"), "%s", said);
+    ck_assert_ptr_null(strstr(said, "hidden"));
+    said = run_tool("queue init", url, &is_good);
+    ck_assert_msg(is_good && strstr(said, "is ready"), "%s", said);
+    ck_assert_ptr_null(strstr(said, "hidden"));
+    said = run_tool("queue init --json", url, &is_good);
+    ck_assert_msg(is_good && !strstr(said, "hidden"), "%s", said);
+    said = run_tool("queue submit --type t", url, &is_good);
+    ck_assert_msg(is_good, "%s", said);
+    said = run_tool("queue stats", url, &is_good);
+    ck_assert_msg(is_good && strstr(said, "submitted               1"), "%s", said);
+}
+END_TEST
+
 START_TEST(newer_schemas_are_refused)
 {
     char url[700], sql[700];
@@ -326,6 +361,7 @@ int main(void)
     tcase_add_test(tests, bad_urls_are_refused);
     tcase_add_test(tests, what_the_server_refuses_says_what_to_do);
     tcase_add_test(tests, too_many_connections_are_a_clear_error);
+    tcase_add_test(tests, the_command_makes_queues);
     tcase_add_test(tests, newer_schemas_are_refused);
     tcase_add_test(tests, bytes_that_are_no_text_are_refused);
     tcase_add_test(tests, cut_connections_are_made_again);

@@ -117,14 +117,13 @@ mls_status mls__pg_connect(mls__pg_store *store)
     memset(store->is_prepared, 0, sizeof store->is_prepared);
     if (!store->connection)
         return mls__pg_fail(store, MLS_ENOMEM, "no memory for a connection");
+    PQsetNoticeReceiver(store->connection, ignore_notice, NULL); /* else it would print */
     if (PQstatus(store->connection) == CONNECTION_BAD)
         refuse(store);
     else
         connect_in_time(store);
-    if (!store->txn.status) {
-        PQsetNoticeReceiver(store->connection, ignore_notice, NULL);
+    if (!store->txn.status)
         configure(store);
-    }
     if (store->txn.status)
         mls__pg_disconnect(store);
     return store->txn.status;
