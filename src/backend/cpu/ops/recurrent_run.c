@@ -13,6 +13,8 @@
 
 /* Multiply-adds that take longer than waking a thread. */
 #define LARGE_WORK (INT64_C(1) << 21)
+/* Fewer take as long: the stream of R keeps them waiting. */
+#define STREAM_ROWS 4
 /* Rows of a part, at least: fewer do not pay for reading the weights again. */
 #define PART_ROWS 4
 /* Panels that a product takes at a time, at least: as many sums hide the latency of one. */
@@ -439,7 +441,8 @@ static bool is_large(const mls__rnn *k)
 {
     const mls__rnn_shape *s = &k->shape;
     const double step = (double) k->gates * (double) s->units * (double) (s->units + s->inputs);
-    return step * (double) s->steps * (double) s->rows * (double) s->directions >= LARGE_WORK;
+    const double rows = s->rows < STREAM_ROWS ? STREAM_ROWS : (double) s->rows;
+    return step * rows * (double) s->steps * (double) s->directions >= LARGE_WORK;
 }
 
 static mls_status check_lengths(const mls_kernel *kernel, const mls_kernel_call *call)
