@@ -378,13 +378,17 @@ static int change_job(void *user, mls_queue *queue, const mls_job *job)
     return EXIT_GOOD;
 }
 
+/* All of them are read before one is changed. */
 static int change_named(const arguments *args, mls_queue *queue, change_state *state)
 {
+    const size_t count = arguments_operand_count(args);
     int code = EXIT_GOOD;
-    for (size_t i = 0; i < arguments_operand_count(args); i++) {
-        uint64_t id;
+    uint64_t id;
+    for (size_t i = 0; i < count; i++)
         if (!id_read(args, i, &id))
             return EXIT_USAGE;
+    for (size_t i = 0; i < count; i++) {
+        id_read(args, i, &id);
         if (state->change(queue, id))
             code = library_failure(NULL);
         else
