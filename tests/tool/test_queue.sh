@@ -130,6 +130,23 @@ exits "wants to know what to pause" 2 queue pause --queue "$q"
 says "and what there is" err "--in-queue"
 exits "pauses all or some" 2 queue pause --queue "$q" --all --type line
 
+exits "changes nothing" 2 queue cancel 9 x --queue "$q"
+exits "when an id is none" 0 queue show 9 --queue "$q"
+says "not even what is before it" out "state          ready"
+
+# A job whose payload is gone from the disk.
+broken=sqlite:$scratch/broken.db
+"$mlscale" queue init --queue "$broken" >out 2>err
+head -c 20000 /dev/zero >zeros
+"$mlscale" queue submit --queue "$broken" --type large --payload-file zeros >out 2>err
+"$mlscale" queue submit --queue "$broken" --type small >out 2>err
+rm "$scratch"/broken.db-segments/*
+exits "says that a job is damaged" 1 queue list --queue "$broken"
+says "and which" err "job 1: "
+says "and lists the others" out "small"
+exits "in JSON too" 1 queue list --queue "$broken" --json
+says "lists the others" out '"type": "small"'
+
 # A live view.
 top=sqlite:$scratch/top.db
 "$mlscale" queue init --queue "$top" >out 2>err

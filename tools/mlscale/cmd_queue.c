@@ -14,21 +14,11 @@
 #define PAGE 256 /* ids listed at once */
 
 static const command *const commands[] = {
-    &command_queue_init,
-    &command_queue_submit,
-    &command_queue_list,
-    &command_queue_show,
-    &command_queue_stats,
-    &command_queue_top,
-    &command_queue_cancel,
-    &command_queue_retry,
-    &command_queue_purge,
-    &command_queue_pause,
-    &command_queue_resume,
-    &command_queue_limit,
-    &command_queue_rules,
-    &command_queue_export,
-    NULL,
+    &command_queue_init,   &command_queue_submit, &command_queue_list,
+    &command_queue_show,   &command_queue_stats,  &command_queue_top,
+    &command_queue_cancel, &command_queue_retry,  &command_queue_purge,
+    &command_queue_pause,  &command_queue_resume, &command_queue_limit,
+    &command_queue_rules,  &command_queue_export, NULL,
 };
 
 const command command_queue = {
@@ -119,8 +109,9 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id)
     return id_parse(args, arguments_operand(args, operand), ret_id);
 }
 
+/* A job that is damaged is told, and does not hide the others. */
 static int visit_page(mls_queue *queue, const uint64_t *ids, size_t count, job_visit visit,
-                      void *user)
+                      void *user, bool *is_any_damaged)
 {
     int code = EXIT_GOOD;
     for (size_t i = 0; !code && i < count; i++) {
@@ -128,6 +119,11 @@ static int visit_page(mls_queue *queue, const uint64_t *ids, size_t count, job_v
         const mls_status status = mls_queue_get(queue, ids[i], &job);
         if (status == MLS_ENOTFOUND)
             continue; /* gone since it was listed */
+        if (status == MLS_EFORMAT) {
+            *is_any_damaged = true;
+            failure("job %" PRIu64 ": %s", ids[i], mls_error_message());
+            continue;
+        }
         if (status)
             return library_failure(NULL);
         code = visit(user, queue, job);
@@ -141,14 +137,15 @@ int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_
 {
     uint64_t ids[PAGE];
     int code = EXIT_GOOD;
+    bool is_any_damaged = false;
     for (size_t count = PAGE; !code && count == PAGE && most; most -= count) {
         const size_t wanted = most < PAGE ? (size_t) most : PAGE;
         if (mls_queue_list(queue, filter, after_id, wanted, ids, &count))
             return library_failure(NULL);
-        code = visit_page(queue, ids, count, visit, user);
+        code = visit_page(queue, ids, count, visit, user, &is_any_damaged);
         after_id = count ? ids[count - 1] : after_id;
     }
-    return code;
+    return code || !is_any_damaged ? code : EXIT_FAILED;
 }
 
 const char *time_text(int64_t wall_ms, char *text, size_t size)

@@ -66,7 +66,8 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id);
 
 /*
  * Calls `visit` with every job that the filter lets pass, in the order of their ids, until it
- * gives another exit code than EXIT_GOOD. At most `most` jobs. Gives an exit code.
+ * gives another exit code than EXIT_GOOD. At most `most` jobs. Gives an exit code, which is
+ * EXIT_FAILED too when jobs were left out since they are damaged, after a message for each.
  */
 typedef int (*job_visit)(void *user, mls_queue *queue, const mls_job *job);
 int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,

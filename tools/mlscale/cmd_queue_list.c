@@ -42,10 +42,8 @@ static int list_jobs(const arguments *args, mls_queue *queue, const mls_queue_fi
         return jobs_visit(queue, filter, after, limit, print_line, &count);
     json_t *jobs = json_array();
     const int code = jobs_visit(queue, filter, after, limit, add_to_array, jobs);
-    if (!code)
-        return print_json(json_pack("{s:o}", "jobs", jobs));
-    json_decref(jobs);
-    return code;
+    const int printed = print_json(json_pack("{s:o}", "jobs", jobs));
+    return code ? code : printed;
 }
 
 static int list(const arguments *args)

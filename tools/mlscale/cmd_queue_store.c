@@ -161,12 +161,12 @@ static int purge(const arguments *args)
         state.ended_before_ms = ((int64_t) time(NULL) - seconds) * 1000;
     code = jobs_visit(tool.queue, &filter, 0, UINT64_MAX, purge_job, &state);
     queue_tool_close(&tool);
-    if (code)
-        return code;
-    if (arguments_has(args, "json"))
-        return print_json(json_pack("{s:I}", "purged", (json_int_t) state.count));
+    if (arguments_has(args, "json")) {
+        const int printed = print_json(json_pack("{s:I}", "purged", (json_int_t) state.count));
+        return code ? code : printed;
+    }
     printf("%" PRIu64 " purged\n", state.count);
-    return EXIT_GOOD;
+    return code;
 }
 
 static const option_spec purge_options[] = {
