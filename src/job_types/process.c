@@ -58,7 +58,8 @@ static void reset_signals(void)
 {
     sigset_t none;
     sigemptyset(&none);
-    signal(SIGPIPE, SIG_DFL);
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
@@ -315,7 +316,8 @@ static void attend(process *p)
 
 /* --- its end --- */
 
-static void explain(process *p, int status)
+/* `status` is NULL when somebody else in this process was told how it ended. */
+static void explain(process *p, const int *status)
 {
     char what[128] = "";
     p->errors[p->errors_size] = '\0';
@@ -323,11 +325,15 @@ static void explain(process *p, int status)
         snprintf(what, sizeof what, "%s", p->reason);
     else if (mls__cgroup_ran_out(&p->group))
         snprintf(what, sizeof what, "it used more than limits.memory");
-    else if (WIFSIGNALED(status))
-        snprintf(what, sizeof what, "it was killed by signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else if (WEXITSTATUS(status))
-        snprintf(what, sizeof what, "it ended with exit status %d", WEXITSTATUS(status));
+    else if (!status)
+        snprintf(what, sizeof what,
+                 "how it ended is not known: the host ignores SIGCHLD, or waits "
+                 "for children that are not its own");
+    else if (WIFSIGNALED(*status))
+        snprintf(what, sizeof what, "it was killed by signal %d (%s)", WTERMSIG(*status),
+                 strsignal(WTERMSIG(*status)));
+    else if (WEXITSTATUS(*status))
+        snprintf(what, sizeof what, "it ended with exit status %d", WEXITSTATUS(*status));
     if (*what)
         snprintf(p->result->failure, sizeof p->result->failure, "%s%s%s", what,
                  p->errors_size ? ": " : "", p->errors);
@@ -345,11 +351,11 @@ void mls__process_run(const mls__process_request *request, mls__process_result *
         return;
     }
     attend(&p);
-    waitpid(p.pid, &status, 0);
+    const bool is_known = waitpid(p.pid, &status, 0) == p.pid;
     close_end(&p.in);
     close_end(&p.out);
     close_end(&p.err);
-    explain(&p, status);
+    explain(&p, is_known ? &status : NULL);
     ret_result->was_ended = p.told_ms != 0;
     mls__cgroup_close(&p.group);
 }

@@ -3,6 +3,7 @@
 #include "job/fixture.h"
 #include "job/gate.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,6 +203,34 @@ START_TEST(programs_end_when_time_is_over)
 }
 END_TEST
 
+/* Else a program that failed would count as one that did well. */
+START_TEST(hosts_may_ignore_their_children)
+{
+    signal(SIGCHLD, SIG_IGN);
+    mls_service *service = start("job-types: [{name: a, handler: {command: ['false']}}]", 1);
+    const uint64_t id = submit("a", NULL);
+    mls_job *job = fixture_wait(queue, id);
+    ck_assert_fails(mls_job_result(job, NULL, NULL), MLS_EHANDLER, "ignores SIGCHLD");
+    mls_job_free(job);
+    mls_service_free(service);
+    signal(SIGCHLD, SIG_DFL);
+}
+END_TEST
+
+START_TEST(programs_ignore_no_signals)
+{
+    signal(SIGHUP, SIG_IGN); /* as nohup does */
+    mls_service *service =
+        start("job-types: [{name: a, handler: {command: [sh, -c, 'kill -HUP $$']}}]", 1);
+    const uint64_t id = submit("a", NULL);
+    mls_job *job = fixture_wait(queue, id);
+    ck_assert_fails(mls_job_result(job, NULL, NULL), MLS_EHANDLER, "killed by signal 1");
+    mls_job_free(job);
+    mls_service_free(service);
+    signal(SIGHUP, SIG_DFL);
+}
+END_TEST
+
 START_TEST(draining_runs_what_is_ready)
 {
     for (int i = 0; i < 10; i++)
@@ -290,6 +319,8 @@ int main(void)
     tcase_add_test(tests, a_bad_change_changes_nothing);
     tcase_add_test(tests, jobs_go_back_when_time_is_over);
     tcase_add_test(tests, programs_end_when_time_is_over);
+    tcase_add_test(tests, hosts_may_ignore_their_children);
+    tcase_add_test(tests, programs_ignore_no_signals);
     tcase_add_test(tests, draining_runs_what_is_ready);
     tcase_add_test(tests, payloads_cannot_ask_for_memory);
     tcase_add_test(tests, arguments_are_checked);
