@@ -27,7 +27,7 @@ extern const command command_queue_export;
 
 #define QUEUE_OPTION                                                                               \
     {                                                                                              \
-        "queue", "URL", "the queue: sqlite:PATH, or of another driver that processes share"        \
+        "queue", "URL", "the queue: sqlite:PATH, or postgres://USER@HOST/DATABASE on a server"     \
     }
 #define FILTER_OPTIONS                                                                             \
     {"type", "TYPE", "jobs of this type only"},                                                    \
