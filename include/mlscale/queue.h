@@ -98,7 +98,10 @@ typedef struct mls_queue_options {
     uint64_t require; /* MLS_QUEUE_CAN_*: open fails unless the driver has them all */
     /* Bounds one payload or result; 0 is 64 MiB. */
     uint64_t max_payload_bytes;
-    /* For jobs that say MLS_RETENTION_DEFAULT; that itself: memory's minute, sqlite's day. */
+    /*
+     * For jobs that say MLS_RETENTION_DEFAULT; that itself: memory's minute, sqlite's day.
+     * More than a century is a century.
+     */
     int64_t retention_ms;
     /* Draws the jitter of retries; 0 takes one from the system. */
     uint64_t seed;

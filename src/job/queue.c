@@ -106,8 +106,11 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)
         queue->max_payload_bytes = ops->max_payload_bytes;
+    const int64_t forever_ms = INT64_C(3155760000000); /* a century: drivers add it to the time */
     queue->retention_ms =
         options->retention_ms == MLS_RETENTION_DEFAULT ? ops->retention_ms : options->retention_ms;
+    if (queue->retention_ms > forever_ms)
+        queue->retention_ms = forever_ms;
     queue->seed = options->seed;
     if (!queue->seed) {
         uint64_t seed[2];

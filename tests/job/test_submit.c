@@ -301,6 +301,26 @@ START_TEST(options_of_open_are_honoured)
 }
 END_TEST
 
+START_TEST(jobs_can_be_kept_for_good)
+{
+    mls_context *context;
+    mls_queue *q = NULL;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    mls_queue_options options = MLS_QUEUE_OPTIONS_INIT;
+    options.retention_ms = INT64_MAX;
+    ck_assert_ok(mls_queue_open(context, "memory:", &options, &q));
+    const uint64_t id = fixture_submit_type(q, "t");
+    mls_claimer *claimer = fixture_claimer(q, NULL);
+    fixture_complete(claimer, id, "kept");
+    fixture_submit_type(q, "t"); /* what is due goes off with each call */
+    ck_assert_int_eq(fixture_state(q, id), MLS_JOB_SUCCEEDED);
+    ck_assert_int_gt(fixture_look(q, id).retention_ms, INT64_C(3000000000000));
+    mls_claimer_close(claimer);
+    mls_queue_close(q);
+    mls_context_free(context);
+}
+END_TEST
+
 START_TEST(claimers_are_checked)
 {
     const char *const types[] = {"good", NULL, "b d"};
@@ -346,6 +366,7 @@ int main(void)
     tcase_add_test(tests, longer_structs_are_stepped_over);
     tcase_add_test(tests, urls_are_checked);
     tcase_add_test(tests, options_of_open_are_honoured);
+    tcase_add_test(tests, jobs_can_be_kept_for_good);
     tcase_add_test(tests, claimers_are_checked);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

@@ -92,7 +92,12 @@ static int64_t find_or_add(mls__sql_store *store, const char *queue, const char 
     if (code == SQLITE_ROW) {
         const int64_t id = sqlite3_column_int64(find, 0);
         sqlite3_reset(find);
-        return id;
+        if (id < 1)
+            mls__sql_fail(store, mls__error(MLS_EFORMAT,
+                                            "the queue's file is damaged: it has a "
+                                            "lane %lld",
+                                            (long long) id));
+        return id < 1 ? 0 : id;
     }
     if (code != SQLITE_DONE)
         return 0;
