@@ -4,15 +4,23 @@
 set -u
 seeds=$(mktemp -d) || exit 1
 trap 'rm -rf "$seeds"' EXIT
+mkdir "$seeds/onnx" "$seeds/types" "$seeds/rows"
 "${abs_top_builddir:?}/tests/fuzz/make_corpus" "$seeds" || exit 1
 
-echo 1..2
+echo 1..4
 number=0
-for target in onnx graph; do
+# target:kind of input
+for pair in onnx:onnx graph:onnx types:types rows:rows; do
     number=$((number + 1))
+    target=${pair%:*}
+    replay=${abs_top_builddir:?}/tests/fuzz/replay_$target
+    if [ ! -x "$replay" ]; then
+        echo "ok $number - fuzz_$target # SKIP the library is built without what it needs"
+        continue
+    fi
     # shellcheck disable=SC2046 # a list of files
-    if "${abs_top_builddir:?}/tests/fuzz/replay_$target" $(find "$seeds" \
-        "${abs_top_srcdir:?}/tests/fuzz/corpus/onnx" -type f); then
+    if "$replay" $(find "$seeds/${pair#*:}" "${abs_top_srcdir:?}/tests/fuzz/corpus/${pair#*:}" \
+        -type f); then
         echo "ok $number - fuzz_$target"
     else
         echo "not ok $number - fuzz_$target"

@@ -1,25 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the sample models into a directory: what fuzzing the reader starts from. */
+/* Writes what fuzzing starts from into a folder for each kind of input, which must be there. */
 #include "support/onnx_samples.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int write_sample(const char *directory, const onnx_sample *sample)
+static int write_file(const char *directory, const char *name, const void *data, size_t size)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/%s.onnx", directory, sample->name);
-    onnx_build *build = onnx_sample_build(sample);
-    size_t size;
-    const uint8_t *bytes = onnx_build_bytes(build, &size);
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *file = fopen(path, "wb");
-    const int ok = file && fwrite(bytes, 1, size, file) == size;
-    onnx_build_free(build);
+    const int ok = file && fwrite(data, 1, size, file) == size;
     if (!file || fclose(file) != 0 || !ok) {
         perror(path);
         return EXIT_FAILURE;
     }
     return EXIT_SUCCESS;
+}
+
+static int write_models(const char *directory)
+{
+    int status = EXIT_SUCCESS;
+    for (const onnx_sample *sample = onnx_samples; !status && sample->name; sample++) {
+        char name[256];
+        size_t size;
+        snprintf(name, sizeof name, "onnx/%s.onnx", sample->name);
+        onnx_build *build = onnx_sample_build(sample);
+        const uint8_t *bytes = onnx_build_bytes(build, &size);
+        status = write_file(directory, name, bytes, size);
+        onnx_build_free(build);
+    }
+    return status;
+}
+
+/* Every key once, and what YAML can do that few files do. */
+static int write_types(const char *directory)
+{
+    static const char *const texts[] = {
+        "job-types:\n- name: a\n  version: 3\n  handler:\n    command: [sh, -c, 'x']\n"
+        "    environment: {A: b}\n    directory: /x\n  queue: q\n"
+        "  resources: {cpu: 1, gpu: 0, memory: 64M}\n  priority: 7\n"
+        "  retries: {attempts: 2, backoff: 1ms, backoff-max: 1s, jitter: 0}\n"
+        "  limits: {time: 1s, grace: 1s, cpu: 10s, cpus: 2, memory: 1G, output: 4K}\n"
+        "  retention: 1h\n  dependencies: any-end\n  batch: {size: 8, wait: 10ms}\n",
+        "job-types: [{name: m, handler: {score: m.onnx, inputs: {a: b}}}, {name: c, handler: "
+        "{c: x}}]\n",
+        "job-types: [{name: b, handler: {container: i, engine: podman, options: [--x]}}]\n",
+        "%YAML 1.1\n---\njob-types: [&a {name: !!str a, handler: &h {c: \"x\\u0041\"}}]\n...\n",
+        "job-types:\n- {name: a, handler: &h {c: |-\n x\n}}\n- {name: b, handler: *h}\n",
+    };
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; !status && i < sizeof texts / sizeof texts[0]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "types/%zu.yaml", i);
+        status = write_file(directory, name, texts[i], strlen(texts[i]));
+    }
+    return status;
+}
+
+/* Edits of each column of the first rows, with a value of each kind: see fuzz_rows.c. */
+static int write_rows(const char *directory)
+{
+    static const uint8_t values[][9] = {
+        {0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+        {0, 0x80, 0, 0, 0, 0, 0, 0, 0},
+        {1, 7, 't', 'e', 0xff, 'x', 0, '\n', 't'},
+        {2, 3, 1, 2, 3, 3, 0, 0, 0},
+        {3, 0, 0, 0, 0, 0, 0, 0, 0},
+        {4, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0},
+        {5, 2, 0, 0, 0, 0, 0, 0, 0},
+    };
+    int status = EXIT_SUCCESS;
+    for (size_t v = 0; !status && v < sizeof values / sizeof values[0]; v++)
+        for (uint8_t column = 0; !status && column < 48; column += 6) {
+            uint8_t edits[66];
+            char name[64];
+            for (uint8_t i = 0; i < 6; i++) {
+                edits[11 * i] = (uint8_t) (column + i);
+                edits[11 * i + 1] = i + column / 6;
+                memcpy(edits + 11 * i + 2, values[v], 9);
+            }
+            snprintf(name, sizeof name, "rows/%zu-%d", v, column);
+            status = write_file(directory, name, edits, sizeof edits);
+        }
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -28,8 +93,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: make_corpus DIRECTORY\n");
         return 2;
     }
-    for (const onnx_sample *sample = onnx_samples; sample->name; sample++)
-        if (write_sample(argv[1], sample) != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-    return EXIT_SUCCESS;
+    int status = write_models(argv[1]);
+    if (!status)
+        status = write_types(argv[1]);
+    return status ? status : write_rows(argv[1]);
 }
