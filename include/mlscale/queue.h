@@ -272,6 +272,9 @@ MLS_API mls_status mls_queue_resume(mls_queue *queue, const mls_queue_filter *wh
  * most burst + rate_jobs claims fall into any rate_ms. Time is the wall clock's in durable
  * drivers; one that is set back by more than a bucket takes to fill
  * fills it. Durable drivers keep all that.
+ *
+ * Jobs of a tenant that a rule named in a memory or sqlite queue share batches with each
+ * other only.
  */
 typedef struct mls_queue_rule {
     size_t size;       /* sizeof(mls_queue_rule) */

@@ -158,6 +158,14 @@ static mls__mem_rule **find(mls__mem_store *store, const mls_queue_rule *wanted)
     return link;
 }
 
+static void free_list(const mls__mem_store *store, mls__mem_rule *first)
+{
+    for (mls__mem_rule *rule = first, *next; rule; rule = next) {
+        next = rule->next;
+        mls__free(&store->context->allocator, rule);
+    }
+}
+
 static mls__mem_rule *create(mls__mem_store *store, const mls_queue_rule *wanted)
 {
     const size_t queue_size = wanted->queue ? strlen(wanted->queue) + 1 : 0;
@@ -192,7 +200,10 @@ static void match_all(mls__mem_store *store, mls__mem_rule *rule)
     }
 }
 
-/* Sets parts of the rule, or of `spare`, which takes its place where there is none. */
+/*
+ * Sets parts of the rule, or of `spare`, which takes its place where there is none. What is
+ * not needed (any more) is left in the list of `spare`.
+ */
 static mls_status apply(mls__mem_store *store, mls__mem_rule **spare, const mls_queue_rule *wanted,
                         uint64_t parts)
 {
@@ -206,13 +217,13 @@ static mls_status apply(mls__mem_store *store, mls__mem_rule **spare, const mls_
         if (status)
             return status;
     }
-    if (!*link) {
-        *link = *spare;
-        *spare = NULL;
-    }
     rule->rule = changed;
-    if (is_empty) {
+    if (!*link && !is_empty) {
+        *link = rule;
+        *spare = NULL;
+    } else if (*link && is_empty) {
         *link = rule->next;
+        rule->next = *spare;
         *spare = rule;
     }
     match_all(store, rule);
@@ -232,7 +243,7 @@ mls_status mls__mem_set_rule(void *self, const mls_queue_rule *wanted, uint64_t 
     atomic_fetch_add_explicit(&store->ready_events, 1, memory_order_relaxed);
     mls__mem_rearm_claimers(store);
     mls__mem_leave(&visit);
-    mls__free(&store->context->allocator, spare);
+    free_list(store, spare);
     return status;
 }
 
@@ -249,9 +260,5 @@ mls_status mls__mem_visit_rules(void *self, mls_queue_rule_fn show, void *user)
 
 void mls__mem_rules_free(mls__mem_store *store)
 {
-    mls__mem_rule *next;
-    for (mls__mem_rule *rule = store->rule_list; rule; rule = next) {
-        next = rule->next;
-        mls__free(&store->context->allocator, rule);
-    }
+    free_list(store, store->rule_list);
 }

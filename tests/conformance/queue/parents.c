@@ -312,8 +312,155 @@ START_TEST(long_chains_end)
 }
 END_TEST
 
+/* A seeded random history beside a model that only knows the rule. */
+enum { JOBS = 60, STEPS = 240, MOST_PARENTS = 4, MOST_BULK = 4 };
+
+typedef struct model_job {
+    uint64_t id;
+    int32_t state;
+    bool any_end;
+    size_t parents[MOST_PARENTS], parent_count; /* by index in the model */
+    bool counted[MOST_PARENTS];                 /* it ended: a requeue changes nothing */
+} model_job;
+
+typedef struct model {
+    model_job jobs[JOBS];
+    size_t count;
+    uint64_t seed;
+} model;
+
+static size_t draw(model *m, size_t below)
+{
+    m->seed = m->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t) (m->seed >> 33) % below;
+}
+
+static bool model_ended(int32_t state)
+{
+    return state >= MLS_JOB_SUCCEEDED;
+}
+
+/* What its parents make of a blocked job. */
+static int32_t model_state(const model *m, model_job *job)
+{
+    bool waits = false;
+    for (size_t i = 0; i < job->parent_count; i++) {
+        const int32_t parent = m->jobs[job->parents[i]].state;
+        if (job->counted[i])
+            continue;
+        job->counted[i] = model_ended(parent);
+        if (job->counted[i] && parent != MLS_JOB_SUCCEEDED && !job->any_end)
+            return MLS_JOB_CANCELLED;
+        waits |= !job->counted[i];
+    }
+    return waits ? MLS_JOB_BLOCKED : MLS_JOB_READY;
+}
+
+/* Parents lie in front of their children, so that one pass settles all. */
+static void settle(model *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->jobs[i].state == MLS_JOB_BLOCKED)
+            m->jobs[i].state = model_state(m, &m->jobs[i]);
+}
+
+static void check_model(const model *m)
+{
+    uint64_t states[16] = {m->count};
+    for (size_t i = 0; i < m->count; i++) {
+        states[m->jobs[i].state]++;
+        ck_assert_int_eq(fixture_state(the_queue, m->jobs[i].id), m->jobs[i].state);
+    }
+    const mls_queue_stats stats = fixture_stats(the_queue);
+    ck_assert_mem_eq(stats.jobs, states, sizeof states);
+}
+
+/* Some jobs in one submit, with parents among all that there are, and among themselves. */
+static void submit_some(model *m)
+{
+    mls_job_options options[MOST_BULK];
+    uint64_t parents[MOST_BULK][MOST_PARENTS], ids[MOST_BULK];
+    const size_t first = m->count, count = 1 + draw(m, MOST_BULK);
+    if (first + count > JOBS)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        model_job *job = &m->jobs[m->count];
+        *job = (model_job){.state = MLS_JOB_BLOCKED, .any_end = draw(m, 3) == 0};
+        job->parent_count = m->count ? draw(m, MOST_PARENTS) : 0;
+        for (size_t k = 0; k < job->parent_count; k++) {
+            job->parents[k] = draw(m, m->count);
+            parents[i][k] = job->parents[k] < first ? m->jobs[job->parents[k]].id
+                                                    : MLS_JOB_SIBLING(job->parents[k] - first);
+        }
+        options[i] = fixture_options("t", NULL);
+        options[i].flags = job->any_end ? MLS_JOB_DEPENDS_ANY_END : 0;
+        options[i].depends_on = parents[i];
+        options[i].depends_on_count = job->parent_count;
+        m->count++;
+    }
+    ck_assert_ok(mls_queue_submit_many(the_queue, options, count, ids));
+    for (size_t i = 0; i < count; i++)
+        m->jobs[first + i].id = ids[i];
+}
+
+static void run_one(model *m)
+{
+    mls_job *job;
+    size_t count;
+    if (mls_claimer_claim(the_claimer, 0, 1, &job, &count))
+        return;
+    size_t at = 0;
+    while (m->jobs[at].id != mls_job_id(job))
+        at++;
+    ck_assert_int_eq(m->jobs[at].state, MLS_JOB_READY);
+    if (draw(m, 3)) {
+        ck_assert_ok(mls_job_complete(job));
+        m->jobs[at].state = MLS_JOB_SUCCEEDED;
+    } else {
+        ck_assert_ok(mls_job_fail(job, MLS_EIO, "no", 0));
+        m->jobs[at].state = MLS_JOB_DEAD;
+    }
+    mls_job_free(job);
+}
+
+static void change_one(model *m)
+{
+    if (!m->count)
+        return;
+    model_job *job = &m->jobs[draw(m, m->count)];
+    if (!model_ended(job->state) && conformance_can(MLS_QUEUE_CAN_CANCEL)) {
+        ck_assert_ok(mls_queue_cancel(the_queue, job->id));
+        job->state = MLS_JOB_CANCELLED;
+    } else if (job->state == MLS_JOB_DEAD || job->state == MLS_JOB_CANCELLED) {
+        ck_assert_ok(mls_queue_requeue(the_queue, job->id));
+        job->state = MLS_JOB_READY;
+    }
+}
+
+START_TEST(random_histories_follow_the_rule)
+{
+    if (lacks_dependencies())
+        return;
+    model m = {.seed = 20261122};
+    for (size_t i = 0; i < STEPS; i++) {
+        const size_t what = draw(&m, 10);
+        if (what < 3)
+            submit_some(&m);
+        else if (what < 9)
+            run_one(&m);
+        else
+            change_one(&m);
+        settle(&m);
+        if (i % 8 == 7)
+            check_model(&m);
+    }
+    ck_assert_uint_gt(m.count, JOBS - MOST_BULK);
+}
+END_TEST
+
 void conformance_add_parents(TCase *tests)
 {
+    tcase_add_test(tests, random_histories_follow_the_rule);
     tcase_add_test(tests, children_wait_for_all_parents);
     tcase_add_test(tests, children_end_with_a_parent_that_fails);
     tcase_add_test(tests, cancelled_parents_cancel);
