@@ -242,9 +242,10 @@ static void publish_claim(mls__sql_store *store, mls__sql_op *op)
     claim_op *claim = claim_of(op);
     if (op->again)
         return;
-    if (!claim->ends_are_known)
+    if (!claim->ends_are_known) { /* later its thread may be reading that, as it is parked */
         mls__sql_ends_publish(store, &claim->ends);
-    claim->ends_are_known = true;
+        claim->ends_are_known = true;
+    }
     for (; claim->known < claim->count; claim->known++)
         mls__sql_hold_add(store, claim->jobs[claim->known]->hold);
 }
