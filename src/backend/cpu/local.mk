@@ -197,7 +197,7 @@ libmls_core_la_SOURCES += \
 # an instruction set, each time into a library of their own. -fno-trapping-math changes
 # no result; it lets the compiler vectorise the portable set.
 mls_kernel_sources = \
-	%D%/kernels/conv.c %D%/kernels/conv.h \
+	%D%/kernels/conv.c %D%/kernels/conv.h %D%/kernels/conv_tile.h \
 	%D%/kernels/conv_blocks.c %D%/kernels/conv_depthwise.c \
 	%D%/kernels/conv_plain.c %D%/kernels/conv_rows.c \
 	%D%/kernels/elementwise.c %D%/kernels/elementwise.h \
