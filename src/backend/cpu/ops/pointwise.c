@@ -61,8 +61,10 @@ static mls_status follow_piece(mls__pointwise_kernel *k, int piece, const mls_op
     return kernel->base.reshape ? kernel->base.reshape(&kernel->base, op) : MLS_OK;
 }
 
-/* Sets the shapes of all values. */
-static mls_status follow_pieces(mls__pointwise_kernel *k, const mls_op *op, mls_arg *values)
+/* Works out the shapes of all values, and has `visit` see each piece with its own. */
+typedef mls_status (*piece_fn)(mls__pointwise_kernel *k, int piece, const mls_op *op);
+static mls_status visit_pieces(mls__pointwise_kernel *k, const mls_op *op, piece_fn visit,
+                               mls_arg *values)
 {
     mls_status status = MLS_OK;
     memcpy(values, op->inputs, op->input_count * sizeof *values);
@@ -72,7 +74,7 @@ static mls_status follow_pieces(mls__pointwise_kernel *k, const mls_op *op, mls_
         mls__pointwise_view_piece(&k->program, i, op, values, &view);
         mls__pointwise_result(&k->program, i, &view, result);
         view.op.outputs = result;
-        status = follow_piece(k, i, &view.op);
+        status = visit(k, i, &view.op);
     }
     return status;
 }
@@ -381,7 +383,7 @@ static mls_status pointwise_reshape(mls_kernel *base, const mls_op *op)
     k->count = k->period = mls__arg_count(&op->outputs[0]);
     k->whole_count = k->step_count = k->flat_count = k->register_count = 0;
     k->run_count = k->row_count = k->walk_count = 0;
-    const mls_status status = follow_pieces(k, op, values);
+    const mls_status status = visit_pieces(k, op, follow_piece, values);
     k->is_simple = k->is_direct = false;
     if (status || !k->count)
         return status;
@@ -415,21 +417,6 @@ static mls_status create_piece(mls__pointwise_kernel *k, int piece, const mls_op
                                   : mls__op_error(op, MLS_EUNSUPPORTED, "there is no CPU kernel");
     if (!status)
         k->pieces[piece].kernel = (mls__cpu_kernel *) kernel;
-    return status;
-}
-
-static mls_status create_pieces(mls__pointwise_kernel *k, const mls_op *op, mls_arg *values)
-{
-    mls_status status = MLS_OK;
-    memcpy(values, op->inputs, op->input_count * sizeof *values);
-    for (int i = 0; i < k->program.count && !status; i++) {
-        mls__pointwise_view view;
-        mls_arg *result = &values[k->program.inputs + i];
-        mls__pointwise_view_piece(&k->program, i, op, values, &view);
-        mls__pointwise_result(&k->program, i, &view, result);
-        view.op.outputs = result;
-        status = create_piece(k, i, &view.op);
-    }
     return status;
 }
 
@@ -493,7 +480,7 @@ static mls_status pointwise_create(const mls__cpu *cpu, const mls_op *op, mls_ke
     k->program = program;
     k->threads = op->threads;
     set_name(k);
-    status = create_pieces(k, op, values);
+    status = visit_pieces(k, op, create_piece, values);
     if (!status) {
         note_untiled(k);
         status = reserve(k, op, values);
