@@ -407,21 +407,18 @@ static mls_status apply(mls__graph *graph, const match *m, const replacement *r)
     return r->keeps_attrs ? keep_attrs(graph, node, &op) : MLS_OK;
 }
 
+static mls_status visit(mls__graph *graph, const mls__links *links, mls__node *node,
+                        bool *ret_changed)
+{
+    match m;
+    replacement r;
+    if (!find_match(links, node, &m) || !find_replacement(links, &m, &r))
+        return MLS_OK;
+    *ret_changed = true;
+    return apply(graph, &m, &r);
+}
+
 mls_status mls__pass_fuse_quantized(mls__graph *graph, bool *ret_changed)
 {
-    const size_t count = graph->nodes.count;
-    mls__links links;
-    mls_status status = mls__links_find(graph, &links);
-    if (status)
-        return status;
-    for (size_t i = 0; !status && i < count; i++) {
-        match m;
-        replacement r;
-        if (!find_match(&links, mls__graph_node(graph, i), &m) || !find_replacement(&links, &m, &r))
-            continue;
-        status = apply(graph, &m, &r);
-        *ret_changed = true;
-    }
-    mls__links_free(&links);
-    return status;
+    return mls__visit_nodes(graph, visit, ret_changed);
 }
