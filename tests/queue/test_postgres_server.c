@@ -96,6 +96,27 @@ START_TEST(a_killed_server_loses_nothing)
 }
 END_TEST
 
+/* A server that crashes forgets which ids it gave, unless what used them was synced. */
+START_TEST(ids_are_not_given_twice)
+{
+    const char *url = mls_test_postgres_url();
+    mls_queue *queue = fixture_queue(url);
+    mls_job_options options = fixture_options("t", NULL);
+    options.ack = MLS_ACK_ASYNC;
+    mls_test_postgres_hold_writes();
+    fixture_submit(queue, &options);
+    mls_test_postgres_kill(SIGKILL);
+    mls_test_postgres_restart();
+    fixture_submit_type(queue, "t");
+    mls_queue *other = fixture_queue(url);
+    for (int i = 0; i < 3; i++)
+        fixture_submit_type(other, "t");
+    ck_assert_uint_ge(fixture_stats(queue).jobs[MLS_JOB_READY], 4);
+    mls_queue_close(other);
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* In a child: claims the job, says so, and waits to be killed. */
 static void claim_and_hang(const char *url, int said)
 {
@@ -366,6 +387,7 @@ int main(void)
     tcase_add_test(tests, bytes_that_are_no_text_are_refused);
     tcase_add_test(tests, cut_connections_are_made_again);
     tcase_add_test(tests, a_queue_that_is_not_there_is_made_on_request_only);
+    tcase_add_test(tests, ids_are_not_given_twice);
     tcase_add_test(tests, jobs_of_killed_workers_come_back_until_they_are_quarantined);
     tcase_add_test(tests, a_killed_server_loses_nothing);
     suite_add_tcase(suite, tests);

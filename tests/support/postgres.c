@@ -25,7 +25,7 @@
 
 static char programs[256]; /* their folder */
 static char folder[256];
-static pid_t server, starter;
+static pid_t server, starter, held_writer;
 static unsigned urls;
 
 static bool find_programs(void)
@@ -114,6 +114,9 @@ static void end_server(int signal)
     kill(server, signal);
     waitpid(server, NULL, 0);
     server = 0;
+    if (held_writer > 0)
+        kill(held_writer, SIGKILL); /* being stopped, it does not see that */
+    held_writer = 0;
 }
 
 static void end_at_exit(void)
@@ -183,6 +186,20 @@ const char *mls_test_postgres_url(void)
 void mls_test_postgres_kill(int signal)
 {
     end_server(signal);
+}
+
+void mls_test_postgres_hold_writes(void)
+{
+    char path[300], sql[500];
+    snprintf(path, sizeof path, "%s/writer", folder);
+    snprintf(sql, sizeof sql,
+             "COPY (SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter') TO '%s'",
+             path);
+    mls_test_postgres_sql(sql);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%d", &held_writer) != 1 || kill(held_writer, SIGSTOP))
+        give_up(sql);
+    fclose(file);
 }
 
 void mls_test_postgres_restart(void)

@@ -25,6 +25,9 @@ const char *mls_test_postgres_url(void);
 void mls_test_postgres_kill(int signal);
 void mls_test_postgres_restart(void);
 
+/* Until it is killed, nothing is written that no commit waits for. */
+void mls_test_postgres_hold_writes(void);
+
 /* Runs statements, as who may all. */
 void mls_test_postgres_sql(const char *sql);
 

@@ -133,4 +133,6 @@ void mls__pg_disconnect(mls__pg_store *store)
 {
     PQfinish(store->connection);
     store->connection = NULL;
+    /* A server that crashed may have forgotten that it gave them, and give them to others. */
+    store->ids_left = 0;
 }
