@@ -355,18 +355,27 @@ START_TEST(forked_children_keep_no_locks)
 }
 END_TEST
 
+enum { FORKS = 20, BURST = 100 };
+
+/* Submits a burst for each fork. It asserts nothing: a child that is copied then would hang. */
 typedef struct submitter {
     mls_queue *queue;
-    atomic_bool ends;
+    pthread_barrier_t round;
+    atomic_int submitted, failed;
 } submitter;
 
-static void *submit_always(void *arg)
+static void *submit_bursts(void *arg)
 {
     submitter *s = arg;
     mls_job_options options = fixture_options("t", NULL);
     options.ack = MLS_ACK_ASYNC;
-    while (!atomic_load(&s->ends))
-        fixture_submit(s->queue, &options);
+    for (int i = 0; i < FORKS; i++) {
+        pthread_barrier_wait(&s->round);
+        for (int k = 0; k < BURST; k++) {
+            atomic_fetch_add(&s->failed, mls_queue_submit(s->queue, &options, NULL) != MLS_OK);
+            atomic_fetch_add(&s->submitted, 1);
+        }
+    }
     return NULL;
 }
 
@@ -375,21 +384,28 @@ START_TEST(forked_children_open_queues)
 {
     submitter s = {.queue = fixture_queue(url())};
     pthread_t thread;
-    ck_assert_int_eq(pthread_create(&thread, NULL, submit_always, &s), 0);
-    for (int i = 0; i < 30; i++) {
+    uint64_t seed = 5;
+    ck_assert_int_eq(pthread_barrier_init(&s.round, NULL, 2), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, submit_bursts, &s), 0);
+    for (int i = 0; i < FORKS; i++) {
+        const int at = i * BURST + (int) mls_test_random_below(&seed, BURST);
         int status;
+        pthread_barrier_wait(&s.round);
+        while (atomic_load(&s.submitted) < at)
+            ;
         const pid_t pid = fork();
-        ck_assert_int_ge(pid, 0);
         if (pid == 0) {
-            alarm(30); /* and none hangs */
+            alarm(30); /* none hangs */
             mls_queue_close(fixture_queue(url()));
             _exit(0);
         }
+        ck_assert_int_gt(pid, 0);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
-    atomic_store(&s.ends, true);
     pthread_join(thread, NULL);
+    ck_assert_int_eq(atomic_load(&s.failed), 0);
+    pthread_barrier_destroy(&s.round);
     mls_queue_close(s.queue);
 }
 END_TEST
