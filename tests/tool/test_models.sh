@@ -52,24 +52,24 @@ exits "refuses a negative time" 2 bench "$model" --seconds -1
 
 samples=${abs_top_builddir:-$PWD/build}/tests/fuzz/make_corpus
 if [ -x "$samples" ]; then
-    mkdir -p samples
+    mkdir -p samples/onnx samples/types samples/rows
     "$samples" samples
     printf '\010\001\020\010\062\003age' >keys.pb
     printf '\010\001\020\001\112\004\000\000\000\100' >values.pb
     printf '\010\001\020\007\112\010\002\000\000\000\000\000\000\000' >numbers.pb
-    exits "inspects a model on maps" 0 inspect samples/maps.onnx
+    exits "inspects a model on maps" 0 inspect samples/onnx/maps.onnx
     says "its types" out "map from string to float32"
-    exits "takes two files for a map" 0 run samples/maps.onnx --input features=keys.pb \
+    exits "takes two files for a map" 0 run samples/onnx/maps.onnx --input features=keys.pb \
         --input features=values.pb --input numbers=numbers.pb --input numbers=values.pb \
         --format pb --output-dir maps.d
     says "and writes what it gives" out "maps.d/texts.pb"
     result "with the value at its place" "$(grep -q '0.f.*0.f.*2.0.*0.f' maps.d/texts.pb; echo $?)"
-    exits "wants keys and values" 1 run samples/maps.onnx --input features=keys.pb \
+    exits "wants keys and values" 1 run samples/onnx/maps.onnx --input features=keys.pb \
         --input numbers=numbers.pb --input numbers=values.pb --output-dir maps.d
     says "and says so" err "1 files; a map takes two, its keys and its values"
 
     mkdir -p wide/test_data_set_0
-    cp samples/wide.onnx wide/model.onnx
+    cp samples/onnx/wide.onnx wide/model.onnx
     { # float32 [2,64], each element 0.1
         printf '\010\002\010\100\020\001\112\200\004'
         for _ in $(seq 128); do printf '\315\314\314\075'; done
