@@ -51,7 +51,8 @@ MLS_API const char *mls_job_types_name(const mls_job_types *types, size_t index)
 
 /*
  * Sets type, queue, priority, retries, batch key, on which ends of others it depends, and,
- * where the file says it, retention of a submit. The strings are borrowed from `types`. Errors: MLS_ENOTFOUND (no such type).
+ * where the file says it, retention of a submit. The strings are borrowed from `types`.
+ * Errors: MLS_ENOTFOUND (no such type).
  */
 MLS_API mls_status mls_job_types_fill(const mls_job_types *types, const char *name,
                                       mls_job_options *options);

@@ -67,6 +67,7 @@ exits "scores with fast numerics" 1 score "$model" --input bad.csv --output b.cs
     --numerics fast --quiet
 "$mlscale" queue list --queue "$q" --type "$run" --limit 1000 --json >run.txt
 "$mlscale" queue list --queue "$q" --limit 1000 --json >all.txt
+# shellcheck disable=SC2016 # for the shell that runs it
 holds "as a run of its own" sh -c \
     '[ $(($(grep -c "\"type\"" run.txt) * 2 - 1)) = "$(grep -c "\"type\"" all.txt)" ]'
 exits "clears the queue" 0 queue purge --queue "$q"
