@@ -48,30 +48,39 @@ struct mls__sql_page {
 /* Open stores, for the child of a fork. */
 static pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
 static mls__sql_store *open_stores;
-/* Read while a thread is inside SQLite: its locks must be free where a process is copied. */
-static pthread_rwlock_t fork_lock = PTHREAD_RWLOCK_INITIALIZER;
+/*
+ * Threads inside SQLite, whose locks must be free where a process is copied: forks wait until
+ * there are none, and whoever wants to go in waits for forks that wait. All under open_mutex.
+ */
+static pthread_cond_t forks_changed = PTHREAD_COND_INITIALIZER;
+static unsigned inside, forks_waiting;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
+/* The mutex stays locked over the fork. */
 static void before_fork(void)
 {
-    pthread_rwlock_wrlock(&fork_lock);
     pthread_mutex_lock(&open_mutex);
+    forks_waiting++;
+    while (inside)
+        pthread_cond_wait(&forks_changed, &open_mutex);
+    forks_waiting--;
 }
 
 static void after_fork(void)
 {
+    pthread_cond_broadcast(&forks_changed);
     pthread_mutex_unlock(&open_mutex);
-    pthread_rwlock_unlock(&fork_lock);
 }
 
 static void in_child(void)
 {
-    static const pthread_rwlock_t unlocked = PTHREAD_RWLOCK_INITIALIZER;
+    static const pthread_cond_t unused = PTHREAD_COND_INITIALIZER;
     for (mls__sql_store *store = open_stores; store; store = store->next_open)
         close(store->lock_fd);
     open_stores = NULL;
+    forks_waiting = 0; /* who waits is another thread, and so not here */
+    forks_changed = unused;
     pthread_mutex_unlock(&open_mutex);
-    fork_lock = unlocked; /* only the thread that locked it could unlock it */
 }
 
 static void watch_forks(void)
@@ -82,12 +91,19 @@ static void watch_forks(void)
 void mls__sql_hold_forks(void)
 {
     pthread_once(&fork_once, watch_forks);
-    pthread_rwlock_rdlock(&fork_lock);
+    pthread_mutex_lock(&open_mutex);
+    while (forks_waiting)
+        pthread_cond_wait(&forks_changed, &open_mutex);
+    inside++;
+    pthread_mutex_unlock(&open_mutex);
 }
 
 void mls__sql_allow_forks(void)
 {
-    pthread_rwlock_unlock(&fork_lock);
+    pthread_mutex_lock(&open_mutex);
+    if (--inside == 0)
+        pthread_cond_broadcast(&forks_changed);
+    pthread_mutex_unlock(&open_mutex);
 }
 
 static int set_lock(int fd, int command, short type, int64_t byte)
