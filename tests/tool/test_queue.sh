@@ -158,6 +158,7 @@ exits "and once where there is no terminal" 0 queue top --queue "$top"
 exits "or as JSON" 0 queue top --queue "$top" --once --json
 says "with counts" out '"ready":1'
 says "and no rates" out '"submitted":null'
+: >looks # the shell opens that of a program behind & when it comes to it
 "$mlscale" queue top --queue "$top" --json --interval 100 >looks 2>err &
 watcher=$!
 for _ in $(seq 600); do

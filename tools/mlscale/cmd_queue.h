@@ -76,6 +76,15 @@ int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_
 /* All that is known of a job; with its payload and result when `with_bytes`. NULL: no memory. */
 json_t *job_json(const mls_job *job, bool with_bytes);
 
+/* The sums of mls_queue_stats by their names. The first QUEUE_RATES count what happens to jobs. */
+enum { QUEUE_RATES = 6, QUEUE_SUMS = 10 };
+typedef struct queue_sum {
+    const char *name;
+    size_t offset; /* in mls_queue_stats */
+} queue_sum;
+extern const queue_sum queue_sums[QUEUE_SUMS];
+uint64_t queue_sum_of(const mls_queue_stats *stats, size_t offset);
+
 /* "2026-01-31 12:00:05Z"; "-" for 0. */
 const char *time_text(int64_t wall_ms, char *text, size_t size);
 

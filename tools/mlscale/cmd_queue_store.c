@@ -34,10 +34,7 @@ const command command_queue_init = {
 
 /* stats */
 
-static const struct {
-    const char *name;
-    size_t offset;
-} sums[] = {
+const queue_sum queue_sums[QUEUE_SUMS] = {
     {"submitted", offsetof(mls_queue_stats, submitted)},
     {"claimed", offsetof(mls_queue_stats, claimed)},
     {"succeeded", offsetof(mls_queue_stats, succeeded)},
@@ -50,9 +47,9 @@ static const struct {
     {"running_ns", offsetof(mls_queue_stats, running_ns)},
 };
 
-static uint64_t sum_of(const mls_queue_stats *stats, size_t index)
+uint64_t queue_sum_of(const mls_queue_stats *stats, size_t offset)
 {
-    return *(const uint64_t *) (const void *) ((const char *) stats + sums[index].offset);
+    return *(const uint64_t *) (const void *) ((const char *) stats + offset);
 }
 
 static int stats_as_json(const mls_queue_stats *s)
@@ -61,8 +58,9 @@ static int stats_as_json(const mls_queue_stats *s)
     for (int32_t state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++)
         json_object_set_new(jobs, mls_job_state_name(state),
                             json_integer((json_int_t) s->jobs[state]));
-    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
-        json_object_set_new(totals, sums[i].name, json_integer((json_int_t) sum_of(s, i)));
+    for (size_t i = 0; i < QUEUE_SUMS; i++)
+        json_object_set_new(totals, queue_sums[i].name,
+                            json_integer((json_int_t) queue_sum_of(s, queue_sums[i].offset)));
     return print_json(json_pack("{s:o, s:o}", "jobs", jobs, "sums", totals));
 }
 
@@ -72,8 +70,9 @@ static int stats_as_text(const mls_queue_stats *s)
     for (int32_t state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++)
         printf("  %-12s %12" PRIu64 "\n", mls_job_state_name(state), s->jobs[state]);
     printf("  %-12s %12" PRIu64 "\nsince it was made\n", "all", s->jobs[0]);
-    for (size_t i = 0; i + 2 < sizeof sums / sizeof sums[0]; i++)
-        printf("  %-12s %12" PRIu64 "\n", sums[i].name, sum_of(s, i));
+    for (size_t i = 0; i + 2 < QUEUE_SUMS; i++)
+        printf("  %-12s %12" PRIu64 "\n", queue_sums[i].name,
+               queue_sum_of(s, queue_sums[i].offset));
     const double claims = s->claimed ? (double) s->claimed : 1;
     printf("mean of a claim\n  %-12s %12.3f ms\n  %-12s %12.3f ms\n", "waiting",
            (double) s->waiting_ns / claims / 1e6, "running", (double) s->running_ns / claims / 1e6);

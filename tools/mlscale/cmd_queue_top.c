@@ -60,32 +60,17 @@ static int take_look(viewer *v)
                                                                          : EXIT_GOOD;
 }
 
-/* Sums of which the rate is shown. */
-static const struct {
-    const char *name;
-    size_t offset;
-} rates[] = {
-    {"submitted", offsetof(mls_queue_stats, submitted)},
-    {"claimed", offsetof(mls_queue_stats, claimed)},
-    {"succeeded", offsetof(mls_queue_stats, succeeded)},
-    {"dead", offsetof(mls_queue_stats, dead)},
-    {"cancelled", offsetof(mls_queue_stats, cancelled)},
-    {"retried", offsetof(mls_queue_stats, retried)},
-};
-#define RATES (sizeof rates / sizeof rates[0])
-
 /* How much a sum grew since the look before. */
 static double growth(const viewer *v, size_t offset)
 {
-    const char *now = (const char *) &v->now.stats, *before = (const char *) &v->before.stats;
-    return (double) *(const uint64_t *) (const void *) (now + offset) -
-           (double) *(const uint64_t *) (const void *) (before + offset);
+    return (double) queue_sum_of(&v->now.stats, offset) -
+           (double) queue_sum_of(&v->before.stats, offset);
 }
 
 static double rate_of(const viewer *v, size_t index)
 {
     const double seconds = (double) (v->now.at_ns - v->before.at_ns) / 1e9;
-    return growth(v, rates[index].offset) / (seconds > 0 ? seconds : 1);
+    return growth(v, queue_sums[index].offset) / (seconds > 0 ? seconds : 1);
 }
 
 /* Of the claims since the look before; 0 for none. */
@@ -145,13 +130,14 @@ static void put_counts(const viewer *v)
 static void put_rates(const viewer *v)
 {
     char text[512] = "";
-    for (size_t i = 0; i < RATES; i++) {
+    for (size_t i = 0; i < QUEUE_RATES; i++) {
         const size_t used = strlen(text);
         if (v->has_before)
-            snprintf(text + used, sizeof text - used, "%s%s %.1f", used ? "  " : "", rates[i].name,
-                     rate_of(v, i));
+            snprintf(text + used, sizeof text - used, "%s%s %.1f", used ? "  " : "",
+                     queue_sums[i].name, rate_of(v, i));
         else
-            snprintf(text + used, sizeof text - used, "%s%s -", used ? "  " : "", rates[i].name);
+            snprintf(text + used, sizeof text - used, "%s%s -", used ? "  " : "",
+                     queue_sums[i].name);
     }
     put_line(v, "%s", text);
     if (v->has_before)
@@ -231,8 +217,8 @@ static int show_json(const viewer *v)
     for (int32_t state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++)
         json_object_set_new(counts, mls_job_state_name(state),
                             json_integer((json_int_t) v->now.stats.jobs[state]));
-    for (size_t i = 0; i < RATES; i++)
-        json_object_set_new(speeds, rates[i].name,
+    for (size_t i = 0; i < QUEUE_RATES; i++)
+        json_object_set_new(speeds, queue_sums[i].name,
                             v->has_before ? json_real(rate_of(v, i)) : json_null());
     const mls_queue_filter filter = running_filter(v);
     const int code = jobs_visit(v->tool.queue, &filter, 0, (uint64_t) v->rows, add_job, running);
