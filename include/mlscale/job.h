@@ -96,6 +96,24 @@ typedef struct mls_job mls_job;
 /* In depends_on: the job at `index` of the same mls_queue_submit_many(). */
 #define MLS_JOB_SIBLING(index) (UINT64_C(1) << 63 | (uint64_t) (index))
 
+/*
+ * What a job takes of a machine while it runs, or what a worker has of one; 0 is nothing.
+ * A claimer with a capacity (mls_claimer_options, mls_worker_options) claims a job only when
+ * what it needs fits beside what the claimer's running jobs need; others may claim it
+ * meanwhile. Nothing bounds what a job really takes: limits of job types do that. Jobs of
+ * different needs do not share a batch.
+ */
+typedef struct mls_resources {
+    int64_t cpu_milli; /* thousandths of a processor */
+    int64_t memory_bytes;
+    int64_t gpus;
+} mls_resources; /* never grows */
+
+/* Most that can be needed or offered. */
+#define MLS_CPU_MILLI_MAX    INT64_C(4096000)
+#define MLS_MEMORY_BYTES_MAX (INT64_C(1) << 50)
+#define MLS_GPUS_MAX         INT64_C(1024)
+
 /* The retention that the queue was opened with. */
 #define MLS_RETENTION_DEFAULT (-1)
 
@@ -177,13 +195,19 @@ typedef struct mls_job_options {
     /* Ids of the jobs that it depends on, and MLS_JOB_SIBLING(); see above. DEPENDENCIES */
     const uint64_t *depends_on;
     size_t depends_on_count;
+
+    /* What it takes of a machine while it runs; see above. RESOURCES */
+    mls_resources needs;
 } mls_job_options;
 
 #define MLS_JOB_OPTIONS_INIT                                                                       \
     {                                                                                              \
         sizeof(mls_job_options), 0, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL,             \
             MLS_PRIORITY_DEFAULT, MLS_ACK_DEFAULT, 0, 0, 0, 1, 1000, 3600000, 100, 0,              \
-            MLS_RETENTION_DEFAULT, NULL, 0                                                         \
+            MLS_RETENTION_DEFAULT, NULL, 0,                                                        \
+        {                                                                                          \
+            0, 0, 0                                                                                \
+        }                                                                                          \
     }
 
 /*
@@ -226,12 +250,16 @@ typedef struct mls_job_info {
     const char *error_message; /* of the last failure */
     double progress;           /* 0 to 1, as the handler says */
     const char *progress_note;
+    mls_resources needs;
 } mls_job_info;
 
 #define MLS_JOB_INFO_INIT                                                                          \
     {                                                                                              \
         sizeof(mls_job_info), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, NULL, 0, NULL                             \
+            0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, NULL, 0, NULL,                            \
+        {                                                                                          \
+            0, 0, 0                                                                                \
+        }                                                                                          \
     }
 
 /*

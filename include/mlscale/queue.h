@@ -92,6 +92,7 @@ typedef struct mls_claimer mls_claimer;
 #define MLS_QUEUE_CAN_PAUSE        (UINT64_C(1) << 16)
 #define MLS_QUEUE_CAN_CRON         (UINT64_C(1) << 17)
 #define MLS_QUEUE_CAN_LIST         (UINT64_C(1) << 18)
+#define MLS_QUEUE_CAN_RESOURCES    (UINT64_C(1) << 19) /* needs of jobs, capacity of claimers */
 
 typedef struct mls_queue_options {
     size_t size;      /* sizeof(mls_queue_options) */
@@ -315,6 +316,21 @@ MLS_API mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *limit
 typedef void (*mls_queue_rule_fn)(void *user, const mls_queue_rule *rule);
 MLS_API mls_status mls_queue_visit_rules(mls_queue *queue, mls_queue_rule_fn visit, void *user);
 
+/* A claimer that is open, in any process, and what it offers. */
+typedef struct mls_queue_offer {
+    size_t size;
+    const char *name;       /* its own, or its worker's */
+    mls_resources capacity; /* INT64_MAX: no bound */
+} mls_queue_offer;
+
+/*
+ * Calls visit(user, offer) for each claimer that is open, in any order. An offer is good until
+ * `visit` returns. A job that needs more than each of them offers stays ready.
+ * Errors: MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_RESOURCES), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+typedef void (*mls_queue_offer_fn)(void *user, const mls_queue_offer *offer);
+MLS_API mls_status mls_queue_visit_offers(mls_queue *queue, mls_queue_offer_fn visit, void *user);
+
 /*
  * A claimer takes jobs off a queue for a loop of the host's own; mls_worker
  * (mlscale/worker.h) is such a loop with threads and handlers.
@@ -332,11 +348,24 @@ typedef struct mls_claimer_options {
     /* How long a claim spins before it sleeps: a hand-off of 1 us for a busy core. */
     uint32_t spin_us;
     uint32_t reserved; /* 0 */
+    /*
+     * What all jobs together may need that it has claimed and that have not ended; NULL:
+     * there is no bound. Needs MLS_QUEUE_CAN_RESOURCES.
+     */
+    const mls_resources *capacity;
+    /*
+     * So that small jobs do not keep a large one waiting for ever: when a job that would fit
+     * the whole capacity, and does not fit what is left of it, has been ready for this long,
+     * its room is set aside; of what it lacks no other job is given any until it is claimed
+     * (here or elsewhere). The one that waits longest counts. 0 is 10 seconds.
+     */
+    uint32_t patience_ms;
+    uint32_t reserved2; /* 0 */
 } mls_claimer_options;
 
 #define MLS_CLAIMER_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(mls_claimer_options), NULL, NULL, 0, NULL, 0, 0, 0                                  \
+        sizeof(mls_claimer_options), NULL, NULL, 0, NULL, 0, 0, 0, NULL, 0, 0                      \
     }
 
 /* `options` may be NULL. Errors: MLS_EINVAL, MLS_ELIMIT, MLS_EIO, MLS_EFORKED, MLS_ENOMEM. */

@@ -113,6 +113,15 @@ typedef struct mls_worker_options {
     /* How long an idle slot spins before it sleeps (mls_claimer_options). */
     uint32_t spin_us;
     uint32_t flags; /* MLS_WORKER_POLLED */
+    /*
+     * What its slots have together (mls_claimer_options.capacity). NULL: the processors and the
+     * memory of this machine, as far as its control group and affinity let this process have
+     * them, and no gpus; over a driver without MLS_QUEUE_CAN_RESOURCES, no bound. Jobs that
+     * are claimed ahead (`prefetch`) count as well.
+     */
+    const mls_resources *capacity;
+    uint32_t patience_ms; /* as of a claimer */
+    uint32_t reserved;    /* 0 */
 } mls_worker_options;
 
 /*
@@ -127,7 +136,7 @@ typedef struct mls_worker_options {
 
 #define MLS_WORKER_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(mls_worker_options), NULL, NULL, 0, 1, 0, 0, 0                                      \
+        sizeof(mls_worker_options), NULL, NULL, 0, 1, 0, 0, 0, NULL, 0, 0                          \
     }
 
 /*

@@ -9,6 +9,7 @@ libmls_core_la_SOURCES += \
 	%D%/file.c %D%/file.h \
 	%D%/hash.c %D%/hash.h \
 	%D%/isa.c %D%/isa.h \
+	%D%/machine.c %D%/machine.h \
 	%D%/map.c %D%/map.h \
 	%D%/options.c %D%/options.h \
 	%D%/refcount.h \

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "job/resources.h"
 
 #include <string.h>
 
@@ -43,9 +44,17 @@ static mls_status read_options(const mls_queue *queue, const mls_claimer_options
         status = mls__queue_need(queue, MLS_QUEUE_CAN_NAMED_QUEUES, "mls_claimer_options.queues");
     if (status)
         return status;
-    if (options.reserved)
+    if (options.reserved || options.reserved2)
         return mls__error(MLS_EINVAL, "mls_claimer_options.reserved is %u; it must be 0",
-                          options.reserved);
+                          options.reserved | options.reserved2);
+    if (options.capacity) {
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_RESOURCES, "mls_claimer_options.capacity");
+        if (!status)
+            status = mls__resources_check("mls_claimer_options.capacity", options.capacity);
+        if (status)
+            return status;
+    }
+    options.patience_ms = options.patience_ms ? options.patience_ms : MLS__DEFAULT_PATIENCE_MS;
     *ret_options = options;
     return MLS_OK;
 }

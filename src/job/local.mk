@@ -5,6 +5,7 @@ libmls_core_la_SOURCES += \
 	%D%/lifecycle.c %D%/lifecycle.h \
 	%D%/poll.c \
 	%D%/queue.c %D%/queue.h \
+	%D%/resources.c %D%/resources.h \
 	%D%/rules.c %D%/rules.h \
 	%D%/run.c \
 	%D%/slot.c \

@@ -9,6 +9,7 @@
 #include "base/thread.h"
 #include "job/job.h"
 #include "job/lifecycle.h"
+#include "job/resources.h"
 #include "job/rules.h"
 #include "job/url.h"
 #include "plugin/drivers.h"
@@ -40,6 +41,7 @@ static const struct {
     {MLS_QUEUE_CAN_PAUSE, "pausing"},
     {MLS_QUEUE_CAN_CRON, "cron schedules"},
     {MLS_QUEUE_CAN_LIST, "listing"},
+    {MLS_QUEUE_CAN_RESOURCES, "resources"},
 };
 
 mls_status mls__queue_need(const mls_queue *queue, uint64_t needed, const char *what)
@@ -102,6 +104,7 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .rule_note_end = mls__rule_note_end,
         .rule_set = mls__rule_set,
         .rule_is_empty = mls__rule_is_empty,
+        .has_room = mls__resources_have_room,
     };
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)

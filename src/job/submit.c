@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/options.h"
+#include "job/resources.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -70,6 +71,9 @@ static mls_status check_numbers(const mls_job_options *o)
         {"max_attempts", o->max_attempts, 1, MOST_ATTEMPTS},
         {"jitter_percent", o->jitter_percent, 0, 100},
         {"retention_ms", o->retention_ms, MLS_RETENTION_DEFAULT, LONGEST_MS},
+        {"needs.cpu_milli", o->needs.cpu_milli, 0, MLS_CPU_MILLI_MAX},
+        {"needs.memory_bytes", o->needs.memory_bytes, 0, MLS_MEMORY_BYTES_MAX},
+        {"needs.gpus", o->needs.gpus, 0, MLS_GPUS_MAX},
     };
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < sizeof ranges / sizeof ranges[0]; i++)
@@ -120,6 +124,7 @@ static mls_status check_capabilities(const mls_queue *queue, const mls_job_optio
         {o->batch_key[0], MLS_QUEUE_CAN_BATCHES, "mls_job_options.batch_key"},
         {strcmp(o->queue, "default") != 0, MLS_QUEUE_CAN_NAMED_QUEUES, "mls_job_options.queue"},
         {o->depends_on_count, MLS_QUEUE_CAN_DEPENDENCIES, "mls_job_options.depends_on"},
+        {mls__resources_are_any(&o->needs), MLS_QUEUE_CAN_RESOURCES, "mls_job_options.needs"},
     };
     for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
         const mls_status status =

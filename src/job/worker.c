@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/options.h"
+#include "job/resources.h"
 
 #include <string.h>
 
@@ -20,12 +22,19 @@ static mls_status check_options(const mls_queue *queue, const mls_worker_options
         return mls__error(MLS_EINVAL,
                           "mls_worker_options.flags are 0x%x; MLS_WORKER_POLLED is the only one",
                           o->flags);
+    if (o->reserved)
+        return mls__error(MLS_EINVAL, "mls_worker_options.reserved is %u; it must be 0",
+                          o->reserved);
     if (o->queue_count && !o->queues)
         return mls__error(MLS_EINVAL, "mls_worker_options.queues is NULL, but %zu are announced",
                           o->queue_count);
     mls_status status = mls__queue_check_text("mls_worker_options.name", o->name, MLS_JOB_NAME_MAX);
     if (!status && o->queue_count)
         status = mls__queue_need(queue, MLS_QUEUE_CAN_NAMED_QUEUES, "mls_worker_options.queues");
+    if (!status && o->capacity)
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_RESOURCES, "mls_worker_options.capacity");
+    if (!status && o->capacity)
+        status = mls__resources_check("mls_worker_options.capacity", o->capacity);
     for (size_t i = 0; !status && i < o->queue_count; i++)
         status = o->queues[i] ? mls__queue_check_name("mls_worker_options.queues", o->queues[i])
                               : mls__error(MLS_EINVAL, "mls_worker_options.queues[%zu] is NULL", i);
@@ -69,6 +78,19 @@ static mls_status copy_names(const mls__allocator *allocator, const mls_worker_o
     return MLS_OK;
 }
 
+/* What was given, or what this process may use of the machine. */
+static void set_capacity(const mls_queue *queue, const mls_worker_options *options,
+                         mls_worker *worker)
+{
+    worker->has_capacity = queue->ops->capabilities & MLS_QUEUE_CAN_RESOURCES;
+    worker->patience_ms = options->patience_ms;
+    if (options->capacity)
+        worker->capacity = *options->capacity;
+    else
+        worker->capacity = (mls_resources){.cpu_milli = mls__machine_cpu_milli(),
+                                           .memory_bytes = mls__machine_memory_bytes()};
+}
+
 static mls_status init_locks(mls_worker *worker)
 {
     mls_status status = mls__mutex_init(&worker->mutex);
@@ -98,6 +120,7 @@ mls_status mls_worker_create(mls_queue *queue, const mls_worker_options *given,
     worker->slot_count = options.slots;
     worker->prefetch = options.prefetch;
     worker->spin_us = options.spin_us;
+    set_capacity(queue, &options, worker);
     worker->is_polled = options.flags & MLS_WORKER_POLLED;
     worker->fd = -1;
     mls__vec_init(&worker->handlers, allocator, sizeof(mls_handler));
@@ -209,6 +232,8 @@ static mls_status open_claimer(mls_worker *worker)
     options.queues = worker->queues;
     options.queue_count = worker->queue_count;
     options.spin_us = worker->spin_us;
+    options.capacity = worker->has_capacity ? &worker->capacity : NULL;
+    options.patience_ms = worker->patience_ms;
     const mls_status status = mls_claimer_open(worker->queue, &options, &worker->claimer);
     mls__free(allocator, (void *) types);
     return status;

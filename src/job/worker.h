@@ -61,10 +61,12 @@ struct mls_worker {
     char *names; /* its own, then those of the queues */
     const char **queues;
     size_t queue_count;
-    uint32_t slot_count, prefetch, spin_us;
-    mls__vec handlers;  /* mls_handler; type is a copy of ours */
-    size_t claim_count; /* first claimed in a round */
-    size_t bank_size;   /* most jobs of a round */
+    uint32_t slot_count, prefetch, spin_us, patience_ms;
+    bool has_capacity;
+    mls_resources capacity; /* of all slots together */
+    mls__vec handlers;      /* mls_handler; type is a copy of ours */
+    size_t claim_count;     /* first claimed in a round */
+    size_t bank_size;       /* most jobs of a round */
     bool has_batches;
     mls_claimer *claimer;
     mls__slot *slots;

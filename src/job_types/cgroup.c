@@ -2,6 +2,8 @@
 /* The files of a control group. Each may be missing: then the rlimits have to do. */
 #include "job_types/cgroup.h"
 
+#include "base/machine.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -33,48 +35,14 @@ static bool write_number(int folder, const char *name, const char *format, int64
     return write_text(folder, name, text);
 }
 
-/* Where version 2 is mounted: alone, or beside version 1. */
-static bool find_mount(char *ret_path, size_t size)
-{
-    char line[1024], path[512], type[32];
-    bool found = false;
-    FILE *file = fopen("/proc/self/mounts", "re");
-    while (file && !found && fgets(line, sizeof line, file)) {
-        found = sscanf(line, "%*s %511s %31s", path, type) == 2 && strcmp(type, "cgroup2") == 0;
-        if (found)
-            found = (size_t) snprintf(ret_path, size, "%s", path) < size;
-    }
-    if (file)
-        fclose(file);
-    return found;
-}
-
-/* The folder of the group that this process is in. */
-static bool find_own(char *ret_path, size_t size)
-{
-    char line[1024];
-    bool found = false;
-    if (!find_mount(ret_path, size))
-        return false;
-    const size_t used = strlen(ret_path);
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    while (file && !found && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strncmp(line, "0::/", 4) == 0)
-            found = (size_t) snprintf(ret_path + used, size - used, "%s", line + 3) < size - used;
-    }
-    if (file)
-        fclose(file);
-    return found;
-}
-
 static bool make_folder(mls__cgroup *group)
 {
     static atomic_uint number;
     const char *named = getenv("MLS_CGROUP");
     const size_t room = sizeof group->path - 64;
+    size_t root;
     if (named ? (size_t) snprintf(group->path, room, "%s", named) >= room
-              : !find_own(group->path, room))
+              : !mls__machine_cgroup(group->path, room, &root))
         return false;
     /* The controllers can be there already; a group that has processes cannot lend them. */
     const int parent = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -2,6 +2,8 @@
 /* Workers: the course of an attempt, slots, starting. */
 #include "job/worker_fixture.h"
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -270,6 +272,62 @@ START_TEST(workers_serve_their_queues)
 }
 END_TEST
 
+static atomic_int running_now, running_most;
+
+static mls_status count_running(void *slot, mls_job *job)
+{
+    (void) slot;
+    (void) job;
+    const int now = atomic_fetch_add(&running_now, 1) + 1;
+    if (now > running_most)
+        running_most = now;
+    sched_yield(); /* others would come in meanwhile */
+    atomic_fetch_sub(&running_now, 1);
+    return MLS_OK;
+}
+
+static void submit_needing(int64_t cpu_milli, int64_t memory_bytes, size_t count)
+{
+    mls_job_options options = fixture_options("t", NULL);
+    options.needs = (mls_resources){cpu_milli, memory_bytes, 0};
+    for (size_t i = 0; i < count; i++)
+        fixture_submit(worker_queue, &options);
+}
+
+START_TEST(slots_share_a_capacity)
+{
+    const mls_resources capacity = {1000, 0, 0};
+    mls_worker_options options = MLS_WORKER_OPTIONS_INIT;
+    mls_handler handler = MLS_HANDLER_INIT;
+    mls_worker *worker;
+    options.slots = 4;
+    options.capacity = &capacity;
+    handler.type = "t";
+    handler.run = count_running;
+    running_most = 0;
+    ck_assert_ok(mls_worker_create(worker_queue, &options, &worker));
+    ck_assert_ok(mls_worker_add_handler(worker, &handler));
+    ck_assert_ok(mls_worker_start(worker));
+    submit_needing(501, 0, 200);
+    ck_assert_ok(mls_queue_drain(worker_queue, -1));
+    ck_assert_int_eq(running_most, 1);
+    mls_worker_free(worker);
+}
+END_TEST
+
+START_TEST(a_worker_offers_its_machine)
+{
+    const mls_handler handler = worker_handler();
+    mls_worker *worker = worker_start(2, &handler);
+    submit_needing(MLS_CPU_MILLI_MAX, 0, 1);
+    submit_needing(0, MLS_MEMORY_BYTES_MAX, 1);
+    submit_needing(1, 1, 1);
+    mls_job_free(fixture_wait(worker_queue, fixture_submit_type(worker_queue, "t")));
+    ck_assert_uint_le(worker_stats(worker).claimed, 2); /* those that fit */
+    mls_worker_free(worker);
+}
+END_TEST
+
 START_TEST(arguments_are_checked)
 {
     mls_worker *worker = NULL;
@@ -350,6 +408,8 @@ int main(void)
     tcase_add_test(tests, each_slot_has_its_own_state);
     tcase_add_test(tests, a_failed_slot_fails_the_start);
     tcase_add_test(tests, workers_serve_their_queues);
+    tcase_add_test(tests, slots_share_a_capacity);
+    tcase_add_test(tests, a_worker_offers_its_machine);
     tcase_add_test(tests, arguments_are_checked);
     tcase_add_test(tests, a_forked_child_is_told);
     suite_add_tcase(suite, tests);

@@ -88,6 +88,12 @@ typedef struct mls_queue_host {
     void (*rule_set)(mls_queue_rule *rule, const mls_queue_rule *given, uint64_t parts);
     /* Whether a rule says nothing, and need not be kept. */
     bool (*rule_is_empty)(const mls_queue_rule *rule);
+    /*
+     * Whether a job of these needs fits into `capacity` beside what is used of it and, of what
+     * it needs itself, beside what is set aside.
+     */
+    bool (*has_room)(const mls_resources *capacity, const mls_resources *used,
+                     const mls_resources *aside, const mls_resources *needs);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
@@ -265,6 +271,13 @@ typedef struct mls_queue_driver {
      */
     mls_status (*set_rule)(void *self, const mls_queue_rule *rule, uint64_t parts);
     mls_status (*visit_rules)(void *self, mls_queue_rule_fn visit, void *user);
+
+    /*
+     * Optional: MLS_QUEUE_CAN_RESOURCES. Claims of a claimer with a capacity take a job only when
+     * has_room() for it, and those that wait learn when ends of its claims make room. The patience
+     * of such a claimer is resolved. visit_offers: shows each open claimer, as visit_rules does.
+     */
+    mls_status (*visit_offers)(void *self, mls_queue_offer_fn visit, void *user);
 } mls_queue_driver;
 
 #ifdef __cplusplus

@@ -33,6 +33,8 @@ void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
                           memory_order_release);
     if (job->lane->has_rules)
         mls__mem_rules_end(visit, job->lane);
+    if (job->takes_room)
+        mls__mem_room_give(visit->store, job);
     if (visit->store->rules->next_state(job->state, event) == MLS_JOB_SCHEDULED)
         stats->retried++;
     mls__mem_move(visit, job, event);
@@ -132,6 +134,8 @@ static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__me
         job->owner = claimer;
         claimer->refs++;
     }
+    if (job->lane->takes_room)
+        mls__mem_room_take(claimer, job);
     const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
     const uint64_t epoch = (claim >> MLS__MEM_EPOCH_SHIFT) + 1;
     atomic_store_explicit(&job->claim, epoch << MLS__MEM_EPOCH_SHIFT | MLS__MEM_CLAIM_RUNS,
@@ -149,7 +153,8 @@ static size_t take_ready(mls__mem_visit *visit, mls__mem_claimer *claimer,
     const mls__mem_job *like = request->like ? job_of(request->like) : NULL;
     size_t count = 0;
     while (count < request->max_count) {
-        mls__mem_job *job = like ? mls__mem_pick_like(visit, like) : mls__mem_pick(visit, claimer);
+        mls__mem_job *job =
+            like ? mls__mem_pick_like(visit, claimer, like) : mls__mem_pick(visit, claimer);
         if (!job)
             break;
         take_claim(visit, claimer, job, jobs[count++]);
@@ -166,6 +171,9 @@ bool mls__mem_deliver(mls__mem_visit *visit, mls__mem_job *job)
     for (mls__mem_filler *filler = visit->store->fillers; filler; filler = filler->next) {
         if (filler->count == filler->max_count || filler->claimer->is_draining ||
             !mls__mem_is_like(job, filler->like))
+            continue;
+        mls__mem_set_aside(visit, filler->claimer);
+        if (job->lane->takes_room && !mls__mem_has_room(visit->store, filler->claimer, job->lane))
             continue;
         take_claim(visit, filler->claimer, job, filler->jobs[filler->count++]);
         if (filler->count == filler->max_count)
@@ -251,7 +259,7 @@ static mls_status wait_for_claims(mls__mem_visit *visit, mls__mem_claimer *claim
 static void take_released(mls__mem_visit *visit, mls__mem_filler *filler)
 {
     while (filler->count < filler->max_count) {
-        mls__mem_job *job = mls__mem_pick_like(visit, filler->like);
+        mls__mem_job *job = mls__mem_pick_like(visit, filler->claimer, filler->like);
         if (!job)
             return;
         take_claim(visit, filler->claimer, job, filler->jobs[filler->count++]);
@@ -273,7 +281,7 @@ static mls_status fill_batch(mls__mem_visit *visit, mls__mem_claimer *claimer,
     while (filler.count < filler.max_count && !claimer->is_draining &&
            visit->now_ns < request->until_ns) {
         sleep_for_work(visit, &claimer->batch, &claimer->batch_waiting, request->until_ns);
-        if (store->rules_were_set && !claimer->is_draining)
+        if ((store->rules_were_set || store->has_needs) && !claimer->is_draining)
             take_released(visit, &filler);
     }
     mls__mem_filler **link = &store->fillers;

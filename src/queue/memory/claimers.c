@@ -68,6 +68,10 @@ mls_status mls__mem_claimer_open(void *self, const mls_claimer_options *options,
     }
     claimer->refs = 1;
     claimer->spin_ns = (uint64_t) options->spin_us * 1000;
+    claimer->patience_ns = (uint64_t) options->patience_ms * UINT64_C(1000000);
+    claimer->has_capacity = options->capacity != NULL;
+    if (options->capacity)
+        claimer->capacity = *options->capacity;
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
     mls__mem_match_lanes(store, claimer);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lanes: the ready jobs of one queue and type, by priority and in the order they
- * became ready; tenants that rules name have lanes of their own. Lanes are found without the mutex,
+ * became ready; jobs of other needs and tenants that rules name have lanes of their own, so that
+ * no claim walks past jobs that it must not take. Lanes are found without the mutex,
  * by open addressing in a table that only ever gains entries. Jobs with a batch key are also
  * chained by a hash of it, so that those that belong together are found without walking past
  * others.
@@ -21,24 +22,38 @@ static uint32_t hash_name(uint32_t hash, const char *name)
     return hash;
 }
 
+static uint32_t hash_number(uint32_t hash, int64_t number)
+{
+    const uint64_t bits = (uint64_t) number;
+    return (hash ^ (uint32_t) (bits ^ bits >> 32)) * UINT32_C(16777619);
+}
+
+static bool is_same(const mls_resources *a, const mls_resources *b)
+{
+    return a->cpu_milli == b->cpu_milli && a->memory_bytes == b->memory_bytes && a->gpus == b->gpus;
+}
+
 static _Atomic(mls__mem_lane *) *find_slot(mls__mem_store *store, const char *queue,
-                                           const char *type, const char *tenant)
+                                           const char *type, const char *tenant,
+                                           const mls_resources *needs)
 {
     uint32_t at = hash_name(hash_name(UINT32_C(2166136261), queue) * UINT32_C(16777619), type);
     at = hash_name(at, tenant);
+    at = hash_number(hash_number(hash_number(at, needs->cpu_milli), needs->memory_bytes),
+                     needs->gpus);
     for (;; at++) {
         _Atomic(mls__mem_lane *) *slot = &store->lane_slots[at % MLS__MEM_LANE_SLOTS];
         const mls__mem_lane *lane = atomic_load_explicit(slot, memory_order_acquire);
         if (!lane || (strcmp(lane->type, type) == 0 && strcmp(lane->names, queue) == 0 &&
-                      strcmp(lane->tenant, tenant) == 0))
+                      strcmp(lane->tenant, tenant) == 0 && is_same(&lane->needs, needs)))
             return slot;
     }
 }
 
 mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type,
-                                  const char *tenant)
+                                  const char *tenant, const mls_resources *needs)
 {
-    return atomic_load_explicit(find_slot(store, queue, type, tenant), memory_order_acquire);
+    return atomic_load_explicit(find_slot(store, queue, type, tenant, needs), memory_order_acquire);
 }
 
 static bool is_listed(const char *names, size_t count, const char *name)
@@ -82,9 +97,10 @@ static mls__mem_lane *create_lane(const mls__mem_store *store, const char *queue
 }
 
 mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
-                              const char *tenant, mls__mem_lane **ret_lane)
+                              const char *tenant, const mls_resources *needs,
+                              mls__mem_lane **ret_lane)
 {
-    _Atomic(mls__mem_lane *) *slot = find_slot(store, queue, type, tenant);
+    _Atomic(mls__mem_lane *) *slot = find_slot(store, queue, type, tenant, needs);
     mls__mem_lane *lane = atomic_load_explicit(slot, memory_order_relaxed);
     if (lane) {
         *ret_lane = lane;
@@ -92,12 +108,16 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
     }
     if (store->lane_count == MLS__MEM_LANES)
         return mls__error(MLS_ELIMIT,
-                          "a memory queue holds at most %d types, counted for each "
-                          "named queue, and again for each tenant that a limit names",
+                          "a memory queue holds at most %d types, counted for each named "
+                          "queue, and again for each tenant that a limit names and for what "
+                          "their jobs need",
                           MLS__MEM_LANES);
     lane = create_lane(store, queue, type, tenant);
     if (!lane)
         return mls__error_nomem(sizeof *lane);
+    lane->needs = *needs;
+    lane->takes_room = needs->cpu_milli || needs->memory_bytes || needs->gpus;
+    store->has_needs |= lane->takes_room;
     lane->index = store->lane_count;
     store->lanes[store->lane_count++] = lane;
     for (mls__mem_claimer *claimer = store->claimers; claimer; claimer = claimer->next)
@@ -109,16 +129,16 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
 }
 
 mls_status mls__mem_make_lanes(mls__mem_store *store, const char *queue, const char *type,
-                               mls__mem_lane **ret_lane)
+                               const mls_resources *needs, mls__mem_lane **ret_lane)
 {
     mls_status status = MLS_OK;
     /* First: who finds the lane of all submits to it, and nothing can fail after that. */
     for (const mls__mem_rule *rule = store->rule_list; !status && rule; rule = rule->next) {
         const char *tenant = rule->rule.tenant;
         if (tenant && store->rules->rule_covers(&rule->rule, queue, type, tenant))
-            status = mls__mem_make_lane(store, queue, type, tenant, ret_lane);
+            status = mls__mem_make_lane(store, queue, type, tenant, needs, ret_lane);
     }
-    return status ? status : mls__mem_make_lane(store, queue, type, "", ret_lane);
+    return status ? status : mls__mem_make_lane(store, queue, type, "", needs, ret_lane);
 }
 
 static bool has_batch_key(const mls__mem_job *job)
@@ -195,6 +215,8 @@ void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job)
         store->active[lane->index / 64] &= ~(UINT64_C(1) << lane->index % 64);
     if (is_keyed)
         unchain(store, job);
+    if (lane->takes_room)
+        mls__mem_room_left(store);
 }
 
 /* The one that goes first: higher priority, then longer ready. NULL: none. */
@@ -213,17 +235,25 @@ static mls__mem_job *lane_head(const mls__mem_lane *lane, bool is_keyed)
     return levels ? lane->ready[is_keyed][31 - __builtin_clz(levels)].first : NULL;
 }
 
-mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, const mls__mem_claimer *claimer)
+mls__mem_job *mls__mem_lane_first(const mls__mem_lane *lane)
+{
+    return first_of(lane_head(lane, false), lane_head(lane, true));
+}
+
+mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, mls__mem_claimer *claimer)
 {
     const mls__mem_store *store = visit->store;
     mls__mem_job *best = NULL;
+    mls__mem_set_aside(visit, claimer);
     for (size_t word = 0; word < MLS__MEM_LANE_WORDS; word++) {
         uint64_t bits = store->active[word] & claimer->lanes[word];
         for (; bits; bits &= bits - 1) {
             const mls__mem_lane *lane = store->lanes[word * 64 + (size_t) __builtin_ctzll(bits)];
             if (lane->has_rules && mls__mem_is_held(visit, lane))
                 continue;
-            best = first_of(best, first_of(lane_head(lane, false), lane_head(lane, true)));
+            if (lane->takes_room && !mls__mem_has_room(store, claimer, lane))
+                continue;
+            best = first_of(best, mls__mem_lane_first(lane));
         }
     }
     return best;
@@ -236,9 +266,13 @@ bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b)
     return !has_batch_key(a) || strcmp(a->batch_key, b->batch_key) == 0;
 }
 
-mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, const mls__mem_job *like)
+mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, mls__mem_claimer *claimer,
+                                 const mls__mem_job *like)
 {
     if (like->lane->has_rules && mls__mem_is_held(visit, like->lane))
+        return NULL;
+    mls__mem_set_aside(visit, claimer);
+    if (like->lane->takes_room && !mls__mem_has_room(visit->store, claimer, like->lane))
         return NULL;
     if (!has_batch_key(like))
         return lane_head(like->lane, false);

@@ -8,6 +8,7 @@ libmls_core_la_SOURCES += \
 	%D%/memory.h \
 	%D%/parents.c \
 	%D%/records.c \
+	%D%/room.c \
 	%D%/rules.c \
 	%D%/states.c \
 	%D%/submit.c \

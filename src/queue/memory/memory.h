@@ -94,7 +94,7 @@ struct mls__mem_job {
     int64_t retention_ms;
     char *strings; /* tenant, key and batch key, each with a NUL; NULL: all empty */
     uint8_t state, priority, jitter_percent;
-    bool is_gone, has_extras;
+    bool is_gone, has_extras, takes_room;
     uint32_t attempt, max_attempts;
     uint32_t pins;    /* handles that show it */
     uint32_t waiters; /* that sleep until it has ended */
@@ -124,6 +124,7 @@ struct mls__mem_job {
     uint64_t ended_ns;
     mls_bytes_free_fn payload_free; /* NULL: a copy, in `bytes` or a block */
     void *payload_user;
+    mls_resources taken; /* of its claimer's capacity, while it runs */
     mls_queue_bytes result;
     mls_queue_bytes error_text;
     char *note;
@@ -143,6 +144,8 @@ typedef struct mls__mem_list {
 struct mls__mem_lane {
     uint32_t index;
     bool has_rules;                              /* some cover it */
+    bool takes_room;                             /* its jobs need something */
+    mls_resources needs;                         /* of each of its jobs */
     uint32_t levels[2];                          /* bit p: ready[..][p] is not empty */
     mls__mem_list ready[2][MLS__MEM_PRIORITIES]; /* [1]: those with a batch key */
     mls_queue_stats stats;
@@ -170,6 +173,9 @@ struct mls__mem_claimer {
     uint32_t any_waiting, batch_waiting;
     uint32_t refs; /* open, and the records that name it */
     bool is_draining, is_stopped;
+    bool has_capacity, has_aside;
+    mls_resources capacity, used, aside; /* aside: for a large job that waits */
+    uint64_t patience_ns;
     uint64_t spin_ns;
     char *names; /* its own, then types, then queues, each with a NUL */
     size_t type_count, queue_count;
@@ -214,6 +220,7 @@ struct mls__mem_store {
     mls__mem_rule *rule_list;
     bool rules_were_set;  /* ever */
     bool has_tenants;     /* some have lanes of their own */
+    bool has_needs;       /* some lane's jobs need something */
     mls__mem_heap due;    /* scheduled jobs */
     mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
     uint64_t order;
@@ -279,20 +286,24 @@ void mls__mem_unpin(mls__mem_visit *visit, mls__mem_job *job);
 
 /* lanes.c: who is next. */
 mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type,
-                                  const char *tenant);
+                                  const char *tenant, const mls_resources *needs);
 /* Finds or makes it; under the mutex. MLS_ELIMIT, MLS_ENOMEM. */
 mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const char *type,
-                              const char *tenant, mls__mem_lane **ret_lane);
+                              const char *tenant, const mls_resources *needs,
+                              mls__mem_lane **ret_lane);
 /* The same for a submit, with the lanes of tenants that rules name. */
 mls_status mls__mem_make_lanes(mls__mem_store *store, const char *queue, const char *type,
-                               mls__mem_lane **ret_lane);
+                               const mls_resources *needs, mls__mem_lane **ret_lane);
+/* The ready job of the lane that goes first; NULL: none. */
+mls__mem_job *mls__mem_lane_first(const mls__mem_lane *lane);
 /* Fills in which lanes a new claimer serves. */
 void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer);
 void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job);
 void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job);
 /* The next job for the claimer, or the next that runs with `like`; NULL: none. */
-mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, const mls__mem_claimer *claimer);
-mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, const mls__mem_job *like);
+mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, mls__mem_claimer *claimer);
+mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, mls__mem_claimer *claimer,
+                                 const mls__mem_job *like);
 /* Whether the two may be run in one batch. */
 bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b);
 
@@ -323,6 +334,17 @@ bool mls__mem_is_held(const mls__mem_visit *visit, const mls__mem_lane *lane);
 /* Finds out which rules cover a new lane. */
 void mls__mem_match_rules(mls__mem_store *store, mls__mem_lane *lane);
 void mls__mem_rules_free(mls__mem_store *store);
+
+/* room.c: what jobs need and claimers have. */
+/* Before others are looked at: room for a large job that waits too long. */
+void mls__mem_set_aside(const mls__mem_visit *visit, mls__mem_claimer *claimer);
+bool mls__mem_has_room(const mls__mem_store *store, const mls__mem_claimer *claimer,
+                       const mls__mem_lane *lane);
+/* A job is claimed, or its claim ends. */
+void mls__mem_room_take(mls__mem_claimer *claimer, mls__mem_job *job);
+void mls__mem_room_give(mls__mem_store *store, mls__mem_job *job);
+/* A job that needs something is ready no longer: room may have been set aside for it. */
+void mls__mem_room_left(mls__mem_store *store);
 
 /* parents.c: dependencies. */
 /* Makes the edges of a job that is submitted; they hang nowhere yet. */
@@ -380,6 +402,7 @@ mls_status mls__mem_drain(void *self, uint64_t until_ns);
 mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_stats *ret_stats);
 mls_status mls__mem_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__mem_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
+mls_status mls__mem_visit_offers(void *self, mls_queue_offer_fn visit, void *user);
 mls_status mls__mem_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
                               size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 

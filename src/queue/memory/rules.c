@@ -66,7 +66,8 @@ mls__mem_lane *mls__mem_lane_of_tenant(mls__mem_store *store, mls__mem_job *job)
 {
     if (!job->strings || !job->strings[0])
         return job->lane;
-    mls__mem_lane *own = mls__mem_find_lane(store, job->lane->names, job->lane->type, job->strings);
+    mls__mem_lane *own = mls__mem_find_lane(store, job->lane->names, job->lane->type, job->strings,
+                                            &job->lane->needs);
     return own ? own : job->lane;
 }
 
@@ -119,7 +120,8 @@ static mls_status part_tenant(mls__mem_store *store, const mls_queue_rule *wante
         if (lane->tenant[0] ||
             !store->rules->rule_covers(wanted, lane->names, lane->type, wanted->tenant))
             continue;
-        status = mls__mem_make_lane(store, lane->names, lane->type, wanted->tenant, &own);
+        status =
+            mls__mem_make_lane(store, lane->names, lane->type, wanted->tenant, &lane->needs, &own);
         if (!status)
             move_tenant(store, lane, own);
     }

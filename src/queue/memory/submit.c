@@ -72,14 +72,16 @@ static mls_status take_records(mls__mem_store *store, size_t count, uint64_t unt
 static mls_status find_lane(mls__mem_store *store, const mls_job_options *options,
                             mls__mem_lane **ret_lane)
 {
-    mls__mem_lane *lane = mls__mem_find_lane(store, options->queue, options->type, "");
+    mls__mem_lane *lane =
+        mls__mem_find_lane(store, options->queue, options->type, "", &options->needs);
     if (lane) {
         *ret_lane = lane;
         return MLS_OK;
     }
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
-    const mls_status status = mls__mem_make_lanes(store, options->queue, options->type, ret_lane);
+    const mls_status status =
+        mls__mem_make_lanes(store, options->queue, options->type, &options->needs, ret_lane);
     mls__mem_leave(&visit);
     return status;
 }

@@ -74,6 +74,7 @@ static void show_policy(const mls__mem_job *job, mls_job_info *info)
     info->backoff_max_ms = job->backoff_max_ms;
     info->jitter_percent = job->jitter_percent;
     info->retention_ms = job->retention_ms;
+    info->needs = job->lane->needs;
 }
 
 /* The wall clock's time of what happened at `at_ns`; 0 when it did not. */

@@ -43,7 +43,7 @@ int conformance_queue_run(const char *name, conformance_url_fn url)
         {"claims", conformance_add_claims},   {"threads", conformance_add_threads},
         {"times", conformance_add_times},     {"listing", conformance_add_listing},
         {"parents", conformance_add_parents}, {"pauses", conformance_add_pauses},
-        {"limits", conformance_add_limits},
+        {"limits", conformance_add_limits},   {"resources", conformance_add_resources},
     };
     make_url = url;
     Suite *suite = suite_create(name);
