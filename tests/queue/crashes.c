@@ -3,12 +3,15 @@
 
 #include "job/fixture.h"
 #include "queue/processes.h"
+#include "support/folder.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +19,7 @@ enum { WORKERS = 2, SUBMITTERS = 2, MOST_IDS = 2000000 };
 
 /* What a process says in one write, which a pipe does not tear apart. */
 typedef struct event {
-    char kind; /* 's' submitted, 'd' done */
+    char kind; /* 'o' the queue is open, 's' submitted, 'd' done */
     uint64_t id, epoch;
 } event;
 
@@ -29,17 +32,30 @@ static void report(int fd, char kind, uint64_t id, uint64_t epoch)
 
 static const char *the_url;
 
-/* Its server may be away just now. */
+/*
+ * A file that is locked while the server is away; the kernel takes back the lock of who is
+ * killed. Each lock is of a file opened for it.
+ */
+static int lock_gate(int how)
+{
+    const int gate = open(mls_test_folder_path("gate"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_ge(gate, 0);
+    ck_assert_int_eq(flock(gate, how), 0);
+    return gate;
+}
+
+/* Its server may be away just now: who takes it away brings it back. */
 static mls_queue *open_patiently(void)
 {
+    enum { MOST_TRIES = 1000 };
     mls_context *context;
     mls_queue *queue;
     mls_status status = MLS_EIO;
     ck_assert_ok(mls_context_create(NULL, &context));
-    for (int tries = 0; status == MLS_EIO && tries < 1000; tries++) {
+    for (int tries = 0; status == MLS_EIO && tries < MOST_TRIES; tries++) {
         status = mls_queue_open(context, the_url, NULL, &queue);
         if (status == MLS_EIO)
-            usleep(20000);
+            close(lock_gate(LOCK_SH));
     }
     ck_assert_ok(status);
     mls_context_free(context);
@@ -51,6 +67,7 @@ static void submit_forever(int up, int down, uint64_t seed)
     (void) down;
     mls_queue *queue = open_patiently();
     char payload[9000];
+    report(up, 'o', 0, 0);
     for (;;) {
         memset(payload, (int) (mls_test_random(&seed) & 0xff), sizeof payload);
         mls_job_options options = fixture_options("t", NULL);
@@ -66,6 +83,7 @@ static void work_forever(int up, int down, uint64_t seed)
     (void) down;
     mls_queue *queue = open_patiently();
     mls_claimer *claimer = fixture_claimer(queue, NULL);
+    report(up, 'o', 0, 0);
     for (;;) {
         mls_job *jobs[4];
         size_t count;
@@ -96,6 +114,9 @@ typedef struct record {
 
 static record *records;
 
+static child children[SUBMITTERS + WORKERS];
+static bool has_opened[SUBMITTERS + WORKERS];
+
 static void take_event(const event *e)
 {
     ck_assert_uint_lt(e->id, MOST_IDS);
@@ -103,26 +124,26 @@ static void take_event(const event *e)
     if (e->kind == 's') {
         ck_assert_msg(!r->submitted, "job %llu was submitted twice", (unsigned long long) e->id);
         r->submitted = true;
-    } else {
+    } else if (e->kind == 'd') {
         r->done++;
         r->done_epoch = e->epoch;
         ck_assert_msg(r->done == 1, "job %llu ended twice", (unsigned long long) e->id);
     }
 }
 
-/* All that is in the pipe of a process that is dead, or one event of one that lives. */
-static bool read_event(const child *c)
+/* The next event of a process; false: it is dead, and said nothing more. */
+static bool read_event(size_t index)
 {
     event e;
-    const ssize_t got = read(c->from, &e, sizeof e);
-    if (got != sizeof e)
+    if (read(children[index].from, &e, sizeof e) != sizeof e)
         return false;
+    has_opened[index] |= e.kind == 'o';
     take_event(&e);
     return true;
 }
 
 /* An event of whoever has one: to listen to one alone could block all others. */
-static void read_any_event(const child *children, uint64_t *seed)
+static void read_any_event(uint64_t *seed)
 {
     struct pollfd polls[SUBMITTERS + WORKERS];
     for (size_t i = 0; i < SUBMITTERS + WORKERS; i++)
@@ -131,21 +152,31 @@ static void read_any_event(const child *children, uint64_t *seed)
     size_t at = mls_test_random_below(seed, SUBMITTERS + WORKERS);
     while (!polls[at].revents)
         at = (at + 1) % (SUBMITTERS + WORKERS);
-    ck_assert_msg(read_event(&children[at]), "a process ended by itself");
+    ck_assert_msg(read_event(at), "a process ended by itself");
 }
 
-static child start_one(int index, uint64_t *seed)
+static void start_one(size_t index, uint64_t *seed)
 {
-    return child_start(index < SUBMITTERS ? submit_forever : work_forever, mls_test_random(seed));
+    has_opened[index] = false;
+    children[index] =
+        child_start(index < SUBMITTERS ? submit_forever : work_forever, mls_test_random(seed));
 }
 
-static void kill_and_read(child *c)
+void crashes_await_all(void)
 {
+    for (size_t i = 0; i < SUBMITTERS + WORKERS; i++)
+        while (!has_opened[i])
+            ck_assert_msg(read_event(i), "a process ended by itself");
+}
+
+static void kill_and_read(size_t index)
+{
+    child *c = &children[index];
     int status;
     kill(c->pid, SIGKILL);
     ck_assert_int_eq(waitpid(c->pid, &status, 0), c->pid);
     ck_assert_msg(WIFSIGNALED(status), "a process ended by itself with %d", WEXITSTATUS(status));
-    while (read_event(c))
+    while (read_event(index))
         ;
     close(c->from);
     close(c->to);
@@ -201,32 +232,38 @@ static void finish_rest(mls_queue *queue)
     mls_claimer_close(claimer);
 }
 
-static void kill_one(child *children, uint64_t *seed)
+static void kill_one(uint64_t *seed)
 {
-    child *c = &children[mls_test_random_below(seed, SUBMITTERS + WORKERS)];
+    const size_t index = mls_test_random_below(seed, SUBMITTERS + WORKERS);
     for (size_t i = mls_test_random_below(seed, 30); i; i--)
-        read_any_event(children, seed);
-    kill_and_read(c);
-    *c = start_one((int) (c - children), seed);
+        read_any_event(seed);
+    kill_and_read(index);
+    start_one(index, seed);
+}
+
+void crashes_take_away(void (*take_away)(int how), int how)
+{
+    const int gate = lock_gate(LOCK_EX);
+    take_away(how);
+    close(gate);
 }
 
 void crashes_run(const char *url, int rounds, void (*disaster)(int round))
 {
-    uint64_t seed = 20260;
-    child children[SUBMITTERS + WORKERS];
+    uint64_t seed = mls_test_seed(20260);
     the_url = url;
     records = calloc(MOST_IDS, sizeof *records);
     ck_assert_ptr_nonnull(records);
     mls_queue_close(open_patiently());
-    for (int i = 0; i < SUBMITTERS + WORKERS; i++)
-        children[i] = start_one(i, &seed);
+    for (size_t i = 0; i < SUBMITTERS + WORKERS; i++)
+        start_one(i, &seed);
     for (int round = 0; round < rounds; round++) {
-        kill_one(children, &seed);
+        kill_one(&seed);
         if (disaster)
             disaster(round);
     }
-    for (int i = 0; i < SUBMITTERS + WORKERS; i++)
-        kill_and_read(&children[i]);
+    for (size_t i = 0; i < SUBMITTERS + WORKERS; i++)
+        kill_and_read(i);
     mls_queue *queue = open_patiently();
     finish_rest(queue);
     check_records(queue);

@@ -13,4 +13,13 @@ int crashes_rounds(int usual);
 /* The URL must not count deaths. `disaster`, which may be NULL, is called after each kill. */
 void crashes_run(const char *url, int rounds, void (*disaster)(int round));
 
+/* For a disaster: until all processes have opened the queue. */
+void crashes_await_all(void);
+
+/*
+ * For a disaster too: calls take_away(how), which takes the queue's server away and brings it back.
+ * Processes that cannot open the queue meanwhile wait until it returns.
+ */
+void crashes_take_away(void (*take_away)(int how), int how);
+
 #endif

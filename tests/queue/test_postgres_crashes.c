@@ -29,27 +29,35 @@ static void settle(void)
         return;
     snprintf(sql, sizeof sql,
              "DO $$ BEGIN FOR i IN 1..3000 LOOP"
-             " EXIT WHEN (SELECT count(*) FROM %.*s.members) = 4 AND (SELECT count(*) FROM pg_locks"
+             " EXIT WHEN (SELECT count(*) = 4 AND min(server_us) ="
+             " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8"
+             " FROM %.*s.members) AND (SELECT count(*) FROM pg_locks"
              " WHERE locktype = 'advisory' AND granted) = 4; PERFORM pg_sleep(0.01); END LOOP;"
              " END $$",
              (int) strcspn(schema, "&"), schema);
     mls_test_postgres_sql(sql);
 }
 
-static void kill_server(int round)
+static void kill_server(int signal)
+{
+    mls_test_postgres_kill(signal);
+    mls_test_postgres_restart();
+}
+
+static void kill_now_and_then(int round)
 {
     if (round % ROUNDS_PER_KILL)
         return;
+    crashes_await_all();
     settle();
-    mls_test_postgres_kill(round / ROUNDS_PER_KILL % 2 ? SIGKILL : SIGQUIT);
-    mls_test_postgres_restart();
+    crashes_take_away(kill_server, round / ROUNDS_PER_KILL % 2 ? SIGKILL : SIGQUIT);
     settle();
 }
 
 START_TEST(acknowledged_jobs_survive_crashes)
 {
     snprintf(url, sizeof url, "%s&poison=1000000", mls_test_postgres_url());
-    crashes_run(url, crashes_rounds(60), kill_server);
+    crashes_run(url, crashes_rounds(60), kill_now_and_then);
 }
 END_TEST
 

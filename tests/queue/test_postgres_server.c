@@ -8,6 +8,7 @@
 #include "support/postgres.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,6 +25,7 @@
 static atomic_uchar runs[MOST_JOBS]; /* by the number in its payload: successes accepted */
 static atomic_bool acknowledged[MOST_JOBS];
 static atomic_uint submitted;
+static sem_t acknowledgements;
 static atomic_bool stops;
 
 static void *submit_many(void *user)
@@ -35,7 +37,7 @@ static void *submit_many(void *user)
         options.payload = &number;
         options.payload_bytes = sizeof number;
         if (mls_queue_submit(queue, &options, NULL) == MLS_OK)
-            acknowledged[number] = true;
+            acknowledged[number] = sem_post(&acknowledgements) == 0;
     }
     return NULL;
 }
@@ -60,25 +62,24 @@ static void *run_many(void *user)
     return NULL;
 }
 
-static unsigned count_acknowledged(void)
+/* Until so many more submits were acknowledged from now on. */
+static void await_acknowledgements(unsigned count)
 {
-    unsigned count = 0;
-    const unsigned end = submitted < MOST_JOBS ? submitted : MOST_JOBS;
-    for (unsigned i = 0; i < end; i++)
-        count += acknowledged[i];
-    return count;
+    while (sem_trywait(&acknowledgements) == 0)
+        ;
+    while (count)
+        count -= sem_wait(&acknowledgements) == 0;
 }
 
 START_TEST(a_killed_server_loses_nothing)
 {
     pthread_t threads[4];
     mls_queue *queue = fixture_queue(mls_test_postgres_url());
+    ck_assert_int_eq(sem_init(&acknowledgements, 0, 0), 0);
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, i < 2 ? submit_many : run_many, queue);
     for (int i = 0; i < KILLS; i++) {
-        const unsigned before = count_acknowledged();
-        while (count_acknowledged() < before + PER_ROUND)
-            usleep(1000);
+        await_acknowledgements(PER_ROUND);
         mls_test_postgres_kill(SIGKILL);
         mls_test_postgres_restart();
     }

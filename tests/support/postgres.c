@@ -2,6 +2,10 @@
 /*
  * The programs are run, not linked. The server is told by the kernel when who started it
  * died, and ends at once then; its folder is removed by an exit handler.
+ *
+ * Nothing here is asked again and again. The server writes into a file of its folder how far
+ * its start is, which inotify tells; and all of its processes hold the end of a pipe, so that
+ * its other end tells when the last of them is gone.
  */
 #include "support/postgres.h"
 
@@ -9,11 +13,13 @@
 
 #include <glob.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -26,6 +32,8 @@
 static char programs[256]; /* their folder */
 static char folder[256];
 static pid_t server, starter, held_writer;
+static int life = -1;   /* at its end when no process of the server is left */
+static int change = -1; /* readable when a file of the data folder was written */
 static unsigned urls;
 
 static bool find_programs(void)
@@ -76,10 +84,32 @@ static bool run_to_end(const char *program, const char *const *args)
            WEXITSTATUS(status) == 0;
 }
 
+/* Whether the server takes connections: it says so in the last line of a file with its process. */
 static bool is_ready(void)
 {
-    const char *const args[] = {"pg_isready", "-q", "-h", folder, "-U", "mls", NULL};
-    return run_to_end("pg_isready", args);
+    char path[300], line[300];
+    int pid = 0;
+    bool says_ready = false;
+    snprintf(path, sizeof path, "%s/data/postmaster.pid", folder);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    if (fscanf(file, "%d", &pid) != 1)
+        pid = 0;
+    while (fgets(line, sizeof line, file))
+        says_ready = strncmp(line, "ready", strlen("ready")) == 0;
+    fclose(file);
+    return pid == server && says_ready;
+}
+
+/* Until a file was written, or the server has ended, which is false. */
+static bool await_change(void)
+{
+    char events[4096];
+    struct pollfd polls[] = {{.fd = change, .events = POLLIN}, {.fd = life}};
+    if (poll(polls, 2, PATIENCE_MS) <= 0 || polls[1].revents)
+        return false;
+    return read(change, events, sizeof events) > 0;
 }
 
 static bool start_server(void)
@@ -96,17 +126,19 @@ static bool start_server(void)
                                 "-cautovacuum_naptime=1s",
                                 "-cdynamic_shared_memory_type=mmap",
                                 NULL};
-    for (int ms = 0; ms < PATIENCE_MS; ms += 20) {
-        /* One that is started while processes of a killed one still end refuses: again. */
-        if (server <= 0 || waitpid(server, NULL, WNOHANG) == server)
-            server = start("postgres", args);
-        if (is_ready())
-            return true;
-        usleep(20000);
-    }
-    return false;
+    int ends[2];
+    if (pipe(ends))
+        return false;
+    server = start("postgres", args);
+    close(ends[1]);
+    life = ends[0];
+    while (server > 0 && !is_ready())
+        if (!await_change())
+            return false;
+    return server > 0;
 }
 
+/* Its other processes see that it is gone; until they are too, no new one can start. */
 static void end_server(int signal)
 {
     if (server <= 0)
@@ -117,6 +149,8 @@ static void end_server(int signal)
     if (held_writer > 0)
         kill(held_writer, SIGKILL); /* being stopped, it does not see that */
     held_writer = 0;
+    poll(&(struct pollfd){.fd = life}, 1, PATIENCE_MS);
+    close(life);
 }
 
 static void end_at_exit(void)
@@ -154,6 +188,15 @@ static bool make_cluster(void)
            write_access_rules();
 }
 
+/* What is written into the data folder; its files are, and are not put in place of others. */
+static bool watch_cluster(void)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/data", folder);
+    change = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    return change >= 0 && inotify_add_watch(change, path, IN_MODIFY | IN_CLOSE_WRITE) >= 0;
+}
+
 bool mls_test_postgres_start(void)
 {
     if (server)
@@ -162,6 +205,8 @@ bool mls_test_postgres_start(void)
         return false;
     if (!make_cluster())
         give_up("initdb");
+    if (!watch_cluster())
+        give_up("inotify");
     starter = getpid();
     atexit(end_at_exit);
     mls_test_postgres_restart();

@@ -27,6 +27,12 @@ bool mls_test_is_quick(void)
     return MLS_TEST_THREAD_SANITIZED || getenv("MLS_TEST_QUICK");
 }
 
+uint64_t mls_test_seed(uint64_t usual)
+{
+    const char *wanted = getenv("MLS_TEST_SEED");
+    return wanted ? strtoull(wanted, NULL, 10) : usual;
+}
+
 int mls_test_run(Suite *suite)
 {
     SRunner *runner = srunner_create(suite);

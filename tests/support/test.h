@@ -30,6 +30,12 @@
  */
 bool mls_test_is_quick(void);
 
+/*
+ * Where a test's random numbers begin: MLS_TEST_SEED of the environment, so that ./dev torture
+ * goes other ways each time and one that failed can be gone again, or `usual`.
+ */
+uint64_t mls_test_seed(uint64_t usual);
+
 /* Runs the suite, prints TAP, returns main's exit code. Frees the suite. */
 int mls_test_run(Suite *suite);
 
