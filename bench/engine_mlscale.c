@@ -3,6 +3,7 @@
 #include "engine_mlscale.h"
 
 #include "exec/session.h"
+#include "op/convolution.h"
 
 #include <mlscale.h>
 
@@ -111,6 +112,18 @@ static double of_convolution(const mls_op *op)
     return 2 * product(w->dims, w->rank) * (double) y->dims[0] * product(y->dims + 2, w->rank - 2);
 }
 
+/* Places there are more than are left. */
+static double of_pooled_convolution(const mls_op *op)
+{
+    const mls_arg *w = &op->inputs[1];
+    int64_t dims[MLS_MAX_RANK];
+    mls__convolution c;
+    if (mls__op_convolution(op, &c))
+        return 0;
+    mls__convolution_dims(&c, dims);
+    return 2 * product(w->dims, w->rank) * (double) dims[0] * product(dims + 2, w->rank - 2);
+}
+
 static double of_transposed_convolution(const mls_op *op)
 {
     const mls_arg *x = &op->inputs[0], *w = &op->inputs[1];
@@ -144,6 +157,7 @@ static const struct {
 } products[] = {
     {"Conv", of_convolution},
     {"FusedConv", of_convolution},
+    {"FusedConvMaxPool", of_pooled_convolution},
     {"ConvTranspose", of_transposed_convolution},
     {"FusedConvTranspose", of_transposed_convolution},
     {"Gemm", of_gemm},

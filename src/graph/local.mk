@@ -13,6 +13,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/fold_pad.c \
 	%D%/passes/fold_batch_norm.c \
 	%D%/passes/fuse_conv.c \
+	%D%/passes/fuse_max_pool.c \
 	%D%/passes/formula.c %D%/passes/formula.h \
 	%D%/passes/fuse_attention.c \
 	%D%/passes/fuse_gate.c \

@@ -3,6 +3,7 @@
 #include "op/pooling.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define MAX_NUMBER INT32_MAX
 
@@ -134,6 +135,44 @@ mls_status mls__op_pooling(const mls_op *op, mls__pooling *ret_pooling)
     if (!status)
         *ret_pooling = p;
     return status;
+}
+
+/* --- within another op ----------------------------------------------------------------------- */
+
+#define WITHIN "pool_"
+
+static const char *const attrs_within[] = {WITHIN "auto_pad",  WITHIN "ceil_mode",
+                                           WITHIN "dilations", WITHIN "kernel_shape",
+                                           WITHIN "pads",      WITHIN "strides"};
+
+enum { ATTRS_WITHIN = sizeof attrs_within / sizeof attrs_within[0] };
+
+const char *mls__pool_attr_within(const char *name)
+{
+    for (size_t i = 0; i < ATTRS_WITHIN; i++)
+        if (strcmp(attrs_within[i] + strlen(WITHIN), name) == 0)
+            return attrs_within[i];
+    return NULL;
+}
+
+mls_status mls__op_pool_within(const mls_op *op, int rank, const int64_t *dims,
+                               mls__pooling *ret_pooling)
+{
+    mls_attr attrs[ATTRS_WITHIN];
+    mls_arg x = {.dtype = op->inputs[0].dtype, .rank = rank};
+    mls_op pool = *op;
+    memcpy(x.dims, dims, (size_t) rank * sizeof *dims);
+    pool.inputs = &x;
+    pool.attrs = attrs;
+    pool.attr_count = 0;
+    for (size_t i = 0; i < ATTRS_WITHIN; i++) {
+        const mls_attr *attr = mls__op_attr(op, attrs_within[i]);
+        if (!attr)
+            continue;
+        attrs[pool.attr_count] = *attr;
+        attrs[pool.attr_count++].name += strlen(WITHIN);
+    }
+    return mls__op_pooling(&pool, ret_pooling);
 }
 
 mls_status mls__op_unpooling(const mls_op *op, mls__pooling *ret_pooling)

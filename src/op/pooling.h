@@ -32,6 +32,16 @@ typedef struct mls__pool_window {
 mls_status mls__op_pooling(const mls_op *op, mls__pooling *ret_pooling);
 
 /*
+ * A pool that another op has taken in: its attributes have "pool_" before their names, and its
+ * input is what that op would give, of these dims ([N, C, spatial...]). Errors: as above.
+ */
+mls_status mls__op_pool_within(const mls_op *op, int rank, const int64_t *dims,
+                               mls__pooling *ret_pooling);
+
+/* The name that an attribute of a pool has there; NULL for what does not change a maximum. */
+const char *mls__pool_attr_within(const char *name);
+
+/*
  * MaxUnpool, from the attributes alone: the dims of what was pooled are those of `output`, and
  * `input` is what is given. Errors: as above.
  */

@@ -273,6 +273,14 @@ TESTS += %D%/test_ops_conv
 %C%_test_ops_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_conv_LDADD = $(MLS_OP_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_ops_conv_pooled
+TESTS += %D%/test_ops_conv_pooled
+%C%_test_ops_conv_pooled_SOURCES = \
+	%D%/conv_case.c %D%/conv_case.h \
+	%D%/test_ops_conv_pooled.c
+%C%_test_ops_conv_pooled_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_conv_pooled_LDADD = $(MLS_OP_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_ops_deform_conv
 TESTS += %D%/test_ops_deform_conv
 %C%_test_ops_deform_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -242,8 +242,8 @@ START_TEST(halves_stay_in_blocks)
     optimize();
     ck_assert_uint_eq(count_nodes("BlockChannels"), 1);
     ck_assert_uint_eq(count_nodes("UnblockChannels"), 1);
-    ck_assert_uint_eq(count_nodes("FusedConv"), 3);
-    ck_assert_uint_eq(count_nodes("BlockedMaxPool") + count_nodes("BlockedAveragePool"), 2);
+    ck_assert_uint_eq(count_nodes("FusedConv"), 2);
+    ck_assert_uint_eq(count_nodes("FusedConvMaxPool") + count_nodes("BlockedAveragePool"), 2);
     expect_equal(0);
 }
 END_TEST

@@ -89,7 +89,7 @@ libmls_core_la_SOURCES += \
 libmls_core_la_SOURCES += \
 	%D%/ops/blocks.c %D%/ops/blocked_pool.c \
 	%D%/ops/conv.c %D%/ops/conv.h %D%/ops/conv_fast.c \
-	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_rows.c \
+	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_pooled.c %D%/ops/conv_rows.c \
 	%D%/ops/deform_conv.c \
 	%D%/ops/fold_batch_norm.c
 

@@ -25,6 +25,8 @@ mls_status mls__pass_rewrite_bodies(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_attention(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fold_pad(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_conv(mls__graph *graph, bool *ret_changed);
+/* Behind the choice of layouts. */
+mls_status mls__pass_fuse_max_pool(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gate(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gelu(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_norm(mls__graph *graph, bool *ret_changed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Convolutions: Conv, ConvTranspose, DeformConv, and FusedConv, which is a Conv with a residual and
- * an activation.
+ * an activation, or a maximum behind it.
  */
 #include "graph/schema/families.h"
 
@@ -40,6 +40,29 @@ static mls_status infer_conv(const mls_op *op, mls_arg *ret_outputs)
 static mls_status infer_fused(const mls_op *op, mls_arg *ret_outputs)
 {
     return infer(op, SINGLES, "a float of 16 or 32 bits", ret_outputs);
+}
+
+/*
+ * FusedConvMaxPool(X, W, B): a FusedConv whose output, in blocks, goes through a MaxPool, whose
+ * attributes have "pool_" before their names.
+ */
+static mls_status infer_pooled(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls__convolution c;
+    mls__pooling pool;
+    int64_t dims[MLS_MAX_RANK];
+    mls_status status = infer_fused(op, ret_outputs);
+    if (!status)
+        status = mls__op_convolution(op, &c);
+    if (status)
+        return status;
+    if (!c.is_y_blocked || c.groups != 1)
+        return mls__op_error(op, MLS_EINVAL, "it must have one group, and its output in blocks");
+    const int rank = mls__convolution_dims(&c, dims);
+    status = mls__op_pool_within(op, rank - 1, dims, &pool);
+    for (int i = 0; !status && i < pool.rank; i++)
+        dims[2 + i] = pool.axes[i].output;
+    return status ? status : mls__infer_set(op, &ret_outputs[0], op->inputs[0].dtype, rank, dims);
 }
 
 static mls_status infer_deform(const mls_op *op, mls_arg *ret_outputs)
@@ -166,6 +189,9 @@ static mls_status infer_blocked_global(const mls_op *op, mls_arg *ret_outputs)
 #define TRANSPOSE  CONV " output_padding:ints output_shape:ints"
 #define ACTIVATION "activation:string activation_alpha:float activation_beta:float"
 #define BLOCKED    "x_blocked:int y_blocked:int"
+#define WITHIN                                                                                     \
+    "pool_auto_pad:string pool_ceil_mode:int pool_dilations:ints pool_kernel_shape:ints! "         \
+    "pool_pads:ints pool_strides:ints"
 #define POOL                                                                                       \
     "auto_pad:string ceil_mode:int kernel_shape:ints! pads:ints strides:ints dilations:ints"
 
@@ -179,6 +205,8 @@ mls__op_schema_table mls__schemas_convolution = {
     {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused, CONV " " ACTIVATION " " BLOCKED},
     {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused,
      TRANSPOSE " " ACTIVATION " " BLOCKED},
+    {"mlscale", "FusedConvMaxPool", 2, 3, 1, 1, 0, 0, infer_pooled,
+     CONV " " ACTIVATION " " BLOCKED " " WITHIN},
     {"mlscale", "BlockChannels", 1, 1, 1, 1, 0, 0, infer_block, "channels:int!"},
     {"mlscale", "UnblockChannels", 1, 1, 1, 1, 0, 0, infer_unblock, "channels:int!"},
     {"mlscale", "BlockedMaxPool", 1, 1, 1, 1, 0, 0, infer_blocked_pool,

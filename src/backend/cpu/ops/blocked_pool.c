@@ -23,11 +23,10 @@ enum { LANES = MLS__CHANNEL_BLOCK };
 typedef struct blocked_pool {
     mls__cpu_kernel base;
     mls__pooling g; /* its planes are blocks */
-    mls__pool_op op;
     bool is_mean, counts_padding, is_half;
     mls__half half;
-    int64_t size;                               /* bytes of an element */
-    int64_t x_plane, y_plane, rows, row_length; /* the last with its padding */
+    int64_t size; /* bytes of an element */
+    int64_t x_plane, y_plane, rows;
     uint32_t threads;
     /* Each plane's part of the workspace: a row, the rows it is made of, and these widened. */
     uint64_t slot_bytes, rows_offset, wide_offset, result_offset;
@@ -99,11 +98,39 @@ static void divide_row(const blocked_pool *k, const int64_t *o, float *y)
 }
 
 /* Most maxima are like this: two apart, of two or three along a row. */
-static bool is_pairs(const blocked_pool *k)
+static bool is_pairs(const mls__pool_axis *along)
 {
-    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
-    return k->op == MLS__POOL_MAX && last->stride == 2 && last->dilation == 1 &&
-           (last->kernel == 2 || last->kernel == 3);
+    return along->stride == 2 && along->dilation == 1 && (along->kernel == 2 || along->kernel == 3);
+}
+
+void mls__blocked_max(const mls__cpu *cpu, const mls__pool_axis *along, const void **rows,
+                      int64_t count, float *line, float *y)
+{
+    const mls__conv_kernels *kernels = cpu->kernels->conv;
+    if (count && is_pairs(along)) {
+        const mls__conv_pairs pairs = {along->output, along->kernel, along->input, along->before};
+        kernels->max_pairs(y, rows, count, &pairs);
+        return;
+    }
+    cpu->kernels->pool->rows[MLS__POOL_MAX](line + along->before * LANES, rows, count,
+                                            along->input * LANES);
+    kernels->max_along(y, line, along->output, along->kernel, along->stride, along->dilation);
+}
+
+int64_t mls__blocked_line(const mls__pool_axis *along)
+{
+    const int64_t reach =
+        (along->output - 1) * along->stride + (along->kernel - 1) * along->dilation + 1;
+    const int64_t length = along->before + along->input;
+    return reach > length ? reach : length;
+}
+
+void mls__blocked_pad(const mls__pool_axis *along, float neutral, float *line)
+{
+    const int64_t length = mls__blocked_line(along);
+    for (int64_t i = 0; i < length * LANES; i++)
+        if (i < along->before * LANES || i >= (along->before + along->input) * LANES)
+            line[i] = neutral;
 }
 
 static void widen_rows(const blocked_pool *k, const void **rows, int64_t count, float *wide)
@@ -120,18 +147,15 @@ static void reduce_rows(const blocked_pool *k, const int64_t *o, const void **ro
                         float *row, float *y)
 {
     const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
-    const mls__conv_kernels *kernels = k->base.cpu->kernels->conv;
-    if (count && is_pairs(k)) {
-        const mls__conv_pairs pairs = {last->output, last->kernel, last->input, last->before};
-        kernels->max_pairs(y, rows, count, &pairs);
+    const mls__cpu *cpu = k->base.cpu;
+    if (!k->is_mean) {
+        mls__blocked_max(cpu, last, rows, count, row, y);
         return;
     }
-    k->base.cpu->kernels->pool->rows[k->op](row + last->before * LANES, rows, count,
+    cpu->kernels->pool->rows[MLS__POOL_SUM](row + last->before * LANES, rows, count,
                                             last->input * LANES);
-    (k->op == MLS__POOL_MAX ? kernels->max_along : kernels->sum_along)(
-        y, row, last->output, last->kernel, last->stride, last->dilation);
-    if (k->is_mean)
-        divide_row(k, o, y);
+    cpu->kernels->conv->sum_along(y, row, last->output, last->kernel, last->stride, last->dilation);
+    divide_row(k, o, y);
 }
 
 static void run_row(const work *w, const char *plane, int64_t index, char *slot, char *y)
@@ -153,16 +177,6 @@ static void run_row(const work *w, const char *plane, int64_t index, char *slot,
         k->half.from_f32((uint16_t *) (void *) y, result, k->g.axes[k->g.rank - 1].output * LANES);
 }
 
-/* What lies in the padding of a row. */
-static void fill_padding(const blocked_pool *k, float *row)
-{
-    const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
-    const float neutral = k->op == MLS__POOL_MAX ? -INFINITY : 0;
-    for (int64_t i = 0; i < k->row_length * LANES; i++)
-        if (i < last->before * LANES || i >= (last->before + last->input) * LANES)
-            row[i] = neutral;
-}
-
 static mls_status run_planes(void *arg, int64_t begin, int64_t end)
 {
     const work *w = arg;
@@ -170,7 +184,8 @@ static mls_status run_planes(void *arg, int64_t begin, int64_t end)
     const int64_t width = k->g.axes[k->g.rank - 1].output;
     for (int64_t p = begin; p < end; p++) {
         char *slot = w->workspace + (size_t) p * k->slot_bytes;
-        fill_padding(k, (float *) (void *) slot);
+        mls__blocked_pad(&k->g.axes[k->g.rank - 1], k->is_mean ? 0 : -INFINITY,
+                         (float *) (void *) slot);
         for (int64_t r = 0; r < k->rows; r++)
             run_row(w, w->x + p * k->x_plane * LANES * k->size, r, slot,
                     w->y + (p * k->y_plane + r * width) * LANES * k->size);
@@ -217,20 +232,17 @@ static mls_status read_dims(blocked_pool *k, const mls_op *op, size_t *ret_bytes
             lines *= k->g.axes[i].kernel;
         }
     }
-    const int64_t reach =
-        (last->output - 1) * last->stride + (last->kernel - 1) * last->dilation + 1;
-    const int64_t length = last->before + last->input;
-    k->row_length = reach > length ? reach : length;
     size_t slot = 0;
     uint64_t row;
     int64_t wide = 0;
-    const bool fits = (!k->is_half || mls__mul_i64(lines, last->input, &wide)) &&
-                      mls__work_region(&slot, k->row_length, LANES * sizeof(float), &row) &&
-                      mls__work_region(&slot, lines, sizeof(void *), &k->rows_offset) &&
-                      mls__work_region(&slot, wide, LANES * sizeof(float), &k->wide_offset) &&
-                      mls__work_region(&slot, k->is_half ? last->output : 0, LANES * sizeof(float),
-                                       &k->result_offset) &&
-                      mls__mul_size(slot, (size_t) k->g.planes, ret_bytes);
+    const bool fits =
+        (!k->is_half || mls__mul_i64(lines, last->input, &wide)) &&
+        mls__work_region(&slot, mls__blocked_line(last), LANES * sizeof(float), &row) &&
+        mls__work_region(&slot, lines, sizeof(void *), &k->rows_offset) &&
+        mls__work_region(&slot, wide, LANES * sizeof(float), &k->wide_offset) &&
+        mls__work_region(&slot, k->is_half ? last->output : 0, LANES * sizeof(float),
+                         &k->result_offset) &&
+        mls__mul_size(slot, (size_t) k->g.planes, ret_bytes);
     if (!fits)
         return mls__op_error(op, MLS_ESHAPE, "its rows are larger than memory can be");
     k->slot_bytes = slot;
@@ -256,7 +268,6 @@ mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op, mls_k
     k->base.base.reshape = pool_reshape;
     k->is_mean = strcmp(op->type, "BlockedAveragePool") == 0;
     k->counts_padding = mls__op_int(op, "count_include_pad", 0) != 0;
-    k->op = k->is_mean ? MLS__POOL_SUM : MLS__POOL_MAX;
     k->is_half = mls__is_half(op->inputs[0].dtype);
     k->half = mls__half_of(cpu, op->inputs[0].dtype);
     k->size = (int64_t) mls_dtype_size((mls_dtype) op->inputs[0].dtype);

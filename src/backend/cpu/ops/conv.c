@@ -208,6 +208,26 @@ static void run_blocked(part *p, float *y, const float *z)
     run_part(p);
 }
 
+/* A chunk of maxima, by way of the workspace: y is that of the op. */
+static void run_pooled(part *p, float *y, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = p->work->conv;
+    mls__conv_band band = mls__conv_band_at(conv, index, slot);
+    p->conv.y_step = MLS__CONV_BLOCK;
+    p->conv.y_panel = band.y_panel;
+    p->y_row = band.y_row;
+    p->y_first = band.x_begin;
+    p->y = band.y;
+    while (mls__conv_band_next(&band, p->panels)) {
+        const span chunk = {band.fresh, band.held_end, band.x_begin, band.x_end};
+        p->chunk = &chunk;
+        p->first_row = band.held;
+        run_part(p);
+        for (int64_t i = 0; i < p->panels; i++)
+            mls__conv_band_reduce(&band, i, y + i * conv->out_plane * MLS__CONV_BLOCK);
+    }
+}
+
 /* Once all chunks have had these, the panels behind them are next. */
 static mls__conv_ahead next_weights(const part *p, int64_t panel, int64_t index)
 {
@@ -229,21 +249,26 @@ static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
     const int64_t group = unit / groups, panel = unit % groups * MLS__CONV_PANELS;
     const int64_t filter = group * s->filters + panel * MLS__CONV_BLOCK;
     const int64_t all = group * conv->panels + panel;
-    const span chunk = chunk_at(conv, index);
     part p = {
         .work = w,
-        .chunk = &chunk,
+        .class = conv->classes,
         .conv = conv_of(conv),
         .x = (const float *) w->x + group * s->channels * conv->x_plane,
         .panels = at_most(conv->panels - panel, MLS__CONV_PANELS),
         .filters = s->filters - panel * MLS__CONV_BLOCK,
         .lines = (mls__conv_line *) (void *) slot,
     };
-    float *y = (float *) w->y + filter * conv->y_plane;
+    float *y = (float *) w->y + filter * conv->out_plane;
     const float *z = w->z ? (const float *) w->z + filter * conv->y_plane : NULL;
     p.conv.w = (const float *) w->w + all * MLS__CONV_BLOCK * s->channels * conv->positions;
     p.conv.bias = w->bias ? (const float *) w->bias + all * MLS__CONV_BLOCK : NULL;
     p.next = next_weights(&p, panel, index);
+    if (conv->is_pooled) {
+        run_pooled(&p, y, index, slot);
+        return;
+    }
+    const span chunk = chunk_at(conv, index);
+    p.chunk = &chunk;
     for (int64_t c = 0; c < conv->class_count; c++) {
         p.class = &conv->classes[c];
         if (p.class->count <= chunk.begin)
@@ -342,28 +367,74 @@ static void run_plain(const work *w, int64_t filter, int64_t index, char *slot)
 
 /* --- fast ------------------------------------------------------------------------------------ */
 
-static void run_fast(const work *w, int64_t unit, int64_t index, char *slot)
+/* What all pieces of a unit begin with. */
+static mls__conv_piece piece_of(const work *w, int64_t unit, char *slot)
 {
     const mls__conv_op *conv = w->conv;
     const mls__convolution *s = &conv->shape;
     const int64_t group = unit / conv->fast_parts, own = unit % conv->fast_parts;
     const int64_t panel = conv->panels * own / conv->fast_parts;
-    const int64_t plane = group * s->filters * conv->y_plane;
-    const span chunk = chunk_at(conv, index);
-    const mls__conv_piece piece = {
+    return (mls__conv_piece){
         .x = (const float *) w->x + group * s->channels * conv->x_plane,
-        .z = w->z ? (const float *) w->z + plane : NULL,
         .bias = w->bias ? (const float *) w->bias + group * conv->panels * MLS__CONV_BLOCK : NULL,
-        .y = (float *) w->y + plane,
         .group = group,
         .panel = panel,
         .panels = conv->panels * (own + 1) / conv->fast_parts - panel,
-        .row = chunk.first,
-        .rows = chunk.last - chunk.first,
-        .begin = chunk.begin,
-        .end = at_most(chunk.end, conv->classes[0].count),
         .slot = slot,
     };
+}
+
+/* Rows of a step, as many outputs at a time as a piece may have. */
+static void run_fast_step(mls__conv_piece *piece, const mls__conv_band *band)
+{
+    const mls__conv_op *conv = band->conv;
+    const int64_t width = band->x_end - band->x_begin;
+    const int64_t columns = at_most(width, conv->fast_rows);
+    const int64_t rows = columns ? conv->fast_rows / columns : 1;
+    piece->y_panel = band->y_panel;
+    for (int64_t r = band->fresh; r < band->held_end; r += piece->rows)
+        for (int64_t i = 0; i < width; i += columns) {
+            piece->row = r;
+            piece->rows = columns < width ? 1 : at_most(rows, band->held_end - r);
+            piece->begin = band->x_begin + i;
+            piece->end = band->x_begin + at_most(i + columns, width);
+            piece->y = band->y + (r - band->held) * band->y_row + i * MLS__CONV_BLOCK;
+            mls__conv_run_piece(conv, piece);
+        }
+}
+
+static void run_fast_pooled(const work *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const int64_t plane = conv->out_plane * MLS__CONV_BLOCK;
+    mls__conv_piece piece = piece_of(w, unit, slot);
+    mls__conv_band band = mls__conv_band_at(conv, index, slot);
+    while (mls__conv_band_next(&band, piece.panels)) {
+        run_fast_step(&piece, &band);
+        for (int64_t i = 0; i < piece.panels; i++)
+            mls__conv_band_reduce(&band, i, (float *) w->y + (piece.panel + i) * plane);
+    }
+}
+
+static void run_fast(const work *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    if (conv->is_pooled) {
+        run_fast_pooled(w, unit, index, slot);
+        return;
+    }
+    const span chunk = chunk_at(conv, index);
+    mls__conv_piece piece = piece_of(w, unit, slot);
+    piece.row = chunk.first;
+    piece.rows = chunk.last - chunk.first;
+    piece.begin = chunk.begin;
+    piece.end = at_most(chunk.end, conv->classes[0].count);
+    piece.y_panel = conv->y_plane * MLS__CONV_BLOCK;
+    const int64_t at = piece.group * s->filters * conv->y_plane + piece.panel * piece.y_panel +
+                       (piece.row * conv->classes[0].count + piece.begin) * MLS__CONV_BLOCK;
+    piece.y = (float *) w->y + at;
+    piece.z = w->z ? (const float *) w->z + at : NULL;
     mls__conv_run_piece(conv, &piece);
 }
 
@@ -468,7 +539,7 @@ static int64_t y_elements(const mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
     const int64_t filters = s->filters * s->groups;
-    return conv->y_plane *
+    return conv->out_plane *
            (s->is_y_blocked ? mls__channel_blocks(filters) * MLS__CONV_BLOCK : filters);
 }
 

@@ -4,7 +4,7 @@
  *
  * conv_ops.c reads an op into one and decides how it is done, conv_rows.c says what each row of
  * outputs reads, conv_pack.c brings weights into the order of the kernels, conv.c runs; conv_fast.c
- * has what fast numerics allow to be products of bfloat16.
+ * has what fast numerics allow to be products of bfloat16, conv_pooled.c the maximum behind one.
  */
 #ifndef MLS_BACKEND_CPU_OPS_CONV_H
 #define MLS_BACKEND_CPU_OPS_CONV_H
@@ -14,6 +14,7 @@
 #include "backend/cpu/ops/activation.h"
 #include "backend/cpu/ops/half.h"
 #include "op/convolution.h"
+#include "op/pooling.h"
 
 /* Outputs of a piece of work, and the panels of filters that go over them together. */
 #define MLS__CONV_CHUNK  512
@@ -49,6 +50,7 @@ typedef struct mls__conv_op {
     mls__half half;
 
     int64_t x_plane, y_plane; /* spatial elements of a channel */
+    int64_t out_plane;        /* of the op's output: of y, or of what a maximum leaves of it */
     int64_t positions;        /* of the kernel */
     int64_t panels;           /* of one group */
     int64_t rows;             /* of outputs */
@@ -69,6 +71,15 @@ typedef struct mls__conv_op {
     const uint16_t *fast_packed;
     int64_t fast_parts, fast_rows;
     uint64_t slot_a;
+    /*
+     * With a maximum behind it (conv_pooled.c): its windows, of a row and along it; how its outputs
+     * are cut, and the rows and columns of y that a slot holds.
+     */
+    bool is_pooled;
+    mls__pool_axis pool_rows, pool_along;
+    int64_t pool_bands, pool_pieces, pool_step;
+    int64_t held_rows, held_columns;
+    uint64_t slot_held, slot_list, slot_line;
 } mls__conv_op;
 
 /* --- conv_rows.c --- */
@@ -101,13 +112,52 @@ bool mls__conv_fast_size(mls__conv_op *conv, size_t *ret_bytes);
 
 /* Outputs begin .. end-1 of rows row .. row+rows-1 (the whole rows, if they are several). */
 typedef struct mls__conv_piece {
-    const float *x, *z, *bias; /* of the group, z and bias of its panel 0; NULL: none */
+    const float *x, *bias; /* of the group; bias NULL: none */
+    /* Of the first output; those of a panel lie one behind the other. The residual lies as y. */
     float *y;
+    const float *z;
+    int64_t y_panel;
     int64_t group, panel, panels;
     int64_t row, rows, begin, end;
     char *slot;
 } mls__conv_piece;
 void mls__conv_run_piece(const mls__conv_op *conv, const mls__conv_piece *piece);
+
+/* --- conv_pooled.c --- */
+
+/* Reads the maximum behind a convolution whose shape is known, of an op that has one. */
+mls_status mls__conv_read_pool(mls__conv_op *conv, const mls_op *op);
+/* Whether an axis is one element for the maximum too; and takes it away. */
+bool mls__conv_is_pool_point(const mls__conv_op *conv, int axis);
+void mls__conv_drop_pool_axis(mls__conv_op *conv, int axis);
+/* Panels whose rows a slot holds together. */
+int64_t mls__conv_pooled_panels(const mls__conv_op *conv);
+/* Sets how rows are cut; room in a slot for them, false when it is more than memory can be. */
+bool mls__conv_band_regions(mls__conv_op *conv, size_t *bytes);
+/* Then the chunks, each a piece of a band. */
+void mls__conv_cut_bands(mls__conv_op *conv);
+
+/*
+ * A chunk, a step at a time: mls__conv_band_next() says which of the convolution's outputs to
+ * compute: rows fresh .. held_end-1, of each x_begin .. x_end-1.
+ */
+typedef struct mls__conv_band {
+    const mls__conv_op *conv;
+    char *slot;
+    int64_t row, step_end, end; /* rows of maxima: those of the step, and the band's end */
+    int64_t column;             /* of the piece's first maximum */
+    mls__pool_axis along;       /* as if there were no more than the piece */
+    int64_t x_begin, x_end;
+    int64_t held, fresh, held_end; /* rows that the slot holds */
+    float *y;                      /* of row `held` and output x_begin, of panel 0 */
+    int64_t y_row, y_panel;        /* floats from row to row, from panel to panel */
+} mls__conv_band;
+
+mls__conv_band mls__conv_band_at(const mls__conv_op *conv, int64_t index, char *slot);
+/* The next step, for so many panels; false when there is none. */
+bool mls__conv_band_next(mls__conv_band *band, int64_t panels);
+/* A panel's maxima, once the outputs of the step are computed; y is the panel's plane. */
+void mls__conv_band_reduce(const mls__conv_band *band, int64_t panel, float *y);
 
 /* --- fold_batch_norm.c --- */
 
@@ -121,6 +171,15 @@ mls_status mls__reorder_create(const mls__cpu *cpu, const mls_op *op, mls_kernel
 /* --- blocked_pool.c --- */
 
 mls_status mls__blocked_pool_create(const mls__cpu *cpu, const mls_op *op, mls_kernel **ret_kernel);
+/*
+ * Maxima along a row of blocks, of the element-wise maximum of `count` rows: what the axis says,
+ * but for its pads, whose neutral elements `line` holds (its length: mls__blocked_line()).
+ */
+void mls__blocked_max(const mls__cpu *cpu, const mls__pool_axis *along, const void **rows,
+                      int64_t count, float *line, float *y);
+/* Blocks of a line with its padding, and that padding, for a maximum or a sum. */
+int64_t mls__blocked_line(const mls__pool_axis *along);
+void mls__blocked_pad(const mls__pool_axis *along, float neutral, float *line);
 mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op,
                                            mls_kernel **ret_kernel);
 

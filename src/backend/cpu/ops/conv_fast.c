@@ -159,9 +159,7 @@ static void bring_stretch(const stretch *s, int64_t row, mls__conv_line *lines)
 
 void mls__conv_run_piece(const mls__conv_op *conv, const mls__conv_piece *piece)
 {
-    const int64_t depth = depth_of(conv), width = conv->classes[0].count;
-    const int64_t count = piece->end - piece->begin, y_panel = conv->y_plane * BLOCK;
-    const int64_t at = piece->panel * y_panel + (piece->row * width + piece->begin) * BLOCK;
+    const int64_t depth = depth_of(conv), count = piece->end - piece->begin;
     mls__conv_line *lines = (mls__conv_line *) (void *) piece->slot;
     stretch s = {.conv = conv,
                  .x = piece->x,
@@ -181,10 +179,10 @@ void mls__conv_run_piece(const mls__conv_op *conv, const mls__conv_piece *piece)
         .c = piece->bias ? piece->bias + piece->panel * BLOCK : NULL,
         .c_panel = BLOCK,
         .c_step = 1,
-        .y = piece->y + at,
+        .y = piece->y,
         .y_row = BLOCK,
-        .y_panel = y_panel,
-        .z = piece->z ? piece->z + at : NULL,
+        .y_panel = piece->y_panel,
+        .z = piece->z,
         .activation = conv->activation.run,
         .activation_params = conv->activation.params,
     };

@@ -48,17 +48,23 @@ static void flatten(mls__convolution *s)
  * An axis of one element that one weight is for moves nothing. Without it the last axis may be the
  * long one that rows are made of, which models of sequences have first.
  */
-static bool is_point(const mls__conv_axis *axis)
+static bool is_point(const mls__conv_op *conv, int i)
 {
-    return axis->kernel == 1 && axis->input <= 1 && axis->input == axis->output && !axis->before;
+    const mls__conv_axis *axis = &conv->shape.axes[i];
+    return axis->kernel == 1 && axis->input <= 1 && axis->input == axis->output && !axis->before &&
+           (!conv->is_pooled || mls__conv_is_pool_point(conv, i));
 }
 
-static void drop_points(mls__convolution *s, const bool *is_dropped)
+static void drop_points(mls__conv_op *conv)
 {
+    mls__convolution *s = &conv->shape;
     int rank = 0;
-    for (int i = 0; i < s->rank; i++)
-        if (!is_dropped[i])
+    for (int i = 0; i < s->rank; i++) {
+        if (!conv->is_dropped[i])
             s->axes[rank++] = s->axes[i];
+        else if (conv->is_pooled)
+            mls__conv_drop_pool_axis(conv, i);
+    }
     s->rank = rank;
 }
 
@@ -68,7 +74,7 @@ static void choose_points(mls__conv_op *conv)
     const mls__convolution *s = &conv->shape;
     int left = s->rank;
     for (int i = s->rank - 1; i >= 0; i--) {
-        conv->is_dropped[i] = left > 1 && is_point(&s->axes[i]);
+        conv->is_dropped[i] = left > 1 && is_point(conv, i);
         left -= conv->is_dropped[i];
     }
 }
@@ -76,7 +82,7 @@ static void choose_points(mls__conv_op *conv)
 static bool are_dropped_points(const mls__conv_op *conv)
 {
     for (int i = 0; i < conv->shape.rank; i++)
-        if (conv->is_dropped[i] && !is_point(&conv->shape.axes[i]))
+        if (conv->is_dropped[i] && !is_point(conv, i))
             return false;
     return true;
 }
@@ -90,21 +96,26 @@ static void read_planes(mls__conv_op *conv)
         conv->y_plane *= s->axes[i].output;
         conv->positions *= s->axes[i].kernel;
     }
+    conv->out_plane = conv->y_plane;
+    if (conv->is_pooled)
+        conv->out_plane = conv->pool_rows.output * conv->pool_along.output;
     conv->panels = mls__channel_blocks(s->filters);
-    conv->is_empty = !(s->batch && s->filters && conv->y_plane);
+    conv->is_empty = !(s->batch && s->filters && conv->out_plane);
 }
 
 static mls_status read_shape(mls__conv_op *conv, const mls_op *op, bool is_first)
 {
-    const mls_status status = mls__op_convolution(op, &conv->shape);
+    mls_status status = mls__op_convolution(op, &conv->shape);
+    if (!status && conv->is_pooled)
+        status = mls__conv_read_pool(conv, op);
     if (status)
         return status;
     if (is_first)
         choose_points(conv);
     else if (!are_dropped_points(conv))
         return mls__op_error(op, MLS_ELIMIT, "has more dimensions at these dims than planned");
-    drop_points(&conv->shape, conv->is_dropped);
-    if (is_pointwise(&conv->shape))
+    drop_points(conv);
+    if (!conv->is_pooled && is_pointwise(&conv->shape))
         flatten(&conv->shape);
     read_planes(conv);
     return MLS_OK;
@@ -117,7 +128,7 @@ static mls_status choose_method(mls__conv_op *conv, const mls_op *op)
     const mls__convolution *s = &conv->shape;
     const mls__conv_axis *last = &s->axes[s->rank - 1];
     const bool is_blocked = s->is_x_blocked || s->is_y_blocked;
-    const bool is_single = s->channels == 1 && s->filters == 1;
+    const bool is_single = s->channels == 1 && s->filters == 1 && !conv->is_pooled;
     conv->method = MLS__CONV_DIRECT;
     if (conv->dtype == MLS_FLOAT64)
         conv->method = MLS__CONV_PLAIN;
@@ -154,6 +165,10 @@ static int64_t divide_up(int64_t a, int64_t b)
 static void cut_chunks(mls__conv_op *conv)
 {
     const int64_t width = conv->classes[0].count;
+    if (conv->is_pooled) {
+        mls__conv_cut_bands(conv);
+        return;
+    }
     conv->piece = conv->method == MLS__CONV_FAST ? conv->fast_rows : MLS__CONV_CHUNK;
     conv->chunk_rows = width < conv->piece ? conv->piece / width : 1;
     conv->row_pieces = 1;
@@ -228,13 +243,15 @@ static bool add_slots(mls__conv_op *conv, size_t *total)
         (size_t) (conv->panels < MLS__CONV_PANELS ? conv->panels : MLS__CONV_PANELS);
     uint64_t lines_offset;
     size_t bytes = 0, all, rows = 0;
-    const bool fits =
+    bool fits =
         (conv->method != MLS__CONV_FAST || mls__conv_fast_size(conv, &rows)) &&
         add_region(&bytes, (size_t) mls__conv_most_lines(conv),
                    sizeof(mls__conv_line) / sizeof(float), &lines_offset) &&
         add_region(&bytes, is_turned ? panels : 0, outputs, &conv->slot_y) &&
         add_region(&bytes, is_turned && conv->has_residual ? panels : 0, outputs, &conv->slot_z) &&
         add_region(&bytes, rows / sizeof(float), 1, &conv->slot_a);
+    if (conv->is_pooled)
+        fits = fits && mls__conv_band_regions(conv, &bytes);
     conv->slot_bytes = bytes;
     conv->slots_offset = *total;
     return fits && mls__mul_size(bytes, conv->threads, &all) && mls__add_size(*total, all, total);
@@ -258,7 +275,7 @@ static mls_status measure(mls__conv_op *conv, const mls_op *op, size_t *ret_byte
         fits && add_region(&bytes, packed / sizeof(float), 1, &conv->w_offset) &&
         add_region(&bytes, conv->has_bias ? groups : 0, blocked(s->filters), &conv->bias_offset) &&
         add_region(&bytes, is_half ? x : 0, (size_t) conv->x_plane, &conv->x_offset) &&
-        add_region(&bytes, is_half ? y : 0, (size_t) conv->y_plane, &conv->y_offset) &&
+        add_region(&bytes, is_half ? y : 0, (size_t) conv->out_plane, &conv->y_offset) &&
         add_region(&bytes, is_half && conv->has_residual ? y : 0, (size_t) conv->y_plane,
                    &conv->z_offset) &&
         add_slots(conv, &bytes);
@@ -340,6 +357,7 @@ static mls_status prepare(mls__conv_op *conv, const mls_op *op)
     conv->y_index = op->input_count;
     conv->has_bias = mls__op_input(op, 2) != NULL;
     conv->has_residual = mls__op_input(op, 3) != NULL;
+    conv->is_pooled = mls__op_attr(op, "pool_kernel_shape") != NULL;
     size_t bytes = 0;
     mls_status status = read_activation(conv, op);
     if (!status)
@@ -384,6 +402,7 @@ mls__cpu_op_table mls__cpu_ops_conv = {
     {"com.microsoft", "FusedConv", create, 0},
     {"mlscale", "FusedConv", create, 0},
     {"mlscale", "FusedConvTranspose", create, 0},
+    {"mlscale", "FusedConvMaxPool", create, 0},
     {"mlscale", "FoldBatchNorm", mls__fold_batch_norm_create, 0},
     {"mlscale", "BlockedMaxPool", mls__blocked_pool_create, 0},
     {"mlscale", "BlockedAveragePool", mls__blocked_pool_create, 0},
