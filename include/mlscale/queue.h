@@ -316,7 +316,7 @@ MLS_API mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *limit
 typedef void (*mls_queue_rule_fn)(void *user, const mls_queue_rule *rule);
 MLS_API mls_status mls_queue_visit_rules(mls_queue *queue, mls_queue_rule_fn visit, void *user);
 
-/* A claimer that is open, in any process, and what it offers. */
+/* A claimer that is open, in any process, and has claimed or tried to: what it offers. */
 typedef struct mls_queue_offer {
     size_t size;
     const char *name;       /* its own, or its worker's */
@@ -324,7 +324,7 @@ typedef struct mls_queue_offer {
 } mls_queue_offer;
 
 /*
- * Calls visit(user, offer) for each claimer that is open, in any order. An offer is good until
+ * Calls visit(user, offer) for each such claimer, in any order. An offer is good until
  * `visit` returns. A job that needs more than each of them offers stays ready.
  * Errors: MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_RESOURCES), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
  */

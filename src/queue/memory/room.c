@@ -47,18 +47,21 @@ void mls__mem_set_aside(const mls__mem_visit *visit, mls__mem_claimer *claimer)
     claimer->aside = longest ? longest->lane->needs : nothing;
 }
 
-static void add(mls_resources *to, const mls_resources *more, int64_t sign)
+/* What a claimer without a bound uses is not counted: it could be more than there are numbers. */
+static void add(mls__mem_claimer *claimer, const mls_resources *more, int64_t sign)
 {
-    to->cpu_milli += sign * more->cpu_milli;
-    to->memory_bytes += sign * more->memory_bytes;
-    to->gpus += sign * more->gpus;
+    if (!claimer->has_capacity)
+        return;
+    claimer->used.cpu_milli += sign * more->cpu_milli;
+    claimer->used.memory_bytes += sign * more->memory_bytes;
+    claimer->used.gpus += sign * more->gpus;
 }
 
 void mls__mem_room_take(mls__mem_claimer *claimer, mls__mem_job *job)
 {
     job->taken = job->lane->needs;
     job->takes_room = true;
-    add(&claimer->used, &job->taken, 1);
+    add(claimer, &job->taken, 1);
 }
 
 static void wake(mls__mem_store *store, mls__mem_claimer *claimer)
@@ -72,7 +75,7 @@ static void wake(mls__mem_store *store, mls__mem_claimer *claimer)
 
 void mls__mem_room_give(mls__mem_store *store, mls__mem_job *job)
 {
-    add(&job->owner->used, &job->taken, -1);
+    add(job->owner, &job->taken, -1);
     job->takes_room = false;
     if (job->owner->has_capacity)
         wake(store, job->owner);

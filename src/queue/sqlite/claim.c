@@ -53,48 +53,97 @@ static bool goes_first(const head *a, const head *b)
     return a->priority != b->priority ? a->priority > b->priority : a->rank < b->rank;
 }
 
+/* A look at the heads of all lanes that the claimer serves. */
+typedef struct look {
+    head best;                    /* that it may have; id 0: none */
+    const mls__sql_lane *crowded; /* of the job that waits longest and would fit, if nothing ran */
+    int64_t crowded_ns;           /* since when it waits */
+    int64_t lanes;                /* that have ready jobs */
+} look;
+
+/* Notes a job that the claimer has no room for. false: failed. */
+static bool note_crowded(mls__sql_store *store, const mls__sql_claimer *claimer, const head *next,
+                         look *l)
+{
+    mls__sql_row row;
+    if (mls__sql_row_load(store, (uint64_t) next->id, &row) <= 0)
+        return !store->txn.status;
+    if (store->txn.boot_ns - row.since_ns < claimer->patience_ns ||
+        (l->crowded && l->crowded_ns <= row.since_ns))
+        return true;
+    l->crowded = row.lane;
+    l->crowded_ns = row.since_ns;
+    return true;
+}
+
+static bool look_at_heads(mls__sql_store *store, mls__sql_claimer *claimer, look *ret_look)
+{
+    head next = {0};
+    int found;
+    *ret_look = (look){0};
+    for (; (found = find_head(store, next.lane, &next)) > 0; next.lane++, ret_look->lanes++) {
+        const mls__sql_lane *lane = mls__sql_lane_of(store, next.lane);
+        if (!lane)
+            return false;
+        if (!mls__sql_lane_is_served(store, claimer, lane) || mls__sql_is_held(store, lane))
+            continue;
+        if (!lane->takes_room || mls__sql_has_room(store, claimer, lane)) {
+            if (!ret_look->best.id || goes_first(&next, &ret_look->best))
+                ret_look->best = next;
+        } else if (!claimer->has_aside && mls__sql_is_crowded_out(store, claimer, lane) &&
+                   !note_crowded(store, claimer, &next, ret_look)) {
+            return false;
+        }
+    }
+    return found == 0;
+}
+
 /*
  * The job that the claimer is to get next: its id; 0: none; -1: failed. `ret_only` is the
  * lane that alone has ready jobs, else 0: until others become ready it need not look
- * elsewhere.
+ * elsewhere. Once more when room is to be set aside.
  */
 static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer, int64_t *ret_only)
 {
-    head best = {0}, next = {0};
-    int found;
-    int64_t lanes = 0;
-    while ((found = find_head(store, next.lane, &next)) > 0) {
-        const mls__sql_lane *lane = mls__sql_lane_of(store, next.lane);
-        if (!lane)
+    look l;
+    mls__sql_set_aside(claimer, NULL);
+    if (!look_at_heads(store, claimer, &l))
+        return -1;
+    if (l.crowded) {
+        mls__sql_set_aside(claimer, l.crowded);
+        if (!look_at_heads(store, claimer, &l))
             return -1;
-        if (mls__sql_lane_is_served(store, claimer, lane) && !mls__sql_is_held(store, lane) &&
-            (!best.id || goes_first(&next, &best)))
-            best = next;
-        next.lane++;
-        lanes++;
     }
-    *ret_only = lanes == 1 ? best.lane : 0;
-    return found < 0 ? -1 : best.id;
+    *ret_only = l.lanes == 1 ? l.best.lane : 0;
+    return l.best.id;
+}
+
+static bool may_take(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                     const mls__sql_lane *lane)
+{
+    return !mls__sql_is_held(store, lane) &&
+           (!lane->takes_room || mls__sql_has_room(store, claimer, lane));
 }
 
 /* The first ready job of a lane: its id; 0: none; -1: failed. */
-static int64_t pick_of(mls__sql_store *store, int64_t lane)
+static int64_t pick_of(mls__sql_store *store, const mls__sql_claimer *claimer, int64_t lane)
 {
     head found;
     const int there = find_head(store, lane, &found);
     if (there <= 0 || found.lane != lane)
         return there < 0 ? -1 : 0;
     const mls__sql_lane *kept = mls__sql_lane_of(store, lane);
-    return !kept ? -1 : mls__sql_is_held(store, kept) ? 0 : found.id;
+    return !kept ? -1 : may_take(store, claimer, kept) ? found.id : 0;
 }
 
 /* The next job that may run with another one of that lane and batch key. */
-static int64_t pick_like(mls__sql_store *store, const mls__sql_lane *lane, const char *batch_key)
+static int64_t pick_like(mls__sql_store *store, const mls__sql_claimer *claimer,
+                         const mls__sql_lane *lane, const char *batch_key)
 {
-    if (mls__sql_is_held(store, lane))
+    if (!may_take(store, claimer, lane))
         return 0;
     if (!lane->is_keyed)
-        return pick_of(store, lane->id);
+        return pick_of(store, claimer, lane->id);
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_HEAD_BATCH);
     if (!find)
         return -1;
@@ -151,6 +200,8 @@ static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
     mls__sql_lane_add(store, row.lane, MLS__SQL_WAITING_NS, waited_ns);
     mls__sql_lane_add(store, row.lane, MLS__SQL_CLAIMED, 1);
     mls__sql_rules_claim(store, row.lane);
+    if (row.lane->takes_room)
+        mls__sql_room_take(claim->claimer, row.lane);
     shown->hold = hold;
     hold->claimer = claim->claimer->id;
     claim->count++;
@@ -170,7 +221,7 @@ static bool find_like(mls__sql_store *store, const claim_op *claim, mls__sql_lan
         return true;
     *ret_key = like->info->batch_key;
     return mls__sql_lane_make(store, like->info->queue, like->info->type, like->info->tenant,
-                              **ret_key != '\0', ret_lane) == MLS_OK;
+                              **ret_key != '\0', &like->info->needs, ret_lane) == MLS_OK;
 }
 
 /*
@@ -180,13 +231,17 @@ static bool find_like(mls__sql_store *store, const claim_op *claim, mls__sql_lan
 static mls_status take_ready(mls__sql_store *store, claim_op *claim)
 {
     int64_t only = 0;
+    if (store->room_is_stale && !mls__sql_room_recount(store))
+        return store->txn.status;
+    if (!claim->claimer->is_offered && !mls__sql_offer(store, claim->claimer))
+        return store->txn.status;
     while (claim->count < claim->request->max_count) {
         mls__sql_lane *lane;
         const char *key = "";
         if (!find_like(store, claim, &lane, &key))
             return store->txn.status;
-        const int64_t id = lane   ? pick_like(store, lane, key)
-                           : only ? pick_of(store, only)
+        const int64_t id = lane   ? pick_like(store, claim->claimer, lane, key)
+                           : only ? pick_of(store, claim->claimer, only)
                                   : pick(store, claim->claimer, &only);
         if (id <= 0)
             return store->txn.status;
@@ -285,14 +340,20 @@ static bool serve(mls__sql_store *store, mls__sql_list *list)
     return true;
 }
 
+/* Again, when one took the job for which others had set room aside. */
 bool mls__sql_claims_serve(mls__sql_store *store)
 {
     head any;
-    store->txn.is_ready_news = false;
-    if (!store->claims.first && !store->fillers.first)
-        return true;
-    const int found = find_head(store, 0, &any);
-    return found <= 0 ? found == 0 : serve(store, &store->fillers) && serve(store, &store->claims);
+    int found = 0;
+    do {
+        store->txn.is_ready_news = false;
+        if (!store->claims.first && !store->fillers.first)
+            return true;
+        found = find_head(store, 0, &any);
+        if (found > 0 && !(serve(store, &store->fillers) && serve(store, &store->claims)))
+            return false;
+    } while (found > 0 && store->txn.is_ready_news);
+    return found >= 0;
 }
 
 static void stop(mls__sql_list *list, const mls__sql_claimer *claimer)

@@ -21,6 +21,40 @@ static char *copy_name(char *at, const char *name)
     return at + size;
 }
 
+typedef struct claimer_op {
+    mls__sql_op op; /* first: they share an address */
+    mls__sql_claimer *claimer;
+    uint32_t flags;
+    size_t count;
+} claimer_op;
+
+/* The committer's list of those that are open. */
+static mls_status run_enlist(mls__sql_store *store, mls__sql_op *op)
+{
+    mls__sql_claimer *claimer = ((claimer_op *) (void *) op)->claimer;
+    claimer->next = store->claimers;
+    store->claimers = claimer;
+    return MLS_OK;
+}
+
+static mls_status run_delist(mls__sql_store *store, mls__sql_op *op)
+{
+    const mls__sql_claimer *claimer = ((claimer_op *) (void *) op)->claimer;
+    mls__sql_claimer **link = &store->claimers;
+    while (*link != claimer)
+        link = &(*link)->next;
+    *link = claimer->next;
+    return MLS_OK;
+}
+
+static void change_list(mls__sql_store *store, mls__sql_claimer *claimer,
+                        mls_status (*run)(mls__sql_store *store, mls__sql_op *op))
+{
+    const mls__sql_kind kind = {.run = run, .no_transaction = true};
+    claimer_op change = {.op = {.kind = &kind}, .claimer = claimer};
+    mls__sql_call(store, &change.op);
+}
+
 mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options, void **ret_claimer)
 {
     mls__sql_store *store = self;
@@ -38,6 +72,11 @@ mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,
         at = copy_name(at, options->queues[i]);
     claimer->type_count = options->type_count;
     claimer->queue_count = options->queue_count;
+    claimer->patience_ns = (int64_t) options->patience_ms * 1000000;
+    claimer->has_capacity = options->capacity != NULL;
+    if (options->capacity)
+        claimer->capacity = *options->capacity;
+    change_list(store, claimer, run_enlist);
     *ret_claimer = claimer;
     return MLS_OK;
 }
@@ -45,15 +84,10 @@ mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,
 void mls__sql_claimer_close(void *self, void *ptr)
 {
     mls__sql_store *store = self;
+    change_list(store, ptr, run_delist);
+    mls__sql_offer_end(store, ptr);
     mls__free(&store->context->allocator, ptr);
 }
-
-typedef struct claimer_op {
-    mls__sql_op op; /* first: they share an address */
-    mls__sql_claimer *claimer;
-    uint32_t flags;
-    size_t count;
-} claimer_op;
 
 static mls_status run_stop(mls__sql_store *store, mls__sql_op *op)
 {

@@ -236,6 +236,7 @@ void mls__sql_rollback(mls__sql_store *store)
     if (!sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     mls__sql_lanes_forget(store);
+    store->room_is_stale = true;
     mls__sql_unlock(store);
 }
 

@@ -262,7 +262,7 @@ const mls_queue_driver mls__queue_driver_sqlite = {
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_PAUSE |
-                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST,
+                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_RESOURCES,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__sql_submit,
@@ -283,4 +283,5 @@ const mls_queue_driver mls__queue_driver_sqlite = {
     .list = mls__sql_list_jobs,
     .set_rule = mls__sql_set_rule,
     .visit_rules = mls__sql_visit_rules,
+    .visit_offers = mls__sql_visit_offers,
 };

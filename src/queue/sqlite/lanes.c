@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lanes: the pairs of queue and type, and what is counted of each. They are few, so the
+ * Lanes: queue, type and needs, and what is counted of each. They are few, so the
  * committer keeps those it met. Counts are summed up in memory and added to the file
  * once a transaction, in it.
  */
@@ -46,7 +46,8 @@ static bool make_room(mls__sql_store *store, int64_t id)
 
 /* Keeps a lane that is in the file; NULL: the transaction failed. */
 static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *queue,
-                                const char *type, const char *tenant, bool is_keyed)
+                                const char *type, const char *tenant, bool is_keyed,
+                                const mls_resources *needs)
 {
     const size_t queue_size = strlen(queue) + 1, type_size = strlen(type) + 1;
     const size_t tenant_size = strlen(tenant) + 1;
@@ -60,6 +61,8 @@ static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *q
     }
     lane->id = id;
     lane->is_keyed = is_keyed;
+    lane->needs = *needs;
+    lane->takes_room = needs->cpu_milli || needs->memory_bytes || needs->gpus;
     memcpy(lane->names, queue, queue_size);
     lane->type = memcpy(lane->names + queue_size, type, type_size);
     lane->tenant = memcpy(lane->names + queue_size + type_size, tenant, tenant_size);
@@ -71,7 +74,8 @@ static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *q
 }
 
 static sqlite3_stmt *bind_names(mls__sql_store *store, int statement, const char *queue,
-                                const char *type, const char *tenant, bool is_keyed)
+                                const char *type, const char *tenant, bool is_keyed,
+                                const mls_resources *needs)
 {
     sqlite3_stmt *bound = mls__sql_prepare(store, statement);
     if (!bound)
@@ -80,14 +84,18 @@ static sqlite3_stmt *bind_names(mls__sql_store *store, int statement, const char
     sqlite3_bind_text(bound, 2, type, -1, SQLITE_STATIC);
     sqlite3_bind_int(bound, 3, is_keyed);
     sqlite3_bind_text(bound, 4, tenant, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(bound, 5, needs->cpu_milli);
+    sqlite3_bind_int64(bound, 6, needs->memory_bytes);
+    sqlite3_bind_int64(bound, 7, needs->gpus);
     return bound;
 }
 
 /* The id of the lane in the file, which is added if it is not there; 0: failed. */
 static int64_t find_or_add(mls__sql_store *store, const char *queue, const char *type,
-                           const char *tenant, bool is_keyed)
+                           const char *tenant, bool is_keyed, const mls_resources *needs)
 {
-    sqlite3_stmt *find = bind_names(store, MLS__SQL_LANE_FIND, queue, type, tenant, is_keyed);
+    sqlite3_stmt *find =
+        bind_names(store, MLS__SQL_LANE_FIND, queue, type, tenant, is_keyed, needs);
     const int code = find ? mls__sql_step(store, find) : SQLITE_ERROR;
     if (code == SQLITE_ROW) {
         const int64_t id = sqlite3_column_int64(find, 0);
@@ -101,31 +109,47 @@ static int64_t find_or_add(mls__sql_store *store, const char *queue, const char 
     }
     if (code != SQLITE_DONE)
         return 0;
-    if (!mls__sql_run(store, bind_names(store, MLS__SQL_LANE_ADD, queue, type, tenant, is_keyed)))
+    if (!mls__sql_run(store,
+                      bind_names(store, MLS__SQL_LANE_ADD, queue, type, tenant, is_keyed, needs)))
         return 0;
     return sqlite3_last_insert_rowid(store->db);
 }
 
+static bool is_same(const mls_resources *a, const mls_resources *b)
+{
+    return a->cpu_milli == b->cpu_milli && a->memory_bytes == b->memory_bytes && a->gpus == b->gpus;
+}
+
 mls_status mls__sql_lane_make(mls__sql_store *store, const char *queue, const char *type,
-                              const char *tenant, bool is_keyed, mls__sql_lane **ret_lane)
+                              const char *tenant, bool is_keyed, const mls_resources *needs,
+                              mls__sql_lane **ret_lane)
 {
     tenant = mls__sql_is_named(store, queue, type, tenant) ? tenant : "";
     mls__sql_lane *lane = *bucket_of(store, queue, type);
     while (lane && (lane->is_keyed != is_keyed || strcmp(lane->type, type) != 0 ||
-                    strcmp(lane->names, queue) != 0 || strcmp(lane->tenant, tenant) != 0))
+                    strcmp(lane->names, queue) != 0 || strcmp(lane->tenant, tenant) != 0 ||
+                    !is_same(&lane->needs, needs)))
         lane = lane->next;
     if (!lane) {
-        const int64_t id = find_or_add(store, queue, type, tenant, is_keyed);
+        const int64_t id = find_or_add(store, queue, type, tenant, is_keyed, needs);
         if (id > MLS__SQL_MOST_LANES)
             return mls__sql_fail(store, mls__error(MLS_ELIMIT,
                                                    "a queue's file holds at most %d types, "
                                                    "counted for each named queue, and again for "
-                                                   "each tenant that a limit names",
+                                                   "each tenant that a limit names and for what "
+                                                   "their jobs need",
                                                    MLS__SQL_MOST_LANES));
-        lane = id ? keep_lane(store, id, queue, type, tenant, is_keyed) : NULL;
+        lane = id ? keep_lane(store, id, queue, type, tenant, is_keyed, needs) : NULL;
     }
     *ret_lane = lane;
     return lane ? MLS_OK : store->txn.status;
+}
+
+/* The file may be damaged: then it is more than anyone has, and sums of it cannot overflow. */
+static int64_t read_need(sqlite3_stmt *load, int column)
+{
+    const int64_t need = sqlite3_column_int64(load, column);
+    return need < 0 || need > MLS_MEMORY_BYTES_MAX ? MLS_MEMORY_BYTES_MAX : need;
 }
 
 mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id)
@@ -149,8 +173,9 @@ mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id)
     const char *queue = (const char *) sqlite3_column_text(load, 0);
     const char *type = (const char *) sqlite3_column_text(load, 1);
     const char *tenant = (const char *) sqlite3_column_text(load, 3);
+    const mls_resources needs = {read_need(load, 4), read_need(load, 5), read_need(load, 6)};
     mls__sql_lane *lane = keep_lane(store, id, queue ? queue : "", type ? type : "",
-                                    tenant ? tenant : "", sqlite3_column_int(load, 2) != 0);
+                                    tenant ? tenant : "", sqlite3_column_int(load, 2) != 0, &needs);
     sqlite3_reset(load);
     return lane;
 }

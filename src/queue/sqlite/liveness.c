@@ -108,6 +108,7 @@ static bool delete_by(mls__sql_store *store, int statement, int64_t id)
 static bool remove_member(mls__sql_store *store, int64_t id, bool is_death)
 {
     return lose_all(store, id, is_death) && delete_by(store, MLS__SQL_WAIT_DROP, id) &&
+           delete_by(store, MLS__SQL_OFFER_DROP, id) &&
            delete_by(store, MLS__SQL_MEMBER_DELETE, id);
 }
 

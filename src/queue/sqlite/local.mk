@@ -13,6 +13,7 @@ libmls_core_la_SOURCES += \
 	%D%/liveness.c \
 	%D%/lockfile.c \
 	%D%/parents.c \
+	%D%/room.c \
 	%D%/rows.c \
 	%D%/rules.c \
 	%D%/schema.c \

@@ -303,8 +303,8 @@ static bool part_tenant(mls__sql_store *store, const mls_queue_rule *rule)
     mls__sql_lane *from, *to;
     while ((id = next_lane(store, MLS__SQL_LANE_NEXT, rule, id, &running)) > 0) {
         from = mls__sql_lane_of(store, id);
-        if (!from ||
-            mls__sql_lane_make(store, from->names, from->type, rule->tenant, from->is_keyed, &to))
+        if (!from || mls__sql_lane_make(store, from->names, from->type, rule->tenant,
+                                        from->is_keyed, &from->needs, &to))
             return false;
         if (!move_tenant(store, rule->tenant, from, to))
             return false;

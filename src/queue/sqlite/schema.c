@@ -108,6 +108,28 @@ const mls__sql_migration mls__sql_migrations[] = {
         " WHERE rules.queue IN ('', lanes.queue) AND rules.type IN ('', lanes.type)) FROM rules;"
         "DROP TABLE rules; ALTER TABLE rules_new RENAME TO rules;",
     },
+    {
+        /* Jobs of other needs have lanes of their own; what claimers offer. */
+        "CREATE TABLE lanes_new(id INTEGER PRIMARY KEY, queue TEXT NOT NULL, type TEXT NOT NULL,"
+        " is_keyed INTEGER NOT NULL,"
+        " scheduled INTEGER NOT NULL DEFAULT 0, blocked INTEGER NOT NULL DEFAULT 0,"
+        " ready INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0,"
+        " stopping INTEGER NOT NULL DEFAULT 0, succeeded INTEGER NOT NULL DEFAULT 0,"
+        " dead INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,"
+        " sum_submitted INTEGER NOT NULL DEFAULT 0, sum_claimed INTEGER NOT NULL DEFAULT 0,"
+        " sum_succeeded INTEGER NOT NULL DEFAULT 0, sum_dead INTEGER NOT NULL DEFAULT 0,"
+        " sum_cancelled INTEGER NOT NULL DEFAULT 0, sum_retried INTEGER NOT NULL DEFAULT 0,"
+        " sum_released INTEGER NOT NULL DEFAULT 0, sum_stale INTEGER NOT NULL DEFAULT 0,"
+        " sum_waiting_ns INTEGER NOT NULL DEFAULT 0, sum_running_ns INTEGER NOT NULL DEFAULT 0,"
+        " tenant TEXT NOT NULL DEFAULT '', cpu_milli INTEGER NOT NULL DEFAULT 0,"
+        " memory_bytes INTEGER NOT NULL DEFAULT 0, gpus INTEGER NOT NULL DEFAULT 0,"
+        " UNIQUE(queue, type, is_keyed, tenant, cpu_milli, memory_bytes, gpus));"
+        "INSERT INTO lanes_new SELECT *, 0, 0, 0 FROM lanes;"
+        "DROP TABLE lanes; ALTER TABLE lanes_new RENAME TO lanes;"
+        "CREATE TABLE offers(member INTEGER NOT NULL, claimer INTEGER NOT NULL,"
+        " name TEXT NOT NULL, cpu_milli INTEGER NOT NULL, memory_bytes INTEGER NOT NULL,"
+        " gpus INTEGER NOT NULL, PRIMARY KEY(member, claimer)) WITHOUT ROWID;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

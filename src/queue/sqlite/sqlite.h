@@ -84,12 +84,15 @@ enum {
     MLS__SQL_COUNTERS
 };
 
-/* A queue and type; jobs with a batch key, and of tenants that rules name, have lanes of their own.
+/*
+ * A queue and type; jobs with a batch key, of other needs, and of tenants that rules name, have
+ * lanes of their own.
  */
 struct mls__sql_lane {
     mls__sql_lane *next; /* in the bucket of its names */
     int64_t id;
-    bool is_keyed, is_dirty;
+    bool is_keyed, is_dirty, takes_room;
+    mls_resources needs;               /* of each of its jobs */
     int64_t deltas[MLS__SQL_COUNTERS]; /* since the transaction began */
     const char *type;                  /* into names */
     const char *tenant;                /* likewise; "": all that have no lane of their own */
@@ -133,8 +136,13 @@ struct mls__sql_hold {
 };
 
 struct mls__sql_claimer {
-    int64_t id; /* unique in this process */
+    mls__sql_claimer *next; /* the open ones */
+    int64_t id;             /* unique in this process */
     bool is_draining, is_stopped;
+    bool has_capacity, has_aside;
+    bool is_offered;                     /* what it has is in the file */
+    mls_resources capacity, used, aside; /* aside: for a large job that waits */
+    int64_t patience_ns;
     uint64_t lanes_generation;
     unsigned char serves[MLS__SQL_MOST_LANES + 1]; /* by lane's id: 0 unknown, 1 yes, 2 no */
     size_t type_count, queue_count;
@@ -231,6 +239,11 @@ enum {
     MLS__SQL_SEGMENT_FIND,
     MLS__SQL_SEGMENT_GARBAGE,
     MLS__SQL_SEGMENT_SWEEP,
+    MLS__SQL_OFFERS,
+    MLS__SQL_OFFER_ADD,
+    MLS__SQL_OFFER_DELETE,
+    MLS__SQL_OFFER_DROP,
+    MLS__SQL_ROOM_COUNT,
     MLS__SQL_MEMBERS,
     MLS__SQL_MEMBER_ADD,
     MLS__SQL_MEMBER_DELETE,
@@ -310,7 +323,9 @@ struct mls__sql_store {
     bool is_failing;
     bool is_running; /* the thread */
     mls__sql_list claims, fillers, waits, drains;
-    mls__sql_rule *rule_list; /* as in the file, read anew in each transaction */
+    mls__sql_claimer *claimers; /* that are open */
+    bool room_is_stale;         /* what is used of them must be counted anew */
+    mls__sql_rule *rule_list;   /* as in the file, read anew in each transaction */
     size_t rule_count, rule_room;
     mls__sql_lane *lanes[MLS__SQL_BUCKETS];
     mls__sql_lane **lanes_by_id;
@@ -405,7 +420,8 @@ void mls__sql_list_add(mls__sql_list *list, mls__sql_op *op);
 /* lanes.c */
 /* `tenant` counts only if a rule names it. */
 mls_status mls__sql_lane_make(mls__sql_store *store, const char *queue, const char *type,
-                              const char *tenant, bool is_keyed, mls__sql_lane **ret_lane);
+                              const char *tenant, bool is_keyed, const mls_resources *needs,
+                              mls__sql_lane **ret_lane);
 /* The lane of an id; NULL: the transaction failed. */
 mls__sql_lane *mls__sql_lane_of(mls__sql_store *store, int64_t id);
 void mls__sql_lane_add(mls__sql_store *store, mls__sql_lane *lane, int counter, int64_t more);
@@ -462,6 +478,27 @@ int64_t mls__sql_rules_next_ms(const mls__sql_store *store);
 bool mls__sql_rules_save(mls__sql_store *store);
 mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
+
+/* room.c: what jobs need and claimers have. */
+/* Whether the claimer has room for a job of the lane, beside what it runs and set aside. */
+bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                       const mls__sql_lane *lane);
+/* Whether it would if nothing else ran, and has none. */
+bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                             const mls__sql_lane *lane);
+/* Sets room aside for a job of the lane; NULL: for none. */
+void mls__sql_set_aside(mls__sql_claimer *claimer, const mls__sql_lane *lane);
+/* After a rollback, counts what is used. false: failed. */
+bool mls__sql_room_recount(mls__sql_store *store);
+/* A job is claimed, or its claim ends. */
+void mls__sql_room_take(mls__sql_claimer *claimer, const mls__sql_lane *lane);
+void mls__sql_room_give(mls__sql_store *store, const mls__sql_row *row);
+/* A job that needs something is ready no longer: room may have been set aside for it. */
+void mls__sql_room_left(mls__sql_store *store);
+/* Writes for all processes what the claimer has, which claims for the first time. */
+bool mls__sql_offer(mls__sql_store *store, mls__sql_claimer *claimer);
+void mls__sql_offer_end(mls__sql_store *store, const mls__sql_claimer *claimer);
+mls_status mls__sql_visit_offers(void *self, mls_queue_offer_fn visit, void *user);
 
 /* parents.c: dependencies. */
 /* MLS_ENOTFOUND: a parent, not of the same submit, is not known. */

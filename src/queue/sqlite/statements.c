@@ -27,9 +27,13 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4,"
         " rules = ?5 WHERE one = 1",
     [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2"
-                           " AND is_keyed = ?3 AND tenant = ?4",
-    [MLS__SQL_LANE_LOAD] = "SELECT queue, type, is_keyed, tenant FROM lanes WHERE id = ?1",
-    [MLS__SQL_LANE_ADD] = "INSERT INTO lanes(queue, type, is_keyed, tenant) VALUES(?1, ?2, ?3, ?4)",
+                           " AND is_keyed = ?3 AND tenant = ?4 AND cpu_milli = ?5"
+                           " AND memory_bytes = ?6 AND gpus = ?7",
+    [MLS__SQL_LANE_LOAD] = "SELECT queue, type, is_keyed, tenant, cpu_milli, memory_bytes, gpus"
+                           " FROM lanes WHERE id = ?1",
+    [MLS__SQL_LANE_ADD] =
+        "INSERT INTO lanes(queue, type, is_keyed, tenant, cpu_milli, memory_bytes, gpus)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [MLS__SQL_LANE_COUNT] =
         "UPDATE lanes SET scheduled = scheduled + ?2, blocked = blocked + ?3, ready = ready + ?4,"
         " running = running + ?5, stopping = stopping + ?6, succeeded = succeeded + ?7,"
@@ -118,6 +122,14 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_SEGMENT_FIND] = "SELECT refs FROM segments WHERE hash = ?1",
     [MLS__SQL_SEGMENT_GARBAGE] = "SELECT hash FROM segments WHERE refs <= 0",
     [MLS__SQL_SEGMENT_SWEEP] = "DELETE FROM segments WHERE refs <= 0",
+    [MLS__SQL_OFFERS] = "SELECT name, cpu_milli, memory_bytes, gpus FROM offers",
+    [MLS__SQL_OFFER_ADD] =
+        "INSERT OR REPLACE INTO offers(member, claimer, name, cpu_milli, memory_bytes, gpus)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [MLS__SQL_OFFER_DELETE] = "DELETE FROM offers WHERE member = ?1 AND claimer = ?2",
+    [MLS__SQL_OFFER_DROP] = "DELETE FROM offers WHERE member = ?1",
+    [MLS__SQL_ROOM_COUNT] =
+        "SELECT claimer, lane, count(*) FROM jobs WHERE member = ?1 GROUP BY claimer, lane",
     [MLS__SQL_MEMBERS] = "SELECT id, slot, boot FROM members WHERE id > ?1 ORDER BY id LIMIT 1",
     [MLS__SQL_MEMBER_ADD] = "INSERT INTO members(id, slot, boot) VALUES(?1, ?2, ?3)",
     [MLS__SQL_MEMBER_DELETE] = "DELETE FROM members WHERE id = ?1",

@@ -112,6 +112,8 @@ bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event)
         return fail_damaged(store, id);
     if (row->state == MLS_JOB_BLOCKED && !mls__sql_parents_leave(store, id))
         return false;
+    if (row->state == MLS_JOB_READY && row->lane->takes_room)
+        mls__sql_room_left(store);
     mls__sql_lane_add(store, row->lane, counter_of(row->state), -1);
     if (next == MLS_JOB_GONE)
         return mls__sql_row_delete(store, row);
@@ -144,6 +146,8 @@ bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)
         mls__sql_lane_add(store, row->lane, MLS__SQL_RUNNING_NS, ran_ns);
     }
     mls__sql_rules_end(store, row->lane);
+    if (row->lane->takes_room)
+        mls__sql_room_give(store, row);
     if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE)
         row->attempt--;
     if (event == MLS_JOB_ON_RELEASE)

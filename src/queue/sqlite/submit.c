@@ -98,8 +98,8 @@ static mls_status make_lanes(mls__sql_store *store, const mls__sql_submit_op *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         const mls_job_options *o = s->items[i]->options;
-        const mls_status status = mls__sql_lane_make(store, o->queue, o->type, o->tenant,
-                                                     o->batch_key[0] != '\0', &s->lanes[i]);
+        const mls_status status = mls__sql_lane_make(
+            store, o->queue, o->type, o->tenant, o->batch_key[0] != '\0', &o->needs, &s->lanes[i]);
         if (status)
             return status;
     }

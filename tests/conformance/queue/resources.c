@@ -257,12 +257,14 @@ START_TEST(offers_are_shown)
     if (lacks_resources())
         return;
     mls_claimer *claimer = open_claimer(&capacity, 0);
+    fixture_claim_none(claimer);
     ck_assert_ok(mls_queue_visit_offers(the_queue, note_offer, &seen));
     ck_assert_int_eq(seen.cpu_milli, 1500);
     ck_assert_int_eq(seen.memory_bytes, 4096);
     ck_assert_int_eq(seen.gpus, 2);
     mls_claimer_close(claimer);
     claimer = open_claimer(NULL, 0);
+    fixture_claim_none(claimer);
     ck_assert_ok(mls_queue_visit_offers(the_queue, note_offer, &seen));
     ck_assert_int_eq(seen.gpus, INT64_MAX);
     mls_claimer_close(claimer);

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What jobs need and claimers have. The jobs of a lane all need the same, so a lane has room
+ * in a claimer or has none. What is used of a claimer is counted by its process, in memory;
+ * after a rollback it is counted anew from the file. What claimers have is in the file too, for
+ * others to see.
+ */
+#include "queue/sqlite/sqlite.h"
+
+#include "base/error.h"
+#include "base/vec.h"
+
+#include <string.h>
+
+static const mls_resources nothing;
+static const mls_resources everything = {INT64_MAX, INT64_MAX, INT64_MAX};
+
+bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                       const mls__sql_lane *lane)
+{
+    return !claimer->has_capacity || store->rules->has_room(&claimer->capacity, &claimer->used,
+                                                            &claimer->aside, &lane->needs);
+}
+
+bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                             const mls__sql_lane *lane)
+{
+    const mls_queue_host *rules = store->rules;
+    return rules->has_room(&claimer->capacity, &nothing, &nothing, &lane->needs) &&
+           !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &lane->needs);
+}
+
+void mls__sql_set_aside(mls__sql_claimer *claimer, const mls__sql_lane *lane)
+{
+    claimer->has_aside = lane != NULL;
+    claimer->aside = lane ? lane->needs : nothing;
+}
+
+/* The file may be damaged: then a sum may not be a number, and is as much as all there is. */
+static void add_one(int64_t *to, int64_t more, int64_t times)
+{
+    int64_t all;
+    if (!mls__mul_i64(more, times, &all) || !MLS__SQL_IS_POSSIBLE(all) ||
+        !MLS__SQL_IS_POSSIBLE(*to + all))
+        all = (INT64_MAX >> 2) - 1 - *to;
+    *to += all;
+}
+
+static void add(mls__sql_claimer *claimer, const mls_resources *more, int64_t times)
+{
+    if (!claimer->has_capacity)
+        return;
+    add_one(&claimer->used.cpu_milli, more->cpu_milli, times);
+    add_one(&claimer->used.memory_bytes, more->memory_bytes, times);
+    add_one(&claimer->used.gpus, more->gpus, times);
+}
+
+static mls__sql_claimer *find_claimer(const mls__sql_store *store, int64_t id)
+{
+    mls__sql_claimer *claimer = store->claimers;
+    while (claimer && claimer->id != id)
+        claimer = claimer->next;
+    return claimer;
+}
+
+static bool count_lane(mls__sql_store *store, sqlite3_stmt *count)
+{
+    mls__sql_claimer *claimer = find_claimer(store, sqlite3_column_int64(count, 0));
+    const mls__sql_lane *lane = mls__sql_lane_of(store, sqlite3_column_int64(count, 1));
+    if (claimer && lane && lane->takes_room)
+        add(claimer, &lane->needs, sqlite3_column_int64(count, 2));
+    return lane != NULL;
+}
+
+bool mls__sql_room_recount(mls__sql_store *store)
+{
+    sqlite3_stmt *count = mls__sql_prepare(store, MLS__SQL_ROOM_COUNT);
+    if (!count)
+        return false;
+    for (mls__sql_claimer *claimer = store->claimers; claimer; claimer = claimer->next) {
+        claimer->used = nothing;
+        claimer->is_offered = false; /* perhaps it was rolled back */
+    }
+    sqlite3_bind_int64(count, 1, store->member);
+    while (mls__sql_step(store, count) == SQLITE_ROW)
+        if (!count_lane(store, count))
+            break;
+    sqlite3_reset(count);
+    store->room_is_stale = store->txn.status != MLS_OK;
+    return !store->txn.status;
+}
+
+void mls__sql_room_take(mls__sql_claimer *claimer, const mls__sql_lane *lane)
+{
+    add(claimer, &lane->needs, 1);
+}
+
+void mls__sql_room_give(mls__sql_store *store, const mls__sql_row *row)
+{
+    mls__sql_claimer *claimer =
+        row->member == store->member ? find_claimer(store, row->claimer) : NULL;
+    if (!claimer)
+        return;
+    add(claimer, &row->lane->needs, -1);
+    store->txn.is_ready_news |= claimer->has_capacity;
+}
+
+/* Others may be in another process, where it is not known what we set aside. */
+void mls__sql_room_left(mls__sql_store *store)
+{
+    store->txn.news |= MLS__SQL_NEWS_READY;
+    for (const mls__sql_claimer *claimer = store->claimers; claimer; claimer = claimer->next)
+        store->txn.is_ready_news |= claimer->has_aside;
+}
+
+/* Offers */
+
+/* In a transaction of its claims: opening it shall not depend on what the disk can do. */
+bool mls__sql_offer(mls__sql_store *store, mls__sql_claimer *claimer)
+{
+    const mls_resources *capacity = claimer->has_capacity ? &claimer->capacity : &everything;
+    sqlite3_stmt *statement = mls__sql_prepare(store, MLS__SQL_OFFER_ADD);
+    if (!statement)
+        return false;
+    sqlite3_bind_int64(statement, 1, store->member);
+    sqlite3_bind_int64(statement, 2, claimer->id);
+    sqlite3_bind_text(statement, 3, claimer->names, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, capacity->cpu_milli);
+    sqlite3_bind_int64(statement, 5, capacity->memory_bytes);
+    sqlite3_bind_int64(statement, 6, capacity->gpus);
+    claimer->is_offered = true;
+    return mls__sql_run(store, statement);
+}
+
+typedef struct offer_op {
+    mls__sql_op op; /* first: they share an address */
+    const mls__sql_claimer *claimer;
+} offer_op;
+
+static mls_status run_offer_end(mls__sql_store *store, mls__sql_op *op)
+{
+    const mls__sql_claimer *claimer = ((offer_op *) (void *) op)->claimer;
+    sqlite3_stmt *statement = mls__sql_prepare(store, MLS__SQL_OFFER_DELETE);
+    if (!statement)
+        return store->txn.status;
+    sqlite3_bind_int64(statement, 1, store->member);
+    sqlite3_bind_int64(statement, 2, claimer->id);
+    mls__sql_run(store, statement);
+    return store->txn.status;
+}
+
+/* One that cannot be taken back goes with its process. */
+void mls__sql_offer_end(mls__sql_store *store, const mls__sql_claimer *claimer)
+{
+    static const mls__sql_kind kind = {.run = run_offer_end};
+    if (!claimer->is_offered)
+        return;
+    offer_op end = {.op = {.kind = &kind}, .claimer = claimer};
+    mls__sql_call(store, &end.op);
+}
+
+/* Looking */
+
+typedef struct shown_offer {
+    mls_queue_offer offer;
+    char name[MLS_JOB_NAME_MAX + 1];
+} shown_offer;
+
+typedef struct look_op {
+    mls__sql_op op; /* first: they share an address */
+    mls__vec offers;
+} look_op;
+
+/* Copies them for the thread that asked. It may run again, after a rollback. */
+static mls_status run_look(mls__sql_store *store, mls__sql_op *op)
+{
+    look_op *look = (look_op *) (void *) op;
+    sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_OFFERS);
+    mls__vec_clear(&look->offers);
+    while (list && mls__sql_step(store, list) == SQLITE_ROW) {
+        shown_offer *shown = mls__vec_push(&look->offers);
+        if (!shown) {
+            sqlite3_reset(list);
+            return mls__error_nomem(look->offers.count * sizeof *shown);
+        }
+        const char *name = (const char *) sqlite3_column_text(list, 0);
+        strncpy(shown->name, name ? name : "", sizeof shown->name - 1);
+        shown->name[sizeof shown->name - 1] = '\0';
+        shown->offer = (mls_queue_offer){.size = sizeof shown->offer,
+                                         .capacity = {sqlite3_column_int64(list, 1),
+                                                      sqlite3_column_int64(list, 2),
+                                                      sqlite3_column_int64(list, 3)}};
+    }
+    return store->txn.status;
+}
+
+mls_status mls__sql_visit_offers(void *self, mls_queue_offer_fn visit, void *user)
+{
+    static const mls__sql_kind kind = {.run = run_look};
+    mls__sql_store *store = self;
+    look_op look = {.op = {.kind = &kind}};
+    mls__vec_init(&look.offers, &store->context->allocator, sizeof(shown_offer));
+    const mls_status status = mls__sql_call(store, &look.op);
+    for (size_t i = 0; !status && i < look.offers.count; i++) {
+        shown_offer *shown = mls__vec_at(&look.offers, i);
+        shown->offer.name = shown->name; /* now that the list does not move any more */
+        visit(user, &shown->offer);
+    }
+    mls__vec_clear(&look.offers);
+    return status;
+}
