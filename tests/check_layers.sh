@@ -17,8 +17,9 @@ job: base plugin
 job_types: base job
 backend/cpu: base tensor op
 queue/memory: base
-queue/sqlite: base
-queue/postgres:
+queue/durable:
+queue/sqlite: base queue/durable
+queue/postgres: queue/durable
 '
 
 folder_of() {

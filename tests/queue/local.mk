@@ -47,7 +47,7 @@ TESTS += $(POSTGRES_TESTS)
 %C%_test_postgres_crashes_CPPFLAGS = $(MLS_TEST_CPPFLAGS) $(POSTGRES_TEST_CPPFLAGS)
 %C%_test_postgres_crashes_LDADD = $(MLS_TEST_LIBS)
 EXTRA_%C%_test_postgres_crashes_DEPENDENCIES = mls_queue_postgres.la
-%C%_test_postgres_server_SOURCES = %D%/test_postgres_server.c \
+%C%_test_postgres_server_SOURCES = %D%/test_postgres_server.c %D%/postgres_clients.c %D%/postgres_clients.h \
 	tests/job/fixture.c tests/job/fixture.h $(POSTGRES_FIXTURE)
 %C%_test_postgres_server_CPPFLAGS = $(MLS_TEST_CPPFLAGS) $(POSTGRES_TEST_CPPFLAGS)
 %C%_test_postgres_server_LDADD = $(MLS_TEST_LIBS)

@@ -4,6 +4,7 @@
  * refuses in a URL.
  */
 #include "job/fixture.h"
+#include "queue/postgres_clients.h"
 
 #include "support/postgres.h"
 
@@ -319,6 +320,37 @@ START_TEST(newer_schemas_are_refused)
 }
 END_TEST
 
+/* What a schema of version 1 did not have is taken away, and comes back. */
+START_TEST(older_schemas_are_brought_up_to_date)
+{
+    char url[700], sql[900];
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    const char *schema = strstr(url, "schema=") + strlen("schema=");
+    const int length = (int) strcspn(schema, "&");
+    mls_queue *queue = fixture_queue(url);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_queue_close(queue);
+    snprintf(sql, sizeof sql,
+             "SET search_path TO %.*s; ALTER TABLE jobs DROP COLUMN children;"
+             "DROP TABLE edges; DROP TABLE rules; UPDATE meta SET version = 1",
+             length, schema);
+    mls_test_postgres_sql(sql);
+    queue = fixture_queue(url);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job_options options = fixture_options("t", NULL);
+    options.depends_on = &id;
+    options.depends_on_count = 1;
+    const uint64_t child = fixture_submit(queue, &options);
+    ck_assert_ok(mls_queue_pause(queue, NULL));
+    fixture_claim_none(claimer);
+    ck_assert_ok(mls_queue_resume(queue, NULL));
+    fixture_complete(claimer, id, NULL);
+    fixture_complete(claimer, child, NULL);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* What cannot be stored takes nothing with it: its call fails as a whole, and no other. */
 START_TEST(bytes_that_are_no_text_are_refused)
 {
@@ -387,12 +419,14 @@ int main(void)
     tcase_add_test(tests, too_many_connections_are_a_clear_error);
     tcase_add_test(tests, the_command_makes_queues);
     tcase_add_test(tests, newer_schemas_are_refused);
+    tcase_add_test(tests, older_schemas_are_brought_up_to_date);
     tcase_add_test(tests, bytes_that_are_no_text_are_refused);
     tcase_add_test(tests, cut_connections_are_made_again);
     tcase_add_test(tests, a_queue_that_is_not_there_is_made_on_request_only);
     tcase_add_test(tests, ids_are_not_given_twice);
     tcase_add_test(tests, jobs_of_killed_workers_come_back_until_they_are_quarantined);
     tcase_add_test(tests, a_killed_server_loses_nothing);
+    postgres_clients_add(tests);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -20,18 +20,12 @@ static void renew(mls__pg_row *row)
 
 static mls_status change_row(mls__pg_store *store, change_op *change, mls__pg_row *row)
 {
-    static const char *const names[] = {
-        [MLS_JOB_SCHEDULED] = "scheduled", [MLS_JOB_BLOCKED] = "blocked",
-        [MLS_JOB_READY] = "ready",         [MLS_JOB_RUNNING] = "running",
-        [MLS_JOB_STOPPING] = "stopping",   [MLS_JOB_SUCCEEDED] = "succeeded",
-        [MLS_JOB_DEAD] = "dead",           [MLS_JOB_CANCELLED] = "cancelled"};
     const int64_t state = row->numbers[MLS__PG_STATE];
     const int32_t next = mls__pg_next(store, state, change->event);
     if (next == MLS_JOB_REFUSED)
-        return mls__pg_set_status(
-            &change->op, MLS_ESTATE, "job %llu is %s: that is not possible now",
-            (unsigned long long) change->id,
-            state >= MLS_JOB_SCHEDULED && state <= MLS_JOB_CANCELLED ? names[state] : "damaged");
+        return mls__pg_set_status(&change->op, MLS_ESTATE,
+                                  "job %llu is %s: that is not possible now",
+                                  (unsigned long long) change->id, mls__pg_state_name(state));
     if (change->event == MLS_JOB_ON_REQUEUE)
         renew(row);
     change->told_epoch = next == MLS_JOB_STOPPING ? (uint64_t) row->numbers[MLS__PG_EPOCH] : 0;

@@ -62,6 +62,7 @@ static bool take(mls__pg_store *store, claim_op *claim, const PGresult *result, 
         mls__pg_fail(store, MLS_ENOMEM, "no memory to show a job");
         return false;
     }
+    mls__pg_rules_claim(store, &row);
     hold->member = store->member;
     hold->claimer = claim->claimer->id;
     shown->hold = hold;
@@ -96,15 +97,52 @@ static const mls_queue_job *find_like(const claim_op *claim)
     return like;
 }
 
+/* Up to `most` of the jobs that can run with `like`; NULL: that the claimer serves. */
+static mls_status take_some(mls__pg_store *store, claim_op *claim, const mls_queue_job *like,
+                            size_t most, size_t *ret_taken)
+{
+    const bool has_rules = store->kept.count;
+    const bool is_picky = claim->claimer->type_count || claim->claimer->queue_count;
+    mls__pg_parameters p = {0};
+    add_claim(store, claim, most, &p);
+    if (like) {
+        mls__pg_add_text(&p, like->info->type);
+        mls__pg_add_text(&p, like->info->queue);
+        mls__pg_add_text(&p, like->info->batch_key);
+    } else if (is_picky || has_rules) {
+        add_filter(store, claim->claimer, &p);
+    }
+    if (has_rules)
+        mls__pg_add_holding(store, &p);
+    const int statement = has_rules  ? like ? MLS__PG_CLAIM_PASSING_LIKE : MLS__PG_CLAIM_PASSING
+                          : like     ? MLS__PG_CLAIM_LIKE
+                          : is_picky ? MLS__PG_CLAIM_SOME
+                                     : MLS__PG_CLAIM_ANY;
+    return take_rows(store, claim, statement, &p, ret_taken);
+}
+
+/* With rules in steps of which none oversteps any. `ret_is_all`: there are no more. */
+static mls_status take_up_to(mls__pg_store *store, claim_op *claim, const mls_queue_job *like,
+                             size_t most, bool *ret_is_all)
+{
+    while (most) {
+        const size_t step =
+            mls__kept_rules_room(&store->kept, store->rules, mls__pg_now_ms(store), most);
+        size_t taken;
+        if (take_some(store, claim, like, step, &taken))
+            return store->txn.status;
+        *ret_is_all = taken < step;
+        if (*ret_is_all)
+            break;
+        most -= taken;
+    }
+    return MLS_OK;
+}
+
 static mls_status take_like(mls__pg_store *store, claim_op *claim, const mls_queue_job *like)
 {
-    size_t taken;
-    mls__pg_parameters p = {0};
-    add_claim(store, claim, claim->request->max_count - claim->count, &p);
-    mls__pg_add_text(&p, like->info->type);
-    mls__pg_add_text(&p, like->info->queue);
-    mls__pg_add_text(&p, like->info->batch_key);
-    return take_rows(store, claim, MLS__PG_CLAIM_LIKE, &p, &taken);
+    bool is_all;
+    return take_up_to(store, claim, like, claim->request->max_count - claim->count, &is_all);
 }
 
 static mls_status take_any(mls__pg_store *store, claim_op *claim)
@@ -112,16 +150,12 @@ static mls_status take_any(mls__pg_store *store, claim_op *claim)
     const bool is_same = claim->request->flags & MLS_CLAIM_SAME_BATCH;
     const bool is_picky = claim->claimer->type_count || claim->claimer->queue_count;
     const size_t most = is_same ? 1 : claim->request->max_count - claim->count;
-    size_t taken = 0;
-    mls__pg_parameters p = {0};
+    bool is_all = false;
     if (store->txn.found_none)
         return MLS_OK;
-    add_claim(store, claim, most, &p);
-    if (is_picky)
-        add_filter(store, claim->claimer, &p);
-    if (take_rows(store, claim, is_picky ? MLS__PG_CLAIM_SOME : MLS__PG_CLAIM_ANY, &p, &taken))
+    if (take_up_to(store, claim, NULL, most, &is_all))
         return store->txn.status;
-    store->txn.found_none = !is_picky && taken < most;
+    store->txn.found_none = !is_picky && is_all;
     return MLS_OK;
 }
 
@@ -257,7 +291,8 @@ mls_status mls__pg_claim(void *self, void *claimer, const mls_queue_claim *reque
                          mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
                          size_t *ret_count)
 {
-    static const mls__pg_kind kind = {.run = run_claim,
+    static const mls__pg_kind kind = {.claims = true,
+                                      .run = run_claim,
                                       .publish = publish_claim,
                                       .abandon = abandon_claim,
                                       .expire = expire_claim};

@@ -131,17 +131,23 @@ static unsigned look_around(mls__pg_store *store)
 
 /* The thread */
 
-/* The next group. Those that need no transaction go alone. */
+/* Those that need no transaction, or one without others in it. */
+static bool goes_alone(const mls__pg_op *op)
+{
+    return op->kind->no_transaction || op->kind->is_exclusive;
+}
+
+/* The next group. */
 static size_t take_group(mls__pg_list *queue, mls__pg_op **ops)
 {
     size_t count = 0;
     while (queue->first && count < MOST_OPS) {
         mls__pg_op *op = queue->first;
-        if (op->kind->no_transaction && count)
+        if (goes_alone(op) && count)
             break;
         ops[count++] = op;
         queue->first = op->next;
-        if (op->kind->no_transaction)
+        if (goes_alone(op))
             break;
     }
     if (!queue->first)

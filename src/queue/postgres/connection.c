@@ -202,18 +202,33 @@ void mls__pg_reset_txn(mls__pg_store *store)
 {
     const int64_t now_us = store->txn.now_us;
     store->txn = (mls__pg_txn){.now_us = now_us};
+    store->kept.count = 0;
 }
 
-/* The server's time comes with it: all that the transaction decides, it decides by that. */
-mls_status mls__pg_begin(mls__pg_store *store)
+#define NOW "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+#define RULES                                                                                      \
+    ", coalesce((SELECT max(CASE WHEN max_running > 0 OR rate_jobs > 0 THEN 2 ELSE 1 END)"         \
+    " FROM rules), 0)"
+
+/*
+ * The server's time comes with it: all that the transaction decides, it decides by that. So
+ * does what rules there are, which stays so, since who reads the table has it locked until
+ * the end against who sets rules, and who sets rules locks it before all else.
+ */
+mls_status mls__pg_begin(mls__pg_store *store, int how)
 {
+    static const char *const texts[] = {
+        [MLS__PG_BARE] = "BEGIN; " NOW ", 0",
+        [MLS__PG_SHARED] = "BEGIN; " NOW RULES,
+        [MLS__PG_EXCLUSIVE] = "BEGIN; LOCK TABLE rules IN ACCESS EXCLUSIVE MODE; " NOW RULES,
+    };
     mls__pg_reset_txn(store);
     const uint64_t before_ns = mls__pg_clock_ns();
-    PGresult *result = mls__pg_execute(
-        store, "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8");
+    PGresult *result = mls__pg_execute(store, texts[how]);
     if (!result)
         return store->txn.status;
     store->txn.now_us = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    store->txn.rules = atoi(PQgetvalue(result, 0, 1));
     store->clock_offset_us = store->txn.now_us - (int64_t) (before_ns / 1000);
     PQclear(result);
     return MLS_OK;

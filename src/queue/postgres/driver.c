@@ -37,6 +37,7 @@ static void free_store(mls__pg_store *store)
         mls__pg_disconnect(store);
     mls__pg_lanes_free(store);
     mls__pg_submit_forget(store);
+    mls__kept_rules_free(store->host, &store->kept);
     if (store->wake_fd >= 0)
         close(store->wake_fd);
     pthread_mutex_destroy(&store->mutex);
@@ -64,7 +65,7 @@ static mls__pg_store *create_store(const mls_plugin_host *host)
 /* The first connection; the schema is made, or refused, in a transaction of its own. */
 static mls_status open_schema(mls__pg_store *store)
 {
-    if (mls__pg_connect(store) || mls__pg_begin(store))
+    if (mls__pg_connect(store) || mls__pg_begin(store, MLS__PG_BARE))
         return store->txn.status;
     if (!mls__pg_schema_open(store))
         mls__pg_commit(store);
@@ -121,7 +122,8 @@ static const mls_queue_driver driver = {
                     MLS_QUEUE_CAN_PRIORITIES | MLS_QUEUE_CAN_SCHEDULES | MLS_QUEUE_CAN_RETRIES |
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
-                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST,
+                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_DEPENDENCIES |
+                    MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIMITS,
     .max_payload_bytes = MAX_PAYLOAD_BYTES,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
@@ -141,6 +143,8 @@ static const mls_queue_driver driver = {
     .drain = mls__pg_drain,
     .stats = mls__pg_stats,
     .list = mls__pg_list_ids,
+    .set_rule = mls__pg_set_rule,
+    .visit_rules = mls__pg_visit_rules,
 };
 
 MLS_API const mls_plugin *const *mls_plugin_entry(void);

@@ -11,21 +11,6 @@ typedef struct ends_work {
     char (*texts)[MLS_JOB_ERROR_MAX + 1]; /* by end */
 } ends_work;
 
-static mls__pg_row *find_row(const ends_work *work, uint64_t id)
-{
-    size_t low = 0, high = work->row_count;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if ((uint64_t) work->rows[middle].numbers[MLS__PG_ID] < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    const bool is_found =
-        low < work->row_count && (uint64_t) work->rows[low].numbers[MLS__PG_ID] == id;
-    return is_found ? &work->rows[low] : NULL;
-}
-
 static void take_data(mls__pg_store *store, mls__pg_row *row, const mls_queue_end *end, char *text)
 {
     if (end->event == MLS_JOB_ON_RELEASE)
@@ -45,7 +30,7 @@ static void take_data(mls__pg_store *store, mls__pg_row *row, const mls_queue_en
 static bool judge(mls__pg_store *store, const ends_work *work, mls_queue_end *end, char *text)
 {
     const mls__pg_hold *hold = end->job->hold;
-    mls__pg_row *row = find_row(work, hold->id);
+    mls__pg_row *row = mls__pg_row_find(work->rows, work->row_count, hold->id);
     end->status = MLS_ESTALE;
     if (!row)
         return true;

@@ -44,8 +44,20 @@ static bool is_due(const mls__pg_store *store)
     return store->next_timer_us && store->next_timer_us <= store->txn.now_us;
 }
 
+/* Whether the transaction may claim jobs. */
+static bool may_claim(const mls__pg_store *store, mls__pg_op **ops, size_t count)
+{
+    bool may = store->claims.first || store->fillers.first;
+    for (size_t i = 0; !may && i < count; i++)
+        may = ops[i]->kind->claims;
+    return may;
+}
+
+/* Rules are asked, and locked where they are limits, before any row is. */
 static bool run_all(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
 {
+    if (store->txn.rules && may_claim(store, ops, count) && !mls__pg_rules_load(store))
+        return false;
     if (news & MLS__PG_NEWS_MEMBER && !mls__pg_reap(store))
         return false;
     if ((news & MLS__PG_NEWS_READY || is_due(store)) && !mls__pg_tick(store))
@@ -58,7 +70,7 @@ static bool run_all(mls__pg_store *store, mls__pg_op **ops, size_t count, unsign
     /* Again: a deadline may have passed when the job came. */
     if (is_due(store) && !mls__pg_tick(store))
         return false;
-    return serve_parked(store, news) && mls__pg_lanes_save(store) &&
+    return serve_parked(store, news) && mls__pg_rules_save(store) && mls__pg_lanes_save(store) &&
            (!store->txn.is_writing || mls__pg_mark(store));
 }
 
@@ -147,7 +159,8 @@ static int decide(mls__pg_store *store, uint64_t until_ns)
 
 static mls_status try_group(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
 {
-    if (mls__pg_begin(store) == MLS_OK) {
+    const bool is_exclusive = count && ops[0]->kind->is_exclusive;
+    if (mls__pg_begin(store, is_exclusive ? MLS__PG_EXCLUSIVE : MLS__PG_SHARED) == MLS_OK) {
         if (run_all(store, ops, count, news) && mls__pg_commit(store) == MLS_OK) {
             keep(store, ops, count);
             mls__pg_tell(store);

@@ -11,20 +11,25 @@ mls_queue_postgres_la_SOURCES = \
 	%D%/connection.c \
 	%D%/driver.c \
 	%D%/ends.c \
+	%D%/family.c \
 	%D%/fields.c \
 	%D%/group.c \
 	%D%/inbox.c \
 	%D%/lanes.c \
 	%D%/members.c \
+	%D%/parents.c \
 	%D%/postgres.h \
 	%D%/rows.c \
+	%D%/rules.c \
 	%D%/schema.c \
 	%D%/states.c \
 	%D%/statements.c \
 	%D%/submit.c \
 	%D%/url.c \
 	%D%/views.c \
-	%D%/watch.c
+	%D%/watch.c \
+	src/queue/durable/rules.c \
+	src/queue/durable/rules.h
 mls_queue_postgres_la_CPPFLAGS = $(AM_CPPFLAGS) $(POSTGRES_CFLAGS)
 mls_queue_postgres_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^mls_plugin_entry$$'

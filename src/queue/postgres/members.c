@@ -214,7 +214,7 @@ bool mls__pg_resume(mls__pg_store *store)
 {
     if (!store->member)
         return true;
-    if (mls__pg_begin(store))
+    if (mls__pg_begin(store, MLS__PG_BARE))
         return false;
     const int there = resume(store);
     if (there == 0)

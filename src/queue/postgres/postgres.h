@@ -14,10 +14,13 @@
  * the server releases when the process dies (members.c). The row also names the member's
  * last transaction, so that after a lost connection it is known whether that was committed.
  *
- * A module sees the library's public headers only; no symbol of it is linked.
+ * A module sees the library's public headers only; no symbol of it is linked, and what it
+ * shares with the other durable driver is compiled into both (queue/durable).
  */
 #ifndef MLS_QUEUE_POSTGRES_POSTGRES_H
 #define MLS_QUEUE_POSTGRES_POSTGRES_H
+
+#include "queue/durable/rules.h"
 
 #include <mlscale/ext/queue_driver.h>
 
@@ -94,6 +97,7 @@ enum {
     MLS__PG_MEMBER, /* 0: none */
     MLS__PG_CLAIMER,
     MLS__PG_ERROR,
+    MLS__PG_CHILDREN, /* 0: no job ever waited for it */
     MLS__PG_NUMBERS
 };
 
@@ -123,6 +127,8 @@ typedef struct mls__pg_row {
     mls__pg_lane *lane;
     mls__pg_bytes result; /* set by an end, to be stored */
     bool is_changed, is_gone, has_ended, is_awaited;
+    bool still_waits; /* for other parents than those that just ended */
+    bool has_left;    /* it was blocked: what it waits for no longer matters */
 } mls__pg_row;
 
 /* What a handle shows: a copy in one block. Claims are also found by id while they live. */
@@ -156,7 +162,9 @@ typedef struct mls__pg_kind {
     void (*abandon)(mls__pg_store *store, mls__pg_op *op);
     void (*expire)(mls__pg_op *op);
     bool no_transaction;
-    bool gathers; /* it does not look at jobs: what was gathered can stay for a while */
+    bool is_exclusive; /* nobody else is in a transaction meanwhile */
+    bool claims;       /* it asks rules */
+    bool gathers;      /* it does not look at jobs: what was gathered can stay for a while */
 } mls__pg_kind;
 
 struct mls__pg_op {
@@ -228,7 +236,28 @@ enum {
     MLS__PG_WAIT_ADD,
     MLS__PG_WAIT_DELETE,
     MLS__PG_WAITS_FIND,
+    MLS__PG_PARENTS_LOCK,
+    MLS__PG_EDGES_ADD,
+    MLS__PG_EDGES_OF,
+    MLS__PG_EDGES_END,
+    MLS__PG_EDGES_LEAVE,
+    MLS__PG_RULES_LOCK,
+    MLS__PG_RULES,
+    MLS__PG_RULE_SAVE,
+    MLS__PG_RULE_DELETE,
+    MLS__PG_CLAIM_PASSING,
+    MLS__PG_CLAIM_PASSING_LIKE,
     MLS__PG_STATEMENTS
+};
+
+/* The rules that there are, as a transaction's begin finds them; they stay so until its end. */
+enum { MLS__PG_RULES_NONE, MLS__PG_RULES_PAUSE, MLS__PG_RULES_LIMIT };
+
+/* How a transaction begins. */
+enum {
+    MLS__PG_BARE, /* the tables may not be there */
+    MLS__PG_SHARED,
+    MLS__PG_EXCLUSIVE /* alone, to set rules */
 };
 
 /* How a transaction came to nothing. */
@@ -244,6 +273,7 @@ typedef struct mls__pg_txn {
     int failure;
     char message[MLS__PG_MESSAGE_BYTES];
     int64_t now_us; /* the server's */
+    int rules;      /* MLS__PG_RULES_*: which there are */
     bool is_writing, must_sync;
     bool is_ready_news; /* a job became ready since parked claims were looked at */
     bool found_none;    /* a claim of anything found no more */
@@ -285,6 +315,7 @@ struct mls__pg_store {
     bool is_failing;
     char failure[MLS__PG_MESSAGE_BYTES];
     mls__pg_list claims, fillers, waits, drains;
+    mls__kept_rules kept; /* in a transaction that claims */
     mls__pg_lane *lanes[MLS__PG_BUCKETS];
 };
 
@@ -321,7 +352,7 @@ PGresult *mls__pg_run(mls__pg_store *store, int statement, mls__pg_parameters *p
 bool mls__pg_run_none(mls__pg_store *store, int statement, mls__pg_parameters *parameters);
 /* COPY ... FROM STDIN (FORMAT binary) of a buffer, whose header and end it adds. */
 bool mls__pg_copy(mls__pg_store *store, const char *sql, const mls__pg_buffer *rows);
-mls_status mls__pg_begin(mls__pg_store *store);
+mls_status mls__pg_begin(mls__pg_store *store, int how);
 mls_status mls__pg_commit(mls__pg_store *store);
 void mls__pg_rollback(mls__pg_store *store);
 const char *mls__pg_statement_text(int statement);
@@ -363,7 +394,11 @@ mls__pg_row *mls__pg_rows_read(mls__pg_store *store, const PGresult *result);
 bool mls__pg_rows_lock(mls__pg_store *store, int statement, mls__pg_parameters *parameters,
                        PGresult **ret_result, mls__pg_row **ret_rows, size_t *ret_count);
 void mls__pg_rows_free(mls__pg_store *store, PGresult *result, mls__pg_row *rows);
+/* The row of that id among some in the order of ids; NULL: it is not there. */
+mls__pg_row *mls__pg_row_find(mls__pg_row *rows, size_t count, uint64_t id);
 /* Writes what became of them, and gives those that wait for their ends the answer. */
+bool mls__pg_rows_store(mls__pg_store *store, mls__pg_row *rows, size_t count);
+/* And moves the jobs that depend on them. */
 bool mls__pg_rows_save(mls__pg_store *store, mls__pg_row *rows, size_t count);
 
 /* lanes.c */
@@ -377,8 +412,10 @@ void mls__pg_lanes_free(mls__pg_store *store);
 int32_t mls__pg_next(const mls__pg_store *store, int64_t state, int32_t event);
 bool mls__pg_has_ended(const mls__pg_store *store, int64_t state);
 int64_t mls__pg_now_ms(const mls__pg_store *store);
+const char *mls__pg_state_name(int64_t state);
 /* A new row: its timer, rank and counts. */
 void mls__pg_begin_row(mls__pg_store *store, mls__pg_row *row);
+void mls__pg_set_timer(mls__pg_store *store, int64_t timer_ms);
 /* Moves it in memory; mls__pg_rows_save() writes it. false: the transaction failed. */
 bool mls__pg_move(mls__pg_store *store, mls__pg_row *row, int32_t event);
 /* The same for a claimed one, which is not any more. */
@@ -416,9 +453,54 @@ mls_status mls__pg_committer_start(mls__pg_store *store);
 void mls__pg_committer_stop(mls__pg_store *store);
 
 /* submit.c */
+/* The job that has the key; 0: none any more; -1: failed. */
+int64_t mls__pg_find_key(mls__pg_store *store, const char *key);
 /* Sends what was gathered; and forgets it, after a rollback. */
 bool mls__pg_submit_flush(mls__pg_store *store);
 void mls__pg_submit_forget(mls__pg_store *store);
+
+/* family.c: submits of jobs that depend on others */
+typedef struct mls__pg_family mls__pg_family;
+/*
+ * Looks up, and locks, what jobs of a submit depend on; NULL, with a status for the
+ * operation in *ret_status, when that cannot be.
+ */
+mls__pg_family *mls__pg_family_begin(mls__pg_store *store, mls__pg_op *op,
+                                     const mls_queue_item *const *items, size_t count,
+                                     uint64_t *ids, mls_status *ret_status);
+/* How a job begins: sets the row's state. false: the transaction failed. */
+bool mls__pg_family_judge(mls__pg_store *store, mls__pg_family *family, size_t index,
+                          mls__pg_row *row);
+/* The job was added, and has its id. false: the transaction failed. */
+bool mls__pg_family_add(mls__pg_store *store, mls__pg_family *family, size_t index,
+                        const mls__pg_row *row);
+/* All jobs are in their table: writes what they wait for. false: the transaction failed. */
+bool mls__pg_family_end(mls__pg_store *store, mls__pg_family *family);
+void mls__pg_family_free(mls__pg_store *store, mls__pg_family *family);
+
+/* parents.c: what ends mean to those that depend on them */
+#define MLS__PG_CANCEL_TEXT 96
+/* A parent's end cancels the row; `text`, its error, is to live as long. */
+bool mls__pg_cancel_child(mls__pg_store *store, mls__pg_row *row, int64_t parent,
+                          int64_t parent_state, char text[MLS__PG_CANCEL_TEXT]);
+bool mls__pg_is_due(const mls__pg_store *store, const mls__pg_row *row);
+/* Jobs ended, which is stored: moves those that wait for them. false: the transaction failed. */
+bool mls__pg_parents_end(mls__pg_store *store, const mls__pg_row *rows, size_t count);
+/* Jobs are blocked no longer. */
+bool mls__pg_parents_leave(mls__pg_store *store, const mls__pg_row *rows, size_t count);
+
+/* rules.c: what holds back ready jobs */
+/* Reads them for a transaction that claims; where there are limits, others wait with theirs. */
+bool mls__pg_rules_load(mls__pg_store *store);
+/* A job is claimed, or its claim ends. */
+void mls__pg_rules_claim(mls__pg_store *store, const mls__pg_row *row);
+void mls__pg_rules_end(mls__pg_store *store, const mls__pg_row *row);
+/* Adds those that hold back jobs now: queues, types and tenants, "" for any. */
+void mls__pg_add_holding(mls__pg_store *store, mls__pg_parameters *parameters);
+/* Saves what claims changed in them, and sets the timer of the next that lets pass. */
+bool mls__pg_rules_save(mls__pg_store *store);
+mls_status mls__pg_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
+mls_status mls__pg_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 
 /* members.c */
 mls_status mls__pg_join(mls__pg_store *store);

@@ -58,6 +58,19 @@ void mls__pg_rows_free(mls__pg_store *store, PGresult *result, mls__pg_row *rows
     PQclear(result);
 }
 
+mls__pg_row *mls__pg_row_find(mls__pg_row *rows, size_t count, uint64_t id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if ((uint64_t) rows[middle].numbers[MLS__PG_ID] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && (uint64_t) rows[low].numbers[MLS__PG_ID] == id ? &rows[low] : NULL;
+}
+
 /* Which rows a statement is about. */
 typedef bool (*row_test)(const mls__pg_row *row);
 
@@ -179,7 +192,17 @@ static bool serve_waits(mls__pg_store *store, const mls__pg_row *rows, size_t co
     return true;
 }
 
-bool mls__pg_rows_save(mls__pg_store *store, mls__pg_row *rows, size_t count)
+static bool has_left(const mls__pg_row *row)
+{
+    return row->has_left;
+}
+
+static bool has_children(const mls__pg_row *row)
+{
+    return row->has_ended && row->numbers[MLS__PG_CHILDREN];
+}
+
+bool mls__pg_rows_store(mls__pg_store *store, mls__pg_row *rows, size_t count)
 {
     if (!count)
         return true;
@@ -189,5 +212,12 @@ bool mls__pg_rows_save(mls__pg_store *store, mls__pg_row *rows, size_t count)
             rows[i].has_ended && mls__pg_is_awaited(store, rows[i].numbers[MLS__PG_ID]);
     return judge_unkept(store, rows, count) && save(store, rows, count) &&
            save_results(store, rows, count) && serve_waits(store, rows, count) &&
-           delete_gone(store, rows, count);
+           delete_gone(store, rows, count) &&
+           (!count_rows(rows, count, has_left) || mls__pg_parents_leave(store, rows, count));
+}
+
+bool mls__pg_rows_save(mls__pg_store *store, mls__pg_row *rows, size_t count)
+{
+    return mls__pg_rows_store(store, rows, count) &&
+           (!count_rows(rows, count, has_children) || mls__pg_parents_end(store, rows, count));
 }

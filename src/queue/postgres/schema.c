@@ -47,6 +47,16 @@ static const char *const versions[] = {
     "CREATE TABLE members(id int8 PRIMARY KEY, server_us int8 NOT NULL, txn int8 NOT NULL)"
     " WITH (fillfactor = 50);"
     "CREATE TABLE waits(job int8 NOT NULL, member int8 NOT NULL, PRIMARY KEY (job, member));",
+
+    /* Blocked jobs and parents of theirs that have not ended; what holds back jobs, '' any. */
+    "ALTER TABLE jobs ADD COLUMN children int8 NOT NULL DEFAULT 0;"
+    "CREATE TABLE edges(parent int8 NOT NULL, child int8 NOT NULL, flags int8 NOT NULL,"
+    " PRIMARY KEY (parent, child)) WITH (autovacuum_vacuum_scale_factor = 0.02);"
+    "CREATE INDEX edges_child ON edges(child);"
+    "CREATE TABLE rules(queue text NOT NULL, type text NOT NULL, tenant text NOT NULL,"
+    " is_paused int8 NOT NULL, max_running int8 NOT NULL, rate_jobs int8 NOT NULL,"
+    " burst int8 NOT NULL, rate_ms int8 NOT NULL, bucket_ns int8 NOT NULL,"
+    " PRIMARY KEY (queue, type, tenant)) WITH (fillfactor = 50);",
 };
 
 #define VERSION ((int) (sizeof versions / sizeof versions[0]))

@@ -7,8 +7,8 @@
     "j.id, j.state, j.priority, j.rank, j.epoch, j.attempt, j.max_attempts, j.deaths,"             \
     " j.backoff_ms, j.backoff_max_ms, j.jitter_percent, j.retention_ms, j.submitted_ms,"           \
     " j.run_at_ms, j.deadline_ms, j.claimed_ms, j.ended_ms, j.since_us, j.waiting_us,"             \
-    " j.running_us, j.timer_ms, j.member, j.claimer, j.error, j.queue, j.type, j.tenant, j.key,"   \
-    " j.batch_key, j.owner, j.error_text, j.note, j.progress"
+    " j.running_us, j.timer_ms, j.member, j.claimer, j.error, j.children, j.queue, j.type,"        \
+    " j.tenant, j.key, j.batch_key, j.owner, j.error_text, j.note, j.progress"
 
 /*
  * $1 most, $2 the state of a claimed job, $3 member, $4 claimer, $5 owner, $6 now in
@@ -24,6 +24,16 @@
     " RETURNING t.*, greatest($6::int8 - was_us, 0) AS waited)"                                    \
     " SELECT " JOB_COLUMNS ", j.waited, p.data FROM taken j"                                       \
     " LEFT JOIN payloads p ON p.job = j.id AND p.kind = 0 ORDER BY j.priority DESC, j.rank"
+
+/* What no rule holds back of those from `at` on: arrays of queues, types and tenants. */
+#define PASSING(q, t, n)                                                                           \
+    " AND NOT EXISTS (SELECT FROM unnest(" q "::text[], " t "::text[], " n "::text[])"             \
+    " AS h(q, t, n) WHERE h.q IN ('', queue) AND h.t IN ('', type) AND h.n IN ('', tenant))"
+
+#define SERVED                                                                                     \
+    " AND ($7::text[] IS NULL OR type = ANY($7::text[]))"                                          \
+    " AND ($8::text[] IS NULL OR queue = ANY($8::text[]))"
+#define LIKE " AND type = $7::text AND queue = $8::text AND batch_key = $9::text"
 
 static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_TAKE_IDS] = "SELECT nextval('job_ids')",
@@ -71,10 +81,10 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_NEXT_TIMER] = "SELECT timer_ms FROM jobs WHERE timer_ms IS NOT NULL"
                            " ORDER BY timer_ms LIMIT 1",
     [MLS__PG_CLAIM_ANY] = CLAIM(""),
-    [MLS__PG_CLAIM_SOME] = CLAIM(" AND ($7::text[] IS NULL OR type = ANY($7::text[]))"
-                                 " AND ($8::text[] IS NULL OR queue = ANY($8::text[]))"),
-    [MLS__PG_CLAIM_LIKE] =
-        CLAIM(" AND type = $7::text AND queue = $8::text AND batch_key = $9::text"),
+    [MLS__PG_CLAIM_SOME] = CLAIM(SERVED),
+    [MLS__PG_CLAIM_LIKE] = CLAIM(LIKE),
+    [MLS__PG_CLAIM_PASSING] = CLAIM(SERVED PASSING("$9", "$10", "$11")),
+    [MLS__PG_CLAIM_PASSING_LIKE] = CLAIM(LIKE PASSING("$10", "$11", "$12")),
     [MLS__PG_STOPPING] = "SELECT id, epoch FROM jobs WHERE member = $1::int8 AND state = 5",
     [MLS__PG_PROGRESS] = "UPDATE jobs SET progress = $4::float8, note = $5::text"
                          " WHERE id = $1::int8 AND epoch = $2::int8 AND member = $3::int8"
@@ -132,6 +142,39 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_WAIT_DELETE] = "DELETE FROM waits WHERE job = $1::int8 AND member = $2::int8",
     [MLS__PG_WAITS_FIND] =
         "SELECT DISTINCT job FROM waits WHERE job = ANY($1::int8[]) AND member <> $2::int8",
+    /* Until this transaction's end they do not end, and who ends them then looks for children. */
+    [MLS__PG_PARENTS_LOCK] =
+        "WITH p AS MATERIALIZED (SELECT id, state FROM jobs WHERE id = ANY($1::int8[])"
+        " ORDER BY id FOR UPDATE),"
+        " u AS (UPDATE jobs j SET children = 1 FROM p WHERE j.id = p.id AND j.children = 0)"
+        " SELECT id, state FROM p",
+    [MLS__PG_EDGES_ADD] =
+        "INSERT INTO edges SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[])"
+        " ON CONFLICT DO NOTHING",
+    [MLS__PG_EDGES_OF] = "SELECT parent, child, flags FROM edges WHERE parent = ANY($1::int8[])"
+                         " ORDER BY parent, child",
+    [MLS__PG_EDGES_END] =
+        "WITH d AS (DELETE FROM edges WHERE parent = ANY($1::int8[])),"
+        " l AS (DELETE FROM edges WHERE child = ANY($3::int8[]) AND parent <> ALL($1::int8[]))"
+        " SELECT DISTINCT child"
+        " FROM edges WHERE child = ANY($2::int8[]) AND parent <> ALL($1::int8[])",
+    [MLS__PG_EDGES_LEAVE] = "DELETE FROM edges WHERE child = ANY($1::int8[])",
+    [MLS__PG_RULES_LOCK] =
+        "SELECT pg_advisory_xact_lock('rules'::regclass::oid::int8::bit(32)::int4, 0)",
+    /* $1: with the running jobs of those too that do not limit them. */
+    [MLS__PG_RULES] =
+        "SELECT r.is_paused, r.max_running, r.rate_jobs, r.burst, r.rate_ms, r.bucket_ns,"
+        " CASE WHEN $1::int8 = 1 OR r.max_running > 0 THEN (SELECT count(*) FROM jobs j"
+        " WHERE j.member IS NOT NULL AND r.queue IN ('', j.queue) AND r.type IN ('', j.type)"
+        " AND r.tenant IN ('', j.tenant)) ELSE 0 END, r.queue, r.type, r.tenant FROM rules r",
+    [MLS__PG_RULE_SAVE] =
+        "INSERT INTO rules VALUES($1::text, $2::text, $3::text, $4::int8, $5::int8, $6::int8,"
+        " $7::int8, $8::int8, $9::int8) ON CONFLICT (queue, type, tenant) DO UPDATE SET"
+        " is_paused = excluded.is_paused, max_running = excluded.max_running,"
+        " rate_jobs = excluded.rate_jobs, burst = excluded.burst, rate_ms = excluded.rate_ms,"
+        " bucket_ns = excluded.bucket_ns",
+    [MLS__PG_RULE_DELETE] = "DELETE FROM rules WHERE queue = $1::text AND type = $2::text"
+                            " AND tenant = $3::text",
 };
 
 const char *mls__pg_statement_text(int statement)

@@ -26,12 +26,27 @@ static int counter_of(int64_t state)
     return (int) state - MLS_JOB_SCHEDULED;
 }
 
+const char *mls__pg_state_name(int64_t state)
+{
+    static const char *const names[] = {
+        [MLS_JOB_SCHEDULED] = "scheduled", [MLS_JOB_BLOCKED] = "blocked",
+        [MLS_JOB_READY] = "ready",         [MLS_JOB_RUNNING] = "running",
+        [MLS_JOB_STOPPING] = "stopping",   [MLS_JOB_SUCCEEDED] = "succeeded",
+        [MLS_JOB_DEAD] = "dead",           [MLS_JOB_CANCELLED] = "cancelled"};
+    return state >= MLS_JOB_SCHEDULED && state <= MLS_JOB_CANCELLED ? names[state] : "damaged";
+}
+
 /* Other timers are found by looking. */
+void mls__pg_set_timer(mls__pg_store *store, int64_t timer_ms)
+{
+    if (timer_ms && (!store->next_timer_us || timer_ms * 1000 < store->next_timer_us))
+        store->next_timer_us = timer_ms * 1000;
+}
+
 static void set_timer(mls__pg_store *store, mls__pg_row *row, int64_t timer_ms)
 {
     row->numbers[MLS__PG_TIMER] = timer_ms;
-    if (timer_ms && (!store->next_timer_us || timer_ms * 1000 < store->next_timer_us))
-        store->next_timer_us = timer_ms * 1000;
+    mls__pg_set_timer(store, timer_ms);
 }
 
 /* Ranks are the server's time, moved on where several jobs share it: the longest first. */
@@ -92,6 +107,7 @@ bool mls__pg_move(mls__pg_store *store, mls__pg_row *row, int32_t event)
     }
     mls__pg_lane_add(row->lane, counter_of(row->numbers[MLS__PG_STATE]), -1);
     row->is_changed = true;
+    row->has_left = row->numbers[MLS__PG_STATE] == MLS_JOB_BLOCKED;
     row->is_gone = next == MLS_JOB_GONE;
     if (row->is_gone)
         return true;
@@ -116,6 +132,7 @@ bool mls__pg_end_claim(mls__pg_store *store, mls__pg_row *row, int32_t event)
         row->numbers[MLS__PG_RAN] += ran_us;
         mls__pg_lane_add(row->lane, MLS__PG_RUNNING_US, ran_us);
     }
+    mls__pg_rules_end(store, row);
     if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE)
         row->numbers[MLS__PG_ATTEMPT]--;
     if (event == MLS_JOB_ON_RELEASE)

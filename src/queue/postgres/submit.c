@@ -19,7 +19,8 @@ typedef struct submit_op {
     const mls_queue_item *const *items;
     size_t count;
     uint64_t *ids;
-    bool is_keyed;
+    bool is_keyed, has_parents;
+    mls__pg_family *family; /* while it runs, if it has parents */
 } submit_op;
 
 static bool take_id(mls__pg_store *store, int64_t *ret_id)
@@ -37,8 +38,9 @@ static bool take_id(mls__pg_store *store, int64_t *ret_id)
     return true;
 }
 
-static bool fill_row(mls__pg_store *store, const mls_queue_item *item, mls__pg_row *row)
+static bool fill_row(mls__pg_store *store, const submit_op *s, size_t index, mls__pg_row *row)
 {
+    const mls_queue_item *item = s->items[index];
     const mls_job_options *o = item->options;
     *row = (mls__pg_row){0};
     row->numbers[MLS__PG_STATE] = item->state;
@@ -54,6 +56,8 @@ static bool fill_row(mls__pg_store *store, const mls_queue_item *item, mls__pg_r
     row->numbers[MLS__PG_SINCE] = store->txn.now_us;
     row->lane = mls__pg_lane_of(store, o->queue, o->type);
     if (!row->lane || !take_id(store, &row->numbers[MLS__PG_ID]))
+        return false;
+    if (s->family && !mls__pg_family_judge(store, s->family, index, row))
         return false;
     /* An attempt that was not kept may have been at it before: it counts anew. */
     mls__pg_begin_row(store, row);
@@ -86,8 +90,7 @@ static int add_one(mls__pg_store *store, const mls_job_options *o, const mls__pg
     return added;
 }
 
-/* The job that has the key; 0: none any more; -1: failed. */
-static int64_t find_key(mls__pg_store *store, const char *key)
+int64_t mls__pg_find_key(mls__pg_store *store, const char *key)
 {
     mls__pg_parameters p = {0};
     mls__pg_add_text(&p, key);
@@ -111,14 +114,16 @@ static mls_status add_job(mls__pg_store *store, submit_op *s, size_t index)
 {
     const mls_job_options *o = s->items[index]->options;
     mls__pg_row row;
-    if (!fill_row(store, s->items[index], &row))
+    if (!fill_row(store, s, index, &row))
         return store->txn.status;
     for (int tries = 0; tries < MOST_TRIES; tries++) {
         s->ids[index] = (uint64_t) row.numbers[MLS__PG_ID];
         const int added = add_one(store, o, &row);
+        if (added > 0 && s->family)
+            mls__pg_family_add(store, s->family, index, &row);
         if (added)
             return store->txn.status;
-        const int64_t holder = find_key(store, o->key);
+        const int64_t holder = mls__pg_find_key(store, o->key);
         if (holder < 0)
             return store->txn.status;
         if (!holder)
@@ -195,12 +200,14 @@ static bool gather(mls__pg_store *store, submit_op *s, size_t index)
 {
     const mls_job_options *o = s->items[index]->options;
     mls__pg_row row;
-    if (!fill_row(store, s->items[index], &row))
+    if (!fill_row(store, s, index, &row))
         return false;
     s->ids[index] = (uint64_t) row.numbers[MLS__PG_ID];
     put_job(store, &store->jobs, o, &row);
     if (o->payload)
         put_payload(store, &store->payloads, o, row.numbers[MLS__PG_ID]);
+    if (s->family && !mls__pg_family_add(store, s->family, index, &row))
+        return false;
     return store->jobs.size + store->payloads.size < MOST_BYTES || mls__pg_submit_flush(store);
 }
 
@@ -235,16 +242,40 @@ void mls__pg_submit_forget(mls__pg_store *store)
     mls__pg_buffer_clear(store, &store->payloads);
 }
 
+static mls_status add_jobs(mls__pg_store *store, submit_op *s)
+{
+    if (!s->is_keyed)
+        return gather_all(store, s);
+    return s->count == 1 ? add_job(store, s, 0) : add_keyed(store, s);
+}
+
+/* Jobs of which some depend on others. */
+static mls_status add_family(mls__pg_store *store, submit_op *s)
+{
+    mls_status status;
+    if (!mls__pg_submit_flush(store))
+        return store->txn.status;
+    s->family = mls__pg_family_begin(store, &s->op, s->items, s->count, s->ids, &status);
+    if (!s->family)
+        return status;
+    status = add_jobs(store, s);
+    if (!status && !mls__pg_family_end(store, s->family))
+        status = store->txn.status;
+    mls__pg_family_free(store, s->family);
+    s->family = NULL;
+    return status;
+}
+
 static mls_status run_submit(mls__pg_store *store, mls__pg_op *op)
 {
     submit_op *s = (submit_op *) (void *) op;
     store->txn.is_writing = true;
     store->txn.must_sync |= !op->is_async;
-    if (!s->is_keyed)
-        return gather_all(store, s);
-    if (!mls__pg_submit_flush(store))
+    if (s->has_parents)
+        return add_family(store, s);
+    if (s->is_keyed && !mls__pg_submit_flush(store))
         return store->txn.status;
-    return s->count == 1 ? add_job(store, s, 0) : add_keyed(store, s);
+    return add_jobs(store, s);
 }
 
 static void give_back(const submit_op *s)
@@ -266,6 +297,7 @@ mls_status mls__pg_submit(void *self, const mls_queue_item *const *items, size_t
     for (size_t i = 0; i < count; i++) {
         const mls_job_options *o = items[i]->options;
         s.is_keyed |= o->key[0] != '\0';
+        s.has_parents |= o->depends_on_count != 0;
         /* One that joins promises what the other may not have done yet: it syncs both. */
         if (o->ack == MLS_ACK_DEFAULT || o->ack == MLS_ACK_DURABLE)
             s.op.is_async = false;

@@ -287,7 +287,7 @@ START_TEST(joining_asks_no_parents)
 END_TEST
 
 /* A chain is cancelled at once, without a stack frame for each link. */
-enum { LONG = 5000 };
+enum { LONG = 2000 };
 
 START_TEST(long_chains_end)
 {

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What several clients of one queue on a server, each with its connection, do at once. */
+#include "queue/postgres_clients.h"
+
+#include "job/fixture.h"
+#include "support/postgres.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { CLIENTS = 3, LIMIT = 2, LIMITED = 120 };
+
+static atomic_int running, most_running, ended;
+
+static void *run_limited(void *user)
+{
+    mls_queue *queue = fixture_queue(user);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    while (ended < LIMITED) {
+        mls_job *jobs[2 * LIMIT];
+        size_t count = 0;
+        if (mls_claimer_claim(claimer, 50, 2 * LIMIT, jobs, &count) != MLS_OK)
+            continue;
+        const int now = atomic_fetch_add(&running, (int) count) + (int) count;
+        for (int most = most_running;
+             now > most && !atomic_compare_exchange_weak(&most_running, &most, now);)
+            ;
+        for (size_t i = 0; i < count; i++) {
+            atomic_fetch_sub(&running, 1); /* first: another may run as soon as it has ended */
+            ck_assert_ok(mls_job_complete(jobs[i]));
+            mls_job_free(jobs[i]);
+            atomic_fetch_add(&ended, 1);
+        }
+    }
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+    return NULL;
+}
+
+static void submit_plain(mls_queue *queue, int count)
+{
+    for (int i = 0; i < count; i++)
+        fixture_submit_type(queue, "t");
+}
+
+START_TEST(limits_hold_for_all_clients_together)
+{
+    pthread_t threads[CLIENTS];
+    char url[700];
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue *queue = fixture_queue(url);
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_create(&threads[i], NULL, run_limited, url);
+    rule.max_running = LIMIT;
+    ck_assert_ok(mls_queue_limit(queue, &rule));
+    submit_plain(queue, LIMITED);
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_ge(most_running, 1);
+    ck_assert_int_le(most_running, LIMIT);
+    mls_queue_close(queue);
+}
+END_TEST
+
+static atomic_int claimed;
+
+static void *claim_what_there_is(void *user)
+{
+    mls_queue *queue = fixture_queue(user);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job *job;
+    size_t count;
+    while (mls_claimer_claim(claimer, 0, 1, &job, &count) == MLS_OK) {
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+        atomic_fetch_add(&claimed, 1);
+    }
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+    return NULL;
+}
+
+START_TEST(tokens_are_shared_by_all_clients)
+{
+    enum { BURST = 10 };
+    pthread_t threads[CLIENTS];
+    char url[700];
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue *queue = fixture_queue(url);
+    submit_plain(queue, 3 * BURST);
+    rule.rate_jobs = 1;
+    rule.rate_ms = 86400000;
+    rule.burst = BURST;
+    ck_assert_ok(mls_queue_limit(queue, &rule));
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_create(&threads[i], NULL, claim_what_there_is, url);
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(claimed, BURST);
+    mls_queue_close(queue);
+}
+END_TEST
+
+enum { FAMILIES = 150 };
+
+static void *run_until_empty(void *user)
+{
+    mls_queue *queue = fixture_queue(user);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    for (int done = 0; done < 2 * FAMILIES;) {
+        mls_job *job;
+        size_t count;
+        if (mls_claimer_claim(claimer, 5000, 1, &job, &count) != MLS_OK)
+            break; /* a child stayed blocked */
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+        done++;
+    }
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+    return NULL;
+}
+
+/* One ends jobs while another makes others depend on them: either sees what the other did. */
+START_TEST(children_see_ends_at_other_clients)
+{
+    pthread_t thread;
+    char url[700];
+    uint64_t parents[FAMILIES];
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue *queue = fixture_queue(url);
+    pthread_create(&thread, NULL, run_until_empty, url);
+    for (int i = 0; i < FAMILIES; i++) {
+        parents[i] = fixture_submit_type(queue, "t");
+        mls_job_options options = fixture_options("t", NULL);
+        options.depends_on_count = i < 4 ? 1 : 4; /* some have ended, some are about to */
+        options.depends_on = parents + i + 1 - options.depends_on_count;
+        fixture_submit(queue, &options);
+    }
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(fixture_stats(queue).succeeded, 2 * FAMILIES);
+    mls_queue_close(queue);
+}
+END_TEST
+
+void postgres_clients_add(TCase *tests)
+{
+    tcase_add_test(tests, limits_hold_for_all_clients_together);
+    tcase_add_test(tests, tokens_are_shared_by_all_clients);
+    tcase_add_test(tests, children_see_ends_at_other_clients);
+}
