@@ -232,15 +232,16 @@ mls_kernel_sources = \
 
 EXTRA_DIST += %D%/math/make_tables.py %D%/math/make_trig_tables.py
 
-MLS_PORTABLE_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_PORTABLE=1
-MLS_AVX2_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c
-MLS_AVX512_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_AVX512=1 \
+MLS_KERNEL_CFLAGS = $(AM_CFLAGS) $(MLS_SANITIZE_KERNEL_FLAGS) -fno-trapping-math
+MLS_PORTABLE_CFLAGS = $(MLS_KERNEL_CFLAGS) -DMLS_SIMD_PORTABLE=1
+MLS_AVX2_CFLAGS = $(MLS_KERNEL_CFLAGS) -DMLS_SIMD_AVX2=1 -mavx2 -mfma -mf16c
+MLS_AVX512_CFLAGS = $(MLS_KERNEL_CFLAGS) -DMLS_SIMD_AVX512=1 \
 	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c
 MLS_AVX2VNNI_CFLAGS = $(MLS_AVX2_CFLAGS) -DMLS_SIMD_VNNI=1 -mavxvnni
 MLS_AVX512VNNI_CFLAGS = $(MLS_AVX512_CFLAGS) -DMLS_SIMD_VNNI=1 -mavx512vnni
 MLS_AVX512BF16_CFLAGS = $(MLS_AVX512VNNI_CFLAGS) -DMLS_SIMD_BF16=1 -mavx512bf16
 MLS_AMX_CFLAGS = $(MLS_AVX512BF16_CFLAGS) -DMLS_SIMD_AMX=1 -mamx-tile -mamx-bf16
-MLS_NEON_CFLAGS = $(AM_CFLAGS) -fno-trapping-math -DMLS_SIMD_NEON=1
+MLS_NEON_CFLAGS = $(MLS_KERNEL_CFLAGS) -DMLS_SIMD_NEON=1
 
 noinst_LTLIBRARIES += libmls_kernels_portable.la
 libmls_core_la_LIBADD += libmls_kernels_portable.la
