@@ -19,6 +19,7 @@ AC_DEFUN([MLS_SANITIZE], [
   AS_IF([test "$enable_fuzzing" = yes],
     [MLS_SANITIZE_FLAGS="$MLS_SANITIZE_FLAGS -fsanitize=fuzzer-no-link"])
   AM_CONDITIONAL([MLS_FUZZING], [test "$enable_fuzzing" = yes])
+  AM_CONDITIONAL([MLS_SANITIZED_THREAD], [test "$enable_sanitize" = thread])
   AC_SUBST([MLS_SANITIZE_FLAGS])
   AC_SUBST([MLS_SANITIZE_KERNEL_FLAGS])
 ])

@@ -12,48 +12,6 @@ libmls_test_ops_la_SOURCES = \
 libmls_test_ops_la_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 MLS_OP_TEST_LIBS = libmls_test_ops.la $(MLS_TEST_LIBS)
 
-# The vector's primitives as functions, compiled once an instruction set.
-check_LTLIBRARIES += libsimd_ops_portable.la
-libsimd_ops_portable_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
-libsimd_ops_portable_la_CFLAGS = $(MLS_PORTABLE_CFLAGS)
-MLS_SIMD_OPS = libsimd_ops_portable.la
-if MLS_ARCH_X86_64
-check_LTLIBRARIES += libsimd_ops_avx2.la libsimd_ops_avx512.la
-libsimd_ops_avx2_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
-libsimd_ops_avx2_la_CFLAGS = $(MLS_AVX2_CFLAGS)
-libsimd_ops_avx512_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
-libsimd_ops_avx512_la_CFLAGS = $(MLS_AVX512_CFLAGS)
-MLS_SIMD_OPS += libsimd_ops_avx2.la libsimd_ops_avx512.la
-endif
-if MLS_ARCH_ARM64
-check_LTLIBRARIES += libsimd_ops_neon.la
-libsimd_ops_neon_la_SOURCES = %D%/simd_ops.c %D%/simd_ops.h
-libsimd_ops_neon_la_CFLAGS = $(MLS_NEON_CFLAGS)
-MLS_SIMD_OPS += libsimd_ops_neon.la
-endif
-
-check_PROGRAMS += %D%/test_simd
-TESTS += %D%/test_simd
-%C%_test_simd_SOURCES = \
-	%D%/cpu_test.h \
-	%D%/simd_halves.c \
-	%D%/simd_integers.c \
-	%D%/simd_test.h \
-	%D%/test_simd.c
-%C%_test_simd_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_simd_LDADD = $(MLS_SIMD_OPS) $(MLS_TEST_LIBS)
-
-check_PROGRAMS += %D%/test_gemm_bf16
-TESTS += %D%/test_gemm_bf16
-%C%_test_gemm_bf16_SOURCES = %D%/test_gemm_bf16.c %D%/tile_model.c %D%/cpu_test.h
-%C%_test_gemm_bf16_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_gemm_bf16_LDADD = $(MLS_TEST_LIBS)
-
-check_PROGRAMS += %D%/test_gemm
-TESTS += %D%/test_gemm
-%C%_test_gemm_SOURCES = %D%/test_gemm.c %D%/cpu_test.h
-%C%_test_gemm_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_gemm_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_ranges
 TESTS += %D%/test_ranges
 %C%_test_ranges_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
@@ -62,18 +20,6 @@ check_PROGRAMS += %D%/test_ops_binary
 TESTS += %D%/test_ops_binary
 %C%_test_ops_binary_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_binary_LDADD = $(MLS_OP_TEST_LIBS)
-check_PROGRAMS += %D%/test_math
-TESTS += %D%/test_math
-%C%_test_math_SOURCES = %D%/test_math.c %D%/cpu_test.h
-%C%_test_math_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_math_LDADD = $(MLS_TEST_LIBS)
-
-check_PROGRAMS += %D%/test_elementwise
-TESTS += %D%/test_elementwise
-%C%_test_elementwise_SOURCES = %D%/test_elementwise.c %D%/cpu_test.h
-%C%_test_elementwise_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_elementwise_LDADD = $(MLS_TEST_LIBS)
-
 check_PROGRAMS += %D%/test_ops_cast
 TESTS += %D%/test_ops_cast
 %C%_test_ops_cast_SOURCES = \
@@ -139,11 +85,6 @@ check_PROGRAMS += %D%/test_ops_variadic
 TESTS += %D%/test_ops_variadic
 %C%_test_ops_variadic_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_variadic_LDADD = $(MLS_OP_TEST_LIBS)
-check_PROGRAMS += %D%/test_reduce
-TESTS += %D%/test_reduce
-%C%_test_reduce_SOURCES = %D%/test_reduce.c %D%/cpu_test.h
-%C%_test_reduce_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_reduce_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_product
 TESTS += %D%/test_ops_product
 %C%_test_ops_product_SOURCES = \
@@ -153,14 +94,6 @@ TESTS += %D%/test_ops_product
 	%D%/topics.h
 %C%_test_ops_product_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_product_LDADD = $(MLS_OP_TEST_LIBS)
-
-check_PROGRAMS += %D%/test_f64
-TESTS += %D%/test_f64
-%C%_test_f64_SOURCES = %D%/test_f64.c %D%/cpu_test.h %D%/f64_reference.h \
-	%D%/f64_trig_reference.h
-%C%_test_f64_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_f64_LDADD = $(MLS_TEST_LIBS)
-EXTRA_DIST += %D%/make_f64_reference.py
 
 # Ops of ai.onnx.ml.
 check_PROGRAMS += %D%/test_ops_ml_trees
@@ -173,21 +106,11 @@ TESTS += %D%/test_ops_ml_trees
 %C%_test_ops_ml_trees_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_ml_trees_LDADD = $(MLS_OP_TEST_LIBS)
 
-check_PROGRAMS += %D%/test_tree
-TESTS += %D%/test_tree
-%C%_test_tree_SOURCES = %D%/test_tree.c %D%/ml_forest.c %D%/ml_forest.h %D%/cpu_test.h
-%C%_test_tree_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_tree_LDADD = $(MLS_OP_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_pow
 TESTS += %D%/test_ops_pow
 %C%_test_ops_pow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_pow_LDADD = $(MLS_OP_TEST_LIBS)
 
-check_PROGRAMS += %D%/test_bits
-TESTS += %D%/test_bits
-%C%_test_bits_SOURCES = %D%/test_bits.c %D%/cpu_test.h
-%C%_test_bits_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_bits_LDADD = $(MLS_TEST_LIBS)
 check_PROGRAMS += %D%/test_ops_reduction %D%/test_ops_axis
 TESTS += %D%/test_ops_reduction %D%/test_ops_axis
 %C%_test_ops_reduction_SOURCES = \
