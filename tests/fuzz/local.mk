@@ -71,15 +71,15 @@ endif
 
 FUZZ_SECONDS = 60
 FUZZ_SEED = 0
-# The graphs are fuzzed with models, the others with inputs of their own; these are smaller
-# things, which a quarter of the time is enough for.
+# The graphs are fuzzed with models, the others with inputs of their own. The reader gets the
+# whole time, and the rest of them share as much.
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
 	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \
-	case $$target in onnx | graph) kind=onnx; share=1 ;; esac && \
+	case $$target in onnx) share=1 ;; graph) kind=onnx; share=2 ;; esac && \
 	$(MKDIR_P) %D%/found/$$target && \
 	%D%/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / share)) -seed=$(FUZZ_SEED) -timeout=10 \
 		-rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix=%D%/ \
