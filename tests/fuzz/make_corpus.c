@@ -44,8 +44,8 @@ static int write_types(const char *directory)
         "  retries: {attempts: 2, backoff: 1ms, backoff-max: 1s, jitter: 0}\n"
         "  limits: {time: 1s, grace: 1s, cpu: 10s, cpus: 2, memory: 1G, output: 4K}\n"
         "  retention: 1h\n  dependencies: any-end\n  batch: {size: 8, wait: 10ms}\n",
-        "job-types: [{name: m, handler: {score: m.onnx, inputs: {a: b}}}, {name: c, handler: "
-        "{c: x}}]\n",
+        ("job-types: [{name: m, handler: {score: m.onnx, inputs: {a: b}}}, "
+         "{name: c, handler: {c: x}}]\n"),
         "job-types: [{name: b, handler: {container: i, engine: podman, options: [--x]}}]\n",
         "%YAML 1.1\n---\njob-types: [&a {name: !!str a, handler: &h {c: \"x\\u0041\"}}]\n...\n",
         "job-types:\n- {name: a, handler: &h {c: |-\n x\n}}\n- {name: b, handler: *h}\n",
