@@ -87,7 +87,7 @@ typedef struct mls_claimer mls_claimer;
 #define MLS_QUEUE_CAN_NAMED_QUEUES (UINT64_C(1) << 11)
 #define MLS_QUEUE_CAN_DEPENDENCIES (UINT64_C(1) << 12)
 #define MLS_QUEUE_CAN_LEASES       (UINT64_C(1) << 13) /* notices the death of a worker */
-#define MLS_QUEUE_CAN_FAIRNESS     (UINT64_C(1) << 14) /* shares between tenants */
+#define MLS_QUEUE_CAN_FAIRNESS     (UINT64_C(1) << 14) /* shares between tenants, always */
 #define MLS_QUEUE_CAN_LIMITS       (UINT64_C(1) << 15) /* of rate and concurrency */
 #define MLS_QUEUE_CAN_PAUSE        (UINT64_C(1) << 16)
 #define MLS_QUEUE_CAN_CRON         (UINT64_C(1) << 17)
@@ -133,7 +133,7 @@ MLS_API uint64_t mls_queue_capabilities(const mls_queue *queue);
 
 /*
  * Submits a job; from then on it takes effect exactly once, as far as its `ack`
- * promises. Submitting to a memory queue without a key takes no lock.
+ * promises. Submitting to a memory queue without a key or tenant takes no lock.
  * Errors: MLS_EINVAL (options: the message names the field), MLS_EUNSUPPORTED (a
  * capability), MLS_EEXIST (the key is taken), MLS_EFULL (no room, and none came in
  * time), MLS_ELIMIT (payload size; number of types), MLS_ENOTFOUND (depends_on),
@@ -290,11 +290,13 @@ typedef struct mls_queue_rule {
     uint32_t running;     /* shown: the jobs that it covers and that are claimed */
     uint32_t reserved;    /* 0 */
     int64_t bucket_ns;    /* of drivers: when the bucket is full again, by their clock */
+    uint32_t weight;      /* of mls_queue_weigh() only */
+    uint32_t reserved2;   /* 0 */
 } mls_queue_rule;
 
 #define MLS_QUEUE_RULE_INIT                                                                        \
     {                                                                                              \
-        sizeof(mls_queue_rule), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0                           \
+        sizeof(mls_queue_rule), NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                     \
     }
 
 /*
@@ -306,6 +308,28 @@ typedef struct mls_queue_rule {
  * MLS_EFORKED, MLS_ENOMEM.
  */
 MLS_API mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *limits);
+
+/*
+ * Shares between tenants. Of the ready jobs of one named queue and priority, claims take by
+ * tenant in turn, and of a tenant the longest ready; "" is a tenant too. A tenant with a
+ * weight gets so many turns where one without has MLS_WEIGHT_DEFAULT. It is start-time fair
+ * queuing: a tenant that is idle for a while saves up no turns, and one that asks alone gets
+ * all there is. So while jobs of the tenants a and b are ready all the time, and claims take
+ * of both, then of the claims in that time, with `jobs` those of a tenant and w its weight,
+ *     |jobs_a / w_a - jobs_b / w_b| <= 1 / w_a + 1 / w_b,
+ * whatever others do: between equals the difference is at most two. Batches count job by
+ * job; those that fill one are taken as they are ready, so that n of them add n to the jobs
+ * of the bound. Claims of one queue that take different types of it do not look at all
+ * tenants alike: then only tenants that the same of them take of share by these weights.
+ * Durable drivers keep whose turn it is, for all processes together.
+ *
+ * Sets the weight, 1 to MLS_WEIGHT_MAX, of exactly the rule's tenant in its queue, NULL being
+ * all that have none of their own for the tenant; 0 takes it back. `type` must be NULL, and
+ * other fields are not read. Errors: as mls_queue_limit(), but needs MLS_QUEUE_CAN_FAIRNESS.
+ */
+#define MLS_WEIGHT_DEFAULT 100
+#define MLS_WEIGHT_MAX     10000
+MLS_API mls_status mls_queue_weigh(mls_queue *queue, const mls_queue_rule *weight);
 
 /*
  * Calls visit(user, rule) for each rule that there is at that moment, by queue, type and
@@ -379,8 +403,9 @@ MLS_API mls_status mls_claimer_open(mls_queue *queue, const mls_claimer_options 
 MLS_API void mls_claimer_close(mls_claimer *claimer);
 
 /*
- * Claims up to `max_count` ready jobs, the highest priority first, then the
- * longest ready, and waits for the first. Free each with mls_job_free().
+ * Claims up to `max_count` ready jobs, the highest priority first, then by tenant in turn
+ * where the driver has MLS_QUEUE_CAN_FAIRNESS (see mls_queue_weigh()), then the longest
+ * ready, and waits for the first. Free each with mls_job_free().
  * Errors: MLS_EEMPTY (timeout 0), MLS_ETIMEDOUT, MLS_ECANCELLED
  * (mls_claimer_stop()), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
  */

@@ -105,6 +105,8 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .rule_set = mls__rule_set,
         .rule_is_empty = mls__rule_is_empty,
         .has_room = mls__resources_have_room,
+        .rule_weight = mls__rule_weight,
+        .weight_step = mls__weight_step,
     };
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)

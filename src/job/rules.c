@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules that hold back jobs: pausing, and what is asked of a driver for them. */
+/*
+ * Rules of jobs: what holds them back, how tenants share, and what is asked of a driver for
+ * that.
+ */
 #include "job/rules.h"
 
 #include "base/error.h"
@@ -7,6 +10,7 @@
 #include "base/vec.h"
 #include "job/queue.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +80,8 @@ void mls__rule_set(mls_queue_rule *rule, const mls_queue_rule *given, uint64_t p
 {
     if (parts & MLS_RULE_PAUSE)
         rule->is_paused = given->is_paused;
+    if (parts & MLS_RULE_WEIGHT)
+        rule->weight = given->weight;
     if (!(parts & MLS_RULE_LIMITS))
         return;
     if (rule->rate_jobs != given->rate_jobs || rule->rate_ms != given->rate_ms ||
@@ -89,7 +95,27 @@ void mls__rule_set(mls_queue_rule *rule, const mls_queue_rule *given, uint64_t p
 
 bool mls__rule_is_empty(const mls_queue_rule *rule)
 {
-    return !rule->is_paused && !rule->max_running && !rule->rate_jobs;
+    return !rule->is_paused && !rule->max_running && !rule->rate_jobs && !rule->weight;
+}
+
+/* What is said of one queue goes before what is said of all. */
+#define OF_THIS_QUEUE (UINT32_C(1) << 31)
+
+uint32_t mls__rule_weight(const mls_queue_rule *rule, const char *queue, const char *tenant)
+{
+    if (!rule->weight || !rule->tenant || rule->type || strcmp(rule->tenant, tenant) != 0 ||
+        !covers(rule->queue, queue))
+        return 0;
+    return rule->weight | (rule->queue ? OF_THIS_QUEUE : 0);
+}
+
+/* The step of the heaviest is 100, so that rounding takes at most a hundredth from anyone. */
+uint32_t mls__weight_step(uint32_t weight)
+{
+    weight &= ~OF_THIS_QUEUE;
+    if (!weight)
+        weight = MLS_WEIGHT_DEFAULT;
+    return weight < MLS_WEIGHT_MAX ? UINT32_C(100) * MLS_WEIGHT_MAX / weight : 100;
 }
 
 /* Setting */
@@ -193,12 +219,20 @@ static mls_status check_scope(const mls_queue *queue, const mls_queue_rule *rule
     return status;
 }
 
+/* `weight`, the first field of a later version, ends what was the struct at first. */
+static mls_status read_rule(const mls_queue_rule *given, mls_queue_rule *ret_rule)
+{
+    *ret_rule = (mls_queue_rule) MLS_QUEUE_RULE_INIT;
+    return mls__options_read("mls_queue_rule", given, offsetof(mls_queue_rule, weight),
+                             sizeof *ret_rule, ret_rule);
+}
+
 mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *given)
 {
     if (!queue || !given)
         return mls__error_null(__func__, "queue and limits");
-    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
-    mls_status status = mls__options_read("mls_queue_rule", given, sizeof rule, sizeof rule, &rule);
+    mls_queue_rule rule;
+    mls_status status = read_rule(given, &rule);
     if (status)
         return status;
     if (rule.rate_jobs && !rule.burst)
@@ -213,6 +247,38 @@ mls_status mls_queue_limit(mls_queue *queue, const mls_queue_rule *given)
     if (!status)
         status = check_limits(&rule);
     return status ? status : queue->ops->set_rule(queue->self, &rule, MLS_RULE_LIMITS);
+}
+
+static mls_status check_weight(const mls_queue_rule *rule)
+{
+    if (!rule->tenant || rule->type)
+        return mls__error(MLS_EINVAL, "mls_queue_rule.tenant and type: a weight is of a tenant, in "
+                                      "one queue or all, and of no type");
+    if (rule->weight > MLS_WEIGHT_MAX)
+        return mls__error(MLS_EINVAL,
+                          "mls_queue_rule.weight is %u; 1 to %d is possible, and 0 for "
+                          "none",
+                          rule->weight, MLS_WEIGHT_MAX);
+    return MLS_OK;
+}
+
+mls_status mls_queue_weigh(mls_queue *queue, const mls_queue_rule *given)
+{
+    if (!queue || !given)
+        return mls__error_null(__func__, "queue and weight");
+    mls_queue_rule rule;
+    mls_status status = read_rule(given, &rule);
+    if (!status)
+        status = mls__queue_check_fork(queue);
+    if (!status)
+        status = mls__queue_need(queue, MLS_QUEUE_CAN_FAIRNESS, __func__);
+    if (!status)
+        status = check_driver(queue);
+    if (!status)
+        status = check_scope(queue, &rule);
+    if (!status)
+        status = check_weight(&rule);
+    return status ? status : queue->ops->set_rule(queue->self, &rule, MLS_RULE_WEIGHT);
 }
 
 /* Looking */

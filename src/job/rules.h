@@ -24,4 +24,13 @@ void mls__rule_set(mls_queue_rule *rule, const mls_queue_rule *given, uint64_t p
 /* Whether the rule says nothing and need not be kept. */
 bool mls__rule_is_empty(const mls_queue_rule *rule);
 
+/*
+ * What the rule says of the weight of a tenant in a named queue, to be compared with what
+ * others say: the largest counts. 0: nothing.
+ */
+uint32_t mls__rule_weight(const mls_queue_rule *rule, const char *queue, const char *tenant);
+
+/* By how much a claim moves on the pass of a tenant of that weight. */
+uint32_t mls__weight_step(uint32_t weight);
+
 #endif

@@ -215,17 +215,18 @@ START_TEST(heaps_give_the_earliest)
         mls__mem_job *job = &jobs[mls_test_random_below(&random, TIMERS)];
         const mls__mem_job *least = NULL;
         for (size_t i = 0; i < TIMERS; i++)
-            if (jobs[i].heap && (!least || jobs[i].timer_ns < least->timer_ns))
+            if (jobs[i].timer.heap && (!least || jobs[i].timer.key < least->timer.key))
                 least = &jobs[i];
-        ck_assert(least ? heap.root && heap.root->timer_ns == least->timer_ns : !heap.root);
+        ck_assert(mls__mem_timer_first(&heap) ? least && heap.root->key == least->timer.key
+                                              : !least);
         /* Phases of growing, of shrinking, and of popping. */
         const bool grows = step / 1000 % 2 == 0;
-        if (job->heap)
+        if (job->timer.heap)
             mls__mem_timer_clear(job);
         else if (grows)
             mls__mem_timer_set(&heap, job, mls_test_random_below(&random, 1000));
         else if (heap.root)
-            mls__mem_timer_clear(heap.root);
+            mls__mem_timer_clear(mls__mem_timer_first(&heap));
     }
     free(jobs);
 }

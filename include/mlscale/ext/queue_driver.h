@@ -11,7 +11,12 @@
  *   take effect together or not at all.
  * - A claim adds one to the job's epoch. An end is accepted only from the epoch of
  *   the present claim while the job is running; else it is MLS_ESTALE.
- * - Claims take the highest priority first, then the longest ready.
+ * - Claims take the highest priority first, then the longest ready. With
+ *   MLS_QUEUE_CAN_FAIRNESS, of the named queue of that one the tenants take turns
+ *   (mls_queue_weigh()): each (queue, priority, tenant) has a pass, and of those with jobs
+ *   that may be claimed the smallest is next, which moves on by weight_step(). The pass of
+ *   the last one taken so is the time of its queue and priority; no pass is used that is
+ *   less, but that time, and what is behind it need not be kept.
  * - Jobs that a claim or a snapshot (mls_queue_job) shows stay as shown, memory and
  *   all, until drop().
  * - Operations may be called from any thread. Those that wait sleep; a claim spins
@@ -94,11 +99,19 @@ typedef struct mls_queue_host {
      */
     bool (*has_room)(const mls_resources *capacity, const mls_resources *used,
                      const mls_resources *aside, const mls_resources *needs);
+    /*
+     * What a rule says of the weight of a tenant in a named queue: 0 is nothing. Of all rules
+     * the largest counts, since what is said of one queue is larger than what is of all.
+     */
+    uint32_t (*rule_weight)(const mls_queue_rule *rule, const char *queue, const char *tenant);
+    /* By how much a claim moves on the pass of a tenant of that weight. */
+    uint32_t (*weight_step)(uint32_t weight);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
 #define MLS_RULE_PAUSE  UINT64_C(1) /* is_paused */
 #define MLS_RULE_LIMITS UINT64_C(2) /* max_running, rate_jobs, rate_ms, burst */
+#define MLS_RULE_WEIGHT UINT64_C(4) /* weight; with MLS_QUEUE_CAN_FAIRNESS */
 
 /*
  * A job as a driver shows it. The library sets size, info and info->size; the

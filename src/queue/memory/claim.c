@@ -122,6 +122,8 @@ static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__me
     const uint64_t waited_ns = visit->now_ns - job->ready_ns;
     if (job->lane->has_rules)
         mls__mem_rules_claim(visit, job->lane);
+    if (job->lane->group->is_shared)
+        mls__mem_share_charge(visit->store, job);
     mls__mem_move(visit, job, MLS_JOB_ON_CLAIM);
     job->claimed_ns = visit->now_ns;
     job->waiting_ns += waited_ns;
@@ -157,6 +159,8 @@ static size_t take_ready(mls__mem_visit *visit, mls__mem_claimer *claimer,
             like ? mls__mem_pick_like(visit, claimer, like) : mls__mem_pick(visit, claimer);
         if (!job)
             break;
+        if (!like && job->lane->group->is_shared)
+            mls__mem_share_turn(job);
         take_claim(visit, claimer, job, jobs[count++]);
         if (request->flags & MLS_CLAIM_SAME_BATCH)
             like = job;

@@ -86,6 +86,12 @@ static mls_status init_locks(mls__mem_store *store)
     if (status)
         return status;
     status = init_conds(conds, CONDS);
+    if (!status) {
+        status = mls__mutex_init(&store->shares_mutex);
+        if (status)
+            for (size_t i = 0; i < CONDS; i++)
+                mls__cond_destroy(conds[i]);
+    }
     if (status)
         pthread_mutex_destroy(&store->mutex);
     return status;
@@ -94,6 +100,7 @@ static mls_status init_locks(mls__mem_store *store)
 static void free_memory(mls__mem_store *store)
 {
     const mls__allocator *allocator = &store->context->allocator;
+    mls__mem_shares_free(store);
     mls__mem_keys_free(store);
     mls__free(allocator, store->chunks);
     mls__free(allocator, store);
@@ -114,6 +121,8 @@ static mls_status open_store(const mls_plugin_host *host, const char *config, vo
     const size_t chunks = (capacity + MLS__MEM_CHUNK - 1) / MLS__MEM_CHUNK;
     store->chunks = mls__alloc_array(allocator, chunks, sizeof store->chunks[0]);
     status = store->chunks ? mls__mem_keys_create(store) : mls__error_nomem(chunks);
+    if (!status)
+        status = mls__mem_shares_create(store);
     if (!status)
         status = init_locks(store);
     if (status) {
@@ -155,6 +164,7 @@ static void close_store(void *self)
     for (size_t i = 0; i < CONDS; i++)
         mls__cond_destroy(conds[i]);
     pthread_mutex_destroy(&store->mutex);
+    pthread_mutex_destroy(&store->shares_mutex);
     free_memory(store);
 }
 
@@ -165,7 +175,7 @@ const mls_queue_driver mls__queue_driver_memory = {
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_PAUSE |
-                    MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_RESOURCES,
+                    MLS_QUEUE_CAN_FAIRNESS | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_RESOURCES,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__mem_submit,

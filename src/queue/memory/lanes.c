@@ -115,6 +115,11 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
     lane = create_lane(store, queue, type, tenant);
     if (!lane)
         return mls__error_nomem(sizeof *lane);
+    const mls_status status = mls__mem_group_of(store, lane);
+    if (status) {
+        mls__free(&store->context->allocator, lane);
+        return status;
+    }
     lane->needs = *needs;
     lane->takes_room = needs->cpu_milli || needs->memory_bytes || needs->gpus;
     store->has_needs |= lane->takes_room;
@@ -178,11 +183,19 @@ static void unchain(mls__mem_store *store, mls__mem_job *job)
         list->last = job->chain_prev;
 }
 
+/* The index of its list in the lane. */
+static size_t kind_of(const mls__mem_job *job)
+{
+    if (!job->strings)
+        return 0;
+    return (job->batch_key[0] ? MLS__MEM_IS_KEYED : 0) | (job->flow ? MLS__MEM_IS_OWNED : 0);
+}
+
 void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job)
 {
     mls__mem_lane *lane = job->lane;
-    const bool is_keyed = has_batch_key(job);
-    mls__mem_list *list = &lane->ready[is_keyed][job->priority];
+    const size_t kind = kind_of(job);
+    mls__mem_list *list = &lane->ready[kind][job->priority];
     job->next = NULL;
     job->prev = list->last;
     if (list->last)
@@ -190,17 +203,19 @@ void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job)
     else
         list->first = job;
     list->last = job;
-    lane->levels[is_keyed] |= UINT32_C(1) << job->priority;
+    lane->levels[kind] |= UINT32_C(1) << job->priority;
     store->active[lane->index / 64] |= UINT64_C(1) << lane->index % 64;
-    if (is_keyed)
+    if (kind & MLS__MEM_IS_KEYED)
         chain(store, job);
+    if (lane->group->is_shared)
+        mls__mem_share_link(job);
 }
 
 void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job)
 {
     mls__mem_lane *lane = job->lane;
-    const bool is_keyed = has_batch_key(job);
-    mls__mem_list *list = &lane->ready[is_keyed][job->priority];
+    const size_t kind = kind_of(job);
+    mls__mem_list *list = &lane->ready[kind][job->priority];
     if (job->prev)
         job->prev->next = job->next;
     else
@@ -210,13 +225,15 @@ void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job)
     else
         list->last = job->prev;
     if (!list->first)
-        lane->levels[is_keyed] &= ~(UINT32_C(1) << job->priority);
-    if (!lane->levels[0] && !lane->levels[1])
+        lane->levels[kind] &= ~(UINT32_C(1) << job->priority);
+    if (!lane->levels[0] && !lane->levels[1] && !lane->levels[2] && !lane->levels[3])
         store->active[lane->index / 64] &= ~(UINT64_C(1) << lane->index % 64);
-    if (is_keyed)
+    if (kind & MLS__MEM_IS_KEYED)
         unchain(store, job);
     if (lane->takes_room)
         mls__mem_room_left(store);
+    if (lane->group->is_shared)
+        mls__mem_share_unlink(job);
 }
 
 /* The one that goes first: higher priority, then longer ready. NULL: none. */
@@ -229,10 +246,15 @@ static mls__mem_job *first_of(mls__mem_job *a, mls__mem_job *b)
     return a->order < b->order ? a : b;
 }
 
-static mls__mem_job *lane_head(const mls__mem_lane *lane, bool is_keyed)
+static mls__mem_job *list_head(const mls__mem_lane *lane, size_t kind)
 {
-    const uint32_t levels = lane->levels[is_keyed];
-    return levels ? lane->ready[is_keyed][31 - __builtin_clz(levels)].first : NULL;
+    const uint32_t levels = lane->levels[kind];
+    return levels ? lane->ready[kind][31 - __builtin_clz(levels)].first : NULL;
+}
+
+static mls__mem_job *lane_head(const mls__mem_lane *lane, size_t keyed)
+{
+    return first_of(list_head(lane, keyed), list_head(lane, keyed | MLS__MEM_IS_OWNED));
 }
 
 mls__mem_job *mls__mem_lane_first(const mls__mem_lane *lane)
@@ -256,6 +278,8 @@ mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, mls__mem_claimer *claim
             best = first_of(best, mls__mem_lane_first(lane));
         }
     }
+    if (best && best->lane->group->ready_shares[best->priority] > 1)
+        return mls__mem_share_pick(visit, claimer, best);
     return best;
 }
 
@@ -274,8 +298,12 @@ mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, mls__mem_claimer *
     mls__mem_set_aside(visit, claimer);
     if (like->lane->takes_room && !mls__mem_has_room(visit->store, claimer, like->lane))
         return NULL;
-    if (!has_batch_key(like))
-        return lane_head(like->lane, false);
+    if (!has_batch_key(like)) {
+        mls__mem_job *first = lane_head(like->lane, 0);
+        return first && first->lane->group->ready_shares[first->priority] > 1
+                   ? mls__mem_share_pick_like(first)
+                   : first;
+    }
     mls__mem_job *job = batch_chain(visit->store, like)->first;
     while (job && !mls__mem_is_like(job, like))
         job = job->chain_next;

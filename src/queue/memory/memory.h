@@ -37,12 +37,17 @@
 #define MLS__MEM_INLINE       64  /* bytes of a payload that need no block of their own */
 #define MLS__MEM_WAIT_CONDS   16
 #define MLS__MEM_TRASH        16
+#define MLS__MEM_IDLE_SHARES  1024 /* of tenants without jobs that are kept */
 
 typedef struct mls__mem_store mls__mem_store;
 typedef struct mls__mem_job mls__mem_job;
 typedef struct mls__mem_lane mls__mem_lane;
 typedef struct mls__mem_claimer mls__mem_claimer;
 typedef struct mls__mem_heap mls__mem_heap;
+typedef struct mls__mem_node mls__mem_node;
+typedef struct mls__mem_group mls__mem_group;
+typedef struct mls__mem_share mls__mem_share;
+typedef struct mls__mem_flow mls__mem_flow;
 typedef struct mls__mem_rule mls__mem_rule;
 
 /* What an mls_queue_job holds: the record, kept by a pin; for snapshots a view of texts. */
@@ -73,6 +78,17 @@ typedef struct mls__mem_edges {
     char message[96];
     mls__mem_edge at[];
 } mls__mem_edges;
+
+/* A place in a heap: what has the smallest key, and then the smallest tie, is on top. */
+struct mls__mem_node {
+    mls__mem_heap *heap; /* NULL: in none */
+    mls__mem_node *child, *next, *prev;
+    uint64_t key, tie;
+};
+
+struct mls__mem_heap {
+    mls__mem_node *root;
+};
 
 /*
  * A record. The submitter's alone until it is in the inbox; under the mutex from
@@ -110,9 +126,9 @@ struct mls__mem_job {
     unsigned char bytes[MLS__MEM_INLINE];
 
     /* Extras */
-    mls__mem_heap *heap; /* in which its timer is; NULL: none runs */
-    uint64_t timer_ns;
-    mls__mem_job *timer_child, *timer_next, *timer_prev;
+    mls__mem_node timer;                   /* by nanoseconds */
+    mls__mem_flow *flow;                   /* of a job with a tenant: a reference */
+    mls__mem_job *flow_next, *flow_prev;   /* among the ready ones of the flow */
     mls__mem_job *chain_next, *chain_prev; /* ready jobs with a batch key, by its hash */
     mls__mem_edge *children;               /* that wait for this one */
     mls__mem_edges *parents;               /* NULL: it has none */
@@ -141,22 +157,64 @@ typedef struct mls__mem_list {
     mls__mem_job *first, *last;
 } mls__mem_list;
 
+/* What a tenant gets of a named queue and priority. "" is a tenant too. */
+struct mls__mem_share {
+    mls__mem_group *group;
+    uint64_t pass, turn;    /* whose is the smallest is next; turns are as orders of jobs */
+    uint64_t step;          /* by which a claim moves it on, */
+    uint64_t rules_changes; /* as of these rules */
+    mls__mem_flow *ready;   /* its flows with ready jobs; NULL: it is idle */
+    uint32_t priority;
+    /* The rest is under the lock of shares; not of a share of no tenant. */
+    uint32_t refs;                 /* flows */
+    mls__mem_share *next;          /* in the bucket of its names */
+    mls__mem_share *older, *newer; /* among those without flows */
+    uint64_t hash;
+    const char *tenant; /* behind the share */
+};
+
+/* The jobs of one share that have one type: those that are ready, in their order. */
+struct mls__mem_flow {
+    mls__mem_share *share;
+    mls__mem_node node; /* in the heap of the lane in which its jobs are, while some are ready */
+    mls__mem_flow *next_ready, **link_ready; /* in the list of its share */
+    mls__mem_list ready[2];                  /* [1]: those with a batch key */
+    /* The rest is under the lock of shares. */
+    uint32_t refs;       /* jobs */
+    mls__mem_flow *next; /* in the bucket of its lane and tenant */
+    const mls__mem_lane *lane;
+    uint64_t hash;
+};
+
+/* A named queue: between its tenants is shared, if a job ever had one. */
+struct mls__mem_group {
+    mls__mem_group *next;
+    const char *queue; /* of a lane of it */
+    bool is_shared;
+    uint32_t ready_shares[MLS__MEM_PRIORITIES];
+    uint64_t now[MLS__MEM_PRIORITIES];         /* the pass of the last share that had its turn */
+    mls__mem_share plain[MLS__MEM_PRIORITIES]; /* those of no tenant */
+};
+
 struct mls__mem_lane {
     uint32_t index;
     bool has_rules;                              /* some cover it */
     bool takes_room;                             /* its jobs need something */
     mls_resources needs;                         /* of each of its jobs */
-    uint32_t levels[2];                          /* bit p: ready[..][p] is not empty */
-    mls__mem_list ready[2][MLS__MEM_PRIORITIES]; /* [1]: those with a batch key */
+    uint32_t levels[4];                          /* bit p: ready[..][p] is not empty */
+    mls__mem_list ready[4][MLS__MEM_PRIORITIES]; /* by MLS__MEM_IS_* */
+    mls__mem_group *group;
+    mls__mem_heap flows[MLS__MEM_PRIORITIES]; /* with ready jobs */
+    mls__mem_flow plain[MLS__MEM_PRIORITIES]; /* the flow of those without a tenant */
     mls_queue_stats stats;
     const char *type;   /* into names */
     const char *tenant; /* "": all that have no lane of their own, for no rule names them */
     char names[];       /* queue, type, tenant */
 };
 
-struct mls__mem_heap {
-    mls__mem_job *root;
-};
+/* Bits of the index of a lane's list. */
+#define MLS__MEM_IS_KEYED 1 /* jobs with a batch key, */
+#define MLS__MEM_IS_OWNED 2 /* and with a tenant */
 
 struct mls__mem_rule {
     mls__mem_rule *next;
@@ -218,6 +276,8 @@ struct mls__mem_store {
     mls__mem_claimer *claimers;
     mls__mem_filler *fillers;
     mls__mem_rule *rule_list;
+    mls__mem_group *groups;
+    uint64_t rules_changes;
     bool rules_were_set;  /* ever */
     bool has_tenants;     /* some have lanes of their own */
     bool has_needs;       /* some lane's jobs need something */
@@ -232,6 +292,13 @@ struct mls__mem_store {
     size_t buckets; /* a power of two */
     mls__mem_job **keys;
     mls__mem_list *batches;
+
+    /* shares.c: what tenants there are, under a lock of their own, which is a leaf. */
+    pthread_mutex_t shares_mutex;
+    mls__mem_flow **flows; /* buckets */
+    mls__mem_share **shares;
+    mls__mem_share *idle_oldest, *idle_newest; /* without flows */
+    uint32_t idle_count;
 };
 
 /* A stay under the mutex. */
@@ -307,9 +374,37 @@ mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, mls__mem_claimer *
 /* Whether the two may be run in one batch. */
 bool mls__mem_is_like(const mls__mem_job *a, const mls__mem_job *b);
 
-/* timers.c: heaps by time. */
+/* shares.c: whose turn it is. */
+mls_status mls__mem_shares_create(mls__mem_store *store);
+void mls__mem_shares_free(mls__mem_store *store);
+/* The named queue of a new lane, which is made if there is none. */
+mls_status mls__mem_group_of(mls__mem_store *store, mls__mem_lane *lane);
+/* The flow of a tenant's jobs, of the lane that has no tenant: not under the mutex. */
+mls_status mls__mem_flow_take(mls__mem_store *store, const mls__mem_lane *lane, uint32_t priority,
+                              const char *tenant, mls__mem_flow **ret_flow);
+void mls__mem_flow_drop(mls__mem_store *store, mls__mem_flow *flow);
+/* A job of a tenant begins: from now on its queue is shared. */
+void mls__mem_share_begin(mls__mem_store *store, const mls__mem_job *job);
+/* A job of a shared queue is in the lists of its lane, or not any more. */
+void mls__mem_share_link(mls__mem_job *job);
+void mls__mem_share_unlink(mls__mem_job *job);
+/* Whose turn it is of the claimer's lanes, where `first` would be next without tenants. */
+mls__mem_job *mls__mem_share_pick(const mls__mem_visit *visit, const mls__mem_claimer *claimer,
+                                  mls__mem_job *first);
+/* The same among the jobs of a lane without a batch key. */
+mls__mem_job *mls__mem_share_pick_like(mls__mem_job *first);
+/* The job was picked by turn. */
+void mls__mem_share_turn(const mls__mem_job *job);
+/* A ready job is claimed: its share gets that. */
+void mls__mem_share_charge(mls__mem_store *store, const mls__mem_job *job);
+
+/* timers.c: heaps, of which most are by time. */
+void mls__mem_heap_add(mls__mem_heap *heap, mls__mem_node *node);
+void mls__mem_heap_remove(mls__mem_node *node);
 void mls__mem_timer_set(mls__mem_heap *heap, mls__mem_job *job, uint64_t at_ns);
 void mls__mem_timer_clear(mls__mem_job *job);
+/* The job whose timer goes off first, or NULL. */
+mls__mem_job *mls__mem_timer_first(const mls__mem_heap *heap);
 /* When the next one goes off, or MLS__FOREVER. */
 uint64_t mls__mem_next_due(const mls__mem_store *store);   /* of scheduled jobs */
 uint64_t mls__mem_next_timer(const mls__mem_store *store); /* of any */

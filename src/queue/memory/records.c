@@ -150,6 +150,7 @@ static void empty_extras(mls__mem_store *store, mls__mem_job *job)
     job->error = MLS_OK;
     mls__free(&store->context->allocator, job->parents);
     job->parents = NULL;
+    job->flow = NULL;
     job->key = job->batch_key = NULL;
     job->run_at_ms = job->deadline_ms = 0;
     job->due_ns = job->deadline_ns = job->ended_ns = 0;
@@ -162,6 +163,8 @@ void mls__mem_empty(mls__mem_store *store, mls__mem_job *job)
 {
     const mls_queue_bytes payload = mls__mem_take_payload(store, job);
     release(&payload);
+    if (job->has_extras && job->flow)
+        mls__mem_flow_drop(store, job->flow);
     mls__free(&store->context->allocator, job->strings);
     job->strings = NULL;
     if (job->has_extras)

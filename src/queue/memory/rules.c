@@ -82,25 +82,43 @@ static void change_lane(mls__mem_job *job, mls__mem_lane *to)
     job->lane = to;
 }
 
-static void change_ready(mls__mem_store *store, mls__mem_job *first, const char *tenant,
-                         mls__mem_lane *to)
+/* Puts a tenant's jobs of a list, which stay in their order, behind others that were taken. */
+static void take_ready(mls__mem_store *store, mls__mem_job *first, const char *tenant,
+                       mls__mem_list *taken)
 {
     mls__mem_job *next;
     for (mls__mem_job *job = first; job; job = next) {
         next = job->next;
-        if (!job->strings || strcmp(job->strings, tenant) != 0)
+        if (strcmp(job->strings, tenant) != 0)
             continue;
         mls__mem_unlink_ready(store, job);
+        job->next = NULL;
+        if (taken->last)
+            taken->last->next = job;
+        else
+            taken->first = job;
+        taken->last = job;
+    }
+}
+
+/* A flow is in one lane: all of its jobs leave that before the first is in another. */
+static void change_ready(mls__mem_store *store, mls__mem_lane *from, mls__mem_lane *to, size_t p)
+{
+    mls__mem_list taken = {NULL, NULL};
+    for (size_t keyed = 0; keyed < 2; keyed++)
+        take_ready(store, from->ready[MLS__MEM_IS_OWNED | keyed][p].first, to->tenant, &taken);
+    mls__mem_job *next;
+    for (mls__mem_job *job = taken.first; job; job = next) {
+        next = job->next;
         change_lane(job, to);
-        mls__mem_link_ready(store, job); /* at the end: they come in their order */
+        mls__mem_link_ready(store, job);
     }
 }
 
 static void move_tenant(mls__mem_store *store, mls__mem_lane *from, mls__mem_lane *to)
 {
-    for (size_t i = 0; i < 2; i++)
-        for (size_t p = 0; p < MLS__MEM_PRIORITIES; p++)
-            change_ready(store, from->ready[i][p].first, to->tenant, to);
+    for (size_t p = 0; p < MLS__MEM_PRIORITIES; p++)
+        change_ready(store, from, to, p);
     for (uint32_t i = 0; i < store->created; i++) {
         mls__mem_job *job = mls__mem_at(store, i);
         if (job->id && !job->is_gone && job->lane == from && job->strings &&
@@ -229,6 +247,7 @@ static mls_status apply(mls__mem_store *store, mls__mem_rule **spare, const mls_
         *spare = rule;
     }
     match_all(store, rule);
+    store->rules_changes++;
     store->rules_were_set = true;
     return MLS_OK;
 }

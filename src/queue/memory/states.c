@@ -24,7 +24,7 @@ static void wake_timekeepers(mls__mem_store *store, const mls__mem_heap *heap)
 static void set_timer(mls__mem_store *store, mls__mem_heap *heap, mls__mem_job *job, uint64_t at_ns)
 {
     mls__mem_timer_set(heap, job, at_ns);
-    if (heap->root == job)
+    if (mls__mem_timer_first(heap) == job)
         wake_timekeepers(store, heap);
     if (job->waiters)
         pthread_cond_broadcast(&store->ended[job->index % MLS__MEM_WAIT_CONDS].cond);
@@ -148,6 +148,8 @@ bool mls__mem_move(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
 
 void mls__mem_begin(mls__mem_visit *visit, mls__mem_job *job)
 {
+    if (job->has_extras && job->flow)
+        mls__mem_share_begin(visit->store, job);
     if (visit->store->has_tenants)
         job->lane = mls__mem_lane_of_tenant(visit->store, job);
     job->id = job->new_id;
@@ -179,6 +181,6 @@ void mls__mem_tick(mls__mem_visit *visit)
 {
     mls__mem_heap *const heaps[] = {&visit->store->due, &visit->store->expiry};
     for (size_t i = 0; i < sizeof heaps / sizeof heaps[0]; i++)
-        while (heaps[i]->root && heaps[i]->root->timer_ns <= visit->now_ns)
-            go_off(visit, heaps[i]->root);
+        while (heaps[i]->root && heaps[i]->root->key <= visit->now_ns)
+            go_off(visit, mls__mem_timer_first(heaps[i]));
 }

@@ -163,6 +163,9 @@ static mls_status fill(mls__mem_store *store, const mls_queue_item *item, mls__m
     mls_status status = find_lane(store, options, &job->lane);
     if (!status)
         status = fill_strings(store, options, job);
+    if (!status && options->tenant[0])
+        status = mls__mem_flow_take(store, job->lane, (uint32_t) options->priority, options->tenant,
+                                    &job->flow);
     if (!status)
         status = fill_payload(store, options, job);
     if (!status)

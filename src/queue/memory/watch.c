@@ -45,7 +45,8 @@ static mls_status wait_pinned(mls__mem_visit *visit, mls__mem_job *job, uint64_t
             break;
         }
         /* While it waits to be claimed, its deadline may be ours to notice. */
-        const uint64_t timer_ns = job->has_extras && job->heap ? job->timer_ns : MLS__FOREVER;
+        const uint64_t timer_ns =
+            job->has_extras && job->timer.heap ? job->timer.key : MLS__FOREVER;
         mls__mem_sleep(visit, &store->ended[job->index % MLS__MEM_WAIT_CONDS],
                        mls__mem_earlier(until_ns, timer_ns));
     }
