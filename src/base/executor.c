@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A list of running loops under one mutex. A loop lives on its caller's stack:
- * helpers join it under the mutex, take indices from its atomic counter without
- * it, and count themselves out; the caller waits until all helpers have left.
- * Lock order: the mutex is a leaf, no other lock is taken under it.
+ * Loops hang on a board. Who runs one takes a post of it, writes there what is to be done, and sets
+ * the post's bit on the board; helpers look at the board, take a seat at a post, and then indices
+ * from its counter, as the caller does from the start. So nobody waits for a helper that has not
+ * begun: one that comes late finds no index left. The caller takes the seats away, waits for the
+ * helpers that are at their last index, and leaves the post.
  *
- * The loops of a run follow each other closely, and waking a thread takes longer
- * than many of them. So both sides look for a while before they sleep: helpers for
- * the next loop, the caller for helpers that are about to leave.
+ * Waking a thread takes longer than most loops of a run, and these follow each other closely. So
+ * both sides look for a while before they sleep, and whoever looks finds everything without a lock:
+ *
+ * - `state` of a post counts seats and helpers, and owns the rest of it. A caller takes a free post
+ *   (0) by TAKEN, writes what is not atomic, and gives out the seats (release). A seat is taken by
+ *   an exchange (acquire) that turns it into a helper; which loop the exchange was meant for does
+ *   not matter, since what it reads comes after. Helpers count themselves out (release); the post
+ *   is the caller's again once it has seen none (acquire), and only then free.
+ * - The board's bits tell where to look, its sleepers whether to wake any. To hang up a loop and to
+ *   count oneself a sleeper are each one step on that word, and each looks at what the other wrote
+ *   before it (sequentially consistent): either the caller sees a sleeper, or that one the loop.
+ * - The mutex is only for sleeping: who goes to sleep holds it from counting itself until it
+ *   waits, who wakes holds it once in between. It is a leaf: no lock is taken under it.
  */
 #include "base/executor.h"
 
@@ -15,43 +26,65 @@
 #include "base/error.h"
 #include "base/thread.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #define MAX_THREADS 1024
+/* Loops that run at once; any more of them run on their callers' threads alone. */
+#define POSTS 32
 
 /* Looks between two readings of the clock. */
 #define LOOKS 64
 
-typedef struct loop {
-    struct loop *next;
+/* The board: a bit for each post, then how many helpers sleep, then whether to end. */
+#define OPEN    UINT64_C(0x00000000ffffffff)
+#define SLEEPER (UINT64_C(1) << 32)
+#define STOP    (UINT64_C(1) << 63)
+
+/* The state of a post: helpers at work, seats for more of them, and flags. */
+#define HELPER  UINT64_C(1)
+#define HELPERS UINT64_C(0xffff)
+#define SEAT    (UINT64_C(1) << 16)
+#define SEATS   (UINT64_C(0xffff) << 16)
+#define TAKEN   (UINT64_C(1) << 32) /* a caller has it */
+#define AWAITED (UINT64_C(1) << 33) /* the caller sleeps until the last helper has left */
+
+typedef struct post {
+    _Alignas(64) _Atomic uint64_t state;
+    atomic_size_t next_index;
+    atomic_size_t count; /* looked at before a seat is taken */
     mls_task_fn task;
     void *arg;
-    size_t count;
-    atomic_size_t next_index;
-    uint32_t seats;      /* helpers that may still join; under the mutex */
-    atomic_uint helpers; /* that joined, under the mutex, and have not left */
-} loop;
+} post;
 
 struct mls__executor {
     const mls__allocator *allocator;
     mls_parallel_for_fn host_parallel_for;
     void *host_user;
-    uint64_t spin_ns; /* how long to look before sleeping */
+    uint64_t spin_ns;
     uint64_t fork_generation;
-    pthread_mutex_t mutex; /* guards all that follows */
-    mls__cond work;        /* a loop was added, or stop was set */
-    mls__cond left;        /* the last helper left a loop that someone waits for */
-    atomic_uint waiters;   /* for that; raised before they see whether they must */
-    loop *loops;
-    uint32_t lookers; /* helpers that will see the next event */
-    bool stop;
-    uint32_t thread_count; /* without the callers */
-    uint32_t cores;
+    pthread_mutex_t mutex;    /* guards sleeping, and the making of threads */
+    mls__cond work;           /* `wakes` was raised, or STOP set */
+    mls__cond left;           /* the last helper left a post that is awaited */
+    uint32_t wakes;           /* sleepers that are to wake, and no longer on the board */
+    atomic_uint thread_count; /* without the callers */
+    _Atomic uint64_t look_ns; /* how long to look before sleeping */
     pthread_t threads[MAX_THREADS];
-    /* Moves when a loop is added, or stop set; far from what the mutex makes move. */
-    atomic_uint events;
+    _Alignas(64) _Atomic uint64_t board;
+    atomic_int caller_core; /* where the last loop was hung up */
+    post posts[POSTS];
 };
+
+/* The cores that this thread and those that it makes may use. */
+static uint32_t count_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return (uint32_t) CPU_COUNT(&set);
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (uint32_t) cores : 1;
+}
 
 mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_for_fn parallel_for,
                                 void *parallel_user, uint32_t spin_us, mls__executor **ret_executor)
@@ -64,10 +97,6 @@ mls_status mls__executor_create(const mls__allocator *allocator, mls_parallel_fo
     executor->host_user = parallel_user;
     executor->spin_ns = spin_us * UINT64_C(1000);
     executor->fork_generation = mls__fork_generation();
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    executor->cores = cores > 0 ? (uint32_t) cores : 1;
-    atomic_init(&executor->waiters, 0);
-    atomic_init(&executor->events, 0);
 
     mls_status status = mls__mutex_init(&executor->mutex);
     if (status)
@@ -106,21 +135,13 @@ static void leave(mls__executor *executor)
     pthread_mutex_unlock(&executor->mutex);
 }
 
-/* The mutex is held, and every looker told. */
-static void tell_lookers(mls__executor *executor)
-{
-    atomic_fetch_add_explicit(&executor->events, 1, memory_order_relaxed);
-    executor->lookers = 0;
-}
-
 void mls__executor_free(mls__executor *executor)
 {
     if (!executor)
         return;
     if (executor->fork_generation == mls__fork_generation()) {
         enter(executor);
-        executor->stop = true;
-        tell_lookers(executor);
+        atomic_fetch_or(&executor->board, STOP);
         pthread_cond_broadcast(&executor->work.cond);
         leave(executor);
         for (uint32_t i = 0; i < executor->thread_count; i++)
@@ -132,87 +153,136 @@ void mls__executor_free(mls__executor *executor)
     mls__free(executor->allocator, executor);
 }
 
-static void run_indices(loop *l)
+/* Between looks: whether `ns` have passed since the first call, which sets *end from 0. */
+static bool is_over(uint64_t *end, uint64_t ns)
 {
+    const uint64_t now = mls__clock_monotonic_ns();
+    if (!*end)
+        *end = now + ns;
+    return now >= *end;
+}
+
+static uint64_t count_of(uint64_t state, uint64_t mask, uint64_t one)
+{
+    return (state & mask) / one;
+}
+
+/* --- helpers --------------------------------------------------------------------------------- */
+
+static void run_indices(post *p)
+{
+    const size_t count = atomic_load_explicit(&p->count, memory_order_relaxed);
     for (;;) {
-        const size_t i = atomic_fetch_add_explicit(&l->next_index, 1, memory_order_relaxed);
-        if (i >= l->count)
+        const size_t i = atomic_fetch_add_explicit(&p->next_index, 1, memory_order_relaxed);
+        if (i >= count)
             return;
-        l->task(l->arg, i);
+        p->task(p->arg, i);
     }
 }
 
-static loop *find_seat(const mls__executor *executor)
+/* Whether to sit down there, as far as one sees from outside. */
+static bool has_work(post *p)
 {
-    for (loop *l = executor->loops; l; l = l->next)
-        if (l->seats)
-            return l;
+    return atomic_load_explicit(&p->state, memory_order_relaxed) & SEATS &&
+           atomic_load_explicit(&p->next_index, memory_order_relaxed) <
+               atomic_load_explicit(&p->count, memory_order_relaxed);
+}
+
+static post *find_work(mls__executor *executor, uint64_t board)
+{
+    for (size_t i = 0; i < POSTS && board >> i & OPEN; i++)
+        if (board >> i & 1 && has_work(&executor->posts[i]))
+            return &executor->posts[i];
     return NULL;
 }
 
-/* The mutex is held. Without a core for each thread, who looks keeps others from working. */
-static uint64_t look_ns(const mls__executor *executor)
+static bool take_seat(post *p)
 {
-    return executor->thread_count < executor->cores ? executor->spin_ns : 0;
+    uint64_t state = atomic_load_explicit(&p->state, memory_order_relaxed);
+    while (state & SEATS)
+        if (atomic_compare_exchange_weak_explicit(&p->state, &state, state - SEAT + HELPER,
+                                                  memory_order_acquire, memory_order_relaxed))
+            return true;
+    return false;
 }
 
-/* Looks at `word` until it is (or no longer is) `value`, or for `ns`. */
-static void look(const atomic_uint *word, unsigned value, bool until_equal, uint64_t ns)
+/* The post may be another loop's once its count of helpers says so. */
+static void leave_post(mls__executor *executor, post *p)
 {
-    const uint64_t end = mls__clock_monotonic_ns() + ns;
-    do {
-        for (int i = 0; i < LOOKS; i++) {
-            if ((atomic_load_explicit(word, memory_order_acquire) == value) == until_equal)
-                return;
-            mls__thread_pause();
-        }
-    } while (mls__clock_monotonic_ns() < end);
-}
-
-/* The mutex is held, but not all the time: whether there is work is to be seen again. */
-static void wait_for_work(mls__executor *executor)
-{
-    const unsigned events = atomic_load_explicit(&executor->events, memory_order_relaxed);
-    const uint64_t ns = look_ns(executor);
-    executor->lookers++;
-    leave(executor);
-    look(&executor->events, events, false, ns);
-    enter(executor);
-    if (atomic_load_explicit(&executor->events, memory_order_relaxed) != events)
-        return;
-    executor->lookers--;
-    mls__cond_wait_until(&executor->work, &executor->mutex, MLS__FOREVER);
-}
-
-/* The loop may be gone once its count of helpers says so. */
-static void leave_loop(mls__executor *executor, loop *l)
-{
-    if (atomic_fetch_sub(&l->helpers, 1) > 1 || !atomic_load(&executor->waiters))
+    const uint64_t state = atomic_fetch_sub_explicit(&p->state, HELPER, memory_order_release);
+    if (count_of(state, HELPERS, HELPER) > 1 || !(state & AWAITED))
         return;
     enter(executor);
     pthread_cond_broadcast(&executor->left.cond);
     leave(executor);
 }
 
+/*
+ * Where all cores are busy, the scheduler may put a helper where its caller runs, and leave it
+ * there for long: then each waits for the other. A helper that may use other cores goes to one of
+ * them.
+ */
+static void leave_core(const mls__executor *executor)
+{
+    cpu_set_t all, others;
+    const int core = sched_getcpu();
+    if (core < 0 || core != atomic_load_explicit(&executor->caller_core, memory_order_relaxed) ||
+        !atomic_load_explicit(&executor->look_ns, memory_order_relaxed) ||
+        sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    others = all;
+    CPU_CLR((size_t) core, &others);
+    if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+
+/* Whether there is work to do, or to end. */
+static bool look_for_work(mls__executor *executor)
+{
+    const uint64_t ns = atomic_load_explicit(&executor->look_ns, memory_order_relaxed);
+    uint64_t end = 0;
+    do {
+        for (int i = 0; i < LOOKS; i++) {
+            const uint64_t board = atomic_load_explicit(&executor->board, memory_order_acquire);
+            if (board & STOP || find_work(executor, board))
+                return true;
+            mls__thread_pause();
+        }
+        leave_core(executor);
+    } while (!is_over(&end, ns));
+    return false;
+}
+
+static void sleep_until_woken(mls__executor *executor)
+{
+    enter(executor);
+    const uint64_t board = atomic_fetch_add(&executor->board, SLEEPER);
+    if (board & STOP || find_work(executor, board)) {
+        atomic_fetch_sub(&executor->board, SLEEPER);
+    } else {
+        while (!executor->wakes && !(atomic_load(&executor->board) & STOP))
+            mls__cond_wait_until(&executor->work, &executor->mutex, MLS__FOREVER);
+        executor->wakes -= executor->wakes > 0;
+    }
+    leave(executor);
+}
+
 static void *helper_main(void *arg)
 {
     mls__executor *executor = arg;
-    enter(executor);
-    while (!executor->stop) {
-        loop *l = find_seat(executor);
-        if (!l) {
-            wait_for_work(executor);
-            continue;
+    for (;;) {
+        const uint64_t board = atomic_load_explicit(&executor->board, memory_order_acquire);
+        if (board & STOP)
+            return NULL;
+        leave_core(executor);
+        post *p = find_work(executor, board);
+        if (p && take_seat(p)) {
+            run_indices(p);
+            leave_post(executor, p);
+        } else if (!p && !look_for_work(executor)) {
+            sleep_until_woken(executor);
         }
-        l->seats--;
-        atomic_fetch_add(&l->helpers, 1);
-        leave(executor);
-        run_indices(l);
-        leave_loop(executor, l);
-        enter(executor);
     }
-    leave(executor);
-    return NULL;
 }
 
 mls_status mls__executor_reserve(mls__executor *executor, uint32_t threads)
@@ -227,74 +297,137 @@ mls_status mls__executor_reserve(mls__executor *executor, uint32_t threads)
                                        "only in the parent; make a context in the child");
     mls_status status = MLS_OK;
     enter(executor);
-    while (!status && executor->thread_count < threads - 1) {
-        status = mls__thread_create(&executor->threads[executor->thread_count], "mls-executor",
-                                    helper_main, executor);
+    uint32_t made = atomic_load(&executor->thread_count);
+    while (!status && made < threads - 1) {
+        status =
+            mls__thread_create(&executor->threads[made], "mls-executor", helper_main, executor);
         if (!status)
-            executor->thread_count++;
+            atomic_store(&executor->thread_count, ++made);
     }
+    /* Without a core for each thread, who looks keeps others from working. */
+    atomic_store(&executor->look_ns, made < count_cores() ? executor->spin_ns : 0);
     leave(executor);
     return status;
 }
 
-static void unlink_loop(mls__executor *executor, const loop *l)
+/* --- callers --------------------------------------------------------------------------------- */
+
+/* Sessions begin to search in different places, so that each has its post in its own cache. */
+static post *take_post(mls__executor *executor, const mls__executor_share *share)
 {
-    loop **link = &executor->loops;
-    while (*link != l)
-        link = &(*link)->next;
-    *link = l->next;
+    const size_t first = (uintptr_t) share / sizeof *share;
+    for (size_t i = 0; i < POSTS; i++) {
+        post *p = &executor->posts[(first + i) % POSTS];
+        uint64_t free = 0;
+        if (atomic_load_explicit(&p->state, memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_strong_explicit(&p->state, &free, TAKEN, memory_order_acquire,
+                                                    memory_order_relaxed))
+            return p;
+    }
+    return NULL;
 }
 
-/* No helper joins any more; those that did are at their last index. */
-static void wait_for_helpers(mls__executor *executor, loop *l, uint64_t ns)
+/* Helpers that are neither asleep nor at a post. */
+static uint64_t count_idle(mls__executor *executor, uint64_t sleepers)
 {
-    look(&l->helpers, 0, true, ns);
-    if (!atomic_load(&l->helpers))
+    uint64_t busy = sleepers;
+    for (size_t i = 0; i < POSTS; i++)
+        busy += count_of(atomic_load_explicit(&executor->posts[i].state, memory_order_relaxed),
+                         HELPERS, HELPER);
+    const uint64_t threads = atomic_load(&executor->thread_count);
+    return threads > busy ? threads - busy : 0;
+}
+
+/* As many as have a seat, and nobody who looks takes it. */
+static void wake_helpers(mls__executor *executor, uint64_t board, uint64_t seats)
+{
+    const uint64_t sleepers = count_of(board, ~(OPEN | STOP), SLEEPER);
+    const uint64_t idle = sleepers ? count_idle(executor, sleepers) : seats;
+    if (idle >= seats)
         return;
     enter(executor);
-    atomic_fetch_add(&executor->waiters, 1);
-    while (atomic_load(&l->helpers))
+    const uint64_t left = count_of(atomic_load(&executor->board), ~(OPEN | STOP), SLEEPER);
+    const uint32_t woken = (uint32_t) (seats - idle < left ? seats - idle : left);
+    atomic_fetch_sub(&executor->board, woken * SLEEPER);
+    executor->wakes += woken;
+    leave(executor);
+    for (uint32_t i = 0; i < woken; i++)
+        pthread_cond_signal(&executor->work.cond);
+}
+
+/* Whether the helpers left while one looked. */
+static bool look_for_end(const mls__executor *executor, const post *p)
+{
+    const uint64_t ns = atomic_load_explicit(&executor->look_ns, memory_order_relaxed);
+    uint64_t end = 0;
+    do {
+        for (int i = 0; i < LOOKS; i++) {
+            if (!(atomic_load_explicit(&p->state, memory_order_acquire) & HELPERS))
+                return true;
+            mls__thread_pause();
+        }
+    } while (!is_over(&end, ns));
+    return false;
+}
+
+/* Nobody sits down any more; who is there is at its last index. */
+static void wait_for_helpers(mls__executor *executor, post *p)
+{
+    if (look_for_end(executor, p))
+        return;
+    enter(executor);
+    uint64_t state = atomic_fetch_or(&p->state, AWAITED);
+    while (state & HELPERS) {
         mls__cond_wait_until(&executor->left, &executor->mutex, MLS__FOREVER);
-    atomic_fetch_sub(&executor->waiters, 1);
+        state = atomic_load(&p->state);
+    }
     leave(executor);
 }
 
-static void run_with_helpers(mls__executor *executor, uint32_t helpers, loop *l)
+static void run_with_helpers(mls__executor *executor, post *p, uint64_t seats)
 {
-    enter(executor);
-    l->seats = helpers;
-    l->next = executor->loops;
-    executor->loops = l;
-    const uint32_t awake = executor->lookers;
-    tell_lookers(executor);
-    leave(executor);
-    for (uint32_t i = awake; i < helpers; i++)
-        pthread_cond_signal(&executor->work.cond);
+    const uint64_t bit = UINT64_C(1) << (p - executor->posts);
+    atomic_store_explicit(&p->state, TAKEN | seats * SEAT, memory_order_release);
+    atomic_store_explicit(&executor->caller_core, sched_getcpu(), memory_order_relaxed);
+    wake_helpers(executor, atomic_fetch_or(&executor->board, bit), seats);
 
-    run_indices(l);
+    run_indices(p);
 
-    enter(executor);
-    unlink_loop(executor, l);
-    const uint64_t ns = look_ns(executor);
-    leave(executor);
-    wait_for_helpers(executor, l, ns);
+    atomic_fetch_and(&executor->board, ~bit);
+    const uint64_t state = atomic_fetch_and_explicit(&p->state, ~SEATS, memory_order_acquire);
+    if (state & HELPERS)
+        wait_for_helpers(executor, p);
+    atomic_store_explicit(&p->state, 0, memory_order_release);
+}
+
+static void run_alone(size_t count, mls_task_fn task, void *arg)
+{
+    for (size_t i = 0; i < count; i++)
+        task(arg, i);
 }
 
 void mls__executor_parallel_for(void *share, size_t count, mls_task_fn task, void *arg)
 {
     const mls__executor_share *s = share;
+    mls__executor *executor = s->executor;
     const size_t useful = count < s->threads ? count : s->threads;
-    if (useful <= 1 || s->executor->fork_generation != mls__fork_generation()) {
-        for (size_t i = 0; i < count; i++)
-            task(arg, i);
+    if (useful <= 1 || executor->fork_generation != mls__fork_generation()) {
+        run_alone(count, task, arg);
         return;
     }
-    if (s->executor->host_parallel_for) {
-        s->executor->host_parallel_for(s->executor->host_user, count, task, arg);
+    if (executor->host_parallel_for) {
+        executor->host_parallel_for(executor->host_user, count, task, arg);
         return;
     }
-    loop l = {.task = task, .arg = arg, .count = count};
-    atomic_init(&l.next_index, 0);
-    atomic_init(&l.helpers, 0);
-    run_with_helpers(s->executor, (uint32_t) useful - 1, &l);
+    const size_t helpers = atomic_load(&executor->thread_count);
+    post *p = helpers ? take_post(executor, s) : NULL;
+    if (!p) {
+        run_alone(count, task, arg);
+        return;
+    }
+    atomic_store_explicit(&p->count, count, memory_order_relaxed);
+    atomic_store_explicit(&p->next_index, 0, memory_order_relaxed);
+    p->task = task;
+    p->arg = arg;
+    run_with_helpers(executor, p, useful - 1 < helpers ? useful - 1 : helpers);
 }

@@ -202,6 +202,59 @@ START_TEST(loops_nest)
 }
 END_TEST
 
+typedef struct nest {
+    mls__executor_share *share;
+    int depth;
+    visits *inner;
+} nest;
+
+static void run_deeper(void *arg, size_t index)
+{
+    nest *n = arg;
+    nest deeper = {n->share, n->depth - 1, n->inner};
+    if (index > 0)
+        return;
+    if (n->depth > 0)
+        mls__executor_parallel_for(n->share, 3, run_deeper, &deeper);
+    else
+        mls__executor_parallel_for(n->share, 100, visit, n->inner);
+}
+
+/* More loops at once than helpers look at: callers always finish alone. */
+START_TEST(loops_nest_without_limit)
+{
+    mls__executor *executor = make_executor(3);
+    mls__executor_share share = {executor, 3};
+    visits *v = calloc(1, sizeof *v);
+    nest n = {&share, 100, v};
+    run_deeper(&n, 0);
+    ck_assert(is_once(v, 100));
+    free(v);
+    mls__executor_free(executor);
+}
+END_TEST
+
+/* A helper that leaves its caller's core may still use all those that it was given. */
+static void expect_all_cores(void *arg, size_t index)
+{
+    cpu_set_t now;
+    (void) index;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof now, &now), 0);
+    ck_assert(CPU_EQUAL(&now, (cpu_set_t *) arg));
+}
+
+START_TEST(threads_keep_their_cores)
+{
+    mls__executor *executor = make_executor(2);
+    mls__executor_share share = {executor, 2};
+    cpu_set_t all;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    for (int round = 0; round < 1000; round++)
+        mls__executor_parallel_for(&share, 4, expect_all_cores, &all);
+    mls__executor_free(executor);
+}
+END_TEST
+
 typedef struct host_pool {
     size_t loops, indices;
 } host_pool;
@@ -327,6 +380,8 @@ int main(void)
     tcase_add_test(tests, helpers_come_soon_and_late);
     tcase_add_test(tests, no_more_threads_than_the_share_take_part);
     tcase_add_test(tests, loops_nest);
+    tcase_add_test(tests, loops_nest_without_limit);
+    tcase_add_test(tests, threads_keep_their_cores);
     tcase_add_test(tests, host_runs_the_loops_when_it_wants_to);
     tcase_add_test(tests, thread_count_is_limited);
     tcase_add_test(tests, child_of_a_fork_gets_an_error_not_a_hang);
