@@ -6,6 +6,8 @@
  */
 #include "backend/cpu/ops/conv.h"
 
+#include "backend/cpu/ops/ranges.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -20,7 +22,6 @@ typedef struct work {
     void *y;
     const void *bias; /* float32: of each group, padded to whole panels; NULL: none */
     char *slots;
-    int64_t shares;
 } work;
 
 static int64_t at_most(int64_t a, int64_t b)
@@ -445,23 +446,30 @@ typedef void (*task_fn)(const work *w, int64_t unit, int64_t chunk, char *slot);
 /* By mls__conv_method. */
 static const task_fn task_fns[] = {run_direct, run_depthwise, run_rows, run_plain, run_fast};
 
-static void run_share(void *arg, size_t index)
+/* Regions of all units' chunks: so a thread reads the rows that it wrote in the node before. */
+static bool has_regions_of_rows(const mls__conv_op *conv)
+{
+    return conv->chunks >= conv->threads;
+}
+
+/* All units of a chunk follow each other, or all chunks of a unit, as far as they are together. */
+static void run_tasks(void *arg, const mls__cpu_take *take)
 {
     const work *w = arg;
     const mls__conv_op *conv = w->conv;
-    const int64_t tasks = conv->units * conv->chunks, at = (int64_t) index;
-    const int64_t begin = tasks / w->shares * at + tasks % w->shares * at / w->shares;
-    const int64_t next = at + 1;
-    const int64_t end = tasks / w->shares * next + tasks % w->shares * next / w->shares;
-    for (int64_t t = begin; t < end; t++) {
-        const int64_t unit = conv->is_chunk_outer ? t % conv->units : t / conv->chunks;
-        const int64_t chunk = conv->is_chunk_outer ? t / conv->units : t % conv->chunks;
-        task_fns[conv->method](w, unit, chunk, w->slots + index * conv->slot_bytes);
+    const bool is_of_rows = has_regions_of_rows(conv);
+    const int64_t first = is_of_rows ? take->first : 0;
+    const int64_t chunks = is_of_rows ? (take->last - first) / conv->units : conv->chunks;
+    for (int64_t t = take->begin - first; t < take->end - first; t++) {
+        const int64_t unit = conv->is_chunk_outer ? t % conv->units : t / chunks;
+        const int64_t chunk = conv->is_chunk_outer ? t / conv->units : t % chunks;
+        task_fns[conv->method](w, unit, first / conv->units + chunk,
+                               w->slots + take->slot * conv->slot_bytes);
     }
 }
 
 /* Lanes without a filter take time too; without sums over channels loads are most of it. */
-static bool is_large(const mls__conv_op *conv)
+double mls__conv_work(const mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
     const bool is_depthwise = conv->method == MLS__CONV_DEPTHWISE;
@@ -469,20 +477,15 @@ static bool is_large(const mls__conv_op *conv)
                                 ? conv->panels * MLS__CHANNEL_BLOCK * s->groups
                                 : s->filters * s->groups;
     return (double) conv->y_plane * (double) filters * (double) s->channels *
-               (double) conv->positions * (is_depthwise ? 4 : 1) >=
-           LARGE_WORK;
+           (double) conv->positions * (is_depthwise ? 4 : 1);
 }
 
 static void run_image(work *w, const mls_kernel_call *call)
 {
     const mls__conv_op *conv = w->conv;
-    w->shares = conv->threads > 1 && is_large(conv)
-                    ? at_most(conv->threads, conv->units * conv->chunks)
-                    : 1;
-    if (w->shares > 1)
-        call->parallel_for(call->executor, (size_t) w->shares, run_share, w);
-    else
-        run_share(w, 0);
+    const uint32_t threads = mls__conv_work(conv) >= LARGE_WORK ? conv->threads : 1;
+    mls__cpu_tasks(call, threads, conv->units * conv->chunks,
+                   has_regions_of_rows(conv) ? conv->units : 1, run_tasks, w);
 }
 
 /* --- a run ----------------------------------------------------------------------------------- */

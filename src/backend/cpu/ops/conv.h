@@ -185,6 +185,8 @@ mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op
 
 /* --- conv.c --- */
 
+/* Multiply-adds of an image, as far as they take time. */
+double mls__conv_work(const mls__conv_op *conv);
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);
 
 #endif

@@ -17,6 +17,11 @@
 #define FEW_FILTERS      8
 #define FEWER_THAN_LANES 16
 #define LONG_ROW         16
+/* Tasks that there are for each thread, if each has this many multiply-adds: 1 us. */
+#define TASKS_A_THREAD 8
+#define TASK_WORK      (1 << 17)
+/* Outputs of a task are a multiple: whole tiles, and enough for their weights. */
+#define TASK_OUTPUTS 28
 /* With so few channels the taps of a line are taken as one. */
 #define FEW_CHANNELS 8
 /* Lanes along a row read inputs this far apart at most. */
@@ -161,6 +166,38 @@ static int64_t divide_up(int64_t a, int64_t b)
     return a / b + (a % b != 0);
 }
 
+static void cut_units(mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const int64_t units[] = {
+        [MLS__CONV_DIRECT] = s->groups * divide_up(conv->panels, MLS__CONV_PANELS),
+        [MLS__CONV_DEPTHWISE] = mls__channel_blocks(s->groups),
+        [MLS__CONV_ROWS] = s->groups * divide_up(s->filters, MLS__CONV_FILTERS),
+        [MLS__CONV_PLAIN] = s->groups * s->filters,
+        [MLS__CONV_FAST] = s->groups,
+    };
+    conv->units = units[conv->method];
+}
+
+/*
+ * Outputs of a chunk. Threads take one task after another, so they get more of them, that none
+ * waits long for another at the end; but each task reads its weights again.
+ */
+static int64_t chunk_outputs(const mls__conv_op *conv)
+{
+    if (conv->method == MLS__CONV_FAST)
+        return conv->fast_rows;
+    if (conv->threads < 2)
+        return MLS__CONV_CHUNK;
+    const double tasks = (double) conv->threads * TASKS_A_THREAD;
+    const double all = (double) conv->y_plane * (double) conv->units;
+    const double even = all / tasks, least = TASK_WORK * all / mls__conv_work(conv);
+    const double outputs = even > least ? even : least;
+    if (outputs > MLS__CONV_CHUNK - TASK_OUTPUTS)
+        return MLS__CONV_CHUNK;
+    return divide_up((int64_t) outputs + 1, TASK_OUTPUTS) * TASK_OUTPUTS;
+}
+
 /* Chunks of a few hundred outputs: rows, or pieces of a row that has more. */
 static void cut_chunks(mls__conv_op *conv)
 {
@@ -169,7 +206,7 @@ static void cut_chunks(mls__conv_op *conv)
         mls__conv_cut_bands(conv);
         return;
     }
-    conv->piece = conv->method == MLS__CONV_FAST ? conv->fast_rows : MLS__CONV_CHUNK;
+    conv->piece = chunk_outputs(conv);
     conv->chunk_rows = width < conv->piece ? conv->piece / width : 1;
     conv->row_pieces = 1;
     if (conv->method == MLS__CONV_DIRECT || conv->method == MLS__CONV_FAST)
@@ -184,20 +221,6 @@ static int64_t fast_parts(const mls__conv_op *conv)
     const int64_t wanted = conv->threads > 1 ? divide_up(2 * (int64_t) conv->threads, tasks) : 1;
     const int64_t most = divide_up(conv->panels, MLS__CONV_PANELS);
     return wanted < most ? wanted : most;
-}
-
-static void cut_units(mls__conv_op *conv)
-{
-    const mls__convolution *s = &conv->shape;
-    conv->fast_parts = fast_parts(conv);
-    const int64_t units[] = {
-        [MLS__CONV_DIRECT] = s->groups * divide_up(conv->panels, MLS__CONV_PANELS),
-        [MLS__CONV_DEPTHWISE] = mls__channel_blocks(s->groups),
-        [MLS__CONV_ROWS] = s->groups * divide_up(s->filters, MLS__CONV_FILTERS),
-        [MLS__CONV_PLAIN] = s->groups * s->filters,
-        [MLS__CONV_FAST] = s->groups * conv->fast_parts,
-    };
-    conv->units = units[conv->method];
 }
 
 /* Either the weights or the inputs are read again and again: the smaller ones should be. */
@@ -219,8 +242,11 @@ static void follow(mls__conv_op *conv)
     if (conv->is_empty)
         return;
     mls__conv_set_rows(conv);
-    cut_chunks(conv);
     cut_units(conv);
+    cut_chunks(conv);
+    conv->fast_parts = fast_parts(conv);
+    if (conv->method == MLS__CONV_FAST)
+        conv->units *= conv->fast_parts;
     choose_order(conv);
 }
 

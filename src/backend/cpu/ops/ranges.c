@@ -75,3 +75,75 @@ mls_status mls__cpu_row_ranges(const mls_kernel_call *call, uint32_t threads, in
         .fn = fn, .arg = arg, .count = count, .size = range_size(count, threads, grain, 1)};
     return run_ranges(&work, call);
 }
+
+/* --- tasks ----------------------------------------------------------------------------------- */
+
+/* What is left of a region goes in so many takes: a few that are long, and short ones to the end.
+ */
+#define TAKES 4
+/* More threads than these begin in the same regions. */
+#define MOST_REGIONS 16
+
+typedef struct region {
+    _Alignas(64) _Atomic int64_t next;
+    int64_t begin, end;
+} region;
+
+typedef struct queue {
+    mls__cpu_tasks_fn fn;
+    void *arg;
+    int64_t count; /* of regions */
+    region regions[MOST_REGIONS];
+} queue;
+
+/* false: none was left. */
+static bool take_some(region *r, mls__cpu_take *ret_take)
+{
+    int64_t begin = atomic_load_explicit(&r->next, memory_order_relaxed), end;
+    do {
+        if (begin >= r->end)
+            return false;
+        end = begin + (r->end - begin + TAKES - 1) / TAKES;
+    } while (!atomic_compare_exchange_weak_explicit(&r->next, &begin, end, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    ret_take->begin = begin;
+    ret_take->end = end;
+    return true;
+}
+
+/* One's own region, then what others have left. */
+static void run_queue(void *arg, size_t index)
+{
+    queue *q = arg;
+    for (int64_t i = 0; i < q->count; i++) {
+        region *r = &q->regions[((int64_t) index + i) % q->count];
+        mls__cpu_take take = {.first = r->begin, .last = r->end, .slot = index};
+        while (take_some(r, &take))
+            q->fn(q->arg, &take);
+    }
+}
+
+static void cut_regions(queue *q, uint32_t threads, int64_t count, int64_t step)
+{
+    const int64_t steps = count / step, most = threads < MOST_REGIONS ? threads : MOST_REGIONS;
+    q->count = steps < most ? steps : most;
+    for (int64_t i = 0; i < q->count; i++) {
+        region *r = &q->regions[i];
+        r->begin = mls__cpu_part_begin(steps, q->count, i) * step;
+        r->end = mls__cpu_part_begin(steps, q->count, i + 1) * step;
+        atomic_init(&r->next, r->begin);
+    }
+}
+
+void mls__cpu_tasks(const mls_kernel_call *call, uint32_t threads, int64_t count, int64_t step,
+                    mls__cpu_tasks_fn fn, void *arg)
+{
+    if (threads < 2 || count < 2) {
+        const mls__cpu_take all = {.end = count, .last = count};
+        fn(arg, &all);
+        return;
+    }
+    queue q = {.fn = fn, .arg = arg};
+    cut_regions(&q, threads, count, step);
+    call->parallel_for(call->executor, (size_t) (count < threads ? count : threads), run_queue, &q);
+}

@@ -26,6 +26,24 @@ mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_
 mls_status mls__cpu_row_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
                                int64_t grain, mls__cpu_range_fn fn, void *arg);
 
+/* Tasks begin .. end-1 of a region first .. last-1, and a slot that is nobody else's meanwhile. */
+typedef struct mls__cpu_take {
+    int64_t begin, end, first, last;
+    size_t slot;
+} mls__cpu_take;
+
+typedef void (*mls__cpu_tasks_fn)(void *arg, const mls__cpu_take *take);
+
+/*
+ * fn over tasks 0 .. count-1, with slots below `threads`. Each thread begins in a region of its
+ * own, which is the same from node to node, so that it finds in its cache what it wrote there; then
+ * it helps the others. It takes several tasks that follow each other, and ever fewer: one that is
+ * late, or held up, leaves the rest to the others. What a task gives must not depend on who took
+ * which. Regions are as many steps of `step` tasks, of which there are `count` / `step`.
+ */
+void mls__cpu_tasks(const mls_kernel_call *call, uint32_t threads, int64_t count, int64_t step,
+                    mls__cpu_tasks_fn fn, void *arg);
+
 /* Where part `index` of `parts` nearly equal parts of n begins. */
 static inline int64_t mls__cpu_part_begin(int64_t n, int64_t parts, int64_t index)
 {
