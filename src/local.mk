@@ -10,5 +10,6 @@ include %D%/backend/cpu/local.mk
 include %D%/job/local.mk
 include %D%/job_types/local.mk
 include %D%/queue/memory/local.mk
+include %D%/queue/durable/local.mk
 include %D%/queue/sqlite/local.mk
 include %D%/queue/postgres/local.mk

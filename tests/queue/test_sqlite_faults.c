@@ -268,6 +268,7 @@ int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/faults");
     TCase *tests = tcase_create("faults");
+    tcase_set_timeout(tests, 60); /* thousands of syncs, on a machine that may be loaded */
     tcase_add_checked_fixture(tests, shim_vfs_register, NULL);
     tcase_add_loop_test(tests, every_call_may_fail, 0, sizeof faults / sizeof faults[0]);
     tcase_add_test(tests, power_may_fail_at_every_call);

@@ -60,7 +60,7 @@ static void publish_change(mls__pg_store *store, mls__pg_op *op)
 {
     const change_op *change = (change_op *) (void *) op;
     if (change->told_epoch)
-        mls__pg_hold_signal(store, change->id, change->told_epoch, MLS_STOP_CANCELLED);
+        mls__holds_signal(&store->holds, change->id, change->told_epoch, MLS_STOP_CANCELLED);
 }
 
 mls_status mls__pg_change(void *self, uint64_t id, int32_t event)
@@ -76,8 +76,8 @@ bool mls__pg_cancels_look(mls__pg_store *store)
     mls__pg_add_number(&p, store->member);
     PGresult *result = mls__pg_run(store, MLS__PG_STOPPING, &p);
     for (int i = 0; result && i < PQntuples(result); i++)
-        mls__pg_hold_signal(store, (uint64_t) mls__pg_number(result, i, 0),
-                            (uint64_t) mls__pg_number(result, i, 1), MLS_STOP_CANCELLED);
+        mls__holds_signal(&store->holds, (uint64_t) mls__pg_number(result, i, 0),
+                          (uint64_t) mls__pg_number(result, i, 1), MLS_STOP_CANCELLED);
     PQclear(result);
     return result != NULL;
 }
@@ -94,8 +94,8 @@ static mls_status run_progress(mls__pg_store *store, mls__pg_op *op)
     const progress_op *progress = (progress_op *) (void *) op;
     const mls__pg_hold *hold = progress->hold;
     mls__pg_parameters p = {0};
-    mls__pg_add_number(&p, (int64_t) hold->id);
-    mls__pg_add_number(&p, (int64_t) hold->epoch);
+    mls__pg_add_number(&p, (int64_t) hold->base.id);
+    mls__pg_add_number(&p, (int64_t) hold->base.epoch);
     mls__pg_add_number(&p, hold->member);
     mls__pg_add_double(&p, progress->progress);
     mls__pg_add_text(&p, progress->note);
@@ -107,7 +107,8 @@ static mls_status run_progress(mls__pg_store *store, mls__pg_op *op)
     store->txn.is_writing |= is_mine;
     if (!is_mine)
         return mls__pg_set_status(op, MLS_ESTALE, "job %llu: claim %llu is lost",
-                                  (unsigned long long) hold->id, (unsigned long long) hold->epoch);
+                                  (unsigned long long) hold->base.id,
+                                  (unsigned long long) hold->base.epoch);
     return MLS_OK;
 }
 

@@ -32,19 +32,15 @@ static void add_claim(mls__pg_store *store, const claim_op *claim, size_t most,
     mls__pg_add_number(p, mls__pg_next(store, MLS_JOB_READY, MLS_JOB_ON_CLAIM));
     mls__pg_add_number(p, store->member);
     mls__pg_add_number(p, claim->claimer->id);
-    mls__pg_add_text(p, claim->claimer->names);
+    mls__pg_add_text(p, claim->claimer->served.name);
     mls__pg_add_number(p, store->txn.now_us);
 }
 
 /* Types and queues that the claimer serves. */
-static void add_filter(mls__pg_store *store, const mls__pg_claimer *claimer, mls__pg_parameters *p)
+static void add_filter(mls__pg_store *store, const mls__served *served, mls__pg_parameters *p)
 {
-    const char *types = claimer->names + strlen(claimer->names) + 1;
-    const char *queues = types;
-    for (size_t i = 0; i < claimer->type_count; i++)
-        queues += strlen(queues) + 1;
-    mls__pg_add_names(store, p, types, claimer->type_count);
-    mls__pg_add_names(store, p, queues, claimer->queue_count);
+    mls__pg_add_names(store, p, served->types, served->type_count);
+    mls__pg_add_names(store, p, served->queues, served->queue_count);
 }
 
 /* Takes a row that the server claimed. false: the transaction failed. */
@@ -64,7 +60,7 @@ static bool take(mls__pg_store *store, claim_op *claim, const PGresult *result, 
     }
     mls__pg_rules_claim(store, &row);
     hold->member = store->member;
-    hold->claimer = claim->claimer->id;
+    hold->base.claimer = claim->claimer->id;
     shown->hold = hold;
     claim->count++;
     mls__pg_lane_add(row.lane, MLS_JOB_READY - MLS_JOB_SCHEDULED, -1);
@@ -102,7 +98,7 @@ static mls_status take_some(mls__pg_store *store, claim_op *claim, const mls_que
                             size_t most, size_t *ret_taken)
 {
     const bool has_rules = store->kept.count;
-    const bool is_picky = claim->claimer->type_count || claim->claimer->queue_count;
+    const bool is_picky = mls__served_is_picky(&claim->claimer->served);
     mls__pg_parameters p = {0};
     add_claim(store, claim, most, &p);
     if (like) {
@@ -110,7 +106,7 @@ static mls_status take_some(mls__pg_store *store, claim_op *claim, const mls_que
         mls__pg_add_text(&p, like->info->queue);
         mls__pg_add_text(&p, like->info->batch_key);
     } else if (is_picky || has_rules) {
-        add_filter(store, claim->claimer, &p);
+        add_filter(store, &claim->claimer->served, &p);
     }
     if (has_rules)
         mls__pg_add_holding(store, &p);
@@ -148,7 +144,7 @@ static mls_status take_like(mls__pg_store *store, claim_op *claim, const mls_que
 static mls_status take_any(mls__pg_store *store, claim_op *claim)
 {
     const bool is_same = claim->request->flags & MLS_CLAIM_SAME_BATCH;
-    const bool is_picky = claim->claimer->type_count || claim->claimer->queue_count;
+    const bool is_picky = mls__served_is_picky(&claim->claimer->served);
     const size_t most = is_same ? 1 : claim->request->max_count - claim->count;
     bool is_all = false;
     if (store->txn.found_none)
@@ -222,10 +218,10 @@ static void publish_claim(mls__pg_store *store, mls__pg_op *op)
 {
     claim_op *claim = claim_of(op);
     if (!claim->ends_are_known)
-        mls__pg_ends_publish(store, &claim->ends);
+        mls__ends_publish(&store->holds, claim->ends.ends, claim->ends.count);
     claim->ends_are_known = true;
     for (; claim->known < claim->count; claim->known++)
-        mls__pg_hold_add(store, claim->jobs[claim->known]->hold);
+        mls__holds_add(&store->holds, claim->jobs[claim->known]->hold);
 }
 
 static void abandon_claim(mls__pg_store *store, mls__pg_op *op)
@@ -237,7 +233,7 @@ static void abandon_claim(mls__pg_store *store, mls__pg_op *op)
         shown->hold = NULL;
     }
     if (!claim->ends_are_known)
-        mls__pg_ends_abandon(&claim->ends);
+        mls__ends_abandon(claim->ends.ends, claim->ends.count);
     op->status = MLS_OK;
 }
 
@@ -305,7 +301,7 @@ mls_status mls__pg_claim(void *self, void *claimer, const mls_queue_claim *reque
     mls__pg_post(store, &claim.op);
     /* As soon as the ends are committed, what they brought is given back. */
     if (claim.ends_are_known)
-        mls__pg_ends_settle(store, &claim.ends);
+        mls__ends_settle(store, mls__pg_drop, ends, end_count);
     const mls_status status = mls__pg_await(store, &claim.op);
     if (!status)
         *ret_count = claim.count;

@@ -4,39 +4,16 @@
 
 #include <string.h>
 
-static size_t names_size(const char *const *names, size_t count)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < count; i++)
-        size += strlen(names[i]) + 1;
-    return size;
-}
-
-static char *copy_name(char *at, const char *name)
-{
-    const size_t size = strlen(name) + 1;
-    memcpy(at, name, size);
-    return at + size;
-}
-
 mls_status mls__pg_claimer_open(void *self, const mls_claimer_options *options, void **ret_claimer)
 {
     mls__pg_store *store = self;
-    const size_t name_size = strlen(options->name) + 1;
-    mls__pg_claimer *claimer = mls__pg_alloc(
-        store, sizeof *claimer + name_size + names_size(options->types, options->type_count) +
-                   names_size(options->queues, options->queue_count));
+    mls__pg_claimer *claimer = mls__pg_alloc(store, sizeof *claimer + mls__served_size(options));
     if (!claimer)
         return store->host->error(MLS_ENOMEM, "no memory for a claimer");
     claimer->id = atomic_fetch_add(&store->next_claimer, 1) + 1;
-    mls__pg_clean(claimer->names, name_size, options->name);
-    char *at = claimer->names + strlen(claimer->names) + 1;
-    for (size_t i = 0; i < options->type_count; i++)
-        at = copy_name(at, options->types[i]);
-    for (size_t i = 0; i < options->queue_count; i++)
-        at = copy_name(at, options->queues[i]);
-    claimer->type_count = options->type_count;
-    claimer->queue_count = options->queue_count;
+    claimer->served = mls__served_copy(options, claimer->names);
+    /* In its place: it gets no longer. */
+    mls__pg_clean(claimer->names, strlen(claimer->names) + 1, options->name);
     *ret_claimer = claimer;
     return MLS_OK;
 }
@@ -92,7 +69,7 @@ static mls_status run_surrender(mls__pg_store *store, mls__pg_op *op)
 /* Its handlers are told once that is committed. */
 static void publish_surrender(mls__pg_store *store, mls__pg_op *op)
 {
-    mls__pg_holds_lose(store, ((claimer_op *) (void *) op)->claimer->id);
+    mls__holds_lose(&store->holds, ((claimer_op *) (void *) op)->claimer->id);
 }
 
 mls_status mls__pg_claimer_surrender(void *self, void *claimer, size_t *ret_count)

@@ -40,6 +40,7 @@ static void free_store(mls__pg_store *store)
     mls__kept_rules_free(store->host, &store->kept);
     if (store->wake_fd >= 0)
         close(store->wake_fd);
+    pthread_mutex_destroy(&store->holds.mutex);
     pthread_mutex_destroy(&store->mutex);
     mls__pg_free(store, store->url);
     mls__pg_free(store, store);
@@ -58,6 +59,7 @@ static mls__pg_store *create_store(const mls_plugin_host *host)
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         mls__pg_list_init(lists[i]);
     pthread_mutex_init(&store->mutex, NULL);
+    pthread_mutex_init(&store->holds.mutex, NULL);
     store->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return store;
 }

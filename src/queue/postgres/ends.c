@@ -30,12 +30,12 @@ static void take_data(mls__pg_store *store, mls__pg_row *row, const mls_queue_en
 static bool judge(mls__pg_store *store, const ends_work *work, mls_queue_end *end, char *text)
 {
     const mls__pg_hold *hold = end->job->hold;
-    mls__pg_row *row = mls__pg_row_find(work->rows, work->row_count, hold->id);
+    mls__pg_row *row = mls__pg_row_find(work->rows, work->row_count, hold->base.id);
     end->status = MLS_ESTALE;
     if (!row)
         return true;
-    if ((uint64_t) row->numbers[MLS__PG_EPOCH] != hold->epoch || !row->numbers[MLS__PG_MEMBER] ||
-        row->numbers[MLS__PG_MEMBER] != hold->member) {
+    if ((uint64_t) row->numbers[MLS__PG_EPOCH] != hold->base.epoch ||
+        !row->numbers[MLS__PG_MEMBER] || row->numbers[MLS__PG_MEMBER] != hold->member) {
         mls__pg_lane_add(row->lane, MLS__PG_STALE, 1);
         return true;
     }
@@ -76,33 +76,6 @@ mls_status mls__pg_ends_run(mls__pg_store *store, const mls__pg_ends *ends)
     return store->txn.status;
 }
 
-void mls__pg_ends_publish(mls__pg_store *store, const mls__pg_ends *ends)
-{
-    for (size_t i = 0; i < ends->count; i++) {
-        const mls_queue_end *end = ends->ends[i];
-        if (end->status == MLS_OK)
-            mls__pg_hold_signal(store, end->job->info->id, end->job->info->epoch, MLS_STOP_LOST);
-    }
-}
-
-void mls__pg_ends_abandon(const mls__pg_ends *ends)
-{
-    for (size_t i = 0; i < ends->count; i++)
-        ends->ends[i]->status = MLS_EEMPTY;
-}
-
-void mls__pg_ends_settle(mls__pg_store *store, const mls__pg_ends *ends)
-{
-    for (size_t i = 0; i < ends->count; i++) {
-        mls_queue_end *end = ends->ends[i];
-        const mls_queue_bytes *data = &end->data;
-        if (end->status == MLS_OK && end->event != MLS_JOB_ON_RELEASE && data->release)
-            data->release(data->user, data->data, data->size_bytes);
-        if (end->flags & MLS_END_DROP)
-            mls__pg_drop(store, end->job);
-    }
-}
-
 typedef struct finish_op {
     mls__pg_op op; /* first: they share an address */
     mls__pg_ends ends;
@@ -115,14 +88,16 @@ static mls_status run_finish(mls__pg_store *store, mls__pg_op *op)
 
 static void publish_finish(mls__pg_store *store, mls__pg_op *op)
 {
+    const finish_op *finish = (finish_op *) (void *) op;
     if (!op->status)
-        mls__pg_ends_publish(store, &((finish_op *) (void *) op)->ends);
+        mls__ends_publish(&store->holds, finish->ends.ends, finish->ends.count);
 }
 
 static void abandon_finish(mls__pg_store *store, mls__pg_op *op)
 {
+    const finish_op *finish = (finish_op *) (void *) op;
     (void) store;
-    mls__pg_ends_abandon(&((finish_op *) (void *) op)->ends);
+    mls__ends_abandon(finish->ends.ends, finish->ends.count);
 }
 
 mls_status mls__pg_finish(void *self, mls_queue_end *const *ends, size_t count)
@@ -132,6 +107,6 @@ mls_status mls__pg_finish(void *self, mls_queue_end *const *ends, size_t count)
     finish_op finish = {.op = {.kind = &kind}, .ends = {.ends = ends, .count = count}};
     const mls_status status = mls__pg_call(self, &finish.op);
     if (!status)
-        mls__pg_ends_settle(self, &finish.ends);
+        mls__ends_settle(self, mls__pg_drop, ends, count);
     return status;
 }

@@ -28,8 +28,7 @@ mls_queue_postgres_la_SOURCES = \
 	%D%/url.c \
 	%D%/views.c \
 	%D%/watch.c \
-	src/queue/durable/rules.c \
-	src/queue/durable/rules.h
+	$(QUEUE_DURABLE)
 mls_queue_postgres_la_CPPFLAGS = $(AM_CPPFLAGS) $(POSTGRES_CFLAGS)
 mls_queue_postgres_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^mls_plugin_entry$$'

@@ -20,7 +20,9 @@
 #ifndef MLS_QUEUE_POSTGRES_POSTGRES_H
 #define MLS_QUEUE_POSTGRES_POSTGRES_H
 
+#include "queue/durable/ends.h"
 #include "queue/durable/rules.h"
+#include "queue/durable/served.h"
 
 #include <mlscale/ext/queue_driver.h>
 
@@ -133,18 +135,15 @@ typedef struct mls__pg_row {
 
 /* What a handle shows: a copy in one block. Claims are also found by id while they live. */
 struct mls__pg_hold {
-    mls__pg_hold *next, **link; /* in the bucket of its id; link is NULL outside */
-    uint64_t id, epoch;
+    mls__hold base; /* first: they share an address */
     int64_t member; /* of a claim: whose it is; 0: a snapshot */
-    int64_t claimer;
-    atomic_uint signals; /* MLS_STOP_* */
 };
 
 typedef struct mls__pg_claimer {
     int64_t id;
     bool is_draining, is_stopped;
-    size_t type_count, queue_count;
-    char names[]; /* its own, then types, then queues, each with a NUL */
+    mls__served served; /* into names */
+    char names[];
 } mls__pg_claimer;
 
 enum { MLS__PG_QUEUED, MLS__PG_PARKED, MLS__PG_DONE };
@@ -288,10 +287,10 @@ struct mls__pg_store {
     bool may_create;
     char *url;
 
-    pthread_mutex_t mutex; /* guards the inbox, phases, and the holds; a leaf */
+    pthread_mutex_t mutex; /* guards the inbox and phases; a leaf */
     mls__pg_list inbox;
     bool is_closing;
-    mls__pg_hold *holds[MLS__PG_BUCKETS];
+    mls__holds holds;
     int wake_fd;
     _Atomic int64_t next_claimer;
     _Atomic int64_t member; /* who we are; changes when we were taken for dead */
@@ -523,9 +522,6 @@ typedef struct mls__pg_ends {
     size_t count;
 } mls__pg_ends;
 mls_status mls__pg_ends_run(mls__pg_store *store, const mls__pg_ends *ends);
-void mls__pg_ends_publish(mls__pg_store *store, const mls__pg_ends *ends);
-void mls__pg_ends_abandon(const mls__pg_ends *ends);
-void mls__pg_ends_settle(mls__pg_store *store, const mls__pg_ends *ends);
 
 /* claim.c, watch.c, change.c: what is parked */
 bool mls__pg_claims_serve(mls__pg_store *store);
@@ -540,9 +536,6 @@ bool mls__pg_cancels_look(mls__pg_store *store);
 /* A copy of the row for a handle; NULL: no memory. */
 mls__pg_hold *mls__pg_show(mls__pg_store *store, const mls__pg_row *row, mls__pg_bytes payload,
                            mls__pg_bytes result, mls_job_info *info);
-void mls__pg_hold_add(mls__pg_store *store, mls__pg_hold *hold);
-void mls__pg_hold_signal(mls__pg_store *store, uint64_t id, uint64_t epoch, uint32_t signal);
-void mls__pg_holds_lose(mls__pg_store *store, int64_t claimer);
 
 /* The operations of the driver's table. */
 mls_status mls__pg_submit(void *self, const mls_queue_item *const *items, size_t count,

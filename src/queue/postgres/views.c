@@ -75,8 +75,8 @@ mls__pg_hold *mls__pg_show(mls__pg_store *store, const mls__pg_row *row, mls__pg
     if (!block)
         return NULL;
     mls__pg_hold *hold = (mls__pg_hold *) (void *) block;
-    hold->id = (uint64_t) row->numbers[MLS__PG_ID];
-    hold->epoch = (uint64_t) row->numbers[MLS__PG_EPOCH];
+    hold->base.id = (uint64_t) row->numbers[MLS__PG_ID];
+    hold->base.epoch = (uint64_t) row->numbers[MLS__PG_EPOCH];
     show_texts(row, block + sizeof *hold, info);
     show_numbers(row, info);
     info->payload = show_bytes(block + payload_at, payload);
@@ -86,47 +86,14 @@ mls__pg_hold *mls__pg_show(mls__pg_store *store, const mls__pg_row *row, mls__pg
     return hold;
 }
 
-void mls__pg_hold_add(mls__pg_store *store, mls__pg_hold *hold)
-{
-    pthread_mutex_lock(&store->mutex);
-    mls__pg_hold **bucket = &store->holds[hold->id % MLS__PG_BUCKETS];
-    hold->next = *bucket;
-    if (*bucket)
-        (*bucket)->link = &hold->next;
-    hold->link = bucket;
-    *bucket = hold;
-    pthread_mutex_unlock(&store->mutex);
-}
-
-void mls__pg_hold_signal(mls__pg_store *store, uint64_t id, uint64_t epoch, uint32_t signal)
-{
-    pthread_mutex_lock(&store->mutex);
-    mls__pg_hold *hold = store->holds[id % MLS__PG_BUCKETS];
-    for (; hold; hold = hold->next)
-        if (hold->id == id && hold->epoch == epoch)
-            atomic_fetch_or_explicit(&hold->signals, signal, memory_order_release);
-    pthread_mutex_unlock(&store->mutex);
-}
-
-void mls__pg_holds_lose(mls__pg_store *store, int64_t claimer)
-{
-    pthread_mutex_lock(&store->mutex);
-    for (size_t i = 0; i < MLS__PG_BUCKETS; i++)
-        for (mls__pg_hold *hold = store->holds[i]; hold; hold = hold->next)
-            if (hold->claimer == claimer)
-                atomic_fetch_or_explicit(&hold->signals, MLS_STOP_LOST, memory_order_release);
-    pthread_mutex_unlock(&store->mutex);
-}
-
 /* Who was taken for dead has another member by now, and its claims are others'. */
 uint32_t mls__pg_signals(void *self, const mls_queue_job *shown)
 {
     mls__pg_store *store = self;
     mls__pg_hold *hold = shown->hold;
-    const uint32_t signals = atomic_load_explicit(&hold->signals, memory_order_acquire);
     if (hold->member && hold->member != atomic_load(&store->member))
         return MLS_STOP_LOST;
-    return signals & MLS_STOP_LOST ? MLS_STOP_LOST : signals;
+    return mls__hold_signals(&hold->base);
 }
 
 void mls__pg_drop(void *self, mls_queue_job *shown)
@@ -136,12 +103,6 @@ void mls__pg_drop(void *self, mls_queue_job *shown)
     shown->hold = NULL;
     if (!hold)
         return;
-    pthread_mutex_lock(&store->mutex);
-    if (hold->link) {
-        *hold->link = hold->next;
-        if (hold->next)
-            hold->next->link = hold->link;
-    }
-    pthread_mutex_unlock(&store->mutex);
+    mls__holds_remove(&store->holds, &hold->base);
     mls__pg_free(store, hold);
 }

@@ -43,7 +43,7 @@ static void publish_change(mls__sql_store *store, mls__sql_op *op)
 {
     const change_op *change = (change_op *) (void *) op;
     if (change->told_epoch)
-        mls__sql_hold_signal(store, change->id, change->told_epoch, MLS_STOP_CANCELLED);
+        mls__holds_signal(&store->holds, change->id, change->told_epoch, MLS_STOP_CANCELLED);
 }
 
 mls_status mls__sql_change(void *self, uint64_t id, int32_t event)
@@ -61,8 +61,8 @@ bool mls__sql_cancels_look(mls__sql_store *store)
     sqlite3_bind_int64(find, 1, store->member);
     int code;
     while ((code = mls__sql_step(store, find)) == SQLITE_ROW)
-        mls__sql_hold_signal(store, (uint64_t) sqlite3_column_int64(find, 0),
-                             (uint64_t) sqlite3_column_int64(find, 1), MLS_STOP_CANCELLED);
+        mls__holds_signal(&store->holds, (uint64_t) sqlite3_column_int64(find, 0),
+                          (uint64_t) sqlite3_column_int64(find, 1), MLS_STOP_CANCELLED);
     return code == SQLITE_DONE;
 }
 

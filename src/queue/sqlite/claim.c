@@ -166,7 +166,7 @@ static void fill_claim(const mls__sql_store *store, const mls__sql_claimer *clai
     row->rank = 0;
     row->member = store->member;
     row->claimer = claimer->id;
-    row->owner = claimer->names;
+    row->owner = claimer->served.name;
     row->progress = 0;
     row->note = NULL;
 }
@@ -203,7 +203,7 @@ static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
     if (row.lane->takes_room)
         mls__sql_room_take(claim->claimer, row.lane);
     shown->hold = hold;
-    hold->claimer = claim->claimer->id;
+    hold->base.claimer = claim->claimer->id;
     claim->count++;
     shown->info->state = mls__sql_next(store, row.state, MLS_JOB_ON_CLAIM);
     return mls__sql_move(store, &row, MLS_JOB_ON_CLAIM) ? MLS_OK : store->txn.status;
@@ -298,11 +298,11 @@ static void publish_claim(mls__sql_store *store, mls__sql_op *op)
     if (op->again)
         return;
     if (!claim->ends_are_known) { /* later its thread may be reading that, as it is parked */
-        mls__sql_ends_publish(store, &claim->ends);
+        mls__ends_publish(&store->holds, claim->ends.ends, claim->ends.count);
         claim->ends_are_known = true;
     }
     for (; claim->known < claim->count; claim->known++)
-        mls__sql_hold_add(store, claim->jobs[claim->known]->hold);
+        mls__holds_add(&store->holds, claim->jobs[claim->known]->hold);
 }
 
 static void abandon_claim(mls__sql_store *store, mls__sql_op *op)
@@ -314,7 +314,7 @@ static void abandon_claim(mls__sql_store *store, mls__sql_op *op)
         shown->hold = NULL;
     }
     if (!claim->ends_are_known)
-        mls__sql_ends_abandon(&claim->ends);
+        mls__ends_abandon(claim->ends.ends, claim->ends.count);
     op->status = MLS_OK;
 }
 
@@ -433,7 +433,7 @@ static mls_status post_claim(mls__sql_store *store, claim_op *claim)
     claim->op.must_sync = mls__sql_ends_must_sync(&claim->ends) && claim->ends.count;
     const bool is_done = mls__sql_post(store, &claim->op);
     if (claim->ends_are_known)
-        mls__sql_ends_settle(store, &claim->ends);
+        mls__ends_settle(store, mls__sql_drop, claim->ends.ends, claim->ends.count);
     if (!is_done)
         mls__sql_await(&claim->op);
     return mls__sql_answer(&claim->op);

@@ -6,21 +6,6 @@
 
 #include <string.h>
 
-static size_t names_size(const char *const *names, size_t count)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < count; i++)
-        size += strlen(names[i]) + 1;
-    return size;
-}
-
-static char *copy_name(char *at, const char *name)
-{
-    const size_t size = strlen(name) + 1;
-    memcpy(at, name, size);
-    return at + size;
-}
-
 typedef struct claimer_op {
     mls__sql_op op; /* first: they share an address */
     mls__sql_claimer *claimer;
@@ -58,20 +43,12 @@ static void change_list(mls__sql_store *store, mls__sql_claimer *claimer,
 mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options, void **ret_claimer)
 {
     mls__sql_store *store = self;
-    const size_t size = sizeof(mls__sql_claimer) + strlen(options->name) + 1 +
-                        names_size(options->types, options->type_count) +
-                        names_size(options->queues, options->queue_count);
+    const size_t size = sizeof(mls__sql_claimer) + mls__served_size(options);
     mls__sql_claimer *claimer = mls__alloc_array(&store->context->allocator, 1, size);
     if (!claimer)
         return mls__error_nomem(size);
     claimer->id = atomic_fetch_add(&store->next_claimer, 1) + 1;
-    char *at = copy_name(claimer->names, options->name);
-    for (size_t i = 0; i < options->type_count; i++)
-        at = copy_name(at, options->types[i]);
-    for (size_t i = 0; i < options->queue_count; i++)
-        at = copy_name(at, options->queues[i]);
-    claimer->type_count = options->type_count;
-    claimer->queue_count = options->queue_count;
+    claimer->served = mls__served_copy(options, claimer->names);
     claimer->patience_ns = (int64_t) options->patience_ms * 1000000;
     claimer->has_capacity = options->capacity != NULL;
     if (options->capacity)
@@ -149,7 +126,7 @@ static mls_status run_surrender(mls__sql_store *store, mls__sql_op *op)
 static void publish_surrender(mls__sql_store *store, mls__sql_op *op)
 {
     const claimer_op *surrender = (claimer_op *) (void *) op;
-    mls__sql_holds_lose(store, surrender->claimer->id);
+    mls__holds_lose(&store->holds, surrender->claimer->id);
 }
 
 mls_status mls__sql_claimer_surrender(void *self, void *claimer, size_t *ret_count)

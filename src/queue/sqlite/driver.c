@@ -132,7 +132,7 @@ static mls_status connect_store(mls__sql_store *store, const char *path)
 
 static void list_mutexes(mls__sql_store *store, pthread_mutex_t *mutexes[MUTEXES])
 {
-    mutexes[0] = &store->holds_mutex;
+    mutexes[0] = &store->holds.mutex;
     mutexes[1] = &store->segments_mutex;
     mutexes[2] = &store->ids_mutex;
 }
@@ -164,19 +164,20 @@ static void free_store(mls__sql_store *store)
 {
     const mls__allocator *allocator = &store->context->allocator;
     mls__sql_lanes_free(store);
-    mls__sql_rules_free(store);
+    mls__kept_rules_free(store->host, &store->kept);
     if (store->segments_fd >= 0)
         close(store->segments_fd);
     mls__free(allocator, store->path);
     mls__free(allocator, store);
 }
 
-static mls__sql_store *create_store(mls_context *context)
+static mls__sql_store *create_store(const mls_plugin_host *host)
 {
-    mls__sql_store *store = mls__alloc_array(&context->allocator, 1, sizeof *store);
+    mls__sql_store *store = mls__alloc_array(&host->context->allocator, 1, sizeof *store);
     if (!store)
         return NULL;
-    store->context = context;
+    store->context = host->context;
+    store->host = host;
     store->segments_fd = -1;
     store->sync_level = -1;
     store->parked_until_ns = MLS__FOREVER;
@@ -209,7 +210,7 @@ static mls_status open_store(const mls_plugin_host *host, const char *config, vo
     mls_status status = parse_config(allocator, config, &path, &deaths);
     if (status)
         return status;
-    mls__sql_store *store = create_store(host->context);
+    mls__sql_store *store = create_store(host);
     status = store ? open_at(store, path) : mls__error_nomem(sizeof *store);
     mls__free(allocator, path);
     if (status) {

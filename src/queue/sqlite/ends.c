@@ -105,33 +105,6 @@ mls_status mls__sql_ends_run(mls__sql_store *store, mls__sql_op *op, const mls__
     return MLS_OK;
 }
 
-void mls__sql_ends_publish(mls__sql_store *store, const mls__sql_ends *ends)
-{
-    for (size_t i = 0; i < ends->count; i++) {
-        const mls_queue_end *end = ends->ends[i];
-        if (end->status == MLS_OK)
-            mls__sql_hold_signal(store, end->job->info->id, end->job->info->epoch, MLS_STOP_LOST);
-    }
-}
-
-void mls__sql_ends_abandon(const mls__sql_ends *ends)
-{
-    for (size_t i = 0; i < ends->count; i++)
-        ends->ends[i]->status = MLS_EEMPTY;
-}
-
-void mls__sql_ends_settle(mls__sql_store *store, const mls__sql_ends *ends)
-{
-    for (size_t i = 0; i < ends->count; i++) {
-        mls_queue_end *end = ends->ends[i];
-        const mls_queue_bytes *data = &end->data;
-        if (end->status == MLS_OK && end->event != MLS_JOB_ON_RELEASE && data->release)
-            data->release(data->user, data->data, data->size_bytes);
-        if (end->flags & MLS_END_DROP)
-            mls__sql_drop(store, end->job);
-    }
-}
-
 typedef struct finish_op {
     mls__sql_op op; /* first: they share an address */
     mls__sql_ends ends;
@@ -144,14 +117,16 @@ static mls_status run_finish(mls__sql_store *store, mls__sql_op *op)
 
 static void publish_finish(mls__sql_store *store, mls__sql_op *op)
 {
+    const finish_op *finish = (finish_op *) (void *) op;
     if (!op->status)
-        mls__sql_ends_publish(store, &((finish_op *) (void *) op)->ends);
+        mls__ends_publish(&store->holds, finish->ends.ends, finish->ends.count);
 }
 
 static void abandon_finish(mls__sql_store *store, mls__sql_op *op)
 {
+    const finish_op *finish = (finish_op *) (void *) op;
     (void) store;
-    mls__sql_ends_abandon(&((finish_op *) (void *) op)->ends);
+    mls__ends_abandon(finish->ends.ends, finish->ends.count);
 }
 
 mls_status mls__sql_finish(void *self, mls_queue_end *const *ends, size_t count)
@@ -170,7 +145,7 @@ mls_status mls__sql_finish(void *self, mls_queue_end *const *ends, size_t count)
             break;
     }
     if (!status)
-        mls__sql_ends_settle(store, &finish.ends);
+        mls__ends_settle(store, mls__sql_drop, ends, count);
     mls__sql_ends_clear(store, &finish.ends);
     return status;
 }

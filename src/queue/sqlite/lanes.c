@@ -243,24 +243,6 @@ void mls__sql_lanes_free(mls__sql_store *store)
     mls__free(&store->context->allocator, store->lanes_by_id);
 }
 
-static bool is_listed(const char *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++, names += strlen(names) + 1)
-        if (strcmp(names, name) == 0)
-            return true;
-    return count == 0;
-}
-
-static bool matches(const mls__sql_claimer *claimer, const mls__sql_lane *lane)
-{
-    const char *types = claimer->names + strlen(claimer->names) + 1;
-    const char *queues = types;
-    for (size_t i = 0; i < claimer->type_count; i++)
-        queues += strlen(queues) + 1;
-    return is_listed(types, claimer->type_count, lane->type) &&
-           is_listed(queues, claimer->queue_count, lane->names);
-}
-
 bool mls__sql_lane_is_served(const mls__sql_store *store, mls__sql_claimer *claimer,
                              const mls__sql_lane *lane)
 {
@@ -269,6 +251,6 @@ bool mls__sql_lane_is_served(const mls__sql_store *store, mls__sql_claimer *clai
     claimer->lanes_generation = store->lanes_generation;
     unsigned char *known = &claimer->serves[lane->id];
     if (!*known)
-        *known = matches(claimer, lane) ? 1 : 2;
+        *known = mls__served_has(&claimer->served, lane->names, lane->type) ? 1 : 2;
     return *known == 1;
 }

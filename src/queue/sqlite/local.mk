@@ -23,6 +23,7 @@ libmls_core_la_SOURCES += \
 	%D%/statements.c \
 	%D%/submit.c \
 	%D%/views.c \
-	%D%/watch.c
+	%D%/watch.c \
+	$(QUEUE_DURABLE)
 libmls_core_la_LIBADD += $(SQLITE_LIBS)
 endif

@@ -124,7 +124,7 @@ bool mls__sql_offer(mls__sql_store *store, mls__sql_claimer *claimer)
         return false;
     sqlite3_bind_int64(statement, 1, store->member);
     sqlite3_bind_int64(statement, 2, claimer->id);
-    sqlite3_bind_text(statement, 3, claimer->names, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 3, claimer->served.name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 4, capacity->cpu_milli);
     sqlite3_bind_int64(statement, 5, capacity->memory_bytes);
     sqlite3_bind_int64(statement, 6, capacity->gpus);

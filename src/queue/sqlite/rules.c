@@ -10,54 +10,13 @@
 
 #include <string.h>
 
-static mls__sql_rule *push(mls__sql_store *store)
-{
-    const mls__allocator *allocator = &store->context->allocator;
-    if (store->rule_count == store->rule_room) {
-        const size_t room = store->rule_room ? 2 * store->rule_room : 8;
-        mls__sql_rule *larger = mls__alloc_array(allocator, room, sizeof *larger);
-        if (!larger) {
-            mls__sql_fail(store, mls__error_nomem(room * sizeof *larger));
-            return NULL;
-        }
-        if (store->rule_count)
-            memcpy(larger, store->rule_list, store->rule_count * sizeof *larger);
-        mls__free(allocator, store->rule_list);
-        store->rule_list = larger;
-        store->rule_room = room;
-    }
-    return &store->rule_list[store->rule_count++];
-}
-
 /* "" in the file is any. */
-static void read_name(sqlite3_stmt *statement, int column, char *to, size_t room)
+static bool add_rule(mls__sql_store *store, sqlite3_stmt *list)
 {
-    const char *text = (const char *) sqlite3_column_text(statement, column);
-    const size_t length = text ? strnlen(text, room - 1) : 0;
-    if (length)
-        memcpy(to, text, length);
-    to[length] = '\0';
-}
-
-/* The list may move while it grows: names are pointed to when all are there. */
-static void point_to_names(mls__sql_rule *rules, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        mls__sql_rule *r = &rules[i];
-        r->rule.queue = r->queue[0] ? r->queue : NULL;
-        r->rule.type = r->type[0] ? r->type : NULL;
-        r->rule.tenant = r->tenant[0] ? r->tenant : NULL;
-    }
-}
-
-static void read_rule(sqlite3_stmt *list, mls__sql_rule *r)
-{
-    r->is_dirty = false;
-    read_name(list, 0, r->queue, sizeof r->queue);
-    read_name(list, 1, r->type, sizeof r->type);
-    read_name(list, 2, r->tenant, sizeof r->tenant);
-    r->rule = (mls_queue_rule){
-        .size = sizeof r->rule,
+    const mls_queue_rule rule = {
+        .queue = (const char *) sqlite3_column_text(list, 0),
+        .type = (const char *) sqlite3_column_text(list, 1),
+        .tenant = (const char *) sqlite3_column_text(list, 2),
         .is_paused = (uint32_t) sqlite3_column_int64(list, 3),
         .max_running = (uint32_t) sqlite3_column_int64(list, 4),
         .rate_jobs = (uint32_t) sqlite3_column_int64(list, 5),
@@ -66,95 +25,60 @@ static void read_rule(sqlite3_stmt *list, mls__sql_rule *r)
         .running = (uint32_t) sqlite3_column_int64(list, 8),
         .bucket_ns = sqlite3_column_int64(list, 9),
     };
-    if (r->rule.rate_ms < 1 || r->rule.burst < 1)
-        r->rule.rate_jobs = 0; /* the file is damaged, or there is no rate */
+    if (mls__kept_rules_add(store->host, &store->kept, &rule))
+        return true;
+    mls__sql_fail(store, mls__error_nomem(sizeof rule));
+    return false;
 }
 
 bool mls__sql_rules_load(mls__sql_store *store)
 {
-    store->rule_count = 0;
+    store->kept.count = 0;
     if (!store->txn.meta.rules)
         return true;
     sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_RULES);
     if (!list)
         return false;
-    while (mls__sql_step(store, list) == SQLITE_ROW) {
-        mls__sql_rule *r = push(store);
-        if (!r)
-            break;
-        read_rule(list, r);
-    }
+    while (mls__sql_step(store, list) == SQLITE_ROW && add_rule(store, list))
+        continue;
     sqlite3_reset(list);
-    point_to_names(store->rule_list, store->rule_count);
     return !store->txn.status;
+}
+
+static mls__rule_scope scope_of(const mls__sql_lane *lane)
+{
+    return (mls__rule_scope){lane->names, lane->type, lane->tenant};
 }
 
 bool mls__sql_is_held(const mls__sql_store *store, const mls__sql_lane *lane)
 {
-    const mls_queue_host *host = store->rules;
-    for (size_t i = 0; i < store->rule_count; i++) {
-        const mls_queue_rule *rule = &store->rule_list[i].rule;
-        if (host->rule_covers(rule, lane->names, lane->type, lane->tenant) &&
-            host->rule_holds_until(rule, store->txn.now_ms))
-            return true;
-    }
-    return false;
+    return mls__kept_rules_hold(&store->kept, store->rules, scope_of(lane), store->txn.now_ms);
 }
 
 bool mls__sql_is_named(const mls__sql_store *store, const char *queue, const char *type,
                        const char *tenant)
 {
-    for (size_t i = 0; i < store->rule_count; i++) {
-        const mls_queue_rule *rule = &store->rule_list[i].rule;
-        if (rule->tenant && store->rules->rule_covers(rule, queue, type, tenant))
-            return true;
-    }
-    return false;
-}
-
-static bool covers_lane(const mls__sql_store *store, const mls_queue_rule *rule,
-                        const mls__sql_lane *lane)
-{
-    return store->rules->rule_covers(rule, lane->names, lane->type, lane->tenant);
+    const mls__rule_scope scope = {queue, type, tenant};
+    return mls__kept_rules_name(&store->kept, store->rules, scope);
 }
 
 void mls__sql_rules_claim(mls__sql_store *store, const mls__sql_lane *lane)
 {
-    for (size_t i = 0; i < store->rule_count; i++) {
-        mls__sql_rule *r = &store->rule_list[i];
-        if (!covers_lane(store, &r->rule, lane))
-            continue;
-        store->rules->rule_note_claim(&r->rule, store->txn.now_ms);
-        r->is_dirty = true;
-    }
+    mls__kept_rules_claim(&store->kept, store->rules, scope_of(lane), store->txn.now_ms);
 }
 
 /* What it held back may be claimed now, perhaps elsewhere. */
 void mls__sql_rules_end(mls__sql_store *store, const mls__sql_lane *lane)
 {
-    for (size_t i = 0; i < store->rule_count; i++) {
-        mls__sql_rule *r = &store->rule_list[i];
-        if (!covers_lane(store, &r->rule, lane))
-            continue;
-        store->rules->rule_note_end(&r->rule);
-        r->is_dirty = true;
-        if (!r->rule.max_running)
-            continue;
-        store->txn.news |= MLS__SQL_NEWS_READY;
-        store->txn.is_ready_news = true;
-    }
+    if (!mls__kept_rules_end(&store->kept, store->rules, scope_of(lane)))
+        return;
+    store->txn.news |= MLS__SQL_NEWS_READY;
+    store->txn.is_ready_news = true;
 }
 
 int64_t mls__sql_rules_next_ms(const mls__sql_store *store)
 {
-    int64_t next_ms = 0;
-    for (size_t i = 0; i < store->rule_count; i++) {
-        const int64_t until_ms =
-            store->rules->rule_holds_until(&store->rule_list[i].rule, store->txn.now_ms);
-        if (until_ms && until_ms < INT64_MAX && (!next_ms || until_ms < next_ms))
-            next_ms = until_ms;
-    }
-    return next_ms;
+    return mls__kept_rules_next_ms(&store->kept, store->rules, store->txn.now_ms);
 }
 
 /* Setting */
@@ -176,26 +100,10 @@ static sqlite3_stmt *bind(mls__sql_store *store, int statement, const mls_queue_
     return bound;
 }
 
-static bool is_same(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-static mls_queue_rule *find(const mls__sql_store *store, const mls_queue_rule *wanted)
-{
-    for (size_t i = 0; i < store->rule_count; i++) {
-        mls_queue_rule *rule = &store->rule_list[i].rule;
-        if (is_same(rule->queue, wanted->queue) && is_same(rule->type, wanted->type) &&
-            is_same(rule->tenant, wanted->tenant))
-            return rule;
-    }
-    return NULL;
-}
-
 /* The rule of that queue, type and tenant, which is added if there is none; NULL: failed. */
 static mls_queue_rule *find_or_add(mls__sql_store *store, const mls_queue_rule *wanted)
 {
-    mls_queue_rule *rule = find(store, wanted);
+    mls_queue_rule *rule = mls__kept_rules_find(&store->kept, wanted);
     if (rule)
         return rule;
     if (!mls__sql_run(store, bind(store, MLS__SQL_RULE_ADD, wanted)))
@@ -204,7 +112,7 @@ static mls_queue_rule *find_or_add(mls__sql_store *store, const mls_queue_rule *
     store->txn.meta_is_dirty = true;
     if (!mls__sql_rules_load(store))
         return NULL;
-    rule = find(store, wanted);
+    rule = mls__kept_rules_find(&store->kept, wanted);
     if (!rule)
         mls__sql_fail(store, mls__error(MLS_EFORMAT, "a rule that was added is not there: the "
                                                      "queue's file is damaged"));
@@ -225,8 +133,8 @@ static bool save(mls__sql_store *store, const mls_queue_rule *rule)
 
 bool mls__sql_rules_save(mls__sql_store *store)
 {
-    for (size_t i = 0; i < store->rule_count; i++) {
-        mls__sql_rule *r = &store->rule_list[i];
+    for (size_t i = 0; i < store->kept.count; i++) {
+        mls__kept_rule *r = &store->kept.list[i];
         if (r->is_dirty && !save(store, &r->rule))
             return false;
         r->is_dirty = false;
@@ -317,7 +225,7 @@ static mls_status run_set(mls__sql_store *store, mls__sql_op *op)
     const rule_op *set = (rule_op *) (void *) op;
     if (!mls__sql_rules_save(store)) /* since adding and deleting read the list anew */
         return store->txn.status;
-    const bool is_new = !find(store, set->rule);
+    const bool is_new = !mls__kept_rules_find(&store->kept, set->rule);
     mls_queue_rule *rule = find_or_add(store, set->rule);
     if (!rule)
         return store->txn.status;
@@ -343,25 +251,17 @@ mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t pa
 
 typedef struct look_op {
     mls__sql_op op; /* first: they share an address */
-    mls__sql_rule *rules;
-    size_t count;
+    mls__kept_rules shown;
 } look_op;
 
 /* Copies them for the thread that asked. It may run again, after a rollback. */
 static mls_status run_look(mls__sql_store *store, mls__sql_op *op)
 {
     look_op *look = (look_op *) (void *) op;
-    const mls__allocator *allocator = &store->context->allocator;
-    mls__free(allocator, look->rules);
-    look->count = store->rule_count;
-    look->rules = NULL;
-    if (!look->count)
-        return MLS_OK;
-    look->rules = mls__alloc_array(allocator, look->count, sizeof *look->rules);
-    if (!look->rules)
-        return mls__error_nomem(look->count * sizeof *look->rules);
-    memcpy(look->rules, store->rule_list, look->count * sizeof *look->rules);
-    return MLS_OK;
+    mls__kept_rules_free(store->host, &look->shown);
+    return mls__kept_rules_copy(store->host, &store->kept, &look->shown)
+               ? MLS_OK
+               : mls__error_nomem(store->kept.count * sizeof(mls__kept_rule));
 }
 
 mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user)
@@ -370,16 +270,8 @@ mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user)
     mls__sql_store *store = self;
     look_op look = {.op = {.kind = &kind}};
     const mls_status status = mls__sql_call(store, &look.op);
-    if (!status) {
-        point_to_names(look.rules, look.count);
-        for (size_t i = 0; i < look.count; i++)
-            visit(user, &look.rules[i].rule);
-    }
-    mls__free(&store->context->allocator, look.rules);
+    for (size_t i = 0; !status && i < look.shown.count; i++)
+        visit(user, &look.shown.list[i].rule);
+    mls__kept_rules_free(store->host, &look.shown);
     return status;
-}
-
-void mls__sql_rules_free(mls__sql_store *store)
-{
-    mls__free(&store->context->allocator, store->rule_list);
 }

@@ -24,6 +24,9 @@
 
 #include "base/context.h"
 #include "base/thread.h"
+#include "queue/durable/ends.h"
+#include "queue/durable/rules.h"
+#include "queue/durable/served.h"
 
 #include <mlscale/ext/queue_driver.h>
 
@@ -99,12 +102,6 @@ struct mls__sql_lane {
     char names[];                      /* queue, type, tenant */
 };
 
-typedef struct mls__sql_rule {
-    mls_queue_rule rule; /* its names are below, NULL for any */
-    bool is_dirty;       /* its state is to be saved with the transaction */
-    char queue[MLS_JOB_NAME_MAX + 1], type[MLS_JOB_NAME_MAX + 1], tenant[MLS_JOB_KEY_MAX + 1];
-} mls__sql_rule;
-
 /* A job as it is stored. Pointers are into the statement that read it, or to what was bound. */
 typedef struct mls__sql_row {
     int64_t id;
@@ -126,10 +123,7 @@ typedef struct mls__sql_row {
 
 /* What a handle shows: a copy in one block. Claims are also found by id while they live. */
 struct mls__sql_hold {
-    mls__sql_hold *next, **link; /* in the bucket of its id; link is NULL outside */
-    uint64_t id, epoch;
-    int64_t claimer;
-    atomic_uint signals;                        /* MLS_STOP_* */
+    mls__hold base;                             /* first: they share an address */
     void *payload_block, *result_block;         /* read from segments */
     bool payload_in_segment, result_in_segment; /* still to be read; the hashes are: */
     unsigned char payload_hash[MLS__SQL_HASH_BYTES], result_hash[MLS__SQL_HASH_BYTES];
@@ -145,8 +139,8 @@ struct mls__sql_claimer {
     int64_t patience_ns;
     uint64_t lanes_generation;
     unsigned char serves[MLS__SQL_MOST_LANES + 1]; /* by lane's id: 0 unknown, 1 yes, 2 no */
-    size_t type_count, queue_count;
-    char names[]; /* its own, then types, then queues, each with a NUL */
+    mls__served served;                            /* into names */
+    char names[];
 };
 
 /* Phases of an operation. */
@@ -277,6 +271,7 @@ typedef struct mls__sql_txn {
 
 struct mls__sql_store {
     mls_context *context;
+    const mls_plugin_host *host;
     const mls_queue_host *rules;
     int64_t most_deaths;
     char *path; /* of the database, without symbolic links */
@@ -302,8 +297,7 @@ struct mls__sql_store {
     _Alignas(64) _Atomic uint32_t groups; /* moves when one was answered; threads wait on it */
     atomic_bool is_closing;
 
-    pthread_mutex_t holds_mutex; /* guards the buckets; a leaf */
-    mls__sql_hold *holds[MLS__SQL_BUCKETS];
+    mls__holds holds;
 
     /* The committer's. */
     pthread_t thread;
@@ -325,8 +319,7 @@ struct mls__sql_store {
     mls__sql_list claims, fillers, waits, drains;
     mls__sql_claimer *claimers; /* that are open */
     bool room_is_stale;         /* what is used of them must be counted anew */
-    mls__sql_rule *rule_list;   /* as in the file, read anew in each transaction */
-    size_t rule_count, rule_room;
+    mls__kept_rules kept;       /* as in the file, read anew in each transaction */
     mls__sql_lane *lanes[MLS__SQL_BUCKETS];
     mls__sql_lane **lanes_by_id;
     size_t lanes_by_id_count;
@@ -463,7 +456,6 @@ bool mls__sql_tick(mls__sql_store *store);
 /* rules.c: what holds back ready jobs. */
 /* Reads them, as the transaction begins. */
 bool mls__sql_rules_load(mls__sql_store *store);
-void mls__sql_rules_free(mls__sql_store *store);
 /* Whether a rule holds back the jobs of the lane. */
 bool mls__sql_is_held(const mls__sql_store *store, const mls__sql_lane *lane);
 /* Whether a rule names that tenant of that queue and type. */
@@ -558,10 +550,6 @@ typedef struct mls__sql_ends {
 mls_status mls__sql_ends_prepare(mls__sql_store *store, mls__sql_ends *ends);
 void mls__sql_ends_clear(mls__sql_store *store, mls__sql_ends *ends);
 mls_status mls__sql_ends_run(mls__sql_store *store, mls__sql_op *op, const mls__sql_ends *ends);
-void mls__sql_ends_publish(mls__sql_store *store, const mls__sql_ends *ends);
-void mls__sql_ends_abandon(const mls__sql_ends *ends);
-/* On the caller's thread, once committed: gives back what was taken over. */
-void mls__sql_ends_settle(mls__sql_store *store, const mls__sql_ends *ends);
 bool mls__sql_ends_must_sync(const mls__sql_ends *ends);
 mls_status mls__sql_finish(void *self, mls_queue_end *const *ends, size_t count);
 
@@ -581,13 +569,6 @@ mls_status mls__sql_show(mls__sql_store *store, const mls__sql_row *row, mls_job
 /* On the caller's thread: reads what is in segments. MLS_EFORMAT: it is damaged or gone. */
 mls_status mls__sql_show_segments(mls__sql_store *store, mls_queue_job *shown);
 void mls__sql_hold_free(mls__sql_store *store, mls__sql_hold *hold);
-/* Claims that are alive in this process. */
-void mls__sql_hold_add(mls__sql_store *store, mls__sql_hold *hold);
-void mls__sql_hold_remove(mls__sql_store *store, mls__sql_hold *hold);
-/* Tells all claims of a claimer that they are lost. */
-void mls__sql_holds_lose(mls__sql_store *store, int64_t claimer);
-/* Tells the claim of a job, if it is here. */
-void mls__sql_hold_signal(mls__sql_store *store, uint64_t id, uint64_t epoch, uint32_t signal);
 uint32_t mls__sql_signals(void *self, const mls_queue_job *job);
 void mls__sql_drop(void *self, mls_queue_job *job);
 

@@ -127,8 +127,8 @@ mls_status mls__sql_show(mls__sql_store *store, const mls__sql_row *row, mls_job
     if (!hold)
         return mls__error_nomem(l.total);
     memset(hold, 0, sizeof *hold);
-    hold->id = (uint64_t) row->id;
-    hold->epoch = (uint64_t) row->epoch;
+    hold->base.id = (uint64_t) row->id;
+    hold->base.epoch = (uint64_t) row->epoch;
     char *block = (char *) hold;
     show_texts(&l, (char *) (hold + 1), info);
     show_numbers(row, info);
@@ -175,56 +175,11 @@ void mls__sql_hold_free(mls__sql_store *store, mls__sql_hold *hold)
     mls__free(allocator, hold);
 }
 
-void mls__sql_hold_add(mls__sql_store *store, mls__sql_hold *hold)
-{
-    pthread_mutex_lock(&store->holds_mutex);
-    mls__sql_hold **bucket = &store->holds[hold->id % MLS__SQL_BUCKETS];
-    hold->next = *bucket;
-    if (*bucket)
-        (*bucket)->link = &hold->next;
-    hold->link = bucket;
-    *bucket = hold;
-    pthread_mutex_unlock(&store->holds_mutex);
-}
-
-void mls__sql_hold_remove(mls__sql_store *store, mls__sql_hold *hold)
-{
-    pthread_mutex_lock(&store->holds_mutex);
-    if (hold->link) {
-        *hold->link = hold->next;
-        if (hold->next)
-            hold->next->link = hold->link;
-        hold->link = NULL;
-    }
-    pthread_mutex_unlock(&store->holds_mutex);
-}
-
-void mls__sql_hold_signal(mls__sql_store *store, uint64_t id, uint64_t epoch, uint32_t signal)
-{
-    pthread_mutex_lock(&store->holds_mutex);
-    mls__sql_hold *hold = store->holds[id % MLS__SQL_BUCKETS];
-    for (; hold; hold = hold->next)
-        if (hold->id == id && hold->epoch == epoch)
-            atomic_fetch_or_explicit(&hold->signals, signal, memory_order_release);
-    pthread_mutex_unlock(&store->holds_mutex);
-}
-
-void mls__sql_holds_lose(mls__sql_store *store, int64_t claimer)
-{
-    pthread_mutex_lock(&store->holds_mutex);
-    for (size_t i = 0; i < MLS__SQL_BUCKETS; i++)
-        for (mls__sql_hold *hold = store->holds[i]; hold; hold = hold->next)
-            if (hold->claimer == claimer)
-                atomic_fetch_or_explicit(&hold->signals, MLS_STOP_LOST, memory_order_release);
-    pthread_mutex_unlock(&store->holds_mutex);
-}
-
 uint32_t mls__sql_signals(void *self, const mls_queue_job *shown)
 {
+    const mls__sql_hold *hold = shown->hold;
     (void) self;
-    mls__sql_hold *hold = shown->hold;
-    const uint32_t signals = atomic_load_explicit(&hold->signals, memory_order_acquire);
-    return signals & MLS_STOP_LOST ? MLS_STOP_LOST : signals;
+    return mls__hold_signals(&hold->base);
 }
 
 void mls__sql_drop(void *self, mls_queue_job *shown)
@@ -233,6 +188,6 @@ void mls__sql_drop(void *self, mls_queue_job *shown)
     shown->hold = NULL;
     if (!hold)
         return;
-    mls__sql_hold_remove(self, hold);
+    mls__holds_remove(&((mls__sql_store *) self)->holds, &hold->base);
     mls__sql_hold_free(self, hold);
 }
