@@ -53,6 +53,11 @@ typedef struct mls__conv_row {
      * input, for each tap in order and each of its channels.
      */
     const int64_t *offsets;
+    /*
+     * With these: how many of the last lines the row below reads anew, and how far on they lie
+     * there; 0: none.
+     */
+    int64_t fresh_lines, ahead_x;
     float *y;       /* output 0 of panel or filter 0 */
     const float *z; /* the residual, which lies as y does; NULL: none */
     /* For direct: weights that are wanted next, to be fetched meanwhile. */

@@ -175,6 +175,23 @@ MLS_SIMD_FN void find_taps(const mls__conv_row *row, int64_t i, int64_t *ret_fir
     *ret_count = end - first;
 }
 
+/*
+ * Plain rows are too short for the machine to foresee the next ones: asks for what the tile below
+ * will read of the lines that this one does not have.
+ */
+MLS_SIMD_FN void fetch_lines(int outputs, const mls__conv *c, const mls__conv_row *row,
+                             const struct tile *at)
+{
+    enum { LINE = 64 / sizeof(float) };
+    const int64_t floats = outputs * c->x_step;
+    for (int64_t l = row->line_count - row->fresh_lines; l < row->line_count; l++) {
+        const float *x = row->x + (row->lines[l].x + row->ahead_x + at->i * c->x_step);
+        for (int64_t k = 0; k < c->channels; k++)
+            for (int64_t j = 0; j < floats; j += LINE)
+                __builtin_prefetch(x + k * c->x_channel + j);
+    }
+}
+
 /* All lines, for one output or for some that have the same taps. */
 MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                             const struct tile *at, tile_sums sums)
@@ -389,6 +406,8 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
         clear_sums(outputs, panels, sums);
     if (row->offsets && (outputs == 1 || (at->i >= row->begin && at->i + outputs <= row->end))) {
         fetch_outputs(outputs, panels, c, at, y);
+        if (outputs > 1)
+            fetch_lines(outputs, c, row, at);
         take_lines(outputs, panels, c, row, at, sums);
     } else {
         take_blocks(outputs, panels, c, row, at, sums);

@@ -77,10 +77,22 @@ static int64_t class_step(const mls__conv_op *conv)
     return s->is_transposed ? s->axes[s->rank - 1].stride : 1;
 }
 
+/* What a plain image's row of outputs tells of the one below. */
+static void set_fresh_lines(const mls__conv_op *conv, int64_t index, mls__conv_row *row)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *axis = &s->axes[0];
+    if (!conv->offsets || s->rank != 2 || s->is_x_blocked || axis->dilation > 1 ||
+        index + 1 >= conv->rows)
+        return;
+    row->fresh_lines = at_most(axis->stride, row->line_count);
+    row->ahead_x = axis->stride * s->axes[1].input;
+}
+
 static mls__conv_row row_of(const mls__conv_op *conv, const mls__conv_class *class, int64_t index,
                             mls__conv_line *lines)
 {
-    return (mls__conv_row){
+    mls__conv_row row = {
         .lines = lines,
         .line_count = mls__conv_lines(conv, index, lines),
         .taps = conv->taps + class->tap,
@@ -89,6 +101,8 @@ static mls__conv_row row_of(const mls__conv_op *conv, const mls__conv_class *cla
         .end = class->end,
         .offsets = conv->offsets,
     };
+    set_fresh_lines(conv, index, &row);
+    return row;
 }
 
 /* --- direct ---------------------------------------------------------------------------------- */
