@@ -4,6 +4,7 @@
 
 #include "exec/session.h"
 #include "op/convolution.h"
+#include "op/stack.h"
 
 #include <mlscale.h>
 
@@ -151,6 +152,27 @@ static double of_recurrence(const mls_op *op)
     return 2 * product(x->dims, 2) * (product(w->dims, w->rank) + product(r->dims, r->rank));
 }
 
+/* What two threads both compute counts once. */
+static double of_stack(const mls_op *op)
+{
+    mls__stack stack;
+    mls_arg x = op->inputs[0];
+    double flops = 0;
+    if (mls__stack_read(op, &stack))
+        return 0;
+    for (int i = 0; i < stack.count; i++) {
+        mls__stage_view view;
+        mls_arg y;
+        mls__stack_view_stage(&stack, i, op, &x, &view);
+        if (mls__stack_result(&view, &y))
+            return 0;
+        view.op.outputs = &y;
+        flops += view.op.input_count > 1 ? of_convolution(&view.op) : 0;
+        x = y;
+    }
+    return flops;
+}
+
 static const struct {
     const char *op;
     double (*flops)(const mls_op *op);
@@ -158,6 +180,7 @@ static const struct {
     {"Conv", of_convolution},
     {"FusedConv", of_convolution},
     {"FusedConvMaxPool", of_pooled_convolution},
+    {MLS__STACK_TYPE, of_stack},
     {"ConvTranspose", of_transposed_convolution},
     {"FusedConvTranspose", of_transposed_convolution},
     {"Gemm", of_gemm},

@@ -25,6 +25,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \
 	%D%/passes/rewrite_bodies.c \
+	%D%/passes/stack_convs.c \
 	%D%/schema/schema.c %D%/schema/schema.h %D%/schema/families.h \
 	%D%/schema/attributes.c \
 	%D%/schema/elementwise.c \
@@ -45,7 +46,7 @@ libmls_core_la_SOURCES += %D%/schema/image.c
 # What a matrix is made of.
 libmls_core_la_SOURCES += %D%/schema/matrix.c
 # Convolutions.
-libmls_core_la_SOURCES += %D%/schema/convolution.c
+libmls_core_la_SOURCES += %D%/schema/convolution.c %D%/schema/stack.c
 
 # Matrix products.
 libmls_core_la_SOURCES += %D%/schema/einsum.c %D%/schema/product.c

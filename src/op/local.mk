@@ -5,6 +5,7 @@ libmls_core_la_SOURCES += \
 	%D%/pointwise.c %D%/pointwise.h
 
 libmls_core_la_SOURCES += %D%/convolution.c %D%/convolution.h
+libmls_core_la_SOURCES += %D%/stack.c %D%/stack.h
 libmls_core_la_SOURCES += %D%/deform.c %D%/deform.h
 
 libmls_core_la_SOURCES += %D%/pooling.c %D%/pooling.h

@@ -204,6 +204,11 @@ TESTS += %D%/test_ops_conv_pooled
 %C%_test_ops_conv_pooled_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_ops_conv_pooled_LDADD = $(MLS_OP_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_ops_stack
+TESTS += %D%/test_ops_stack
+%C%_test_ops_stack_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_ops_stack_LDADD = $(MLS_OP_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_ops_deform_conv
 TESTS += %D%/test_ops_deform_conv
 %C%_test_ops_deform_conv_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

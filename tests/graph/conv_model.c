@@ -68,7 +68,15 @@ size_t count_nodes(const char *type)
     return graph_nodes(&model->optimized, type);
 }
 
-/* The only output for an input at random, of so many elements. */
+size_t count_stacks(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->optimized.nodes.count; i++)
+        count += strcmp(mls__graph_node(&model->optimized, i)->type, MLS__STACK_TYPE) == 0;
+    return count;
+}
+
+/* The first output for an input at random, of so many elements. */
 static float *run(uint64_t flags, size_t *ret_count)
 {
     const mls_dim_value dims[] = {{"batch", 2}, {"height", 11}};

@@ -26,6 +26,9 @@ void optimize(void);
 /* Nodes of a type that the passes left. */
 size_t count_nodes(const char *type);
 
+/* ConvStacks: what they hold is counted above. */
+size_t count_stacks(void);
+
 /* Runs the model optimized and not; equal to the bit where the bound is 0. */
 void expect_equal(double bound);
 

@@ -50,6 +50,29 @@ START_TEST(images_stay_in_blocks)
 }
 END_TEST
 
+/* What is read once only joins what reads it, as far as both have blocks. */
+START_TEST(convolutions_are_stacked)
+{
+    add_constant("depthwise", "20,1,3,3", 180, -1);
+    add_conv("x w bias", "a");
+    onnx_build_node(b, "Conv", _i ? "a w1" : "a w1 bias", "c");
+    add_depthwise("c", "d");
+    onnx_node *pool = onnx_build_node(b, "MaxPool", "d", "p");
+    onnx_node_ints(pool, "kernel_shape", 2, (int64_t[]){3, 3});
+    onnx_build_node(b, "Conv", "p w1", "e");
+    if (_i)
+        onnx_build_node(b, "Add", "a c", "other"); /* which reads two of them besides */
+    onnx_build_output(b, "e", MLS_FLOAT32, NULL);
+    if (_i)
+        onnx_build_output(b, "other", MLS_FLOAT32, NULL);
+    optimize();
+    ck_assert_uint_eq(count_stacks(), 1);
+    ck_assert_uint_eq(count_nodes("FusedConv"), 4);
+    ck_assert_uint_eq(count_nodes("BlockedMaxPool"), 1);
+    expect_equal(0);
+}
+END_TEST
+
 /* Each channel is scaled by a number of its own. */
 START_TEST(points_are_spread_in_blocks)
 {
@@ -270,6 +293,7 @@ int main(void)
     TCase *tests = tcase_create("blocks");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, images_stay_in_blocks);
+    tcase_add_loop_test(tests, convolutions_are_stacked, 0, 2);
     tcase_add_test(tests, points_are_spread_in_blocks);
     tcase_add_loop_test(tests, whole_blocks_are_joined, 0, 2);
     tcase_add_loop_test(tests, pools_know_blocks, 0, sizeof pools / sizeof pools[0]);

@@ -30,6 +30,7 @@ static const mls__cpu_op *const families[] = {
     mls__cpu_ops_pointwise,
     mls__cpu_ops_product,
     mls__cpu_ops_conv,
+    mls__cpu_ops_stack,
     mls__cpu_ops_deform_conv,
     mls__cpu_ops_int8_product,
     mls__cpu_ops_qlinear_binary,

@@ -26,6 +26,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_block_channels,
     /* Of what is left, in the layouts that have been chosen. */
     mls__pass_fuse_max_pool,
+    mls__pass_stack_convs,
     mls__pass_fuse_pointwise,
 };
 

@@ -15,6 +15,7 @@ extern mls__op_schema_table mls__schemas_image;
 extern mls__op_schema_table mls__schemas_late;
 extern mls__op_schema_table mls__schemas_product;
 extern mls__op_schema_table mls__schemas_convolution;
+extern mls__op_schema_table mls__schemas_stack;
 extern mls__op_schema_table mls__schemas_int8_product;
 extern mls__op_schema_table mls__schemas_qlinear;
 extern mls__op_schema_table mls__schemas_int8_convolution;

@@ -22,6 +22,7 @@ static const mls__op_schema *const families[] = {
     mls__schemas_late,
     mls__schemas_product,
     mls__schemas_convolution,
+    mls__schemas_stack,
     mls__schemas_int8_product,
     mls__schemas_qlinear,
     mls__schemas_int8_convolution,

@@ -25,7 +25,8 @@ typedef struct blocked_pool {
     mls__pooling g; /* its planes are blocks */
     bool is_mean, counts_padding, is_half;
     mls__half half;
-    int64_t size; /* bytes of an element */
+    int64_t size;   /* bytes of an element */
+    int64_t blocks; /* of an image */
     int64_t x_plane, y_plane, rows;
     uint32_t threads;
     /* Each plane's part of the workspace: a row, the rows it is made of, and these widened. */
@@ -202,6 +203,54 @@ static mls_status pool_run(const mls_kernel *base, const mls_kernel_call *call)
                       : MLS_OK;
 }
 
+/* --- some rows ------------------------------------------------------------------------------- */
+
+bool mls__blocked_pool_is_banded(const mls_kernel *kernel)
+{
+    const blocked_pool *k = (const blocked_pool *) kernel;
+    return k->g.rank == 2 && !k->is_half && k->y_plane;
+}
+
+size_t mls__blocked_pool_slot(const mls_kernel *kernel)
+{
+    return (size_t) ((const blocked_pool *) kernel)->slot_bytes;
+}
+
+/* The rows of a ring that row o of outputs reads; gives their number. */
+static int64_t collect_ring_rows(const blocked_pool *k, const mls__band *band, const float *x,
+                                 int64_t o, const void **rows)
+{
+    const mls__pool_axis *axis = &k->g.axes[0];
+    const mls__pool_window window = mls__pool_inside(axis, o);
+    const int64_t length = k->g.axes[1].input * LANES;
+    int64_t found = 0;
+    for (int64_t p = window.first; p < window.last; p++) {
+        const int64_t row = o * axis->stride - axis->before + p * axis->dilation;
+        rows[found++] = x + row % band->x_rows * length;
+    }
+    return found;
+}
+
+void mls__blocked_pool_run_band(const mls_kernel *kernel, const mls__band *band)
+{
+    const blocked_pool *k = (const blocked_pool *) kernel;
+    const void **rows = (const void **) (void *) (band->slot + k->rows_offset);
+    float *row = (float *) (void *) band->slot;
+    const mls__pool_axis *along = &k->g.axes[1];
+    const bool is_padded = k->is_mean || !is_pairs(along);
+    if (is_padded)
+        mls__blocked_pad(along, k->is_mean ? 0 : -INFINITY, row);
+    for (int64_t b = 0; b < k->blocks; b++)
+        for (int64_t r = band->first; r < band->last; r++) {
+            const int64_t o[] = {r, 0};
+            float *y = band->y + b * band->y_block + r % band->y_rows * band->width * LANES;
+            const int64_t count = collect_ring_rows(k, band, band->x + b * band->x_block, r, rows);
+            if (!count && !is_padded)
+                mls__blocked_pad(along, -INFINITY, row);
+            reduce_rows(k, o, rows, count, row, y);
+        }
+}
+
 /* --- kernels --------------------------------------------------------------------------------- */
 
 /* The op as if a block were a channel. */
@@ -223,6 +272,7 @@ static mls_status read_dims(blocked_pool *k, const mls_op *op, size_t *ret_bytes
         return status;
     const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];
     int64_t lines = 1;
+    k->blocks = op->inputs[0].dims[1];
     k->x_plane = k->y_plane = k->rows = 1;
     for (int i = 0; i < k->g.rank; i++) {
         k->x_plane *= k->g.axes[i].input;

@@ -47,8 +47,7 @@ static span chunk_at(const mls__conv_op *conv, int64_t index)
     return (span){first, at_most(first + conv->chunk_rows, conv->rows), 0, INT64_MAX};
 }
 
-/* What all tasks of a method begin with. */
-static mls__conv conv_of(const mls__conv_op *conv)
+mls__conv mls__conv_of(const mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
     const int64_t unit = s->is_x_blocked ? MLS__CONV_BLOCK : 1;
@@ -89,8 +88,8 @@ static void set_fresh_lines(const mls__conv_op *conv, int64_t index, mls__conv_r
     row->ahead_x = axis->stride * s->axes[1].input;
 }
 
-static mls__conv_row row_of(const mls__conv_op *conv, const mls__conv_class *class, int64_t index,
-                            mls__conv_line *lines)
+mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *class,
+                               int64_t index, mls__conv_line *lines)
 {
     mls__conv_row row = {
         .lines = lines,
@@ -158,7 +157,7 @@ static void run_part(const part *p)
         const mls__conv_ahead ahead = weights_at(p, b + taken);
         for (int64_t r = p->chunk->first; r < p->chunk->last; r++) {
             const int64_t at = (r - p->first_row) * p->y_row - p->y_first * p->conv.y_step;
-            mls__conv_row row = row_of(conv, p->class, r, p->lines);
+            mls__conv_row row = mls__conv_row_of(conv, p->class, r, p->lines);
             row.x = p->x;
             row.y = p->y + at;
             row.z = p->z ? p->z + at : NULL;
@@ -267,7 +266,7 @@ static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
     part p = {
         .work = w,
         .class = conv->classes,
-        .conv = conv_of(conv),
+        .conv = mls__conv_of(conv),
         .x = (const float *) w->x + group * s->channels * conv->x_plane,
         .panels = at_most(conv->panels - panel, MLS__CONV_PANELS),
         .filters = s->filters - panel * MLS__CONV_BLOCK,
@@ -303,7 +302,7 @@ static void run_depthwise(const work *w, int64_t block, int64_t index, char *slo
     const mls__convolution *s = &conv->shape;
     const int64_t width = s->axes[s->rank - 1].output;
     const span chunk = chunk_at(conv, index);
-    mls__conv c = conv_of(conv);
+    mls__conv c = mls__conv_of(conv);
     c.y_step = class_step(conv) * MLS__CONV_BLOCK;
     c.y_panel = conv->y_plane * MLS__CONV_BLOCK;
     c.w = w->w;
@@ -312,7 +311,7 @@ static void run_depthwise(const work *w, int64_t block, int64_t index, char *slo
         for (int64_t r = chunk.first; r < chunk.last; r++) {
             const int64_t at = (r * width + i) * MLS__CONV_BLOCK;
             mls__conv_row row =
-                row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
+                mls__conv_row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
             row.x = w->x;
             row.y = (float *) w->y + at;
             row.z = w->z ? (const float *) w->z + at : NULL;
@@ -325,7 +324,7 @@ static void run_depthwise(const work *w, int64_t block, int64_t index, char *slo
 static mls__conv rows_conv(const mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
-    mls__conv c = conv_of(conv);
+    mls__conv c = mls__conv_of(conv);
     c.w_filter = conv->positions * (s->is_transposed ? 1 : s->channels);
     c.w_channel = conv->positions * (s->is_transposed ? s->filters : 1);
     c.y_step = class_step(conv);
@@ -348,7 +347,7 @@ static void run_rows(const work *w, int64_t unit, int64_t index, char *slot)
         for (int64_t r = chunk.first; r < chunk.last; r++) {
             const int64_t at = plane + r * s->axes[s->rank - 1].output + i;
             mls__conv_row row =
-                row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
+                mls__conv_row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
             row.x = (const float *) w->x + group * s->channels * conv->x_plane;
             row.y = (float *) w->y + at;
             row.z = w->z ? (const float *) w->z + at : NULL;
@@ -373,7 +372,7 @@ static void run_plain(const work *w, int64_t filter, int64_t index, char *slot)
     for (int64_t i = 0; i < conv->class_count; i++)
         for (int64_t r = chunk.first; r < chunk.last; r++) {
             const mls__conv_row row =
-                row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
+                mls__conv_row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
             double *y =
                 (double *) w->y + filter * conv->y_plane + r * s->axes[s->rank - 1].output + i;
             w->kernels->float64(&c, &row, x, weights, bias, y, conv->classes[i].count);
@@ -520,8 +519,7 @@ static const void *weights_of(const mls__conv_op *conv, const mls_kernel_call *c
     return packed;
 }
 
-/* The bias of each group, padded to whole panels. */
-static const void *bias_of(const mls__conv_op *conv, const mls_kernel_call *call)
+const void *mls__conv_bias(const mls__conv_op *conv, const mls_kernel_call *call)
 {
     const mls__convolution *s = &conv->shape;
     const bool is_depthwise = conv->method == MLS__CONV_DEPTHWISE;
@@ -584,7 +582,7 @@ mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call)
     work w = {.conv = conv,
               .kernels = conv->base.cpu->kernels->conv,
               .w = weights_of(conv, call),
-              .bias = bias_of(conv, call),
+              .bias = mls__conv_bias(conv, call),
               .slots = (char *) call->workspace + conv->slots_offset};
     for (int64_t n = 0; n < conv->shape.batch; n++) {
         const char *x = (const char *) call->buffers[0] + n * x_elements(conv) * size;

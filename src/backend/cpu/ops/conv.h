@@ -82,6 +82,19 @@ typedef struct mls__conv_op {
     uint64_t slot_held, slot_list, slot_line;
 } mls__conv_op;
 
+/* Rows first .. last-1 of an image's outputs, which may be kept in rings of rows. */
+typedef struct mls__band {
+    /* Row r of block b of what is read: row r % x_rows behind x + b * x_block. Plain: as it is. */
+    const float *x;
+    int64_t x_rows, x_block;
+    float *y;
+    int64_t y_rows, y_block;
+    const float *z, *bias; /* NULL: none; z only where y is no ring */
+    int64_t first, last;
+    int64_t width; /* of a row of outputs */
+    char *slot;
+} mls__band;
+
 /* --- conv_rows.c --- */
 
 /* Sets rows, classes and taps, for which there is room (class_capacity). */
@@ -183,10 +196,28 @@ void mls__blocked_pad(const mls__pool_axis *along, float neutral, float *line);
 mls_status mls__blocked_global_pool_create(const mls__cpu *cpu, const mls_op *op,
                                            mls_kernel **ret_kernel);
 
+/* Whether mls__blocked_pool_run_band() can do a pool's rows; its slot's bytes. */
+bool mls__blocked_pool_is_banded(const mls_kernel *kernel);
+size_t mls__blocked_pool_slot(const mls_kernel *kernel);
+void mls__blocked_pool_run_band(const mls_kernel *kernel, const mls__band *band);
+
+/* --- conv_band.c --- */
+
+/* Whether mls__conv_run_band() can do it, of an op with two spatial dimensions. */
+bool mls__conv_is_banded(const mls__conv_op *conv);
+void mls__conv_run_band(const mls__conv_op *conv, const mls__band *band);
+
 /* --- conv.c --- */
 
 /* Multiply-adds of an image, as far as they take time. */
 double mls__conv_work(const mls__conv_op *conv);
+/* What all calls of a kernel for it begin with. */
+mls__conv mls__conv_of(const mls__conv_op *conv);
+/* The row of outputs `index` of a class, without its places. */
+mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *class,
+                               int64_t index, mls__conv_line *lines);
+/* The bias of each group, padded to whole panels; in the workspace. NULL: none. */
+const void *mls__conv_bias(const mls__conv_op *conv, const mls_kernel_call *call);
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);
 
 #endif

@@ -22,6 +22,7 @@ extern mls__cpu_op_table mls__cpu_ops_where;
 extern mls__cpu_op_table mls__cpu_ops_pointwise;
 extern mls__cpu_op_table mls__cpu_ops_product;
 extern mls__cpu_op_table mls__cpu_ops_conv;
+extern mls__cpu_op_table mls__cpu_ops_stack;
 extern mls__cpu_op_table mls__cpu_ops_int8_product;
 extern mls__cpu_op_table mls__cpu_ops_qlinear_binary;
 extern mls__cpu_op_table mls__cpu_ops_qlinear_map;

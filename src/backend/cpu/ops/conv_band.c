@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Some rows of a blocked convolution, by one thread, from and to rings of rows (stack.h). Each
+ * output is what conv.c makes of it.
+ */
+#include "backend/cpu/ops/conv.h"
+
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool mls__conv_is_banded(const mls__conv_op *conv)
+{
+    const mls__convolution *s = &conv->shape;
+    const bool is_direct = conv->method == MLS__CONV_DIRECT && s->groups == 1;
+    const bool is_dropped = conv->is_dropped[0] || conv->is_dropped[1];
+    return !conv->is_empty && !conv->is_half && !s->is_transposed && s->is_y_blocked &&
+           conv->packed && !is_dropped && (is_direct || conv->method == MLS__CONV_DEPTHWISE);
+}
+
+/* Where outputs are neighbours whatever their row (conv_ops.c), the image is one row. */
+static bool is_flat(const mls__conv_op *conv)
+{
+    return conv->shape.rank == 1;
+}
+
+/* `count` rows from `first` on, whose inputs and outputs lie in one piece if there are several. */
+static mls__conv_row place_rows(const mls__conv_op *conv, const mls__band *band, int64_t first)
+{
+    mls__conv_line *lines = (mls__conv_line *) (void *) band->slot;
+    mls__conv_row row = mls__conv_row_of(conv, conv->classes, is_flat(conv) ? 0 : first, lines);
+    const int64_t y = first % band->y_rows * band->width * MLS__CONV_BLOCK;
+    row.x = band->x;
+    row.y = band->y + y;
+    row.z = band->z ? band->z + y : NULL;
+    if (is_flat(conv)) {
+        row.x +=
+            first % band->x_rows * band->width * (conv->shape.is_x_blocked ? MLS__CONV_BLOCK : 1);
+        return row;
+    }
+    const int64_t step = conv->shape.axes[1].input * MLS__CONV_BLOCK;
+    for (int64_t l = 0; conv->shape.is_x_blocked && l < row.line_count; l++)
+        lines[l].x = lines[l].x / step % band->x_rows * step;
+    return row;
+}
+
+static void run_direct(const mls__conv_op *conv, const mls__conv *c, const mls__conv_row *row,
+                       int64_t count, int64_t panel)
+{
+    const mls__conv_kernels *kernels = conv->base.cpu->kernels->conv;
+    const int64_t blocks = mls__channel_blocks(c->channels);
+    const int64_t panels = at_most(conv->panels - panel, MLS__CONV_PANELS);
+    for (int64_t b = 0; b == 0 || b < blocks; b += conv->step_blocks)
+        kernels->direct(c, row, 0, count, panel, panels, b, at_most(conv->step_blocks, blocks - b));
+}
+
+/* So many rows from `first` on, of what is before `last`, that lie in one piece. */
+static int64_t rows_at_once(const mls__conv_op *conv, const mls__band *band, int64_t first,
+                            int64_t last)
+{
+    if (!is_flat(conv))
+        return 1;
+    const int64_t x = band->x_rows - first % band->x_rows;
+    const int64_t y = band->y_rows - first % band->y_rows;
+    return at_most(last - first, at_most(x, y));
+}
+
+void mls__conv_run_band(const mls__conv_op *conv, const mls__band *band)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_kernels *kernels = conv->base.cpu->kernels->conv;
+    const bool is_direct = conv->method == MLS__CONV_DIRECT;
+    const int64_t units = is_direct ? conv->panels : mls__channel_blocks(s->groups);
+    mls__conv c = mls__conv_of(conv);
+    c.y_step = MLS__CONV_BLOCK;
+    c.y_panel = band->y_block;
+    c.w = conv->packed;
+    c.bias = band->bias;
+    if (s->is_x_blocked)
+        c.x_block = band->x_block;
+    for (int64_t r = band->first, rows; r < band->last; r += rows) {
+        const mls__conv_row row = place_rows(conv, band, r);
+        rows = rows_at_once(conv, band, r, band->last);
+        for (int64_t u = 0; u < units; u += is_direct ? MLS__CONV_PANELS : 1)
+            if (is_direct)
+                run_direct(conv, &c, &row, rows * band->width, u);
+            else
+                kernels->depthwise(&c, &row, rows * band->width, u);
+    }
+}
