@@ -6,6 +6,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/cmd_queue.c %D%/mlscale/cmd_queue.h \
 	%D%/mlscale/cmd_queue_jobs.c \
 	%D%/mlscale/cmd_queue_list.c \
+	%D%/mlscale/cmd_queue_needs.c \
 	%D%/mlscale/cmd_queue_rules.c \
 	%D%/mlscale/cmd_queue_store.c \
 	%D%/mlscale/cmd_queue_top.c \

@@ -251,15 +251,14 @@ typedef struct mls_job_info {
     double progress;           /* 0 to 1, as the handler says */
     const char *progress_note;
     mls_resources needs;
+    uint32_t escalations; /* how often it ran out of memory and was given more */
+    uint32_t reserved2;   /* 0 */
 } mls_job_info;
 
 #define MLS_JOB_INFO_INIT                                                                          \
     {                                                                                              \
         sizeof(mls_job_info), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, NULL, 0, NULL,                            \
-        {                                                                                          \
-            0, 0, 0                                                                                \
-        }                                                                                          \
+            0, 0, 0, 0, 0, 0, 0, NULL, 0, NULL, 0, 0, 0, NULL, 0, NULL, {0, 0, 0}, 0, 0            \
     }
 
 /*
@@ -321,6 +320,15 @@ MLS_API mls_status mls_job_complete(mls_job *job);
 MLS_API mls_status mls_job_fail(mls_job *job, mls_status error, const char *message,
                                 uint32_t flags);
 MLS_API mls_status mls_job_release(mls_job *job);
+
+/*
+ * Ends the claim of a job that ran out of memory: it is ready again at once and needs
+ * `memory_bytes` from now on, which is more than it did. It counts as an escalation
+ * (mls_job_info.escalations), not as an attempt that failed; `message`, which may be NULL, is
+ * kept as its last error's, which is MLS_ENOMEM. Otherwise as those above.
+ * Errors: as above, MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_RESOURCES) besides.
+ */
+MLS_API mls_status mls_job_escalate(mls_job *job, int64_t memory_bytes, const char *message);
 
 /* Why a handler should come to an end. */
 #define MLS_STOP_CANCELLED UINT32_C(1) /* mls_queue_cancel() */

@@ -225,12 +225,13 @@ typedef struct mls_queue_stats {
     uint64_t stale;      /* reports refused, their claim being lost */
     uint64_t waiting_ns; /* of all claims: from ready to claimed */
     uint64_t running_ns; /* of all claims that ended: from claimed to the end */
+    uint64_t escalated;  /* claims that ran out of memory, and their jobs were given more */
 } mls_queue_stats;
 
 #define MLS_QUEUE_STATS_INIT                                                                       \
     {                                                                                              \
         sizeof(mls_queue_stats), {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, 0, 0,  \
-            0, 0, 0, 0, 0, 0                                                                       \
+            0, 0, 0, 0, 0, 0, 0                                                                    \
     }
 
 /* `filter` may be NULL. Errors: MLS_EINVAL (sizes, states), MLS_EIO, MLS_EFORKED. */

@@ -40,11 +40,13 @@ typedef struct mls_service_options {
     /* What types may name by `c` (mls_job_types_options); must live as long as the service. */
     const mls_handler *const *handlers;
     size_t handler_count;
+    /* As of a worker. Jobs of types as they were before a reload count apart until they end. */
+    const mls_resources *capacity;
 } mls_service_options;
 
 #define MLS_SERVICE_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(mls_service_options), NULL, 1, 0, NULL, 0                                           \
+        sizeof(mls_service_options), NULL, 1, 0, NULL, 0, NULL                                     \
     }
 
 /*

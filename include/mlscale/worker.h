@@ -116,8 +116,8 @@ typedef struct mls_worker_options {
     /*
      * What its slots have together (mls_claimer_options.capacity). NULL: the processors and the
      * memory of this machine, as far as its control group and affinity let this process have
-     * them, and no gpus; over a driver without MLS_QUEUE_CAN_RESOURCES, no bound. Jobs that
-     * are claimed ahead (`prefetch`) count as well.
+     * them, and no gpus; over a driver without MLS_QUEUE_CAN_RESOURCES, no bound. A field of
+     * MLS_CAPACITY_MACHINE is that alone. Jobs that are claimed ahead (`prefetch`) count as well.
      */
     const mls_resources *capacity;
     uint32_t patience_ms; /* as of a claimer */
@@ -133,6 +133,9 @@ typedef struct mls_worker_options {
  * before them are being reported.
  */
 #define MLS_WORKER_POLLED UINT32_C(1)
+
+/* In mls_worker_options.capacity: what this machine has. */
+#define MLS_CAPACITY_MACHINE INT64_C(-1)
 
 #define MLS_WORKER_OPTIONS_INIT                                                                    \
     {                                                                                              \

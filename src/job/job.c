@@ -280,6 +280,11 @@ void mls__job_fill_end(mls_job *job, mls_queue_end *ret_end)
                                                 job->queue->seed, &ret_end->delay_ms);
         ret_end->error = job->error;
         ret_end->data = job->error_message;
+    } else if (job->decision == MLS__JOB_ESCALATE) {
+        ret_end->event = MLS_JOB_ON_ESCALATE;
+        ret_end->memory_bytes = job->memory_bytes;
+        ret_end->error = job->error;
+        ret_end->data = job->error_message;
     } else {
         ret_end->event = MLS_JOB_ON_RELEASE;
     }
@@ -289,7 +294,8 @@ void mls__job_close_end(mls_job *job, const mls_queue_end *end)
 {
     if (end->status == MLS_OK && job->decision == MLS__JOB_COMPLETE)
         job->result = (mls_queue_bytes){0};
-    if (end->status == MLS_OK && job->decision == MLS__JOB_FAIL)
+    if (end->status == MLS_OK &&
+        (job->decision == MLS__JOB_FAIL || job->decision == MLS__JOB_ESCALATE))
         job->error_message = (mls_queue_bytes){0};
     mls__job_reset(job);
 }
@@ -350,6 +356,25 @@ mls_status mls_job_release(mls_job *job)
         return status;
     clear_error(job);
     job->decision = MLS__JOB_RELEASE;
+    return report(job);
+}
+
+mls_status mls_job_escalate(mls_job *job, int64_t memory_bytes, const char *message)
+{
+    mls_status status = check_claim(__func__, job);
+    if (!status)
+        status = mls__queue_need(job->queue, MLS_QUEUE_CAN_RESOURCES, __func__);
+    if (status)
+        return status;
+    if (memory_bytes <= job->info.needs.memory_bytes || memory_bytes > MLS_MEMORY_BYTES_MAX)
+        return mls__error(MLS_EINVAL,
+                          "mls_job_escalate: memory_bytes is %lld; more than the %lld that the job "
+                          "needs is possible, up to %lld",
+                          (long long) memory_bytes, (long long) job->info.needs.memory_bytes,
+                          (long long) MLS_MEMORY_BYTES_MAX);
+    keep_error(job, MLS_ENOMEM, message);
+    job->memory_bytes = memory_bytes;
+    job->decision = MLS__JOB_ESCALATE;
     return report(job);
 }
 

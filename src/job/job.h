@@ -21,6 +21,7 @@ typedef enum mls__job_decision {
     MLS__JOB_COMPLETE,
     MLS__JOB_FAIL,
     MLS__JOB_RELEASE,
+    MLS__JOB_ESCALATE,
 } mls__job_decision;
 
 struct mls_job {
@@ -33,6 +34,7 @@ struct mls_job {
 
     mls__job_decision decision;
     bool fail_final;
+    int64_t memory_bytes; /* of an escalation */
     mls_status error;
     mls_queue_bytes error_message; /* with a NUL behind it; no data: none */
     mls_queue_bytes result;

@@ -64,7 +64,7 @@ static void clean_up(const mls__slot *slot, const mls_handler *handler, mls_job 
     if (!handler->cleanup)
         return;
     mls_status outcome = MLS_OK;
-    if (job->decision == MLS__JOB_FAIL)
+    if (job->decision == MLS__JOB_FAIL || job->decision == MLS__JOB_ESCALATE)
         outcome = job->error;
     else if (job->decision == MLS__JOB_RELEASE)
         outcome = MLS_ECANCELLED;

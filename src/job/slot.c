@@ -83,7 +83,7 @@ static void count_end(mls__slot *slot, const mls_queue_end *end)
         mls__slot_count(&counts->succeeded, 1);
     else if (end->state == MLS_JOB_CANCELLED)
         mls__slot_count(&counts->cancelled, 1);
-    else if (end->event == MLS_JOB_ON_RELEASE)
+    else if (end->event == MLS_JOB_ON_RELEASE || end->event == MLS_JOB_ON_ESCALATE)
         mls__slot_count(&counts->released, 1);
     else
         mls__slot_count(&counts->failed, 1);

@@ -10,6 +10,17 @@
 
 #include <string.h>
 
+/* What the machine has in the place of what is not given. */
+static void fill_capacity(mls_resources *capacity)
+{
+    if (capacity->cpu_milli == MLS_CAPACITY_MACHINE)
+        capacity->cpu_milli = mls__machine_cpu_milli();
+    if (capacity->memory_bytes == MLS_CAPACITY_MACHINE)
+        capacity->memory_bytes = mls__machine_memory_bytes();
+    if (capacity->gpus == MLS_CAPACITY_MACHINE)
+        capacity->gpus = 0;
+}
+
 static mls_status check_options(const mls_queue *queue, const mls_worker_options *o)
 {
     if (o->slots < 1 || o->slots > MLS_SLOTS_MAX)
@@ -33,8 +44,11 @@ static mls_status check_options(const mls_queue *queue, const mls_worker_options
         status = mls__queue_need(queue, MLS_QUEUE_CAN_NAMED_QUEUES, "mls_worker_options.queues");
     if (!status && o->capacity)
         status = mls__queue_need(queue, MLS_QUEUE_CAN_RESOURCES, "mls_worker_options.capacity");
-    if (!status && o->capacity)
-        status = mls__resources_check("mls_worker_options.capacity", o->capacity);
+    if (!status && o->capacity) {
+        mls_resources capacity = *o->capacity;
+        fill_capacity(&capacity);
+        status = mls__resources_check("mls_worker_options.capacity", &capacity);
+    }
     for (size_t i = 0; !status && i < o->queue_count; i++)
         status = o->queues[i] ? mls__queue_check_name("mls_worker_options.queues", o->queues[i])
                               : mls__error(MLS_EINVAL, "mls_worker_options.queues[%zu] is NULL", i);
@@ -82,13 +96,12 @@ static mls_status copy_names(const mls__allocator *allocator, const mls_worker_o
 static void set_capacity(const mls_queue *queue, const mls_worker_options *options,
                          mls_worker *worker)
 {
+    static const mls_resources machine = {MLS_CAPACITY_MACHINE, MLS_CAPACITY_MACHINE,
+                                          MLS_CAPACITY_MACHINE};
     worker->has_capacity = queue->ops->capabilities & MLS_QUEUE_CAN_RESOURCES;
     worker->patience_ms = options->patience_ms;
-    if (options->capacity)
-        worker->capacity = *options->capacity;
-    else
-        worker->capacity = (mls_resources){.cpu_milli = mls__machine_cpu_milli(),
-                                           .memory_bytes = mls__machine_memory_bytes()};
+    worker->capacity = options->capacity ? *options->capacity : machine;
+    fill_capacity(&worker->capacity);
 }
 
 static mls_status init_locks(mls_worker *worker)

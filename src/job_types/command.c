@@ -94,6 +94,33 @@ static mls_status report(mls_job *job, const mls__allocator *allocator, mls__pro
     return mls_job_fail(job, status, mls_error_message(), MLS_FAIL_FINAL);
 }
 
+/* The first class with more than a job has; 0: there is none. */
+static int64_t next_class(const mls__type *type, int64_t memory)
+{
+    for (size_t i = 0; i < type->resources.escalate.count; i++)
+        if (type->resources.escalate.items[i] > memory)
+            return type->resources.escalate.items[i];
+    return 0;
+}
+
+/* It ran out of what its class has: it gets the next, or that was the last. */
+static mls_status report_want(const mls__type *type, mls_job *job, int64_t memory,
+                              mls__process_result *result)
+{
+    char text[1200];
+    const int64_t next = next_class(type, memory);
+    mls__free(&type->context->allocator, result->output);
+    if (next)
+        snprintf(text, sizeof text, "out of memory with %" PRId64 " bytes: %s", memory,
+                 result->failure);
+    else
+        snprintf(text, sizeof text,
+                 "out of memory with %" PRId64 " bytes, and no larger class is left: %s", memory,
+                 result->failure);
+    return next ? mls_job_escalate(job, next, text)
+                : mls_job_fail(job, MLS_ENOMEM, text, MLS_FAIL_FINAL);
+}
+
 static mls_status fail_nomem(mls_job *job)
 {
     return mls_job_fail(job, MLS_ENOMEM, "no memory for the program's command line", 0);
@@ -104,11 +131,17 @@ static mls_status run_program(const mls__type *type, mls_job *job, const mls_job
 {
     const mls__allocator *allocator = &type->context->allocator;
     mls__process_result result;
+    mls__type_limits limits = type->limits;
+    if (type->resources.escalate.count) {
+        limits.memory = info->needs.memory_bytes;
+        if (limits.memory < type->resources.memory) /* submitted without what its type says */
+            limits.memory = type->resources.memory;
+    }
     const mls__process_request request = {
         .allocator = allocator,
         .words = (char *const *) (uintptr_t) type->handler.command.items,
         .directory = type->handler.directory,
-        .limits = &type->limits,
+        .limits = &limits,
         .environment = environment,
         .input = info->payload,
         .input_size = info->payload_bytes,
@@ -116,6 +149,8 @@ static mls_status run_program(const mls__type *type, mls_job *job, const mls_job
         .user = job,
     };
     mls__process_run(&request, &result);
+    if (result.ran_out && type->resources.escalate.count)
+        return report_want(type, job, limits.memory, &result);
     return report(job, allocator, &result);
 }
 

@@ -51,9 +51,10 @@ static const mls__field handler_fields[] = {
     END,
 };
 static const mls__field resources_fields[] = {
-    INTEGER("cpu", resources.cpu, 0, 4096),
-    INTEGER("gpu", resources.gpu, 0, 1024),
-    BYTES("memory", resources.memory, 0, MOST_BYTES),
+    {"cpu", MLS__FIELD_MILLI, AT(resources.cpu), 0, MLS_CPU_MILLI_MAX, 0, 0},
+    INTEGER("gpu", resources.gpu, 0, MLS_GPUS_MAX),
+    BYTES("memory", resources.memory, 0, MLS_MEMORY_BYTES_MAX),
+    {"escalate", MLS__FIELD_SIZES, AT(resources.escalate), 1, MLS_MEMORY_BYTES_MAX, 0, 0},
     END,
 };
 static const mls__field retries_fields[] = {

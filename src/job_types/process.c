@@ -316,6 +316,35 @@ static void attend(process *p)
 
 /* --- its end --- */
 
+/* What programs of many kinds write when they cannot have memory. */
+static bool tells_of_memory(const char *errors)
+{
+    static const char *const texts[] = {
+        "Cannot allocate memory", "bad_alloc",    "MemoryError", "OutOfMemory",
+        "out of memory",          "Out of memory"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strstr(errors, texts[i]))
+            return true;
+    return false;
+}
+
+/*
+ * Without a control group nobody counts: an address space that is at its limit shows as
+ * whatever the program makes of it.
+ */
+static bool ran_out(const process *p, int status)
+{
+    if (p->reason || !p->request->limits->memory)
+        return false;
+    if (mls__cgroup_ran_out(&p->group))
+        return true;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        return true; /* not by us: by a system that is short of memory */
+    if (WIFEXITED(status) && WEXITSTATUS(status) == ENOMEM)
+        return true;
+    return (WIFSIGNALED(status) || WEXITSTATUS(status)) && tells_of_memory(p->errors);
+}
+
 /* `status` is NULL when somebody else in this process was told how it ended. */
 static void explain(process *p, const int *status)
 {
@@ -357,5 +386,6 @@ void mls__process_run(const mls__process_request *request, mls__process_result *
     close_end(&p.err);
     explain(&p, is_known ? &status : NULL);
     ret_result->was_ended = p.told_ms != 0;
+    ret_result->ran_out = is_known && ran_out(&p, status);
     mls__cgroup_close(&p.group);
 }

@@ -25,6 +25,7 @@ typedef struct mls__process_result {
     size_t output_size;
     char failure[1024]; /* "" when it succeeded; else why not, with the end of its errors */
     bool was_ended;     /* by us */
+    bool ran_out;       /* of memory, by the rule of mlscale-job-types(5) */
 } mls__process_result;
 
 /*

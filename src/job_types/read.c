@@ -137,6 +137,7 @@ static const char *find_misplaced(const mls__type *type)
     } keys[] = {
         {"environment is", type->handler.environment.count, runs || contains},
         {"directory is", type->handler.directory, runs || contains},
+        {"resources.escalate is", type->resources.escalate.count, runs},
         {"limits.memory is", type->limits.memory, runs || contains},
         {"limits.cpu is", type->limits.cpu_ms, runs || contains},
         {"limits.cpus is", type->limits.cpus, runs || contains},
@@ -174,6 +175,17 @@ static bool check_type(const mls__types_reader *r, const yaml_mark_t *mark, cons
     if (type->dependencies && strcmp(type->dependencies, "success") != 0 &&
         strcmp(type->dependencies, "any-end") != 0)
         return mls__types_fail(r, mark, "type '%s': dependencies is 'success' or 'any-end'",
+                               type->name);
+    if (type->resources.escalate.count &&
+        (!type->resources.memory || type->resources.memory >= type->resources.escalate.items[0]))
+        return mls__types_fail(r, mark,
+                               "type '%s': resources.memory is what a job has at first; escalate "
+                               "begins with more than that",
+                               type->name);
+    if (type->resources.escalate.count && type->limits.memory)
+        return mls__types_fail(r, mark,
+                               "type '%s': with resources.escalate the limit of memory is what a "
+                               "job needs; leave out limits.memory",
                                type->name);
     const char *wrong = type->handler.container ? mls__container_check(type) : NULL;
     if (wrong)

@@ -30,6 +30,8 @@ typedef enum mls__field_kind {
     MLS__FIELD_INTEGER,  /* from least to most */
     MLS__FIELD_DURATION, /* "250ms", "30s", "5m", "2h", "7d"; the same in milliseconds */
     MLS__FIELD_BYTES,    /* "4096", "64K", "512M", "2G" */
+    MLS__FIELD_MILLI,    /* "2", "500m"; in thousandths */
+    MLS__FIELD_SIZES,    /* a sequence of sizes in bytes, each larger than the one before */
     MLS__FIELD_WORDS,    /* a sequence of strings, at least one */
     MLS__FIELD_PAIRS,    /* a mapping from strings to strings */
     MLS__FIELD_MAPPING,  /* with keys of its own */

@@ -26,6 +26,8 @@ struct mls_service {
     mls_queue *queue;
     char *name;
     uint32_t slots;
+    bool has_capacity;
+    mls_resources capacity;
     mls_job_types_options handlers;
     bool is_stopped;
 
@@ -65,6 +67,7 @@ static mls_status create_worker(const mls_service *service, const mls_job_types 
         return mls__error_nomem(types->count * sizeof *queues);
     options.name = service->name;
     options.slots = service->slots;
+    options.capacity = service->has_capacity ? &service->capacity : NULL;
     options.queue_count = collect_queues(types, queues);
     options.queues = queues;
     /* Drivers without named queues have the one. */
@@ -170,6 +173,9 @@ static mls_status create_service(mls_queue *queue, const mls_service_options *op
     service->queue = queue;
     service->name = name;
     service->slots = options->slots;
+    service->has_capacity = options->capacity != NULL;
+    if (options->capacity)
+        service->capacity = *options->capacity;
     service->handlers = (mls_job_types_options) MLS_JOB_TYPES_OPTIONS_INIT;
     service->handlers.handlers = options->handlers;
     service->handlers.handler_count = options->handler_count;

@@ -19,6 +19,7 @@ void mls_job_types_free(mls_job_types *types)
         mls__free(allocator, (void *) type->handler.options.items);
         mls__free(allocator, type->handler.environment.items);
         mls__free(allocator, type->handler.inputs.items);
+        mls__free(allocator, type->resources.escalate.items);
         mls__free(allocator, (void *) (uintptr_t) type->handler.model);
     }
     mls__free(allocator, types->items);
@@ -63,6 +64,9 @@ mls_status mls_job_types_fill(const mls_job_types *types, const char *name,
     options->backoff_max_ms = (uint32_t) type->retries.backoff_max_ms;
     options->jitter_percent = (uint32_t) type->retries.jitter;
     options->retention_ms = type->retention_ms;
+    options->needs = (mls_resources){.cpu_milli = type->resources.cpu,
+                                     .memory_bytes = type->resources.memory,
+                                     .gpus = type->resources.gpu};
     if (type->dependencies && strcmp(type->dependencies, "any-end") == 0)
         options->flags |= MLS_JOB_DEPENDS_ANY_END;
     options->batch_key = type->batch.size > 1 ? type->name : NULL;

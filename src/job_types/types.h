@@ -25,6 +25,11 @@ typedef struct mls__type_words {
     size_t count;
 } mls__type_words;
 
+typedef struct mls__type_numbers {
+    int64_t *items;
+    size_t count;
+} mls__type_numbers;
+
 typedef struct mls__type_limits {
     int64_t time_ms, grace_ms, cpu_ms, cpus, memory, output; /* 0: none */
 } mls__type_limits;
@@ -48,7 +53,8 @@ typedef struct mls__type {
     const char *dependencies; /* "success" or "any-end" */
     int64_t priority;
     struct {
-        int64_t cpu, gpu, memory;
+        int64_t cpu, gpu, memory; /* cpu: in thousandths */
+        mls__type_numbers escalate;
     } resources;
     struct {
         int64_t attempts, backoff_ms, backoff_max_ms, jitter;

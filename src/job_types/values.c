@@ -30,6 +30,7 @@ typedef struct unit {
 static const unit no_units[] = {{"", 1}};
 static const unit time_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+static const unit milli_units[] = {{"", 1000}, {"m", 1}};
 static const unit size_units[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}};
 
 /* The kinds of numbers: what may stand behind one, and how to tell of it. */
@@ -44,6 +45,10 @@ static const struct number_kind {
      " milliseconds"},
     {MLS__FIELD_BYTES, size_units, COUNT(size_units),
      "a size in bytes, such as 4096, 64K, 512M or 2G", " bytes"},
+    {MLS__FIELD_SIZES, size_units, COUNT(size_units),
+     "a size in bytes, such as 4096, 64K, 512M or 2G", " bytes"},
+    {MLS__FIELD_MILLI, milli_units, COUNT(milli_units),
+     "a number of processors, such as 2, or thousandths of one, such as 500m", " thousandths"},
 };
 
 static bool scale_number(const struct number_kind *kind, const char *text, int64_t *ret_value)
@@ -184,6 +189,35 @@ static bool read_pairs(const mls__types_reader *r, const mls__field *f, const ya
     return true;
 }
 
+static bool read_sizes(const mls__types_reader *r, const mls__field *f, const yaml_node_t *node,
+                       mls__type_numbers *numbers)
+{
+    if (node->type != YAML_SEQUENCE_NODE ||
+        node->data.sequence.items.start == node->data.sequence.items.top)
+        return mls__types_fail(r, &node->start_mark, "%s is a list of sizes: [4G, 16G, ...]",
+                               f->key);
+    const yaml_node_item_t *item = node->data.sequence.items.start;
+    const size_t count = (size_t) (node->data.sequence.items.top - item);
+    if (!check_count(r, f, node, count))
+        return false;
+    numbers->items = mls__alloc_array(r->allocator, count, sizeof *numbers->items);
+    if (!numbers->items)
+        return mls__types_fail_nomem(r, count * sizeof *numbers->items);
+    for (; numbers->count < count; item++) {
+        const yaml_node_t *size = yaml_document_get_node(r->document, *item);
+        int64_t *at = &numbers->items[numbers->count];
+        if (!mls__types_is_text(size))
+            return mls__types_fail(r, &size->start_mark, "%s: this is not a size", f->key);
+        if (!read_number(r, f, size, at))
+            return false;
+        if (numbers->count++ && at[0] <= at[-1])
+            return mls__types_fail(r, &size->start_mark,
+                                   "%s: '%.64s' is not larger than the one before", f->key,
+                                   mls__types_text(size));
+    }
+    return true;
+}
+
 bool mls__types_read_value(const mls__types_reader *r, const mls__field *f, const yaml_node_t *node,
                            mls__type *type)
 {
@@ -193,6 +227,8 @@ bool mls__types_read_value(const mls__types_reader *r, const mls__field *f, cons
         return read_words(r, f, node, at);
     case MLS__FIELD_PAIRS:
         return read_pairs(r, f, node, at);
+    case MLS__FIELD_SIZES:
+        return read_sizes(r, f, node, at);
     default:
         break;
     }

@@ -47,6 +47,45 @@ until_true() {
     return 1
 }
 
+# --- resources ---
+cat >sizes.yaml <<EOF
+job-types:
+  - name: grows
+    handler: {command: [sh, -c, 'test "\$(ulimit -v)" -ge 4194304 || exit 12; echo enough']}
+    resources: {cpu: 500m, memory: 1G, escalate: [2G, 4G]}
+  - name: wants
+    handler: {command: [sh, -c, 'echo "std::bad_alloc" >&2; exit 1']}
+    resources: {memory: 64M, escalate: [128M]}
+  - name: large
+    handler: {command: [cat]}
+    resources: {gpu: 2}
+EOF
+sized() {
+    id=$("$mlscale" queue submit --queue "$q" --config sizes.yaml --type "$1" --payload x)
+}
+sized grows
+grows=$id
+sized wants
+wants=$id
+sized large
+large=$id
+# Without a control group, whose limit a program cannot see.
+MLS_CGROUP=/nonexistent "$mlscale" worker --queue "$q" --config sizes.yaml --memory 8G --drain
+id=$grows
+shown "a program that ran out of memory gets more" '"result": "enough'
+shown "as often as it takes" '"escalations": 2'
+shown "which does not count as attempts" '"attempt": 1'
+shown "it needs that now" '"needs_memory_bytes": 4294967296'
+id=$wants
+shown "in its last class it is dead" 'no larger class is left'
+shown "and says of what" 'std::bad_alloc'
+exits "shows a job that fits nowhere" 0 queue show "$large" --queue "$q"
+says "saying so" out 'needs 2 gpu; no worker offers that'
+exits "a worker says what it has" 0 worker --queue "$q" --config sizes.yaml --gpus 2 --drain
+id=$large
+shown "and runs what fits" '"result": "x"'
+exits "numbers are checked" 2 worker --queue "$q" --config sizes.yaml --cpus many
+
 # --- programs ---
 mkdir work
 cat >types.yaml <<EOF

@@ -231,6 +231,17 @@ static void set_numbers(json_t *object, const mls_job_info *info)
         json_object_set_new(object, numbers[i].name, json_integer(numbers[i].value));
 }
 
+/* Of jobs that need something, or did. */
+static void set_needs(json_t *object, const mls_job_info *info)
+{
+    if (!needs_are_any(&info->needs) && !info->escalations)
+        return;
+    json_object_set_new(object, "needs_cpu_milli", json_integer(info->needs.cpu_milli));
+    json_object_set_new(object, "needs_memory_bytes", json_integer(info->needs.memory_bytes));
+    json_object_set_new(object, "needs_gpus", json_integer(info->needs.gpus));
+    json_object_set_new(object, "escalations", json_integer(info->escalations));
+}
+
 json_t *job_json(const mls_job *job, bool with_bytes)
 {
     mls_job_info info = MLS_JOB_INFO_INIT;
@@ -240,6 +251,7 @@ json_t *job_json(const mls_job *job, bool with_bytes)
     json_object_set_new(object, "id", json_integer((json_int_t) info.id));
     set_texts(object, &info);
     set_numbers(object, &info);
+    set_needs(object, &info);
     json_object_set_new(object, "progress", json_real(info.progress));
     json_object_set_new(object, "note", json_string(info.progress_note));
     if (info.error) {

@@ -76,8 +76,23 @@ int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_
 /* All that is known of a job; with its payload and result when `with_bytes`. NULL: no memory. */
 json_t *job_json(const mls_job *job, bool with_bytes);
 
+/* cmd_queue_needs.c: what jobs need and workers offer. */
+#define NEEDS_OPTIONS(whose)                                                                       \
+    {"cpus", "N", "processors that " whose "; 500m is half of one"},                               \
+        {"memory", "BYTES", "memory that " whose ", such as 512M or 2G"},                          \
+    {                                                                                              \
+        "gpus", "N", "gpus that " whose                                                            \
+    }
+/* Reads what is given of them over what is there. false after a message. */
+bool needs_read(const arguments *args, mls_resources *resources);
+bool needs_are_any(const mls_resources *needs);
+/* Whether a worker that is open has so much; true when nobody can tell. */
+bool needs_are_offered(mls_queue *queue, const mls_resources *needs);
+/* "2 cpu, 512 MiB, 1 gpu". */
+const char *needs_text(const mls_resources *needs, char *text, size_t size);
+
 /* The sums of mls_queue_stats by their names. The first QUEUE_RATES count what happens to jobs. */
-enum { QUEUE_RATES = 6, QUEUE_SUMS = 10 };
+enum { QUEUE_RATES = 6, QUEUE_SUMS = 11 };
 typedef struct queue_sum {
     const char *name;
     size_t offset; /* in mls_queue_stats */

@@ -62,6 +62,8 @@ static bool read_job(const arguments *args, const mls_job_types *types, mls_job_
         !arguments_int(args, "backoff", 0, INT64_C(4233600000), job->backoff_ms, &backoff_ms) ||
         !arguments_int(args, "delay", 0, INT64_C(3155760000000), 0, &job->delay_ms))
         return false;
+    if (!needs_read(args, &job->needs))
+        return false;
     job->type = arguments_get(args, "type");
     if (arguments_has(args, "in-queue"))
         job->queue = arguments_get(args, "in-queue");
@@ -230,8 +232,8 @@ static const option_spec submit_options[] = {
     QUEUE_OPTION,
     {"type", "TYPE", "which handler runs it"},
     {"config", "FILE",
-     "job types, of which this one's queue, priority, retries, retention\n"
-     "and batch are taken"},
+     "job types, of which this one's queue, priority, retries, retention,\n"
+     "resources and batch are taken"},
     {"payload", "TEXT", "what the handler gets"},
     {"payload-file", "FILE", "the same from a file; - for standard input"},
     {"lines", "FILE",
@@ -250,6 +252,7 @@ static const option_spec submit_options[] = {
     {"delay", "MS", "not before so many milliseconds from now"},
     {"attempts", "N", "how often it may be run (default 1)"},
     {"backoff", "MS", "the pause before the second attempt; it doubles (default 1000)"},
+    NEEDS_OPTIONS("it needs"),
     {"wait", NULL, "wait for its end and print its result instead of its id"},
     JSON_OPTION,
     {NULL, NULL, NULL},
@@ -306,7 +309,21 @@ static int print_job(const mls_job *job)
     return EXIT_GOOD;
 }
 
-static int show_job(const arguments *args, const mls_job *job)
+/* A job that waits for more than any worker has. */
+static int print_want(mls_queue *queue, const mls_job *job)
+{
+    mls_job_info info = MLS_JOB_INFO_INIT;
+    char text[96];
+    if (mls_job_get_info(job, &info))
+        return library_failure(NULL);
+    if (info.state == MLS_JOB_READY && needs_are_any(&info.needs) &&
+        !needs_are_offered(queue, &info.needs))
+        printf("%-14s needs %s; no worker offers that\n", "waits",
+               needs_text(&info.needs, text, sizeof text));
+    return EXIT_GOOD;
+}
+
+static int show_job(const arguments *args, mls_queue *queue, const mls_job *job)
 {
     mls_job_info info = MLS_JOB_INFO_INIT;
     const void *data;
@@ -318,7 +335,8 @@ static int show_job(const arguments *args, const mls_job *job)
         return mls_job_result(job, &data, &size) ? library_failure(NULL) : write_bytes(data, size);
     if (arguments_has(args, "json"))
         return print_json(job_json(job, true));
-    return print_job(job);
+    const int code = print_job(job);
+    return code ? code : print_want(queue, job);
 }
 
 static int show(const arguments *args)
@@ -334,7 +352,7 @@ static int show(const arguments *args)
     if (mls_queue_get(tool.queue, id, &job)) {
         code = library_failure(NULL);
     } else {
-        code = show_job(args, job);
+        code = show_job(args, tool.queue, job);
         mls_job_free(job);
     }
     queue_tool_close(&tool);

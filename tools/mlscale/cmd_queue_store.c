@@ -42,6 +42,7 @@ const queue_sum queue_sums[QUEUE_SUMS] = {
     {"cancelled", offsetof(mls_queue_stats, cancelled)},
     {"retried", offsetof(mls_queue_stats, retried)},
     {"released", offsetof(mls_queue_stats, released)},
+    {"escalated", offsetof(mls_queue_stats, escalated)},
     {"stale", offsetof(mls_queue_stats, stale)},
     {"waiting_ns", offsetof(mls_queue_stats, waiting_ns)},
     {"running_ns", offsetof(mls_queue_stats, running_ns)},

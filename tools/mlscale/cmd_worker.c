@@ -15,6 +15,8 @@ typedef struct server {
     queue_tool tool;
     const char *config;
     uint32_t slots;
+    mls_resources capacity;
+    bool has_capacity;
     int64_t stop_ms;
     bool is_json;
     mls_service *service;
@@ -51,6 +53,7 @@ static mls_status start_or_reload(server *s, size_t *ret_types)
     *ret_types = mls_job_types_count(types);
     options.name = "mlscale worker";
     options.slots = s->slots;
+    options.capacity = s->has_capacity ? &s->capacity : NULL;
     status = s->service ? mls_service_reload(s->service, types)
                         : mls_service_start(s->tool.queue, types, &options, &s->service);
     if (status)
@@ -145,6 +148,11 @@ static int worker(const arguments *args)
     if (!arguments_int(args, "slots", 1, MLS_SLOTS_MAX, 1, &slots) ||
         !arguments_int(args, "stop-timeout", 0, 1000000, 30, &stop_seconds))
         return EXIT_USAGE;
+    s.capacity = (mls_resources){MLS_CAPACITY_MACHINE, MLS_CAPACITY_MACHINE, MLS_CAPACITY_MACHINE};
+    s.has_capacity =
+        arguments_has(args, "cpus") || arguments_has(args, "memory") || arguments_has(args, "gpus");
+    if (!needs_read(args, &s.capacity))
+        return EXIT_USAGE;
     s.slots = (uint32_t) slots;
     s.stop_ms = stop_seconds * 1000;
     sigset_t set;
@@ -161,6 +169,7 @@ static const option_spec options[] = {
     QUEUE_OPTION,
     {"config", "FILE", "the job types: see mlscale-job-types(5)"},
     {"slots", "N", "jobs that run at the same time (default 1)"},
+    NEEDS_OPTIONS("its jobs may need together"),
     {"stop-timeout", "SECONDS", "how long jobs may go on when it stops (default 30)"},
     {"drain", NULL, "stop by itself when no job is ready"},
     JSON_OPTION,

@@ -58,7 +58,9 @@ extern "C" {
 #define MLS_JOB_ON_REQUEUE 12
 #define MLS_JOB_ON_FORGET  13 /* the end of retention, or a request */
 #define MLS_JOB_ON_DEFER   14 /* the jobs that it depends on have ended, before it is due */
-#define MLS_JOB_EVENTS     15 /* one past the last */
+#define MLS_JOB_ON_ESCALATE                                                                        \
+    15                    /* the claim's end: it needs more memory; the attempt is not counted */
+#define MLS_JOB_EVENTS 16 /* one past the last */
 
 /* What next_state() gives besides a state of mlscale/job.h. */
 #define MLS_JOB_REFUSED 0  /* must not happen in this state */
@@ -171,16 +173,17 @@ typedef struct mls_queue_end {
     size_t size;
     uint64_t flags;
     mls_queue_job *job; /* the claim */
-    int32_t event;      /* MLS_JOB_ON_SUCCEED, _RETRY, _BURY, _RELEASE */
-    int32_t error;      /* mls_status, for _RETRY and _BURY */
+    int32_t event;      /* MLS_JOB_ON_SUCCEED, _RETRY, _BURY, _RELEASE, _ESCALATE */
+    int32_t error;      /* mls_status, for _RETRY, _BURY and _ESCALATE */
     int64_t delay_ms;   /* for _RETRY */
     /*
-     * For _SUCCEED the result. For _RETRY and _BURY the error's message: at most
+     * For _SUCCEED the result. For _RETRY, _BURY and _ESCALATE the error's message: at most
      * MLS_JOB_ERROR_MAX bytes and a NUL, which size_bytes counts; or nothing.
      */
     mls_queue_bytes data;
-    int32_t status; /* MLS_EEMPTY at first; the driver sets MLS_OK or MLS_ESTALE */
-    int32_t state;  /* set with MLS_OK: the job's state after it */
+    int32_t status;       /* MLS_EEMPTY at first; the driver sets MLS_OK or MLS_ESTALE */
+    int32_t state;        /* set with MLS_OK: the job's state after it */
+    int64_t memory_bytes; /* for _ESCALATE: that it needs from now on */
 } mls_queue_end;
 
 typedef struct mls_queue_driver {

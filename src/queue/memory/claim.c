@@ -24,10 +24,10 @@ void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
     const uint64_t ran_ns = visit->now_ns - job->claimed_ns;
     job->running_ns += ran_ns;
     stats->running_ns += ran_ns;
-    if (event == MLS_JOB_ON_RELEASE) {
+    if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_ESCALATE)
         job->attempt--;
+    if (event == MLS_JOB_ON_RELEASE)
         stats->released++;
-    }
     const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
     atomic_store_explicit(&job->claim, claim & ~(MLS__MEM_CLAIM_RUNS | MLS__MEM_CLAIM_CANCEL),
                           memory_order_release);
@@ -60,6 +60,52 @@ static void take_data(mls__mem_visit *visit, mls__mem_job *job, mls_queue_end *e
     }
 }
 
+static mls_resources needs_after(const mls__mem_job *job, const mls_queue_end *end)
+{
+    mls_resources needs = job->lane->needs;
+    needs.memory_bytes = end->memory_bytes;
+    return needs;
+}
+
+/* Makes the lanes of jobs that need more from now on, before anything took effect. */
+static mls_status make_lanes(mls__mem_store *store, mls_queue_end *const *ends, size_t count)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < count; i++) {
+        if (ends[i]->event != MLS_JOB_ON_ESCALATE)
+            continue;
+        const mls__mem_job *job = job_of(ends[i]->job);
+        const mls_resources needs = needs_after(job, ends[i]);
+        mls__mem_lane *made;
+        status = mls__mem_make_lanes(store, job->lane->names, job->lane->type, &needs, &made);
+    }
+    return status;
+}
+
+/* The flow of its tenant in that lane. Without memory it is as one of no tenant. */
+static void change_flow(mls__mem_store *store, mls__mem_job *job, const mls__mem_lane *lane)
+{
+    mls__mem_flow *flow = NULL;
+    if (!job->has_extras || !job->flow)
+        return;
+    if (mls__mem_flow_take(store, lane, job->priority, job->strings, &flow))
+        flow = NULL;
+    mls__mem_flow_drop(store, job->flow);
+    job->flow = flow;
+}
+
+/* To the lane in which the job needs more, which was made before. */
+static void escalate(mls__mem_store *store, mls__mem_job *job, const mls_queue_end *end)
+{
+    const mls_resources needs = needs_after(job, end);
+    mls__mem_lane *to = mls__mem_find_lane(store, job->lane->names, job->lane->type, "", &needs);
+    change_flow(store, job, to);
+    mls__mem_change_lane(job, to);
+    mls__mem_change_lane(job, mls__mem_lane_of_tenant(store, job));
+    job->escalations++;
+    job->lane->stats.escalated++;
+}
+
 static void judge(mls__mem_visit *visit, mls_queue_end *end)
 {
     mls__mem_job *job = job_of(end->job);
@@ -72,6 +118,8 @@ static void judge(mls__mem_visit *visit, mls_queue_end *end)
     /* Before it moves: a job that is ready again may be claimed again at once. */
     end->state = visit->store->rules->next_state(job->state, end->event);
     end->status = MLS_OK;
+    if (end->event == MLS_JOB_ON_ESCALATE)
+        escalate(visit->store, job, end);
     mls__mem_end_claim(visit, job, end->event);
 }
 
@@ -85,8 +133,11 @@ static void drop(mls__mem_visit *visit, mls_queue_job *shown)
 }
 
 /* All ends take effect before the mutex is left; only then memory is given back. */
-static void end_all(mls__mem_visit *visit, mls_queue_end *const *ends, size_t count)
+static mls_status end_all(mls__mem_visit *visit, mls_queue_end *const *ends, size_t count)
 {
+    const mls_status status = make_lanes(visit->store, ends, count);
+    if (status)
+        return status;
     for (size_t i = 0; i < count; i++)
         judge(visit, ends[i]);
     for (size_t i = 0; i < count; i++) {
@@ -96,15 +147,16 @@ static void end_all(mls__mem_visit *visit, mls_queue_end *const *ends, size_t co
             drop(visit, ends[i]->job);
     }
     mls__mem_tick(visit); /* a retry may be due at once */
+    return MLS_OK;
 }
 
 mls_status mls__mem_finish(void *self, mls_queue_end *const *ends, size_t count)
 {
     mls__mem_visit visit;
     mls__mem_enter(self, &visit);
-    end_all(&visit, ends, count);
+    const mls_status status = end_all(&visit, ends, count);
     mls__mem_leave(&visit);
-    return MLS_OK;
+    return status;
 }
 
 void mls__mem_drop(void *self, mls_queue_job *shown)
@@ -302,10 +354,10 @@ mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *requ
 {
     mls__mem_visit visit;
     mls__mem_enter(self, &visit);
-    end_all(&visit, ends, end_count);
-    const mls_status status = request->like
-                                  ? fill_batch(&visit, claimer, request, jobs, ret_count)
-                                  : wait_for_claims(&visit, claimer, request, jobs, ret_count);
+    mls_status status = end_all(&visit, ends, end_count);
+    if (!status)
+        status = request->like ? fill_batch(&visit, claimer, request, jobs, ret_count)
+                               : wait_for_claims(&visit, claimer, request, jobs, ret_count);
     mls__mem_leave(&visit);
     return status;
 }

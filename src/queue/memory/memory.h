@@ -146,6 +146,7 @@ struct mls__mem_job {
     char *note;
     double progress;
     int32_t error;
+    uint32_t escalations;
 };
 
 typedef struct mls__mem_chunk {
@@ -419,6 +420,8 @@ void mls__mem_key_remove(mls__mem_store *store, mls__mem_job *job);
 /* rules.c: what holds back ready jobs. */
 /* The lane of a job that begins: its tenant's own, if a rule names that. */
 mls__mem_lane *mls__mem_lane_of_tenant(mls__mem_store *store, mls__mem_job *job);
+/* To another lane of the same queue and type. A ready one is not in a list meanwhile. */
+void mls__mem_change_lane(mls__mem_job *job, mls__mem_lane *to);
 /* A job of a lane that has rules is claimed, or its claim ends. */
 void mls__mem_rules_claim(mls__mem_visit *visit, const mls__mem_lane *lane);
 void mls__mem_rules_end(mls__mem_visit *visit, const mls__mem_lane *lane);

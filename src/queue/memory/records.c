@@ -148,6 +148,7 @@ static void empty_extras(mls__mem_store *store, mls__mem_job *job)
     job->note = NULL;
     job->progress = 0;
     job->error = MLS_OK;
+    job->escalations = 0;
     mls__free(&store->context->allocator, job->parents);
     job->parents = NULL;
     job->flow = NULL;

@@ -71,8 +71,7 @@ mls__mem_lane *mls__mem_lane_of_tenant(mls__mem_store *store, mls__mem_job *job)
     return own ? own : job->lane;
 }
 
-/* To the lane of its tenant. A ready one is not in a list meanwhile. */
-static void change_lane(mls__mem_job *job, mls__mem_lane *to)
+void mls__mem_change_lane(mls__mem_job *job, mls__mem_lane *to)
 {
     mls_queue_stats *from = &job->lane->stats;
     from->jobs[0]--;
@@ -110,7 +109,7 @@ static void change_ready(mls__mem_store *store, mls__mem_lane *from, mls__mem_la
     mls__mem_job *next;
     for (mls__mem_job *job = taken.first; job; job = next) {
         next = job->next;
-        change_lane(job, to);
+        mls__mem_change_lane(job, to);
         mls__mem_link_ready(store, job);
     }
 }
@@ -123,7 +122,7 @@ static void move_tenant(mls__mem_store *store, mls__mem_lane *from, mls__mem_lan
         mls__mem_job *job = mls__mem_at(store, i);
         if (job->id && !job->is_gone && job->lane == from && job->strings &&
             strcmp(job->strings, to->tenant) == 0)
-            change_lane(job, to);
+            mls__mem_change_lane(job, to);
     }
 }
 

@@ -75,6 +75,7 @@ static void show_policy(const mls__mem_job *job, mls_job_info *info)
     info->jitter_percent = job->jitter_percent;
     info->retention_ms = job->retention_ms;
     info->needs = job->lane->needs;
+    info->escalations = job->escalations;
 }
 
 /* The wall clock's time of what happened at `at_ns`; 0 when it did not. */

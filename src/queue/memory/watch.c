@@ -148,6 +148,7 @@ static void add_stats(const mls_queue_stats *lane, mls_queue_stats *sum)
     sum->stale += lane->stale;
     sum->waiting_ns += lane->waiting_ns;
     sum->running_ns += lane->running_ns;
+    sum->escalated += lane->escalated;
 }
 
 static bool lane_passes(const mls__mem_lane *lane, const mls_queue_filter *filter)

@@ -63,7 +63,12 @@ static bool take_data(mls__sql_store *store, mls__sql_row *row, const mls_queue_
     row->error_text = end->data.data;
     if (end->event == MLS_JOB_ON_RETRY)
         row->run_at_ms = store->txn.now_ms + end->delay_ms;
-    return true;
+    if (end->event != MLS_JOB_ON_ESCALATE)
+        return true;
+    mls_resources needs = row->lane->needs;
+    needs.memory_bytes = end->memory_bytes;
+    return mls__sql_lane_make(store, row->lane->names, row->lane->type, row->lane->tenant,
+                              row->lane->is_keyed, &needs, &row->next_lane) == MLS_OK;
 }
 
 static bool judge(mls__sql_store *store, mls_queue_end *end, const unsigned char *hash)

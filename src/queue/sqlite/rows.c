@@ -66,7 +66,9 @@ static bool read_row(sqlite3_stmt *s, mls__sql_row *row)
     row->error_text = text_or_null(s, 35);
     row->progress = sqlite3_column_double(s, 36);
     row->note = text_or_null(s, 37);
-    return is_possible;
+    row->escalations = sqlite3_column_int64(s, 38);
+    row->next_lane = NULL;
+    return is_possible && MLS__SQL_IS_POSSIBLE(row->escalations);
 }
 
 int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)

@@ -130,6 +130,11 @@ const mls__sql_migration mls__sql_migrations[] = {
         " name TEXT NOT NULL, cpu_milli INTEGER NOT NULL, memory_bytes INTEGER NOT NULL,"
         " gpus INTEGER NOT NULL, PRIMARY KEY(member, claimer)) WITHOUT ROWID;",
     },
+    {
+        /* Jobs that ran out of memory. */
+        "ALTER TABLE jobs ADD COLUMN escalations INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE lanes ADD COLUMN sum_escalated INTEGER NOT NULL DEFAULT 0;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

@@ -84,6 +84,7 @@ enum {
     MLS__SQL_STALE,
     MLS__SQL_WAITING_NS,
     MLS__SQL_RUNNING_NS,
+    MLS__SQL_ESCALATED,
     MLS__SQL_COUNTERS
 };
 
@@ -119,6 +120,8 @@ typedef struct mls__sql_row {
     int32_t error;
     const char *error_text, *note;
     double progress;
+    int64_t escalations;
+    mls__sql_lane *next_lane; /* into which the end of its claim moves it; NULL: it stays */
 } mls__sql_row;
 
 /* What a handle shows: a copy in one block. Claims are also found by id while they live. */
@@ -200,6 +203,7 @@ enum {
     MLS__SQL_JOB_ADD,
     MLS__SQL_JOB_LOAD,
     MLS__SQL_JOB_SAVE,
+    MLS__SQL_JOB_ESCALATE,
     MLS__SQL_JOB_DELETE,
     MLS__SQL_JOB_LIST,
     MLS__SQL_JOB_BY_KEY,

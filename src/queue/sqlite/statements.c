@@ -12,7 +12,7 @@
     " backoff_max_ms, jitter_percent, retention_ms, submitted_ms, run_at_ms, deadline_ms,"         \
     " claimed_ms, ended_ms, since_ns, waiting_ns, running_ns, timer_ms, member, claimer, owner,"   \
     " key, tenant, batch_key, payload_at, payload, payload_bytes, result_at, result,"              \
-    " result_bytes, error, error_text, progress, note"
+    " result_bytes, error, error_text, progress, note, escalations"
 
 static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -42,7 +42,8 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         " sum_dead = sum_dead + ?13, sum_cancelled = sum_cancelled + ?14,"
         " sum_retried = sum_retried + ?15, sum_released = sum_released + ?16,"
         " sum_stale = sum_stale + ?17, sum_waiting_ns = sum_waiting_ns + ?18,"
-        " sum_running_ns = sum_running_ns + ?19 WHERE id = ?1",
+        " sum_running_ns = sum_running_ns + ?19, sum_escalated = sum_escalated + ?20"
+        " WHERE id = ?1",
     [MLS__SQL_LANE_STATS] =
         "SELECT ifnull(sum(scheduled), 0), ifnull(sum(blocked), 0), ifnull(sum(ready), 0), "
         "ifnull(sum(running), 0), ifnull(sum(stopping), 0),"
@@ -52,7 +53,7 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         "ifnull(sum(sum_cancelled), 0),"
         " ifnull(sum(sum_retried), 0), ifnull(sum(sum_released), 0), ifnull(sum(sum_stale), 0), "
         "ifnull(sum(sum_waiting_ns), 0),"
-        " ifnull(sum(sum_running_ns), 0) FROM lanes"
+        " ifnull(sum(sum_running_ns), 0), ifnull(sum(sum_escalated), 0) FROM lanes"
         " WHERE (?1 IS NULL OR queue = ?1) AND (?2 IS NULL OR type = ?2)",
     [MLS__SQL_ALIVE] =
         "SELECT ifnull(sum(scheduled + blocked + ready + running + stopping), 0) FROM lanes",
@@ -70,6 +71,8 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         " owner = ?17, payload_at = ?18, payload = ?19, payload_bytes = ?20, result_at = ?21,"
         " result = ?22, result_bytes = ?23, error = ?24, error_text = ?25, progress = ?26,"
         " note = ?27 WHERE id = ?1",
+    [MLS__SQL_JOB_ESCALATE] =
+        "UPDATE jobs SET lane = ?2, escalations = escalations + 1 WHERE id = ?1",
     [MLS__SQL_JOB_DELETE] = "DELETE FROM jobs WHERE id = ?1",
     [MLS__SQL_JOB_LIST] =
         "SELECT id FROM jobs WHERE id > ?1 AND (?2 >> state) & 1 AND lane IN (SELECT id FROM lanes"

@@ -137,6 +137,21 @@ bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event)
     return !mls__sql_has_ended(store, next) || mls__sql_parents_end(store, id, next);
 }
 
+/* To the lane in which the job needs more. */
+static bool escalate(mls__sql_store *store, mls__sql_row *row)
+{
+    sqlite3_stmt *move = mls__sql_prepare(store, MLS__SQL_JOB_ESCALATE);
+    if (!move)
+        return false;
+    mls__sql_lane_add(store, row->lane, counter_of(row->state), -1);
+    row->lane = row->next_lane;
+    mls__sql_lane_add(store, row->lane, counter_of(row->state), 1);
+    mls__sql_lane_add(store, row->lane, MLS__SQL_ESCALATED, 1);
+    sqlite3_bind_int64(move, 1, row->id);
+    sqlite3_bind_int64(move, 2, row->lane->id);
+    return mls__sql_run(store, move);
+}
+
 bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)
 {
     /* Past a reboot the clock begins anew: then it is not known how long it ran. */
@@ -148,7 +163,9 @@ bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)
     mls__sql_rules_end(store, row->lane);
     if (row->lane->takes_room)
         mls__sql_room_give(store, row);
-    if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE)
+    if (row->next_lane && !escalate(store, row))
+        return false;
+    if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE || event == MLS_JOB_ON_ESCALATE)
         row->attempt--;
     if (event == MLS_JOB_ON_RELEASE)
         mls__sql_lane_add(store, row->lane, MLS__SQL_RELEASED, 1);

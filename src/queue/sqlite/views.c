@@ -70,6 +70,7 @@ static void show_numbers(const mls__sql_row *row, mls_job_info *info)
     info->jitter_percent = (uint32_t) row->jitter_percent;
     info->retention_ms = row->retention_ms;
     info->needs = row->lane->needs;
+    info->escalations = (uint32_t) row->escalations;
     info->submitted_ms = row->submitted_ms;
     info->run_at_ms = row->run_at_ms;
     info->deadline_ms = row->deadline_ms;

@@ -233,10 +233,10 @@ typedef struct stats_op {
 
 static void read_stats(sqlite3_stmt *count, mls_queue_stats *stats)
 {
-    uint64_t *const sums[] = {&stats->submitted, &stats->claimed,   &stats->succeeded,
-                              &stats->dead,      &stats->cancelled, &stats->retried,
-                              &stats->released,  &stats->stale,     &stats->waiting_ns,
-                              &stats->running_ns};
+    uint64_t *const sums[] = {&stats->submitted,  &stats->claimed,   &stats->succeeded,
+                              &stats->dead,       &stats->cancelled, &stats->retried,
+                              &stats->released,   &stats->stale,     &stats->waiting_ns,
+                              &stats->running_ns, &stats->escalated};
     stats->jobs[0] = 0;
     for (int state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++) {
         stats->jobs[state] = (uint64_t) sqlite3_column_int64(count, state - MLS_JOB_SCHEDULED);

@@ -274,8 +274,57 @@ START_TEST(offers_are_shown)
 }
 END_TEST
 
+START_TEST(more_memory_is_given)
+{
+    const mls_resources small = {0, 100, 0}, large = {0, 400, 0};
+    if (lacks_resources())
+        return;
+    mls_claimer *a = open_claimer(&small, 0), *b = open_claimer(&large, 0);
+    mls_job_options options = needing(0, 100, 0);
+    options.max_attempts = 1;
+    const uint64_t id = fixture_submit(the_queue, &options);
+    mls_job *job = claim(a, id);
+    ck_assert_fails(mls_job_escalate(job, 100, NULL), MLS_EINVAL, "more than the 100");
+    ck_assert_ok(mls_job_escalate(job, 400, "it was too small"));
+    ck_assert_fails(mls_job_escalate(job, 500, NULL), MLS_ESTATE, "ended");
+    mls_job_free(job);
+    fixture_claim_none(a);
+    const mls_job_info info = fixture_look(the_queue, id);
+    ck_assert_int_eq(info.needs.memory_bytes, 400);
+    ck_assert_uint_eq(info.escalations, 1);
+    ck_assert_int_eq(info.error, MLS_ENOMEM);
+    ck_assert_uint_eq(info.attempt, 0);
+    const uint64_t next = submit(0, 100, 0);
+    job = claim(b, id);
+    ck_assert_uint_eq(fixture_info(job).attempt, 1);
+    fixture_claim_none(b);
+    complete(claim(a, next)); /* whose room was given back */
+    complete(job);
+    ck_assert_uint_eq(fixture_stats(the_queue).escalated, 1);
+    ck_assert_uint_eq(fixture_stats(the_queue).succeeded, 2);
+    ck_assert_uint_eq(fixture_stats(the_queue).jobs[MLS_JOB_RUNNING], 0);
+    mls_claimer_close(a);
+    mls_claimer_close(b);
+}
+END_TEST
+
+START_TEST(who_is_cancelled_gets_no_more)
+{
+    if (lacks_resources() || !conformance_can(MLS_QUEUE_CAN_CANCEL))
+        return;
+    const uint64_t id = submit(0, 100, 0);
+    mls_job *job = claim(the_claimer, id);
+    ck_assert_ok(mls_queue_cancel(the_queue, id));
+    ck_assert_ok(mls_job_escalate(job, 200, NULL));
+    mls_job_free(job);
+    ck_assert_int_eq(fixture_state(the_queue, id), MLS_JOB_CANCELLED);
+}
+END_TEST
+
 void conformance_add_resources(TCase *tests)
 {
+    tcase_add_test(tests, more_memory_is_given);
+    tcase_add_test(tests, who_is_cancelled_gets_no_more);
     tcase_add_test(tests, is_refused_where_it_is_not_there);
     tcase_add_test(tests, numbers_are_checked);
     tcase_add_test(tests, what_fits_is_claimed);
