@@ -224,12 +224,12 @@ static const conv_case large_cases[] = {
 
 START_TEST(test_large)
 {
-    for (int flags = 0; flags < 8; flags++) {
+    for (int flags = 0; flags < 16; flags++) {
         conv_case c = large_cases[_i];
         c.domain = "mlscale";
-        c.is_transposed = flags & 4;
+        c.is_transposed = (flags & 4) != 0;
         c.type = c.is_transposed ? "FusedConvTranspose" : "FusedConv";
-        c.dtype = MLS_FLOAT32;
+        c.dtype = flags & 8 ? MLS_FLOAT16 : MLS_FLOAT32;
         c.batch = 1;
         c.groups = c.groups ? c.groups : 1;
         c.is_x_blocked = flags & 1;

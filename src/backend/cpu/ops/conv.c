@@ -14,11 +14,15 @@
 /* Multiply-adds that take longer than handing some to a thread that looks for work: 2 us. */
 #define LARGE_WORK (INT64_C(1) << 18)
 
+/* Elements of 16 bits that are worth a thread of their own. */
+#define HALF_GRAIN 32768
+
 /* The work on one image. */
 typedef struct work {
     const mls__conv_op *conv;
     const mls__conv_kernels *kernels;
-    const void *x, *w, *z; /* float32, but for float64 */
+    /* float32, but for float64; y and z are of 16 bits where outputs are narrowed by the chunk */
+    const void *x, *w, *z;
     void *y;
     const void *bias; /* float32: of each group, padded to whole panels; NULL: none */
     char *slots;
@@ -189,24 +193,48 @@ static void turn_panel(const part *p, float *y, const float *z, int64_t panel, f
     }
 }
 
-/* A chunk whose output is not blocked, by way of the workspace. */
-static void run_turned(part *p, float *y, const float *z, char *slot)
+/* A chunk in the workspace. */
+static void place_in_slot(part *p, char *slot, bool has_residual)
 {
     const mls__conv_op *conv = p->work->conv;
-    float *slot_y = (float *) (void *) (slot + conv->slot_y);
-    float *slot_z = (float *) (void *) (slot + conv->slot_z);
     p->conv.y_step = MLS__CONV_BLOCK;
     p->conv.y_panel = MLS__CONV_CHUNK * MLS__CONV_BLOCK;
     p->y_row = (at_most(p->chunk->end, p->class->count) - p->chunk->begin) * MLS__CONV_BLOCK;
     p->y_first = p->chunk->begin;
     p->first_row = p->chunk->first;
-    p->y = slot_y;
-    p->z = z ? slot_z : NULL;
+    p->y = (float *) (void *) (slot + conv->slot_y);
+    p->z = has_residual ? (const float *) (void *) (slot + conv->slot_z) : NULL;
+}
+
+/* A chunk whose output is not blocked, by way of the workspace. */
+static void run_turned(part *p, float *y, const float *z, char *slot)
+{
+    float *slot_z = (float *) (void *) (slot + p->work->conv->slot_z);
+    place_in_slot(p, slot, z != NULL);
     for (int64_t i = 0; z && i < p->panels; i++)
         turn_panel(p, NULL, z, i, slot_z);
     run_part(p);
     for (int64_t i = 0; i < p->panels; i++)
-        turn_panel(p, y, NULL, i, slot_y);
+        turn_panel(p, y, NULL, i, p->y);
+}
+
+/* A chunk in blocks of 16-bit floats, each panel of which lies in one piece, likewise. */
+static void run_narrowed(part *p, int64_t filter, char *slot)
+{
+    const mls__conv_op *conv = p->work->conv;
+    const int64_t plane = conv->y_plane * MLS__CONV_BLOCK, width = p->class->count;
+    const int64_t first = p->chunk->first * width + p->chunk->begin;
+    const int64_t at = filter * conv->y_plane + first * MLS__CONV_BLOCK;
+    const uint16_t *z = p->work->z ? (const uint16_t *) p->work->z + at : NULL;
+    uint16_t *y = (uint16_t *) p->work->y + at;
+    float *slot_z = (float *) (void *) (slot + conv->slot_z);
+    place_in_slot(p, slot, z != NULL);
+    const int64_t count = (p->chunk->last - p->chunk->first) * p->y_row;
+    for (int64_t i = 0; z && i < p->panels; i++)
+        conv->half.to_f32(slot_z + i * p->conv.y_panel, z + i * plane, count);
+    run_part(p);
+    for (int64_t i = 0; i < p->panels; i++)
+        conv->half.from_f32(y + i * plane, p->y + i * p->conv.y_panel, count);
 }
 
 static void run_blocked(part *p, float *y, const float *z)
@@ -272,17 +300,21 @@ static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
         .filters = s->filters - panel * MLS__CONV_BLOCK,
         .lines = (mls__conv_line *) (void *) slot,
     };
-    float *y = (float *) w->y + filter * conv->out_plane;
-    const float *z = w->z ? (const float *) w->z + filter * conv->y_plane : NULL;
     p.conv.w = (const float *) w->w + all * MLS__CONV_BLOCK * s->channels * conv->positions;
     p.conv.bias = w->bias ? (const float *) w->bias + all * MLS__CONV_BLOCK : NULL;
     p.next = next_weights(&p, panel, index);
+    const span chunk = chunk_at(conv, index);
+    p.chunk = &chunk;
+    if (conv->is_narrowed) {
+        run_narrowed(&p, filter, slot);
+        return;
+    }
+    float *y = (float *) w->y + filter * conv->out_plane;
+    const float *z = w->z ? (const float *) w->z + filter * conv->y_plane : NULL;
     if (conv->is_pooled) {
         run_pooled(&p, y, index, slot);
         return;
     }
-    const span chunk = chunk_at(conv, index);
-    p.chunk = &chunk;
     for (int64_t c = 0; c < conv->class_count; c++) {
         p.class = &conv->classes[c];
         if (p.class->count <= chunk.begin)
@@ -558,19 +590,50 @@ static int64_t y_elements(const mls__conv_op *conv)
            (s->is_y_blocked ? mls__channel_blocks(filters) * MLS__CONV_BLOCK : filters);
 }
 
+/* Elements of 16 bits, and as float32. */
+typedef struct halves {
+    const mls__half *half;
+    uint16_t *narrow;
+    float *wide;
+} halves;
+
+static mls_status widen_range(void *arg, int64_t begin, int64_t end)
+{
+    const halves *h = arg;
+    h->half->to_f32(h->wide + begin, h->narrow + begin, end - begin);
+    return MLS_OK;
+}
+
+static mls_status narrow_range(void *arg, int64_t begin, int64_t end)
+{
+    const halves *h = arg;
+    h->half->from_f32(h->narrow + begin, h->wide + begin, end - begin);
+    return MLS_OK;
+}
+
+static void convert(const mls__conv_op *conv, const mls_kernel_call *call, mls__cpu_range_fn fn,
+                    const void *narrow, float *wide, int64_t count)
+{
+    halves h = {&conv->half, (uint16_t *) (uintptr_t) narrow, wide};
+    mls__cpu_ranges(call, conv->threads, count, HALF_GRAIN, fn, &h);
+}
+
 static void run_half(work *w, const mls_kernel_call *call, const void *x, const void *z, void *y)
 {
     const mls__conv_op *conv = w->conv;
     float *wide_x = region(call, conv->x_offset), *wide_y = region(call, conv->y_offset);
     float *wide_z = region(call, conv->z_offset);
-    conv->half.to_f32(wide_x, x, x_elements(conv));
-    if (z)
-        conv->half.to_f32(wide_z, z, y_elements(conv));
+    convert(conv, call, widen_range, x, wide_x, x_elements(conv));
     w->x = wide_x;
-    w->y = wide_y;
-    w->z = z ? wide_z : NULL;
+    w->y = conv->is_narrowed ? y : wide_y;
+    w->z = z;
+    if (z && !conv->is_narrowed) {
+        convert(conv, call, widen_range, z, wide_z, y_elements(conv));
+        w->z = wide_z;
+    }
     run_image(w, call);
-    conv->half.from_f32(y, wide_y, y_elements(conv));
+    if (!conv->is_narrowed)
+        convert(conv, call, narrow_range, y, wide_y, y_elements(conv));
 }
 
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call)

@@ -44,6 +44,7 @@ typedef struct mls__conv_op {
     mls__conv_method method;
     int32_t dtype;
     bool is_half, has_bias, has_residual, is_empty;
+    bool is_narrowed; /* to 16 bits by the chunk: there is no float32 image of outputs */
     uint32_t threads;
     size_t y_index; /* of the call's buffers */
     mls__activation activation;

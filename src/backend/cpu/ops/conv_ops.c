@@ -263,7 +263,8 @@ static bool add_region(size_t *total, size_t a, size_t b, uint64_t *ret_offset)
 
 static bool add_slots(mls__conv_op *conv, size_t *total)
 {
-    const bool is_turned = conv->method == MLS__CONV_DIRECT && !conv->shape.is_y_blocked;
+    const bool is_turned =
+        conv->is_narrowed || (conv->method == MLS__CONV_DIRECT && !conv->shape.is_y_blocked);
     const size_t outputs = (size_t) MLS__CONV_CHUNK * MLS__CONV_BLOCK;
     const size_t panels =
         (size_t) (conv->panels < MLS__CONV_PANELS ? conv->panels : MLS__CONV_PANELS);
@@ -292,7 +293,7 @@ static size_t blocked(int64_t channels)
 static mls_status measure(mls__conv_op *conv, const mls_op *op, size_t *ret_bytes)
 {
     const mls__convolution *s = &conv->shape;
-    const bool is_half = conv->is_half;
+    const bool is_half = conv->is_half, is_wide = is_half && !conv->is_narrowed;
     const size_t groups = (size_t) s->groups;
     const size_t x = blocked(s->channels * s->groups), y = blocked(s->filters * s->groups);
     size_t bytes = 0, packed = 0;
@@ -301,8 +302,8 @@ static mls_status measure(mls__conv_op *conv, const mls_op *op, size_t *ret_byte
         fits && add_region(&bytes, packed / sizeof(float), 1, &conv->w_offset) &&
         add_region(&bytes, conv->has_bias ? groups : 0, blocked(s->filters), &conv->bias_offset) &&
         add_region(&bytes, is_half ? x : 0, (size_t) conv->x_plane, &conv->x_offset) &&
-        add_region(&bytes, is_half ? y : 0, (size_t) conv->out_plane, &conv->y_offset) &&
-        add_region(&bytes, is_half && conv->has_residual ? y : 0, (size_t) conv->y_plane,
+        add_region(&bytes, is_wide ? y : 0, (size_t) conv->out_plane, &conv->y_offset) &&
+        add_region(&bytes, is_wide && conv->has_residual ? y : 0, (size_t) conv->y_plane,
                    &conv->z_offset) &&
         add_slots(conv, &bytes);
     if (!fits)
@@ -391,6 +392,8 @@ static mls_status prepare(mls__conv_op *conv, const mls_op *op)
     if (status || conv->is_empty)
         return status;
     status = choose_method(conv, op);
+    conv->is_narrowed = conv->is_half && conv->method == MLS__CONV_DIRECT && !conv->is_pooled &&
+                        conv->shape.is_y_blocked && !conv->shape.is_transposed;
     if (!status)
         status = conv->method == MLS__CONV_FAST ? mls__conv_pack_fast(conv, op)
                                                 : mls__conv_pack_constant(conv, op);
