@@ -51,6 +51,8 @@ static void take_data(mls__mem_visit *visit, mls__mem_job *job, mls_queue_end *e
         job->error = end->error;
         job->has_extras = true;
         job->due_ns = visit->now_ns + (uint64_t) end->delay_ms * UINT64_C(1000000);
+        if (end->event == MLS_JOB_ON_RETRY)
+            job->run_at_ms = mls__mem_wall_ms(visit) + end->delay_ms;
     }
     if (end->data.data || kept != &job->result) {
         const mls_queue_bytes old = *kept;

@@ -351,6 +351,8 @@ void mls__mem_view_free(mls__mem_store *store, mls__mem_hold *hold);
 void mls__mem_show(mls__mem_visit *visit, mls__mem_job *job, mls__mem_hold *hold,
                    mls_queue_job *ret_job);
 void mls__mem_unpin(mls__mem_visit *visit, mls__mem_job *job);
+/* The wall clock's time of the visit. */
+int64_t mls__mem_wall_ms(mls__mem_visit *visit);
 
 /* lanes.c: who is next. */
 mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type,

@@ -84,11 +84,16 @@ static int64_t wall(int64_t now_ms, uint64_t now_ns, uint64_t at_ns)
     return at_ns ? now_ms - (int64_t) (now_ns - at_ns) / 1000000 : 0;
 }
 
-static void show_times(mls__mem_visit *visit, const mls__mem_job *job, mls_job_info *info)
+int64_t mls__mem_wall_ms(mls__mem_visit *visit)
 {
     if (!visit->wall_ms)
         visit->wall_ms = mls__clock_wall_ms();
-    const int64_t now_ms = visit->wall_ms;
+    return visit->wall_ms;
+}
+
+static void show_times(mls__mem_visit *visit, const mls__mem_job *job, mls_job_info *info)
+{
+    const int64_t now_ms = mls__mem_wall_ms(visit);
     info->submitted_ms = wall(now_ms, visit->now_ns, job->submitted_ns);
     info->claimed_ms = wall(now_ms, visit->now_ns, job->claimed_ns);
     info->ended_ms = wall(now_ms, visit->now_ns, job->ended_ns);

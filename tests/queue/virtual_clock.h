@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A clock that only moves when it is told to. The test's program has a clock_gettime() of its
+ * own: until virtual_clock_start() it is the system's.
+ */
+#ifndef MLS_TESTS_QUEUE_VIRTUAL_CLOCK_H
+#define MLS_TESTS_QUEUE_VIRTUAL_CLOCK_H
+
+#include <stdint.h>
+
+/*
+ * All clocks stand from now on. They show times far ahead of the system's, which sleeping threads
+ * go by: so who sleeps until some time sleeps until it is woken.
+ */
+void virtual_clock_start(void);
+
+/* They are the system's again: who measures how long a test took wants that. */
+void virtual_clock_stop(void);
+
+/* Milliseconds since 1970. */
+int64_t virtual_clock_ms(void);
+
+void virtual_clock_advance(int64_t ms);
+
+#endif
