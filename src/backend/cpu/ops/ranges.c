@@ -6,76 +6,6 @@
 
 #include <stdatomic.h>
 
-/* More ranges than threads, so that a thread that starts late costs little. */
-#define RANGES_A_THREAD 2
-
-typedef struct split {
-    mls__cpu_range_fn fn;
-    void *arg;
-    int64_t count, size;    /* elements in all, and in a range */
-    _Atomic int64_t failed; /* the lowest range that failed */
-    _Atomic int status;
-} split;
-
-static void note_failure(split *work, int64_t range, mls_status status)
-{
-    int64_t lowest = atomic_load(&work->failed);
-    while (range < lowest)
-        if (atomic_compare_exchange_weak(&work->failed, &lowest, range)) {
-            atomic_store(&work->status, status);
-            return;
-        }
-}
-
-static void run_range(void *arg, size_t index)
-{
-    split *work = arg;
-    const int64_t begin = (int64_t) index * work->size;
-    const int64_t left = work->count - begin;
-    const int64_t end = left < work->size ? work->count : begin + work->size;
-    const mls_status status = work->fn(work->arg, begin, end);
-    if (status)
-        note_failure(work, (int64_t) index, status);
-}
-
-static int64_t range_size(int64_t count, uint32_t threads, int64_t grain, int64_t align)
-{
-    const int64_t ranges = (int64_t) threads * RANGES_A_THREAD;
-    const int64_t size = count / ranges + 1 > grain ? count / ranges + 1 : grain;
-    return (size + align - 1) / align * align;
-}
-
-static mls_status run_ranges(split *work, const mls_kernel_call *call)
-{
-    const size_t ranges = (size_t) ((work->count + work->size - 1) / work->size);
-    atomic_init(&work->failed, INT64_MAX);
-    atomic_init(&work->status, MLS_OK);
-    call->parallel_for(call->executor, ranges, run_range, work);
-    return (mls_status) atomic_load(&work->status);
-}
-
-mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
-                           int64_t grain, mls__cpu_range_fn fn, void *arg)
-{
-    if (threads < 2 || count < 2 * grain)
-        return fn(arg, 0, count);
-    split work = {.fn = fn,
-                  .arg = arg,
-                  .count = count,
-                  .size = range_size(count, threads, grain, MLS__ALIGN)};
-    return run_ranges(&work, call);
-}
-
-mls_status mls__cpu_row_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
-                               int64_t grain, mls__cpu_range_fn fn, void *arg)
-{
-    if (threads < 2 || count < 2 * grain)
-        return fn(arg, 0, count);
-    split work = {
-        .fn = fn, .arg = arg, .count = count, .size = range_size(count, threads, grain, 1)};
-    return run_ranges(&work, call);
-}
-
 /* --- tasks ----------------------------------------------------------------------------------- */
 
 /* What is left of a region goes in so many takes: a few that are long, and short ones to the end.
@@ -146,4 +76,74 @@ void mls__cpu_tasks(const mls_kernel_call *call, uint32_t threads, int64_t count
     queue q = {.fn = fn, .arg = arg};
     cut_regions(&q, threads, count, step);
     call->parallel_for(call->executor, (size_t) (count < threads ? count : threads), run_queue, &q);
+}
+
+/* --- ranges ---------------------------------------------------------------------------------- */
+
+/* More ranges than threads, so that one that is late, or held up, leaves some to the others. */
+#define RANGES_A_THREAD 8
+
+typedef struct split {
+    mls__cpu_range_fn fn;
+    void *arg;
+    int64_t count, size;    /* elements in all, and in a range */
+    _Atomic int64_t failed; /* the lowest range that failed */
+    _Atomic int status;
+} split;
+
+static void note_failure(split *work, int64_t range, mls_status status)
+{
+    int64_t lowest = atomic_load(&work->failed);
+    while (range < lowest)
+        if (atomic_compare_exchange_weak(&work->failed, &lowest, range)) {
+            atomic_store(&work->status, status);
+            return;
+        }
+}
+
+static void run_split(void *arg, const mls__cpu_take *take)
+{
+    split *work = arg;
+    const int64_t begin = take->begin * work->size, end = take->end * work->size;
+    const mls_status status = work->fn(work->arg, begin, end < work->count ? end : work->count);
+    if (status)
+        note_failure(work, take->begin, status);
+}
+
+static int64_t range_size(int64_t count, uint32_t threads, int64_t grain, int64_t align)
+{
+    const int64_t ranges = (int64_t) threads * RANGES_A_THREAD;
+    const int64_t size = count / ranges + 1 > grain ? count / ranges + 1 : grain;
+    return (size + align - 1) / align * align;
+}
+
+static mls_status run_ranges(split *work, const mls_kernel_call *call, uint32_t threads)
+{
+    const int64_t ranges = (work->count + work->size - 1) / work->size;
+    atomic_init(&work->failed, INT64_MAX);
+    atomic_init(&work->status, MLS_OK);
+    mls__cpu_tasks(call, threads, ranges, 1, run_split, work);
+    return (mls_status) atomic_load(&work->status);
+}
+
+mls_status mls__cpu_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
+                           int64_t grain, mls__cpu_range_fn fn, void *arg)
+{
+    if (threads < 2 || count < 2 * grain)
+        return fn(arg, 0, count);
+    split work = {.fn = fn,
+                  .arg = arg,
+                  .count = count,
+                  .size = range_size(count, threads, grain, MLS__ALIGN)};
+    return run_ranges(&work, call, threads);
+}
+
+mls_status mls__cpu_row_ranges(const mls_kernel_call *call, uint32_t threads, int64_t count,
+                               int64_t grain, mls__cpu_range_fn fn, void *arg)
+{
+    if (threads < 2 || count < 2 * grain)
+        return fn(arg, 0, count);
+    split work = {
+        .fn = fn, .arg = arg, .count = count, .size = range_size(count, threads, grain, 1)};
+    return run_ranges(&work, call, threads);
 }
