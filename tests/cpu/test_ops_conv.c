@@ -193,11 +193,17 @@ START_TEST(test_depthwise)
 }
 END_TEST
 
-/* Shapes that cut work in every way there is: pieces of rows, several chunks, groups of panels. */
+/*
+ * Shapes that cut work in every way there is: pieces of rows, several chunks, groups of panels, and
+ * regions for threads of rows and of filters.
+ */
 static const conv_case large_cases[] = {
     {.rank = 1, .channels = 3, .filters = 16, .input = {1100}, .kernel = {3}, .pads = {1, 1}},
     {.rank = 2, .channels = 40, .filters = 20, .input = {33, 33}, .kernel = {1, 1}},
     {.rank = 2, .channels = 33, .filters = 140, .input = {5, 9}, .kernel = {3, 3}},
+    {.rank = 2, .channels = 40, .filters = 70, .input = {20, 20}, .kernel = {1, 1}},
+    {.rank = 2, .channels = 40, .filters = 70, .input = {20, 20}, .kernel = {3, 3}},
+    {.rank = 2, .channels = 40, .filters = 33, .input = {33, 33}, .kernel = {1, 1}},
     {.rank = 1, .channels = 600, .filters = 70, .input = {9}, .kernel = {1}},
     {.rank = 2,
      .channels = 70,

@@ -14,8 +14,8 @@
 /* Multiply-adds that take longer than handing some to a thread that looks for work: 2 us. */
 #define LARGE_WORK (INT64_C(1) << 18)
 
-/* Elements of 16 bits that are worth a thread of their own. */
-#define HALF_GRAIN 32768
+/* 16-bit floats that are worth handing over. */
+#define CONVERT_GRAIN (INT64_C(1) << 14)
 
 /* The work on one image. */
 typedef struct work {
@@ -491,20 +491,14 @@ typedef void (*task_fn)(const work *w, int64_t unit, int64_t chunk, char *slot);
 /* By mls__conv_method. */
 static const task_fn task_fns[] = {run_direct, run_depthwise, run_rows, run_plain, run_fast};
 
-/* Regions of all units' chunks: so a thread reads the rows that it wrote in the node before. */
-static bool has_regions_of_rows(const mls__conv_op *conv)
-{
-    return conv->chunks >= conv->threads;
-}
-
 /* All units of a chunk follow each other, or all chunks of a unit, as far as they are together. */
 static void run_tasks(void *arg, const mls__cpu_take *take)
 {
     const work *w = arg;
     const mls__conv_op *conv = w->conv;
-    const bool is_of_rows = has_regions_of_rows(conv);
-    const int64_t first = is_of_rows ? take->first : 0;
-    const int64_t chunks = is_of_rows ? (take->last - first) / conv->units : conv->chunks;
+    const int64_t first = conv->is_region_of_rows ? take->first : 0;
+    const int64_t chunks =
+        conv->is_region_of_rows ? (take->last - first) / conv->units : conv->chunks;
     for (int64_t t = take->begin - first; t < take->end - first; t++) {
         const int64_t unit = conv->is_chunk_outer ? t % conv->units : t / chunks;
         const int64_t chunk = conv->is_chunk_outer ? t / conv->units : t % chunks;
@@ -530,7 +524,7 @@ static void run_image(work *w, const mls_kernel_call *call)
     const mls__conv_op *conv = w->conv;
     const uint32_t threads = mls__conv_work(conv) >= LARGE_WORK ? conv->threads : 1;
     mls__cpu_tasks(call, threads, conv->units * conv->chunks,
-                   has_regions_of_rows(conv) ? conv->units : 1, run_tasks, w);
+                   conv->is_region_of_rows ? conv->units : 1, run_tasks, w);
 }
 
 /* --- a run ----------------------------------------------------------------------------------- */
@@ -590,32 +584,38 @@ static int64_t y_elements(const mls__conv_op *conv)
            (s->is_y_blocked ? mls__channel_blocks(filters) * MLS__CONV_BLOCK : filters);
 }
 
-/* Elements of 16 bits, and as float32. */
-typedef struct halves {
+/* An image of 16-bit floats from or to float32; `lanes` of a place lie together. */
+typedef struct conversion {
     const mls__half *half;
-    uint16_t *narrow;
+    const uint16_t *from;
+    uint16_t *to;
     float *wide;
-} halves;
+    int64_t planes, plane, lanes;
+} conversion;
 
-static mls_status widen_range(void *arg, int64_t begin, int64_t end)
+/* Places begin .. end-1 of all planes: about those that a region of tasks reads or writes. */
+static mls_status convert_places(void *arg, int64_t begin, int64_t end)
 {
-    const halves *h = arg;
-    h->half->to_f32(h->wide + begin, h->narrow + begin, end - begin);
+    const conversion *c = arg;
+    for (int64_t i = 0; i < c->planes; i++) {
+        const int64_t at = (i * c->plane + begin) * c->lanes, count = (end - begin) * c->lanes;
+        if (c->from)
+            c->half->to_f32(c->wide + at, c->from + at, count);
+        else
+            c->half->from_f32(c->to + at, c->wide + at, count);
+    }
     return MLS_OK;
 }
 
-static mls_status narrow_range(void *arg, int64_t begin, int64_t end)
+static void convert(const mls__conv_op *conv, const mls_kernel_call *call, bool is_blocked,
+                    int64_t elements, conversion c)
 {
-    const halves *h = arg;
-    h->half->from_f32(h->narrow + begin, h->wide + begin, end - begin);
-    return MLS_OK;
-}
-
-static void convert(const mls__conv_op *conv, const mls_kernel_call *call, mls__cpu_range_fn fn,
-                    const void *narrow, float *wide, int64_t count)
-{
-    halves h = {&conv->half, (uint16_t *) (uintptr_t) narrow, wide};
-    mls__cpu_ranges(call, conv->threads, count, HALF_GRAIN, fn, &h);
+    c.half = &conv->half;
+    c.lanes = is_blocked ? MLS__CONV_BLOCK : 1;
+    c.planes = c.plane ? elements / (c.plane * c.lanes) : 0;
+    if (c.planes)
+        mls__cpu_row_ranges(call, conv->threads, c.plane, CONVERT_GRAIN / (c.planes * c.lanes) + 1,
+                            convert_places, &c);
 }
 
 static void run_half(work *w, const mls_kernel_call *call, const void *x, const void *z, void *y)
@@ -623,17 +623,20 @@ static void run_half(work *w, const mls_kernel_call *call, const void *x, const 
     const mls__conv_op *conv = w->conv;
     float *wide_x = region(call, conv->x_offset), *wide_y = region(call, conv->y_offset);
     float *wide_z = region(call, conv->z_offset);
-    convert(conv, call, widen_range, x, wide_x, x_elements(conv));
+    convert(conv, call, conv->shape.is_x_blocked, x_elements(conv),
+            (conversion){.from = x, .wide = wide_x, .plane = conv->x_plane});
     w->x = wide_x;
     w->y = conv->is_narrowed ? y : wide_y;
     w->z = z;
     if (z && !conv->is_narrowed) {
-        convert(conv, call, widen_range, z, wide_z, y_elements(conv));
+        convert(conv, call, conv->shape.is_y_blocked, y_elements(conv),
+                (conversion){.from = z, .wide = wide_z, .plane = conv->out_plane});
         w->z = wide_z;
     }
     run_image(w, call);
     if (!conv->is_narrowed)
-        convert(conv, call, narrow_range, y, wide_y, y_elements(conv));
+        convert(conv, call, conv->shape.is_y_blocked, y_elements(conv),
+                (conversion){.to = y, .wide = wide_y, .plane = conv->out_plane});
 }
 
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call)

@@ -20,8 +20,12 @@
 /* Tasks that there are for each thread, if each has this many multiply-adds: 1 us. */
 #define TASKS_A_THREAD 8
 #define TASK_WORK      (1 << 17)
-/* Outputs of a task are a multiple: whole tiles, and enough for their weights. */
-#define TASK_OUTPUTS 28
+/* Outputs of a task are a multiple: whole tiles, and more for weights that do not stay in a cache.
+ */
+#define TASK_OUTPUTS  28
+#define LARGE_WEIGHTS (1 << 16)
+/* Threads have rows each as long as there are no more weights than this for an input. */
+#define WEIGHTS_AN_INPUT 4
 /* With so few channels the taps of a line are taken as one. */
 #define FEW_CHANNELS 8
 /* Lanes along a row read inputs this far apart at most. */
@@ -189,13 +193,15 @@ static int64_t chunk_outputs(const mls__conv_op *conv)
         return conv->fast_rows;
     if (conv->threads < 2)
         return MLS__CONV_CHUNK;
+    const double panel = (double) conv->shape.channels * (double) conv->positions * MLS__CONV_BLOCK;
+    const int64_t step = panel * MLS__CONV_PANELS > LARGE_WEIGHTS ? 4 * TASK_OUTPUTS : TASK_OUTPUTS;
     const double tasks = (double) conv->threads * TASKS_A_THREAD;
     const double all = (double) conv->y_plane * (double) conv->units;
     const double even = all / tasks, least = TASK_WORK * all / mls__conv_work(conv);
     const double outputs = even > least ? even : least;
-    if (outputs > MLS__CONV_CHUNK - TASK_OUTPUTS)
+    if (outputs > (double) (MLS__CONV_CHUNK - step))
         return MLS__CONV_CHUNK;
-    return divide_up((int64_t) outputs + 1, TASK_OUTPUTS) * TASK_OUTPUTS;
+    return divide_up((int64_t) outputs + 1, step) * step;
 }
 
 /* Chunks of a few hundred outputs: rows, or pieces of a row that has more. */
@@ -223,7 +229,11 @@ static int64_t fast_parts(const mls__conv_op *conv)
     return wanted < most ? wanted : most;
 }
 
-/* Either the weights or the inputs are read again and again: the smaller ones should be. */
+/*
+ * Either the weights or the inputs are read again and again: the smaller ones should be. Threads
+ * that have rows each find the inputs in their caches, and read all weights; those that have
+ * filters each read their own, and get most of the inputs from others, which takes longer.
+ */
 static void choose_order(mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
@@ -233,6 +243,7 @@ static void choose_order(mls__conv_op *conv)
     const double groups = (double) divide_up(conv->panels, MLS__CONV_PANELS);
     conv->is_chunk_outer = conv->method == MLS__CONV_DIRECT && s->groups == 1 &&
                            weights * (double) conv->chunks + inputs < inputs * groups + weights;
+    conv->is_region_of_rows = conv->chunks >= conv->threads && weights <= inputs * WEIGHTS_AN_INPUT;
     const int64_t rows = conv->positions * MLS__CONV_BLOCK;
     conv->step_blocks = rows < STEP_ROWS ? STEP_ROWS / rows : 1;
 }
