@@ -92,16 +92,14 @@ typedef struct work {
     char *memory;
     mls__attend_slot at;
     int64_t parts; /* that the rows of each head of K and V are cut into */
-    int64_t shares;
 } work;
 
-/* Items that one thread takes; parts begin where blocks do. */
-static void run_share(void *arg, size_t index)
+/* Items are parts of heads, which begin where blocks do. */
+static void run_items(void *arg, const mls__cpu_take *take)
 {
     const work *w = arg;
     const mls__attend *a = w->a;
     const bool is_half = mls__is_half(a->dtype), is_double = a->dtype == MLS_FLOAT64;
-    const int64_t items = a->batch * a->kv_heads * w->parts, share = (int64_t) index;
     const int64_t rows = mls__attend_group(a) * a->queries, step = block_rows(a);
     const int64_t blocks = (rows + step - 1) / step;
     mls__attend_item it = {.a = a,
@@ -111,12 +109,11 @@ static void run_share(void *arg, size_t index)
                            .is_double = is_double,
                            .wide = is_double ? sizeof(double) : sizeof(float),
                            .narrow = mls_dtype_size((mls_dtype) a->dtype),
-                           .memory = w->memory + index * w->at.bytes,
+                           .memory = w->memory + take->slot * w->at.bytes,
                            .at = w->at};
     if (is_half)
         it.half = mls__half_of(a->cpu, a->dtype);
-    const int64_t last = mls__cpu_part_begin(items, w->shares, share + 1);
-    for (int64_t i = mls__cpu_part_begin(items, w->shares, share); i < last; i++) {
+    for (int64_t i = take->begin; i < take->end; i++) {
         const int64_t unit = i / w->parts, part = i % w->parts;
         it.batch = unit / a->kv_heads;
         it.kv_head = unit % a->kv_heads;
@@ -135,21 +132,16 @@ static bool is_large(const mls__attend *a)
 void mls__attend_run(const mls__attend *a, const mls__attend_data *d, const mls_kernel_call *call,
                      void *workspace)
 {
-    work w = {.a = a, .d = d, .memory = workspace, .parts = 1, .shares = 1};
-    const int64_t units = a->batch * a->kv_heads;
+    work w = {.a = a, .d = d, .memory = workspace, .parts = 1};
+    const int64_t units = a->batch * a->kv_heads, step = block_rows(a);
     if (units == 0 || a->heads == 0 || a->queries == 0)
         return;
     slot_of(a, &w.at);
-    if (a->threads < 2 || !is_large(a)) {
-        run_share(&w, 0);
-        return;
-    }
-    w.shares = a->threads;
-    const int64_t step = block_rows(a);
-    const int64_t blocks = (mls__attend_group(a) * a->queries + step - 1) / step;
-    if (units < w.shares)
-        w.parts = mls__attend_least(blocks, (w.shares + units - 1) / units);
-    call->parallel_for(call->executor, (size_t) w.shares, run_share, &w);
+    const uint32_t threads = is_large(a) ? a->threads : 1;
+    if (units < threads)
+        w.parts = mls__attend_least((mls__attend_group(a) * a->queries + step - 1) / step,
+                                    (threads + units - 1) / units);
+    mls__cpu_tasks(call, threads, units * w.parts, 1, run_items, &w);
 }
 
 /* --- joining --------------------------------------------------------------------------------- */

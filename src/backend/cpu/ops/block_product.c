@@ -41,7 +41,6 @@ typedef struct work {
     const mls_kernel_call *call;
     const float *a, *bias;
     int64_t group; /* panels that are multiplied together */
-    int64_t shares;
 } work;
 
 static void store_rows(const block_product *k, const float *from, int64_t column, int64_t columns,
@@ -114,15 +113,12 @@ static void run_group(const work *w, int64_t index, char *slot)
         store_rows(k, own_y, column, columns, y);
 }
 
-static void run_share(void *arg, size_t index)
+static void run_groups(void *arg, const mls__cpu_take *take)
 {
     const work *w = arg;
     const block_product *k = w->k;
-    const int64_t panels = mls__gemm_panels(k->p.n), share = (int64_t) index;
-    const int64_t groups = (panels + w->group - 1) / w->group;
-    char *slot = (char *) w->call->workspace + k->slots_offset + index * k->slot_bytes;
-    const int64_t end = mls__cpu_part_begin(groups, w->shares, share + 1);
-    for (int64_t i = mls__cpu_part_begin(groups, w->shares, share); i < end; i++)
+    char *slot = (char *) w->call->workspace + k->slots_offset + take->slot * k->slot_bytes;
+    for (int64_t i = take->begin; i < take->end; i++)
         if (k->m <= FEW_ROWS)
             run_few_rows(w, i);
         else
@@ -146,15 +142,13 @@ static mls_status block_product_run(const mls_kernel *kernel, const mls_kernel_c
     const bool is_large = (double) k->m * (double) k->p.n * (double) k->p.k >= LARGE_WORK;
     if (k->m == 0)
         return MLS_OK;
-    work w = {.k = k, .call = call, .shares = is_large ? k->threads : 1};
+    work w = {.k = k, .call = call};
     w.group = k->m <= FEW_ROWS ? MLS__BLOCK_PANELS : k->group;
     w.a = widen(k, call, MLS__BLOCK_PRODUCT_A, 0, k->m * k->p.k);
     if (k->has_bias)
         w.bias = widen(k, call, MLS__BLOCK_PRODUCT_BIAS, k->bias_offset, k->p.n);
-    if (w.shares < 2)
-        run_share(&w, 0);
-    else
-        call->parallel_for(call->executor, (size_t) w.shares, run_share, &w);
+    const int64_t panels = mls__gemm_panels(k->p.n), groups = (panels + w.group - 1) / w.group;
+    mls__cpu_tasks(call, is_large ? k->threads : 1, groups, 1, run_groups, &w);
     return MLS_OK;
 }
 

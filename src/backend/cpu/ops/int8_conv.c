@@ -199,16 +199,11 @@ static void run_chunk(const mls__int8_conv_work *w, int64_t index, char *slot)
     c->base.cpu->kernels->gemm_int8->run(&g, 0, shape->filters, 0, mls__int8_panels(count));
 }
 
-static void run_share(void *arg, size_t index)
+static void run_chunks(void *arg, const mls__cpu_take *take)
 {
     const mls__int8_conv_work *w = arg;
-    const mls__int8_conv *c = w->conv;
-    const int64_t chunks = (c->pixels + c->chunk - 1) / c->chunk;
-    const int64_t all = chunks * c->shape.groups * c->shape.batch, share = (int64_t) index;
-    char *slot = (char *) w->call->workspace + c->slots_offset + index * c->slot_bytes;
-    const int64_t end = mls__int8_conv_part(all, c->threads, share + 1);
-    for (int64_t i = mls__int8_conv_part(all, c->threads, share); i < end; i++)
-        run_chunk(w, i, slot);
+    for (int64_t i = take->begin; i < take->end; i++)
+        run_chunk(w, i, mls__int8_conv_slot(w, take->slot));
 }
 
 static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
@@ -218,10 +213,8 @@ static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
     if (c->pixels == 0 || c->shape.batch == 0 || c->shape.filters == 0)
         return MLS_OK;
     mls__int8_conv_start(c, call, &w);
-    if (c->threads < 2)
-        run_share(&w, 0);
-    else
-        call->parallel_for(call->executor, c->threads, run_share, &w);
+    const int64_t chunks = (c->pixels + c->chunk - 1) / c->chunk;
+    mls__cpu_tasks(call, c->threads, chunks * c->shape.groups * c->shape.batch, 1, run_chunks, &w);
     return MLS_OK;
 }
 

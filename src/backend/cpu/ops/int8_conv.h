@@ -16,7 +16,11 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/ops/ranges.h"
 #include "op/int8_convolution.h"
+
+/* Tasks a thread, where they can be cut as one likes. */
+#define MLS__INT8_TASKS 8
 
 /* The kernel's memory for filters: their bytes, then what is known of each. */
 typedef struct mls__int8_filters {
@@ -94,10 +98,25 @@ void mls__int8_conv_start(const mls__int8_conv *conv, const mls_kernel_call *cal
 /* Room for count * size bytes behind `total`, which `ret_offset` is set to; false: overflow. */
 bool mls__int8_conv_region(uint64_t *total, int64_t count, int64_t size, uint64_t *ret_offset);
 
-/* Part `index` of `parts` nearly equal parts of n. */
-static inline int64_t mls__int8_conv_part(int64_t n, int64_t parts, int64_t index)
+/* Tasks for threads to take: pieces of n, of at least `least` if they are several. */
+static inline int64_t mls__int8_conv_pieces(const mls__int8_conv *conv, int64_t n, int64_t least)
 {
-    return n / parts * index + n % parts * index / parts;
+    const int64_t most = conv->threads > 1 ? (int64_t) conv->threads * MLS__INT8_TASKS : 1;
+    const int64_t pieces = n / least < most ? n / least : most;
+    return pieces > 1 ? pieces : 1;
+}
+
+/* Where piece `index` of these begins. */
+static inline int64_t mls__int8_conv_piece(const mls__int8_conv *conv, int64_t n, int64_t least,
+                                           int64_t index)
+{
+    return mls__cpu_part_begin(n, mls__int8_conv_pieces(conv, n, least), index);
+}
+
+static inline char *mls__int8_conv_slot(const mls__int8_conv_work *work, size_t slot)
+{
+    const mls__int8_conv *conv = work->conv;
+    return (char *) work->call->workspace + conv->slots_offset + slot * conv->slot_bytes;
 }
 
 #endif

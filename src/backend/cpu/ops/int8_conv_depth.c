@@ -234,19 +234,17 @@ static void run_filter(const mls__int8_conv_work *w, int64_t image, int64_t filt
 }
 
 /* Channels of all images, each with its filters. */
-static void run_share(void *arg, size_t index)
+static void run_channels(void *arg, const mls__cpu_take *take)
 {
     const mls__int8_conv_work *w = arg;
     const mls__int8_conv *c = w->conv;
     const mls__convolution *shape = &c->shape;
-    const int64_t all = shape->groups * shape->batch, share = (int64_t) index;
-    char *slot = (char *) w->call->workspace + c->slots_offset + index * c->slot_bytes;
+    char *slot = mls__int8_conv_slot(w, take->slot);
     int64_t channel_bytes = 1;
     for (int i = 0; i < shape->rank; i++)
         channel_bytes *= shape->axes[i].input;
     place_taps(c, (int64_t *) (void *) slot);
-    const int64_t end = mls__int8_conv_part(all, c->threads, share + 1);
-    for (int64_t i = mls__int8_conv_part(all, c->threads, share); i < end; i++) {
+    for (int64_t i = take->begin; i < take->end; i++) {
         const int64_t group = i % shape->groups, image = i / shape->groups;
         copy_channel(w, (const uint8_t *) w->call->buffers[c->roles->x] + i * channel_bytes,
                      (uint8_t *) slot + c->panels_offset);
@@ -262,10 +260,7 @@ static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
     if (c->pixels == 0 || c->shape.batch == 0 || c->shape.filters == 0)
         return MLS_OK;
     mls__int8_conv_start(c, call, &w);
-    if (c->threads < 2)
-        run_share(&w, 0);
-    else
-        call->parallel_for(call->executor, c->threads, run_share, &w);
+    mls__cpu_tasks(call, c->threads, c->shape.groups * c->shape.batch, 1, run_channels, &w);
     return MLS_OK;
 }
 

@@ -16,6 +16,8 @@
 #define MAX_CHUNK   960
 /* Bytes that are copied at once, past the end of what is asked for. */
 #define PIECE 16
+/* Outputs of a task, at least. */
+#define TASK_ROWS MIN_CHUNK
 
 /* --- filters --------------------------------------------------------------------------------- */
 
@@ -324,17 +326,29 @@ typedef struct share {
  * Few rows that need no gathering leave the filters to be parted, of which there is more to read:
  * each thread then reads its own.
  */
-static share share_of(const mls__int8_conv *c, int64_t index)
+static bool has_parted_filters(const mls__int8_conv *c)
+{
+    return is_direct(c) && c->shape.groups == 1 && c->shape.filters > c->pixels * c->shape.batch;
+}
+
+static int64_t task_count(const mls__int8_conv *c)
+{
+    if (has_parted_filters(c))
+        return mls__int8_conv_pieces(c, mls__int8_panels(c->shape.filters), 1);
+    return mls__int8_conv_pieces(c, c->pixels * c->shape.batch, TASK_ROWS);
+}
+
+static share share_of(const mls__int8_conv *c, const mls__cpu_take *take)
 {
     const int64_t rows = c->pixels * c->shape.batch, panels = mls__int8_panels(c->shape.filters);
     share s = {0, rows, 0, panels};
-    if (is_direct(c) && c->shape.groups == 1 && c->shape.filters > rows) {
-        s.panel = mls__int8_conv_part(panels, c->threads, index);
-        s.panels = mls__int8_conv_part(panels, c->threads, index + 1) - s.panel;
+    if (has_parted_filters(c)) {
+        s.panel = mls__int8_conv_piece(c, panels, 1, take->begin);
+        s.panels = mls__int8_conv_piece(c, panels, 1, take->end) - s.panel;
         return s;
     }
-    s.begin = mls__int8_conv_part(rows, c->threads, index);
-    s.end = mls__int8_conv_part(rows, c->threads, index + 1);
+    s.begin = mls__int8_conv_piece(c, rows, TASK_ROWS, take->begin);
+    s.end = mls__int8_conv_piece(c, rows, TASK_ROWS, take->end);
     return s;
 }
 
@@ -362,12 +376,12 @@ typedef struct last_work {
     const float *scales;
 } last_work;
 
-static void run_share(void *arg, size_t index)
+static void run_share(void *arg, const mls__cpu_take *take)
 {
     const last_work *l = arg;
     const mls__int8_conv *c = l->work.conv;
-    const share own = share_of(c, (int64_t) index);
-    char *slot = (char *) l->work.call->workspace + c->slots_offset + index * c->slot_bytes;
+    const share own = share_of(c, take);
+    char *slot = mls__int8_conv_slot(&l->work, take->slot);
     for (int64_t group = 0; group < c->shape.groups; group++) {
         const source from = source_of(&l->work, group, slot);
         const mls__gemm_int8 g = gemm_of(&l->work, l->scales, group);
@@ -385,10 +399,7 @@ static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
     mls__int8_conv_start(c, call, &l.work);
     set_bias(&l.work);
     l.scales = set_scales(&l.work);
-    if (c->threads < 2)
-        run_share(&l, 0);
-    else
-        call->parallel_for(call->executor, c->threads, run_share, &l);
+    mls__cpu_tasks(call, c->threads, task_count(c), 1, run_share, &l);
     return MLS_OK;
 }
 

@@ -12,6 +12,8 @@
 
 /* Four vectors of groups: a column of four rows of a filter, for a block. */
 #define QUAD 256
+/* Rows of a task, at least: each copies some of those before it once more. */
+#define BAND_ROWS 4
 
 /* The axes as two: one that is missing has one element. */
 enum { ROW, COLUMN, AXES };
@@ -201,14 +203,15 @@ static void run_rows(const depth_work *d, int64_t image, int64_t begin, int64_t 
     }
 }
 
-static void run_share(void *arg, size_t index)
+/* Rows of all images. */
+static void run_band(void *arg, const mls__cpu_take *take)
 {
     const depth_work *d = arg;
     const mls__int8_conv *c = d->work.conv;
-    const int64_t rows = axis_of(&c->shape, ROW).output, share = (int64_t) index;
-    const int64_t end = mls__int8_conv_part(rows * c->shape.batch, c->threads, share + 1);
-    char *slot = (char *) d->work.call->workspace + c->slots_offset + index * c->slot_bytes;
-    int64_t at = mls__int8_conv_part(rows * c->shape.batch, c->threads, share);
+    const int64_t rows = axis_of(&c->shape, ROW).output;
+    const int64_t end = mls__int8_conv_piece(c, rows * c->shape.batch, BAND_ROWS, take->end);
+    char *slot = mls__int8_conv_slot(&d->work, take->slot);
+    int64_t at = mls__int8_conv_piece(c, rows * c->shape.batch, BAND_ROWS, take->begin);
     while (at < end) {
         const int64_t image = at / rows, left = rows - at % rows;
         const int64_t taken = left < end - at ? left : end - at;
@@ -254,10 +257,8 @@ static mls_status run(const mls_kernel *kernel, const mls_kernel_call *call)
         return MLS_OK;
     mls__int8_conv_start(c, call, &d.work);
     set_terms(&d);
-    if (c->threads < 2)
-        run_share(&d, 0);
-    else
-        call->parallel_for(call->executor, c->threads, run_share, &d);
+    const int64_t rows = axis_of(&c->shape, ROW).output * c->shape.batch;
+    mls__cpu_tasks(call, c->threads, mls__int8_conv_pieces(c, rows, BAND_ROWS), 1, run_band, &d);
     return MLS_OK;
 }
 

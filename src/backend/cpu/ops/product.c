@@ -8,6 +8,8 @@
  */
 #include "backend/cpu/ops/product.h"
 
+#include "backend/cpu/ops/ranges.h"
+
 #include <string.h>
 
 /* More parts than threads, so that a thread that starts late costs little. */
@@ -180,18 +182,12 @@ static void pack_b(const work *w)
         mls__pack(&w->source, w->b_memory);
 }
 
-/* Part `index` of `parts` nearly equal parts of n. */
-static int64_t part_begin(int64_t n, int64_t parts, int64_t index)
-{
-    return n / parts * index + n % parts * index / parts;
-}
-
 static void pack_part(void *arg, size_t index)
 {
     const work *w = arg;
     const int64_t panels = mls__gemm_panels(w->p->shape.n);
-    const int64_t panel = part_begin(panels, w->panel_parts, (int64_t) index);
-    const int64_t end = part_begin(panels, w->panel_parts, (int64_t) index + 1);
+    const int64_t panel = mls__cpu_part_begin(panels, w->panel_parts, (int64_t) index);
+    const int64_t end = mls__cpu_part_begin(panels, w->panel_parts, (int64_t) index + 1);
     mls__pack_panels(&w->source, panel, end - panel, w->b_memory);
 }
 
@@ -243,14 +239,11 @@ typedef struct batch_work {
     const mls_kernel_call *call;
 } batch_work;
 
-/* A share of the products for each thread. */
-static void run_share(void *arg, size_t index)
+static void run_some(void *arg, const mls__cpu_take *take)
 {
     const batch_work *w = arg;
-    const mls__product *p = w->p;
-    const int64_t count = p->shape.count, at = (int64_t) index;
-    run_products(p, w->call, (char *) w->call->workspace + index * p->slot_bytes,
-                 part_begin(count, p->threads, at), part_begin(count, p->threads, at + 1));
+    run_products(w->p, w->call, (char *) w->call->workspace + take->slot * w->p->slot_bytes,
+                 take->begin, take->end);
 }
 
 /* A part of one product: some rows of some panels. */
@@ -260,15 +253,15 @@ static void run_part(void *arg, size_t index)
     const mls__product *p = w->p;
     const int64_t at = (int64_t) index / w->panel_parts,
                   panel_at = (int64_t) index % w->panel_parts;
-    const int64_t row = part_begin(p->shape.m, w->row_parts, at);
-    const int64_t rows = part_begin(p->shape.m, w->row_parts, at + 1) - row;
+    const int64_t row = mls__cpu_part_begin(p->shape.m, w->row_parts, at);
+    const int64_t rows = mls__cpu_part_begin(p->shape.m, w->row_parts, at + 1) - row;
     const int64_t panels = mls__gemm_panels(p->shape.n);
-    const int64_t panel = part_begin(panels, w->panel_parts, panel_at);
+    const int64_t panel = mls__cpu_part_begin(panels, w->panel_parts, panel_at);
     if (has_chunks(p))
         run_chunks(w, w->workspace + index * p->slot_bytes, row, rows);
     else
         run_rows(w, &w->gemm, row, rows, panel,
-                 part_begin(panels, w->panel_parts, panel_at + 1) - panel);
+                 mls__cpu_part_begin(panels, w->panel_parts, panel_at + 1) - panel);
 }
 
 static int64_t at_most(int64_t a, int64_t b)
@@ -324,7 +317,7 @@ mls_status mls__product_run(const mls_kernel *kernel, const mls_kernel_call *cal
     if (p->threads < 2 || !mls__product_is_large(s))
         run_products(p, call, call->workspace, 0, s->count);
     else if (s->count >= p->threads)
-        call->parallel_for(call->executor, p->threads, run_share, &w);
+        mls__cpu_tasks(call, p->threads, s->count, 1, run_some, &w);
     else
         run_in_parts(p, call);
     return MLS_OK;
