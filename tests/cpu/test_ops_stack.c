@@ -262,6 +262,15 @@ static const stack_case cases[] = {
                  .pads = {3, 2, 3, 2}},
                 {WIDE(24, 1, 3, 0)},
                 {POINTS(24), .is_variable = true}}},
+    /* Few filters, in a block that is mostly empty: their lines go round in a ring. */
+    {.batch = 1,
+     .channels = 16,
+     .height = 150,
+     .width = 170,
+     .count = 3,
+     .stages = {{WIDE(8, 3, 1, 1), .activation = "Relu"},
+                {WIDE(8, 3, 1, 1), .has_bias = true},
+                {WIDE(20, 3, 2, 1)}}},
     /* Followed to smaller images, and fewer. */
     {.batch = 1,
      .channels = 17,

@@ -199,7 +199,13 @@ static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int6
                    int64_t panel, int64_t panels, int64_t block, int64_t blocks)
 {
     const int64_t together = row->offsets ? panels_at_once(row, count, panels) : panels;
-    struct tile at = {.i = i, .block = block, .blocks = blocks, .spacing = spacing_of(c)};
+    struct tile at = {
+        .i = i,
+        .block = block,
+        .blocks = blocks,
+        .spacing = spacing_of(c),
+        .is_dense = c->y_step == BLOCK,
+    };
     for (int64_t p = 0; p < panels; p += together) {
         at.panel = panel + p;
         run_row(c, row, at, count, panels - p < together ? panels - p : together);

@@ -50,9 +50,11 @@ typedef struct mls__conv_row {
     int64_t begin, end; /* the outputs for which all taps are inside */
     /*
      * For direct, with no more channels than a block has, or NULL: what is added to the place of an
-     * input, for each tap in order and each of its channels.
+     * input, for each tap in order and each of its channels, of a line and of those behind it that
+     * are taken with it: all lines or one.
      */
     const int64_t *offsets;
+    int64_t lines_at_once;
     /*
      * With these: how many of the last lines the row below reads anew, and how far on they lie
      * there; 0: none.
@@ -72,6 +74,7 @@ typedef struct mls__conv {
     int64_t x_step, x_channel, x_block;
     /* Output i of panel p: 16 floats at y[p * y_panel + i * y_step]. */
     int64_t y_step, y_panel;
+    bool is_y_near; /* in the cache: need not be fetched to be written */
     /*
      * direct: panel p is 16 floats for each of channels * positions rows in canonical order, at
      * w + p * 16 * rows; the last one is padded with zeros.

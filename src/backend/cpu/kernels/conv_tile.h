@@ -11,6 +11,8 @@
 #include "backend/cpu/kernels/unary_ops.h"
 #include "backend/cpu/simd/simd.h"
 
+#include <math.h>
+
 _Static_assert(MLS__CONV_BLOCK == MLS_LANES, "a panel is one vector wide");
 
 enum {
@@ -43,6 +45,7 @@ struct tile {
     int64_t i, panel;
     int64_t block, blocks;
     enum spacing spacing;
+    bool is_dense;         /* outputs lie one behind the other */
     mls__conv_ahead ahead; /* the tile's share */
     int64_t ahead_rows;    /* to be fetched before each of the kernel's positions */
     int64_t left;          /* outputs behind the tile */
@@ -63,13 +66,16 @@ MLS_SIMD_FN void load_sums(int outputs, int panels, const mls__conv *c, const fl
     }
 }
 
-MLS_SIMD_FN void store_sums(int outputs, int panels, const mls__conv *c, float *y, tile_sums sums)
+/* `y_step` is that of the convolution, as a constant where it is known. */
+MLS_SIMD_FN void store_sums(int outputs, int panels, int64_t y_step, int64_t y_panel, float *y,
+                            tile_sums sums)
 {
     MLS_UNROLL
-    for (int r = 0; r < outputs; r++) {
+    for (int p = 0; p < panels; p++) {
         MLS_UNROLL
-        for (int p = 0; p < panels; p++)
-            vf_store(y + r * c->y_step + p * c->y_panel, sums[r][p]);
+        for (int r = 0; r < outputs; r++)
+            vf_store(y + r * y_step, sums[r][p]);
+        y += y_panel;
     }
 }
 
@@ -139,8 +145,8 @@ MLS_SIMD_FN void take_some(int outputs, int panels, const mls__conv *c, const fl
     }
 }
 
-/* Taps of a line, `count` channels of them all in all, for outputs that have these; x is that of
- * the first. */
+/* Taps of lines, `count` channels of them all in all, for outputs that have these; x is that of the
+ * first. */
 MLS_SIMD_FN void take_line(int outputs, int panels, int64_t w_panel, int64_t step,
                            const int64_t *offsets, int64_t count, const float *x, const float *w,
                            tile_sums sums)
@@ -192,16 +198,18 @@ MLS_SIMD_FN void fetch_lines(int outputs, const mls__conv *c, const mls__conv_ro
     }
 }
 
-/* All lines, for one output or for some that have the same taps. */
+/* All lines, for one output or for some that have all taps. */
 MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                             const struct tile *at, tile_sums sums)
 {
     const int64_t w_panel = c->channels * c->positions * BLOCK;
-    int64_t tap, taps;
-    find_taps(row, at->i, &tap, &taps);
-    const int64_t *offsets = row->offsets + tap * c->channels, count = taps * c->channels;
+    int64_t tap = 0, taps = row->tap_count;
+    if (outputs == 1)
+        find_taps(row, at->i, &tap, &taps);
+    const int64_t lines = taps == row->tap_count ? row->lines_at_once : 1;
+    const int64_t *offsets = row->offsets + tap * c->channels, count = lines * taps * c->channels;
     const float *w = c->w + at->panel * w_panel + tap * c->channels * BLOCK;
-    for (int64_t l = 0; l < row->line_count; l++) {
+    for (int64_t l = 0; l < row->line_count; l += lines) {
         const float *own_x = row->x + (row->lines[l].x + at->i * c->x_step);
         const float *own_w = w + row->lines[l].index * c->channels * BLOCK;
         if (at->spacing == SPACING_1)
@@ -220,13 +228,14 @@ MLS_SIMD_FN void take_lines(int outputs, int panels, const mls__conv *c, const m
 MLS_SIMD_FN void fetch_outputs(int outputs, int panels, const mls__conv *c, const struct tile *at,
                                const float *y)
 {
-    if (at->left < outputs)
+    if (at->left < outputs || !at->is_dense || c->is_y_near)
         return;
     MLS_UNROLL
     for (int p = 0; p < panels; p++) {
         MLS_UNROLL
         for (int r = 0; r < outputs; r++)
-            __builtin_prefetch(y + (outputs + r) * c->y_step + p * c->y_panel, 1);
+            __builtin_prefetch(y + (outputs + r) * BLOCK, 1);
+        y += c->y_panel;
     }
 }
 
@@ -372,6 +381,15 @@ MLS_SIMD_FN void add_residual(int outputs, int panels, const mls__conv *c, const
 MLS_SIMD_FN void bound_sums(int outputs, int panels, const mls__conv *c, tile_sums sums)
 {
     const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
+    if (c->high == INFINITY) {
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++) {
+            MLS_UNROLL
+            for (int p = 0; p < panels; p++)
+                sums[r][p] = vf_max(low, sums[r][p]);
+        }
+        return;
+    }
     MLS_UNROLL
     for (int r = 0; r < outputs; r++) {
         MLS_UNROLL
@@ -414,7 +432,10 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
     }
     if ((at->block + at->blocks) * BLOCK >= c->channels)
         finish_sums(outputs, panels, c, row, at, sums);
-    store_sums(outputs, panels, c, y, sums);
+    if (at->is_dense)
+        store_sums(outputs, panels, BLOCK, c->y_panel, y, sums);
+    else
+        store_sums(outputs, panels, c->y_step, c->y_panel, y, sums);
 }
 
 #endif

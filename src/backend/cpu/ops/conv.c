@@ -95,9 +95,11 @@ static void set_fresh_lines(const mls__conv_op *conv, int64_t index, mls__conv_r
 mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *class,
                                int64_t index, mls__conv_line *lines)
 {
+    const int64_t line_count = mls__conv_lines(conv, index, lines);
     mls__conv_row row = {
         .lines = lines,
-        .line_count = mls__conv_lines(conv, index, lines),
+        .line_count = line_count,
+        .lines_at_once = conv->shape.rank == 2 ? line_count : 1,
         .taps = conv->taps + class->tap,
         .tap_count = class->tap_count,
         .begin = class->begin,
@@ -199,6 +201,7 @@ static void place_in_slot(part *p, char *slot, bool has_residual)
     const mls__conv_op *conv = p->work->conv;
     p->conv.y_step = MLS__CONV_BLOCK;
     p->conv.y_panel = MLS__CONV_CHUNK * MLS__CONV_BLOCK;
+    p->conv.is_y_near = true;
     p->y_row = (at_most(p->chunk->end, p->class->count) - p->chunk->begin) * MLS__CONV_BLOCK;
     p->y_first = p->chunk->begin;
     p->first_row = p->chunk->first;
@@ -257,6 +260,7 @@ static void run_pooled(part *p, float *y, int64_t index, char *slot)
     mls__conv_band band = mls__conv_band_at(conv, index, slot);
     p->conv.y_step = MLS__CONV_BLOCK;
     p->conv.y_panel = band.y_panel;
+    p->conv.is_y_near = true;
     p->y_row = band.y_row;
     p->y_first = band.x_begin;
     p->y = band.y;

@@ -105,6 +105,8 @@ void mls__conv_set_rows(mls__conv_op *conv);
 /* The lines of row `row` into `ret_lines`; gives their number, and the most there can be. */
 int64_t mls__conv_lines(const mls__conv_op *conv, int64_t row, mls__conv_line *ret_lines);
 int64_t mls__conv_most_lines(const mls__conv_op *conv);
+/* How many of them, at most, conv->offsets is for. */
+int64_t mls__conv_lines_at_once(const mls__conv_op *conv);
 
 /* --- conv_pack.c --- */
 

@@ -40,7 +40,10 @@ static mls__conv_row place_rows(const mls__conv_op *conv, const mls__band *band,
         return row;
     }
     const int64_t step = conv->shape.axes[1].input * MLS__CONV_BLOCK;
-    for (int64_t l = 0; conv->shape.is_x_blocked && l < row.line_count; l++)
+    if (!conv->shape.is_x_blocked)
+        return row;
+    row.lines_at_once = 1; /* where the ring begins again they do not follow each other */
+    for (int64_t l = 0; l < row.line_count; l++)
         lines[l].x = lines[l].x / step % band->x_rows * step;
     return row;
 }

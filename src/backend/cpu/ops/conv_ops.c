@@ -340,8 +340,9 @@ static mls_status make_rows(mls__conv_op *conv)
     if (conv->method != MLS__CONV_DIRECT || s->is_transposed || s->channels < 1 ||
         s->channels > FEW_CHANNELS || taps < 2)
         return MLS_OK;
-    conv->offsets = mls__alloc_array(allocator, taps * (size_t) s->channels, sizeof *conv->offsets);
-    return conv->offsets ? MLS_OK : mls__error_nomem(taps * sizeof *conv->offsets);
+    const size_t offsets = taps * (size_t) (s->channels * mls__conv_lines_at_once(conv));
+    conv->offsets = mls__alloc_array(allocator, offsets, sizeof *conv->offsets);
+    return conv->offsets ? MLS_OK : mls__error_nomem(offsets * sizeof *conv->offsets);
 }
 
 /* --- kernels --------------------------------------------------------------------------------- */

@@ -68,14 +68,20 @@ static void set_whole(const mls__conv_op *conv, mls__conv_class *class)
     }
 }
 
-/* Of each tap's channels; only a convolution that is not transposed has its taps in a row. */
+/*
+ * Of each tap's channels, of lines that follow each other; only a convolution that is not
+ * transposed has its taps in a row.
+ */
 static void set_offsets(mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
     const int64_t step = s->is_x_blocked ? 1 : conv->x_plane;
-    for (int64_t k = 0; conv->offsets && k < conv->classes[0].tap_count; k++)
-        for (int64_t c = 0; c < s->channels; c++)
-            conv->offsets[k * s->channels + c] = conv->taps[k].x + c * step;
+    const int64_t line = s->rank == 2 ? s->axes[0].dilation * s->axes[1].input * x_unit(conv) : 0;
+    int64_t *next = conv->offsets;
+    for (int64_t l = 0; next && l < mls__conv_lines_at_once(conv); l++)
+        for (int64_t k = 0; k < conv->classes[0].tap_count; k++)
+            for (int64_t c = 0; c < s->channels; c++)
+                *next++ = l * line + conv->taps[k].x + c * step;
 }
 
 static void set_classes(mls__conv_op *conv)
@@ -113,6 +119,12 @@ int64_t mls__conv_most_lines(const mls__conv_op *conv)
     for (int i = 0; i < conv->shape.rank - 1; i++)
         lines *= conv->shape.axes[i].kernel;
     return lines;
+}
+
+/* Those of a plane that are inside follow each other. */
+int64_t mls__conv_lines_at_once(const mls__conv_op *conv)
+{
+    return conv->shape.rank == 2 ? conv->shape.axes[0].kernel : 1;
 }
 
 /* The element that output o reads at position k; false when it is outside. */
