@@ -4,7 +4,8 @@
  *
  * A context has one executor. Its threads start when a session first asks for
  * more than the caller's, and are joined when the context goes. The calling
- * thread always takes part, so a loop ends even when every thread is busy.
+ * thread always takes part, and never waits for one that has not begun, so a loop
+ * ends even when every thread is busy. Several callers may have loops at once.
  */
 #ifndef MLS_BASE_EXECUTOR_H
 #define MLS_BASE_EXECUTOR_H
