@@ -61,7 +61,10 @@ typedef struct mls_job mls_job;
  * the strongest of the following that the driver has;
  */
 #define MLS_ACK_DEFAULT 0
-/* the job is in memory, and lost with this process; */
+/*
+ * the job is in memory, and lost with this process: it is stored as soon as it can be, and
+ * kept while a disk is full or fails;
+ */
 #define MLS_ACK_RAM 1
 /* it is written, and safe from power loss within a time that the driver states; */
 #define MLS_ACK_ASYNC 2

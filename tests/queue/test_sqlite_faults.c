@@ -264,6 +264,87 @@ START_TEST(power_may_fail_at_every_call)
 }
 END_TEST
 
+/* Its host gives up on a job whose end cannot be written: it is ready again when it can. */
+START_TEST(claims_that_cannot_be_ended_come_back)
+{
+    remove_store();
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_job *job = fixture_claim(claimer);
+    shim_vfs_fail_at(1, SQLITE_IOERR_WRITE, true);
+    ck_assert_fails(mls_job_complete(job), MLS_EIO, "SQLite");
+    mls_job_free(job);
+    shim_vfs_fail_at(0, 0, false);
+    job = fixture_claim(claimer);
+    ck_assert_uint_eq(mls_job_id(job), id);
+    ck_assert_uint_eq(fixture_info(job).attempt, 1);
+    ck_assert_uint_eq(fixture_info(job).epoch, 2);
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+static uint64_t submit_in_memory(mls_queue *queue)
+{
+    mls_job_options options = fixture_options("t", "payload");
+    options.ack = MLS_ACK_RAM;
+    return fixture_submit(queue, &options);
+}
+
+/* What nobody waits for is written as soon as it can be. */
+START_TEST(jobs_in_memory_outlive_a_disk_that_fails)
+{
+    enum { KEPT = 40 };
+    remove_store();
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    submit_in_memory(queue); /* it, and one behind it, reserve ids for those to come */
+    fixture_submit_type(queue, "t");
+    while (mls_queue_get_stats(queue, NULL, &(mls_queue_stats) MLS_QUEUE_STATS_INIT) == MLS_OK &&
+           fixture_stats(queue).jobs[MLS_JOB_READY] < 2)
+        ;
+    shim_vfs_fail_at(1, SQLITE_FULL, true);
+    for (int i = 0; i < KEPT; i++)
+        submit_in_memory(queue);
+    while (shim_vfs_calls() < 3) /* it was tried, and tried again */
+        usleep(1000);
+    shim_vfs_fail_at(0, 0, false);
+    for (int i = 0; i < KEPT + 2; i++) {
+        mls_job *job = fixture_claim(claimer);
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+    }
+    fixture_claim_none(claimer);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Without memory for the statement that turns on syncing, what needs it is refused. */
+START_TEST(durable_is_refused_where_syncing_cannot_be_set)
+{
+    remove_store();
+    mls_queue *queue = fixture_queue(url());
+    mls_job_options options = fixture_options("t", NULL);
+    fixture_submit(queue, &options);
+    options.ack = MLS_ACK_ASYNC;
+    fixture_submit(queue, &options);
+    fixture_submit(queue, &options); /* syncs are off, and what it needs is in memory */
+    options.ack = MLS_ACK_DURABLE;
+    sqlite3_hard_heap_limit64(1);
+    const mls_status status = mls_queue_submit(queue, &options, NULL);
+    sqlite3_hard_heap_limit64(0);
+    ck_assert_int_eq(status, MLS_ENOMEM);
+    ck_assert_msg(strstr(mls_error_message(), "syncs"), "%s", mls_error_message());
+    ck_assert_uint_eq(fixture_stats(queue).submitted, 3);
+    fixture_submit(queue, &options);
+    mls_queue_close(queue);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/faults");
@@ -272,6 +353,9 @@ int main(void)
     tcase_add_checked_fixture(tests, shim_vfs_register, NULL);
     tcase_add_loop_test(tests, every_call_may_fail, 0, sizeof faults / sizeof faults[0]);
     tcase_add_test(tests, power_may_fail_at_every_call);
+    tcase_add_test(tests, claims_that_cannot_be_ended_come_back);
+    tcase_add_test(tests, jobs_in_memory_outlive_a_disk_that_fails);
+    tcase_add_test(tests, durable_is_refused_where_syncing_cannot_be_set);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

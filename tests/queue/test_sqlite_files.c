@@ -264,6 +264,75 @@ START_TEST(damaged_rows_are_told)
 }
 END_TEST
 
+/* Every transaction looks at what is due: one such row must not stop them. */
+START_TEST(damaged_rows_that_are_due_are_quarantined)
+{
+    static const char *const damages[] = {
+        "UPDATE jobs SET timer_ms = 1, epoch = 9223372036854775807 WHERE ",
+        "UPDATE jobs SET timer_ms = 1, payload_at = 1, payload_bytes = 77 WHERE ",
+        "UPDATE jobs SET timer_ms = 1, state = 55 WHERE ",
+        "UPDATE jobs SET timer_ms = 1, lane = 77 WHERE ",
+        "UPDATE jobs SET timer_ms = 1, state = 4 WHERE ", /* runs: none is set then */
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        char sql[200];
+        mls_job_options options = fixture_options("t", NULL);
+        options.delay_ms = 3600000;
+        mls_queue *queue = fixture_queue(url());
+        const uint64_t id = fixture_submit(queue, &options);
+        options = fixture_options("t", NULL);
+        options.depends_on = &id;
+        options.depends_on_count = 1;
+        const uint64_t child = fixture_submit(queue, &options);
+        snprintf(sql, sizeof sql, "%sid = %llu", damages[i], (unsigned long long) id);
+        run_sql(sql);
+        mls_claimer *claimer = fixture_claimer(queue, NULL);
+        fixture_complete(claimer, fixture_submit_type(queue, "t"), NULL);
+        ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_DEAD);
+        const mls_job_info info = fixture_look(queue, id);
+        ck_assert_int_eq(info.error, MLS_EFORMAT);
+        ck_assert_int_eq(fixture_state(queue, child), MLS_JOB_CANCELLED);
+        ck_assert_ok(mls_queue_drain(queue, 0)); /* it is counted as what it is */
+        ck_assert_ok(mls_queue_forget(queue, id));
+        ck_assert_ok(mls_queue_forget(queue, child));
+        mls_claimer_close(claimer);
+        mls_queue_close(queue);
+    }
+}
+END_TEST
+
+/* What is due goes off by and by, and a claim that finds nothing waits for its turn. */
+START_TEST(much_that_is_due_is_bounded)
+{
+    enum { MANY = 4000 };
+    mls_queue *queue = fixture_queue(url());
+    mls_job_options *jobs = calloc(MANY, sizeof *jobs);
+    ck_assert_ptr_nonnull(jobs);
+    for (size_t i = 0; i < MANY; i++) {
+        jobs[i] = fixture_options("t", NULL);
+        jobs[i].delay_ms = 3600000;
+        jobs[i].deadline_ms = i % 2 ? INT64_C(4102444800000) : 0; /* soon set to long ago */
+    }
+    ck_assert_ok(mls_queue_submit_many(queue, jobs, MANY, NULL));
+    run_sql("UPDATE jobs SET timer_ms = 1, run_at_ms = 1, deadline_ms = min(deadline_ms, 1)");
+    ck_assert_uint_gt(fixture_stats(queue).jobs[MLS_JOB_SCHEDULED], MANY / 2);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job *job;
+    size_t claimed = 0, count;
+    while (mls_claimer_claim(claimer, 0, 1, &job, &count) == MLS_OK) {
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+        claimed++;
+    }
+    ck_assert_uint_eq(claimed, MANY / 2);
+    ck_assert_ok(mls_queue_drain(queue, 0));
+    ck_assert_uint_eq(fixture_stats(queue).dead, MANY / 2);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+    free(jobs);
+}
+END_TEST
+
 /* Numbers that no queue would write: sums of them could overflow. */
 START_TEST(impossible_numbers_are_told)
 {
@@ -337,14 +406,18 @@ static void claim_and_drop(mls_queue *queue, mls_claimer *claimer)
     queue->ops->drop(queue->self, &shown);
 }
 
-/* A host that closes without ending its claims is no death: they are ready again. */
-START_TEST(closing_gives_claims_back)
+/* A handle that goes without an end is no death: its job is ready again, past a close too. */
+START_TEST(dropped_claims_are_given_back)
 {
     mls_queue *queue = fixture_queue(url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     const uint64_t id = fixture_submit_type(queue, "t");
     claim_and_drop(queue, claimer);
-    ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_RUNNING);
+    mls_job *job = fixture_claim(claimer);
+    ck_assert_uint_eq(mls_job_id(job), id);
+    ck_assert_ok(mls_job_release(job));
+    mls_job_free(job);
+    claim_and_drop(queue, claimer);
     mls_claimer_close(claimer);
     mls_queue_close(queue);
     queue = fixture_queue(url());
@@ -508,9 +581,11 @@ int main(void)
     tcase_add_test(tests, older_files_are_brought_up_to_date);
     tcase_add_test(tests, damaged_pages_are_told);
     tcase_add_test(tests, damaged_rows_are_told);
+    tcase_add_test(tests, damaged_rows_that_are_due_are_quarantined);
+    tcase_add_test(tests, much_that_is_due_is_bounded);
     tcase_add_test(tests, impossible_numbers_are_told);
     tcase_add_test(tests, jobs_outlive_the_queue);
-    tcase_add_test(tests, closing_gives_claims_back);
+    tcase_add_test(tests, dropped_claims_are_given_back);
     tcase_add_test(tests, every_acknowledgement_is_kept);
     tcase_add_test(tests, unawaited_submits_lose_nothing);
     tcase_add_test(tests, no_memory_is_told_and_leaks_nothing);

@@ -58,6 +58,29 @@ static uint64_t submit_large(mls_queue *queue, char fill)
     return id;
 }
 
+/* A file that is there already is used for what is the same, if it is. */
+START_TEST(damaged_segments_are_written_again)
+{
+    char path[500];
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    submit_large(queue, 'a');
+    ck_assert_uint_eq(count_segments(path, sizeof path), 1);
+    const int fd = open(path, O_WRONLY);
+    ck_assert_int_eq(pwrite(fd, "damage", 6, LARGE / 2), 6);
+    close(fd);
+    submit_large(queue, 'a');
+    for (int i = 0; i < 2; i++) {
+        mls_job *job = fixture_claim(claimer);
+        ck_assert_int_eq(((const char *) mls_job_payload(job, NULL))[LARGE / 2], 'a');
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+    }
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
 START_TEST(segments_come_and_go_with_what_names_them)
 {
     mls_queue *queue = fixture_queue(url());
@@ -143,6 +166,7 @@ int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/segments");
     TCase *tests = tcase_create("segments");
+    tcase_add_test(tests, damaged_segments_are_written_again);
     tcase_add_test(tests, segments_come_and_go_with_what_names_them);
     tcase_add_test(tests, damaged_segments_bury_their_jobs);
     tcase_add_test(tests, left_over_segments_are_removed);

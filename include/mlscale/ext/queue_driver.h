@@ -247,7 +247,10 @@ typedef struct mls_queue_driver {
     /* `note` is never NULL. Errors: MLS_EUNSUPPORTED, MLS_ESTALE, MLS_EIO, MLS_ENOMEM. */
     mls_status (*progress)(void *self, const mls_queue_job *job, double progress, const char *note);
 
-    /* Gives back what get or wait showed, or a claim that shall end by itself. */
+    /*
+     * Gives back what get or wait showed, or a claim that nobody ends: its job goes back to
+     * the queue, at the latest when the lease ends.
+     */
     void (*drop)(void *self, mls_queue_job *job);
 
     /* Errors: MLS_ENOTFOUND, MLS_EIO, MLS_ENOMEM. */

@@ -2,6 +2,12 @@
 /* The claims that are alive in this process. */
 #include "queue/durable/holds.h"
 
+uint32_t mls__hold_signals(const mls__hold *hold)
+{
+    const uint32_t signals = atomic_load_explicit(&hold->signals, memory_order_acquire);
+    return signals & MLS_STOP_LOST ? MLS_STOP_LOST : signals;
+}
+
 void mls__holds_add(mls__holds *holds, mls__hold *hold)
 {
     pthread_mutex_lock(&holds->mutex);
@@ -14,9 +20,10 @@ void mls__holds_add(mls__holds *holds, mls__hold *hold)
     pthread_mutex_unlock(&holds->mutex);
 }
 
-void mls__holds_remove(mls__holds *holds, mls__hold *hold)
+bool mls__holds_remove(mls__holds *holds, mls__hold *hold)
 {
     pthread_mutex_lock(&holds->mutex);
+    const bool is_claim = hold->link && !(mls__hold_signals(hold) & MLS_STOP_LOST);
     if (hold->link) {
         *hold->link = hold->next;
         if (hold->next)
@@ -24,6 +31,7 @@ void mls__holds_remove(mls__holds *holds, mls__hold *hold)
         hold->link = NULL;
     }
     pthread_mutex_unlock(&holds->mutex);
+    return is_claim;
 }
 
 static void tell(mls__hold *hold, uint32_t signal)
@@ -48,10 +56,4 @@ void mls__holds_lose(mls__holds *holds, int64_t claimer)
             if (hold->claimer == claimer)
                 tell(hold, MLS_STOP_LOST);
     pthread_mutex_unlock(&holds->mutex);
-}
-
-uint32_t mls__hold_signals(const mls__hold *hold)
-{
-    const uint32_t signals = atomic_load_explicit(&hold->signals, memory_order_acquire);
-    return signals & MLS_STOP_LOST ? MLS_STOP_LOST : signals;
 }

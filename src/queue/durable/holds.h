@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #define MLS__HOLD_BUCKETS 256
 
@@ -25,7 +26,8 @@ typedef struct mls__holds {
 } mls__holds;
 
 void mls__holds_add(mls__holds *holds, mls__hold *hold);
-void mls__holds_remove(mls__holds *holds, mls__hold *hold);
+/* Whether it was a claim that nobody ended, and that was not lost. */
+bool mls__holds_remove(mls__holds *holds, mls__hold *hold);
 /* Tells the claim of a job, if it is here. */
 void mls__holds_signal(mls__holds *holds, uint64_t id, uint64_t epoch, uint32_t signal);
 /* Tells all claims of a claimer that they are lost. */

@@ -177,7 +177,10 @@ static int64_t positive(int64_t ns)
     return ns > 0 ? ns : 0;
 }
 
-/* Claims the job into the next of the claim's handles. MLS_ENOMEM: it stays as it was. */
+/*
+ * Claims the job into the next of the claim's handles, unless it is too late for it.
+ * MLS_ENOMEM: it stays as it was.
+ */
 static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
 {
     mls_queue_job *shown = claim->jobs[claim->count];
@@ -191,6 +194,9 @@ static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
                                         (long long) id));
     if (found <= 0)
         return store->txn.status;
+    /* Of those that are due, some may not have had their turn. */
+    if (mls__sql_is_late(store, &row))
+        return mls__sql_expire(store, &row) ? MLS_OK : store->txn.status;
     const int64_t waited_ns = positive(store->txn.boot_ns - row.since_ns);
     row.waiting_ns += waited_ns;
     fill_claim(store, claim->claimer, &row);
@@ -270,6 +276,18 @@ static mls_status give_up(const claim_op *claim)
     return MLS_EINTERNAL;
 }
 
+/* And what becomes ready only when more that is due goes off. */
+static mls_status take_due(mls__sql_store *store, claim_op *claim)
+{
+    mls_status status = take_ready(store, claim);
+    while (!status && !claim->count && store->txn.has_more_due) {
+        if (!mls__sql_tick(store))
+            return store->txn.status;
+        status = take_ready(store, claim);
+    }
+    return status;
+}
+
 static mls_status run_claim(mls__sql_store *store, mls__sql_op *op)
 {
     claim_op *claim = claim_of(op);
@@ -281,7 +299,7 @@ static mls_status run_claim(mls__sql_store *store, mls__sql_op *op)
     /* What is ready by now belongs to those that wait longer. */
     if (store->txn.is_ready_news && !mls__sql_claims_serve(store))
         return store->txn.status;
-    status = take_ready(store, claim);
+    status = take_due(store, claim);
     if (status || is_content(claim))
         return status;
     status = give_up(claim);

@@ -16,6 +16,7 @@
 
 #define MOST_OPS         1024 /* of a group */
 #define FAILING_PAUSE_NS UINT64_C(50000000)
+#define LAST_TRIES_NS    UINT64_C(1000000000)
 #define LONG_SYNC_NS     UINT64_C(200000)
 #define GATHER_PART      8 /* of the time that a sync takes */
 
@@ -202,6 +203,21 @@ static void answer(mls__sql_store *store, mls__sql_op **ops, size_t count)
     mls__sql_futex_wake(&store->groups, INT32_MAX);
 }
 
+/* In closing for a second more. */
+bool mls__sql_retry(mls__sql_store *store, mls__sql_op *op)
+{
+    const uint64_t now_ns = mls__clock_monotonic_ns();
+    if (op->status != MLS_EIO && op->status != MLS_ENOMEM)
+        return false;
+    if (atomic_load(&store->is_closing) && !store->give_up_ns)
+        store->give_up_ns = now_ns + LAST_TRIES_NS;
+    if (store->give_up_ns && now_ns >= store->give_up_ns)
+        return false;
+    store->retry_ns = now_ns + FAILING_PAUSE_NS;
+    mls__sql_list_add(&store->retries, op);
+    return true;
+}
+
 static bool must_sync(mls__sql_op **ops, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -339,6 +355,8 @@ static uint64_t pause_ns(const mls__sql_store *store)
         return FAILING_PAUSE_NS;
     if (store->unsynced_ns)
         until_ns = earlier(until_ns, store->unsynced_ns + MLS__SQL_SYNC_NS);
+    if (store->retries.first)
+        until_ns = earlier(until_ns, store->retry_ns);
     if (is_anyone_parked(store)) {
         if (!mls__sql_slot_is_alone(store))
             until_ns = earlier(until_ns, store->looked_ns + MLS__SQL_LOOK_NS);
@@ -435,6 +453,24 @@ static void gather(mls__sql_store *store, mls__sql_list *queue, size_t answered,
     }
 }
 
+/* Those that are to be tried again: one, while the file cannot be written. */
+static void take_retries(mls__sql_store *store, mls__sql_list *queue)
+{
+    if (!store->retries.first || mls__clock_monotonic_ns() < store->retry_ns)
+        return;
+    mls__sql_op *op = store->retries.first;
+    mls__sql_op *rest = store->is_failing ? op->next : NULL;
+    mls__sql_list_init(&store->retries);
+    for (mls__sql_op *next; op != rest; op = next) {
+        next = op->next;
+        mls__sql_list_add(queue, op);
+    }
+    for (mls__sql_op *next; op; op = next) {
+        next = op->next;
+        mls__sql_list_add(&store->retries, op);
+    }
+}
+
 /* The next group. Those that need no transaction go alone. */
 static size_t take_group(mls__sql_list *queue, mls__sql_op **ops)
 {
@@ -459,8 +495,10 @@ static void *run_committer(void *arg)
     mls__sql_store *store = arg;
     mls__sql_list queue;
     mls__sql_list_init(&queue);
-    while (!atomic_load(&store->is_closing) || atomic_load(&store->inbox) || queue.first) {
+    while (!atomic_load(&store->is_closing) || atomic_load(&store->inbox) || queue.first ||
+           store->retries.first) {
         take_in(store, &queue);
+        take_retries(store, &queue);
         const unsigned news = look_around(store);
         const size_t count = take_group(&queue, ops);
         if (count == 1 && ops[0]->kind->no_transaction) {

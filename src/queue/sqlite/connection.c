@@ -137,14 +137,17 @@ static void reset_statements(mls__sql_store *store)
             sqlite3_reset(store->statements[i]);
 }
 
-static void set_sync_level(mls__sql_store *store, int level)
+/* Lowering it may fail: more is synced then. */
+static mls_status set_sync_level(mls__sql_store *store, int level)
 {
     if (store->sync_level == level)
-        return;
+        return MLS_OK;
     const char *sql =
         level == SYNC_FULL ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
-    if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+    const mls_status status = mls__sql_exec(store->db, sql, "setting how it syncs");
+    if (!status)
         store->sync_level = level;
+    return level == SYNC_FULL ? status : MLS_OK;
 }
 
 /*
@@ -217,8 +220,9 @@ mls_status mls__sql_begin(mls__sql_store *store, bool must_sync)
         return status;
     store->txn = (mls__sql_txn){0};
     status = make_sure(store);
+    if (!status)
+        status = set_sync_level(store, must_sync ? SYNC_FULL : SYNC_NORMAL);
     if (!status) {
-        set_sync_level(store, must_sync ? SYNC_FULL : SYNC_NORMAL);
         store->txn.now_ms = mls__clock_wall_ms();
         store->txn.boot_ns = (int64_t) mls__clock_boot_ns();
         store->txn.is_synced = must_sync;
@@ -338,7 +342,9 @@ mls_status mls__sql_commit(mls__sql_store *store)
 
 mls_status mls__sql_checkpoint(mls__sql_store *store, int mode)
 {
-    set_sync_level(store, SYNC_FULL);
+    const mls_status status = set_sync_level(store, SYNC_FULL);
+    if (status)
+        return status;
     const int code = sqlite3_wal_checkpoint_v2(store->db, "main", mode, NULL, NULL);
     return code == SQLITE_OK ? MLS_OK : mls__sql_error(store->db, code, "checkpoint");
 }

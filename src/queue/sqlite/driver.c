@@ -181,7 +181,8 @@ static mls__sql_store *create_store(const mls_plugin_host *host)
     store->segments_fd = -1;
     store->sync_level = -1;
     store->parked_until_ns = MLS__FOREVER;
-    mls__sql_list *const lists[] = {&store->claims, &store->fillers, &store->waits, &store->drains};
+    mls__sql_list *const lists[] = {&store->claims, &store->fillers, &store->waits, &store->drains,
+                                    &store->retries};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         mls__sql_list_init(lists[i]);
     return store;

@@ -4,6 +4,10 @@
  * is of a block that the committer reserved in the file before. What this way does not
  * suit (a key, which may be taken; several jobs; much data; no id left; a committer that
  * is far behind) goes the way of MLS_ACK_ASYNC, which promises more.
+ *
+ * While the file cannot be written (a full disk, an error of it) they are kept, and tried
+ * again; the bound on how many wait holds for these too. Those that still cannot be written
+ * a second after the queue began to close are lost, and the log says so.
  */
 #include "queue/sqlite/sqlite.h"
 
@@ -107,11 +111,13 @@ static later_op *copy_item(mls__sql_store *store, const mls_queue_item *item)
     return later;
 }
 
-/* On the committer's thread: it is stored, or lost, as with this process. */
+/* On the committer's thread: it is stored, or is tried again, or lost, as with this process. */
 static void end_later(mls__sql_store *store, mls__sql_op *op)
 {
     later_op *later = (later_op *) (void *) op;
     const mls_job_options *o = &later->options;
+    if (op->status && mls__sql_retry(store, op))
+        return;
     if (op->status)
         mls__log(store->context, MLS_LOG_WARNING, "queue '%s': job %llu is lost: %s: %s",
                  store->path, (unsigned long long) later->id, mls_status_name(op->status),

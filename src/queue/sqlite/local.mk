@@ -6,6 +6,7 @@ libmls_core_la_SOURCES += \
 	%D%/claimers.c \
 	%D%/committer.c \
 	%D%/connection.c \
+	%D%/damage.c \
 	%D%/driver.c \
 	%D%/ends.c \
 	%D%/lanes.c \
@@ -14,6 +15,7 @@ libmls_core_la_SOURCES += \
 	%D%/lockfile.c \
 	%D%/parents.c \
 	%D%/room.c \
+	%D%/returns.c \
 	%D%/rows.c \
 	%D%/rules.c \
 	%D%/schema.c \

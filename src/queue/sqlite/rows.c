@@ -39,20 +39,29 @@ static bool is_sound(sqlite3_stmt *statement, int column, const mls__sql_bytes *
     }
 }
 
-/* false: a number is none that a queue would write. Sums of few of these cannot overflow. */
-static bool read_row(sqlite3_stmt *s, mls__sql_row *row)
+#define NUMBERS 20 /* columns from the rank to the claimer */
+
+static void list_numbers(mls__sql_row *row, int64_t *ret_numbers[NUMBERS])
 {
-    bool is_possible = MLS__SQL_IS_POSSIBLE(sqlite3_column_int64(s, 0));
-    row->id = sqlite3_column_int64(s, 0);
-    row->state = sqlite3_column_int(s, 2);
-    row->priority = sqlite3_column_int(s, 3);
-    int64_t *const numbers[] = {
+    int64_t *const numbers[NUMBERS] = {
         &row->rank,         &row->epoch,        &row->attempt,        &row->max_attempts,
         &row->deaths,       &row->backoff_ms,   &row->backoff_max_ms, &row->jitter_percent,
         &row->retention_ms, &row->submitted_ms, &row->run_at_ms,      &row->deadline_ms,
         &row->claimed_ms,   &row->ended_ms,     &row->since_ns,       &row->waiting_ns,
         &row->running_ns,   &row->timer_ms,     &row->member,         &row->claimer};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    memcpy(ret_numbers, numbers, sizeof numbers);
+}
+
+/* false: a number is none that a queue would write. Sums of few of these cannot overflow. */
+static bool read_row(sqlite3_stmt *s, mls__sql_row *row)
+{
+    int64_t *numbers[NUMBERS];
+    bool is_possible = MLS__SQL_IS_POSSIBLE(sqlite3_column_int64(s, 0));
+    list_numbers(row, numbers);
+    row->id = sqlite3_column_int64(s, 0);
+    row->state = sqlite3_column_int(s, 2);
+    row->priority = sqlite3_column_int(s, 3);
+    for (size_t i = 0; i < NUMBERS; i++) {
         *numbers[i] = sqlite3_column_int64(s, 4 + (int) i);
         is_possible = is_possible && MLS__SQL_IS_POSSIBLE(*numbers[i]);
     }
@@ -71,7 +80,16 @@ static bool read_row(sqlite3_stmt *s, mls__sql_row *row)
     return is_possible && MLS__SQL_IS_POSSIBLE(row->escalations);
 }
 
-int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)
+/* The lane, without failing the transaction when the file is damaged; NULL then. */
+static mls__sql_lane *find_lane(mls__sql_store *store, int64_t id)
+{
+    mls__sql_lane *lane = mls__sql_lane_of(store, id);
+    if (!lane && store->txn.status == MLS_EFORMAT)
+        store->txn.status = MLS_OK;
+    return lane;
+}
+
+int mls__sql_row_look(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)
 {
     sqlite3_stmt *load = mls__sql_prepare(store, MLS__SQL_JOB_LOAD);
     if (!load)
@@ -82,17 +100,43 @@ int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)
     const int code = mls__sql_step(store, load);
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? 0 : -1;
-    const bool is_possible = read_row(load, ret_row);
-    ret_row->lane = mls__sql_lane_of(store, sqlite3_column_int64(load, 1));
-    if (!ret_row->lane)
+    bool is_whole = read_row(load, ret_row);
+    ret_row->lane = find_lane(store, sqlite3_column_int64(load, 1));
+    if (store->txn.status)
         return -1;
-    if (is_possible && is_sound(load, 28, &ret_row->payload) &&
-        is_sound(load, 31, &ret_row->result) && ret_row->state >= MLS_JOB_SCHEDULED &&
-        ret_row->state <= MLS_JOB_CANCELLED)
-        return 1;
-    mls__sql_fail(store,
-                  mls__error(MLS_EFORMAT, "job %lld: its row is damaged", (long long) ret_row->id));
+    const bool has_payload = is_sound(load, 28, &ret_row->payload);
+    const bool has_result = is_sound(load, 31, &ret_row->result);
+    is_whole = is_whole && ret_row->lane && has_payload && has_result &&
+               ret_row->state >= MLS_JOB_SCHEDULED && ret_row->state <= MLS_JOB_CANCELLED;
+    if (!has_payload)
+        ret_row->payload = (mls__sql_bytes){0};
+    if (!has_result)
+        ret_row->result = (mls__sql_bytes){0};
+    return is_whole ? 1 : MLS__SQL_DAMAGED;
+}
+
+int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row)
+{
+    const int found = mls__sql_row_look(store, id, ret_row);
+    if (found != MLS__SQL_DAMAGED)
+        return found;
+    mls__sql_fail(store, ret_row->lane
+                             ? mls__error(MLS_EFORMAT, "job %llu: its row is damaged",
+                                          (unsigned long long) id)
+                             : mls__error(MLS_EFORMAT,
+                                          "the queue's file is damaged: job %llu is of a lane "
+                                          "that is not there",
+                                          (unsigned long long) id));
     return -1;
+}
+
+void mls__sql_row_clear(mls__sql_row *row)
+{
+    int64_t *numbers[NUMBERS];
+    list_numbers(row, numbers);
+    for (size_t i = 0; i < NUMBERS; i++)
+        if (!MLS__SQL_IS_POSSIBLE(*numbers[i]))
+            *numbers[i] = 0;
 }
 
 static void bind_text(sqlite3_stmt *statement, int at, const char *text)
@@ -170,6 +214,25 @@ bool mls__sql_row_save(mls__sql_store *store, const mls__sql_row *row)
     sqlite3_bind_double(save, 26, row->progress);
     bind_text(save, 27, row->note);
     return mls__sql_run(store, save);
+}
+
+bool mls__sql_row_repair(mls__sql_store *store, mls__sql_row *row)
+{
+    int64_t *numbers[NUMBERS];
+    sqlite3_stmt *repair = mls__sql_prepare(store, MLS__SQL_JOB_REPAIR);
+    if (!repair)
+        return false;
+    list_numbers(row, numbers);
+    sqlite3_bind_int64(repair, 1, row->id);
+    sqlite3_bind_int64(repair, 2, row->lane->id);
+    sqlite3_bind_int(repair, 3, row->state);
+    for (int i = 0; i < NUMBERS; i++)
+        sqlite3_bind_int64(repair, 4 + i, *numbers[i]);
+    bind_bytes(repair, 24, &row->payload);
+    bind_bytes(repair, 27, &row->result);
+    sqlite3_bind_int(repair, 30, row->error);
+    bind_text(repair, 31, row->error_text);
+    return mls__sql_run(store, repair);
 }
 
 static bool delete_by_id(mls__sql_store *store, int statement, int64_t id)

@@ -220,6 +220,16 @@ static bool part_tenant(mls__sql_store *store, const mls_queue_rule *rule)
     return id == 0;
 }
 
+bool mls__sql_rules_recount(mls__sql_store *store)
+{
+    for (size_t i = 0; i < store->kept.count; i++) {
+        store->kept.list[i].is_dirty = true;
+        if (!count_running(store, &store->kept.list[i].rule))
+            return false;
+    }
+    return true;
+}
+
 static mls_status run_set(mls__sql_store *store, mls__sql_op *op)
 {
     const rule_op *set = (rule_op *) (void *) op;

@@ -103,11 +103,29 @@ static int write_file(mls__sql_store *store, int folder, const void *data, size_
     return failed;
 }
 
+/* Whether the file is there, as long as that, and what its name says. */
+static bool is_intact(int folder, const char *name, const unsigned char *hash, size_t size)
+{
+    unsigned char block[65536], found[MLS__SQL_HASH_BYTES];
+    crypto_generichash_state state;
+    struct stat info;
+    ssize_t got = -1;
+    const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    crypto_generichash_init(&state, NULL, 0, sizeof found);
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == (off_t) size)
+        while ((got = read(fd, block, sizeof block)) > 0)
+            crypto_generichash_update(&state, block, (size_t) got);
+    close(fd);
+    crypto_generichash_final(&state, found, sizeof found);
+    return got == 0 && memcmp(found, hash, sizeof found) == 0;
+}
+
 mls_status mls__sql_segment_write(mls__sql_store *store, const void *data, size_t size,
                                   unsigned char *ret_hash)
 {
     char name[NAME_BYTES];
-    struct stat info;
     int folder;
     mls_status status = folder_of(store, &folder);
     if (status)
@@ -115,7 +133,7 @@ mls_status mls__sql_segment_write(mls__sql_store *store, const void *data, size_
     crypto_generichash(ret_hash, MLS__SQL_HASH_BYTES, data, size, NULL, 0);
     name_of(ret_hash, name);
     int failed = 0;
-    if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) || info.st_size != (off_t) size)
+    if (!is_intact(folder, name, ret_hash, size))
         failed = write_file(store, folder, data, size, name);
     if (!failed && fsync(folder))
         failed = errno;

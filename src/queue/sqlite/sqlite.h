@@ -199,11 +199,13 @@ enum {
     MLS__SQL_LANE_ADD,
     MLS__SQL_LANE_COUNT,
     MLS__SQL_LANE_STATS,
+    MLS__SQL_LANES_RECOUNT,
     MLS__SQL_ALIVE,
     MLS__SQL_JOB_ADD,
     MLS__SQL_JOB_LOAD,
     MLS__SQL_JOB_SAVE,
     MLS__SQL_JOB_ESCALATE,
+    MLS__SQL_JOB_REPAIR,
     MLS__SQL_JOB_DELETE,
     MLS__SQL_JOB_LIST,
     MLS__SQL_JOB_BY_KEY,
@@ -270,6 +272,7 @@ typedef struct mls__sql_txn {
     bool meta_is_dirty, is_synced, has_garbage, has_reserved;
     unsigned news;      /* MLS__SQL_NEWS_*: what happened, for other processes */
     bool is_ready_news; /* a job became ready since parked claims were looked at */
+    bool has_more_due;  /* timers than one look lets go off */
     bool is_telling;    /* children of ended jobs are being moved */
 } mls__sql_txn;
 
@@ -321,9 +324,11 @@ struct mls__sql_store {
     bool is_failing;
     bool is_running; /* the thread */
     mls__sql_list claims, fillers, waits, drains;
-    mls__sql_claimer *claimers; /* that are open */
-    bool room_is_stale;         /* what is used of them must be counted anew */
-    mls__kept_rules kept;       /* as in the file, read anew in each transaction */
+    mls__sql_list retries;         /* that failed, and that nobody waits for */
+    uint64_t retry_ns, give_up_ns; /* when they come again; and, in closing, do so no more */
+    mls__sql_claimer *claimers;    /* that are open */
+    bool room_is_stale;            /* what is used of them must be counted anew */
+    mls__kept_rules kept;          /* as in the file, read anew in each transaction */
     mls__sql_lane *lanes[MLS__SQL_BUCKETS];
     mls__sql_lane **lanes_by_id;
     size_t lanes_by_id_count;
@@ -407,6 +412,8 @@ mls_status mls__sql_call(mls__sql_store *store, mls__sql_op *op);
 mls_status mls__sql_answer(const mls__sql_op *op);
 /* Sets the status of an operation, with the committer's error message. */
 void mls__sql_set_status(mls__sql_op *op, mls_status status);
+/* Tries an operation again that nobody waits for, if the disk may have been at fault. */
+bool mls__sql_retry(mls__sql_store *store, mls__sql_op *op);
 /* Answers an operation that is in no list any more. */
 void mls__sql_finish_parked(mls__sql_op *op);
 /* Runs one operation in a transaction, before the thread lives or after. */
@@ -435,6 +442,13 @@ bool mls__sql_lane_is_served(const mls__sql_store *store, mls__sql_claimer *clai
 
 /* rows.c: jobs from and to the file. */
 /* 1: there; 0: there is none; -1: the transaction failed. The row is good until the next. */
+#define MLS__SQL_DAMAGED 2
+/* The same, and MLS__SQL_DAMAGED with what can be read of the row: `lane` may be NULL. */
+int mls__sql_row_look(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row);
+/* Sets numbers to 0 that cannot be. */
+void mls__sql_row_clear(mls__sql_row *row);
+/* Writes all that may be damaged. */
+bool mls__sql_row_repair(mls__sql_store *store, mls__sql_row *row);
 int mls__sql_row_load(mls__sql_store *store, uint64_t id, mls__sql_row *ret_row);
 bool mls__sql_row_add(mls__sql_store *store, const mls__sql_row *row);
 bool mls__sql_row_save(mls__sql_store *store, const mls__sql_row *row);
@@ -454,7 +468,14 @@ void mls__sql_begin_row(mls__sql_store *store, mls__sql_row *row);
 bool mls__sql_move(mls__sql_store *store, mls__sql_row *row, int32_t event);
 /* What ends, loses or gives back the present claim. */
 bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event);
-/* Lets all timers go off that are due. */
+/* Ends a claimable job whose deadline passed. */
+bool mls__sql_expire(mls__sql_store *store, mls__sql_row *row);
+bool mls__sql_is_late(const mls__sql_store *store, const mls__sql_row *row);
+
+/* damage.c: a row that is damaged is dead from now on, and says so. */
+bool mls__sql_quarantine(mls__sql_store *store, mls__sql_row *row);
+
+/* Lets timers go off that are due, up to a bound: txn.has_more_due. */
 bool mls__sql_tick(mls__sql_store *store);
 
 /* rules.c: what holds back ready jobs. */
@@ -470,6 +491,8 @@ void mls__sql_rules_claim(mls__sql_store *store, const mls__sql_lane *lane);
 void mls__sql_rules_end(mls__sql_store *store, const mls__sql_lane *lane);
 /* When one of the rules that hold back jobs lets pass by itself; 0: none does. */
 int64_t mls__sql_rules_next_ms(const mls__sql_store *store);
+/* Counts anew what runs. */
+bool mls__sql_rules_recount(mls__sql_store *store);
 /* Saves what claims and ends changed in them. */
 bool mls__sql_rules_save(mls__sql_store *store);
 mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
@@ -537,6 +560,9 @@ bool mls__sql_submit_later(mls__sql_store *store, const mls_queue_item *const *i
                            uint64_t *ret_ids);
 void mls__sql_ids_reserve(mls__sql_store *store, mls__sql_submit_op *submit);
 void mls__sql_ids_publish(mls__sql_store *store, mls__sql_submit_op *submit);
+
+/* returns.c: gives back a claim that nobody ended, as soon as that can be written. */
+void mls__sql_return(mls__sql_store *store, const mls__sql_hold *hold);
 
 /* claimers.c */
 mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,

@@ -55,6 +55,13 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         "ifnull(sum(sum_waiting_ns), 0),"
         " ifnull(sum(sum_running_ns), 0), ifnull(sum(sum_escalated), 0) FROM lanes"
         " WHERE (?1 IS NULL OR queue = ?1) AND (?2 IS NULL OR type = ?2)",
+    /* By the values of MLS_JOB_*. */
+    [MLS__SQL_LANES_RECOUNT] =
+        "UPDATE lanes SET (scheduled, blocked, ready, running, stopping, succeeded, dead,"
+        " cancelled) = (SELECT ifnull(sum(state = 1), 0), ifnull(sum(state = 2), 0),"
+        " ifnull(sum(state = 3), 0), ifnull(sum(state = 4), 0), ifnull(sum(state = 5), 0),"
+        " ifnull(sum(state = 6), 0), ifnull(sum(state = 7), 0), ifnull(sum(state = 8), 0)"
+        " FROM jobs WHERE lane = lanes.id)",
     [MLS__SQL_ALIVE] =
         "SELECT ifnull(sum(scheduled + blocked + ready + running + stopping), 0) FROM lanes",
     [MLS__SQL_JOB_ADD] =
@@ -73,6 +80,14 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         " note = ?27 WHERE id = ?1",
     [MLS__SQL_JOB_ESCALATE] =
         "UPDATE jobs SET lane = ?2, escalations = escalations + 1 WHERE id = ?1",
+    [MLS__SQL_JOB_REPAIR] =
+        "UPDATE jobs SET lane = ?2, state = ?3, rank = ?4, epoch = ?5, attempt = ?6,"
+        " max_attempts = ?7, deaths = ?8, backoff_ms = ?9, backoff_max_ms = ?10,"
+        " jitter_percent = ?11, retention_ms = ?12, submitted_ms = ?13, run_at_ms = ?14,"
+        " deadline_ms = ?15, claimed_ms = ?16, ended_ms = ?17, since_ns = ?18, waiting_ns = ?19,"
+        " running_ns = ?20, timer_ms = nullif(?21, 0), member = nullif(?22, 0), claimer = ?23,"
+        " payload_at = ?24, payload = ?25, payload_bytes = ?26, result_at = ?27, result = ?28,"
+        " result_bytes = ?29, error = ?30, error_text = ?31 WHERE id = ?1",
     [MLS__SQL_JOB_DELETE] = "DELETE FROM jobs WHERE id = ?1",
     [MLS__SQL_JOB_LIST] =
         "SELECT id FROM jobs WHERE id > ?1 AND (?2 >> state) & 1 AND lane IN (SELECT id FROM lanes"

@@ -7,6 +7,8 @@
 /* How long an ended job that is kept no longer stays for other processes that wait for it. */
 #define FOREIGN_WAIT_MS 10000
 
+#define MOST_DUE 500 /* timers that go off in one look: a transaction takes no minutes */
+
 static const char too_late[] = "the deadline passed before the job was claimed";
 
 int32_t mls__sql_next(const mls__sql_store *store, int32_t state, int32_t event)
@@ -174,17 +176,29 @@ bool mls__sql_end_claim(mls__sql_store *store, mls__sql_row *row, int32_t event)
     return mls__sql_move(store, row, event);
 }
 
+bool mls__sql_is_late(const mls__sql_store *store, const mls__sql_row *row)
+{
+    return row->deadline_ms && row->deadline_ms <= store->txn.now_ms;
+}
+
+bool mls__sql_expire(mls__sql_store *store, mls__sql_row *row)
+{
+    row->error = MLS_EDEADLINE;
+    if (!row->error_text)
+        row->error_text = too_late;
+    return mls__sql_move(store, row, MLS_JOB_ON_EXPIRE);
+}
+
+/* A timer that means nothing in the row's state is damage too. */
 static bool go_off(mls__sql_store *store, mls__sql_row *row)
 {
-    if (mls__sql_has_ended(store, row->state))
-        return mls__sql_move(store, row, MLS_JOB_ON_FORGET);
-    if (row->deadline_ms && row->deadline_ms <= store->txn.now_ms) {
-        row->error = MLS_EDEADLINE;
-        if (!row->error_text)
-            row->error_text = too_late;
-        return mls__sql_move(store, row, MLS_JOB_ON_EXPIRE);
-    }
-    return mls__sql_move(store, row, MLS_JOB_ON_DUE);
+    const int32_t event = mls__sql_has_ended(store, row->state) ? MLS_JOB_ON_FORGET
+                          : mls__sql_is_late(store, row)        ? MLS_JOB_ON_EXPIRE
+                                                                : MLS_JOB_ON_DUE;
+    if (mls__sql_next(store, row->state, event) == MLS_JOB_REFUSED)
+        return mls__sql_quarantine(store, row);
+    return event == MLS_JOB_ON_EXPIRE ? mls__sql_expire(store, row)
+                                      : mls__sql_move(store, row, event);
 }
 
 /* The job of the earliest timer that is due; 0: none. */
@@ -202,14 +216,16 @@ static int64_t find_due(mls__sql_store *store)
 bool mls__sql_tick(mls__sql_store *store)
 {
     mls__sql_row row;
-    for (;;) {
+    store->txn.has_more_due = false;
+    for (int count = 0;; count++) {
         const int64_t id = find_due(store);
-        if (!id)
+        store->txn.has_more_due = id && count == MOST_DUE;
+        if (!id || count == MOST_DUE)
             return !store->txn.status;
-        const int found = mls__sql_row_load(store, (uint64_t) id, &row);
+        const int found = mls__sql_row_look(store, (uint64_t) id, &row);
         if (found <= 0)
             return found == 0 ? fail_damaged(store, id) : false;
-        if (!go_off(store, &row))
+        if (found == MLS__SQL_DAMAGED ? !mls__sql_quarantine(store, &row) : !go_off(store, &row))
             return false;
     }
 }

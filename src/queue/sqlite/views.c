@@ -185,10 +185,12 @@ uint32_t mls__sql_signals(void *self, const mls_queue_job *shown)
 
 void mls__sql_drop(void *self, mls_queue_job *shown)
 {
+    mls__sql_store *store = self;
     mls__sql_hold *hold = shown->hold;
     shown->hold = NULL;
     if (!hold)
         return;
-    mls__holds_remove(&((mls__sql_store *) self)->holds, &hold->base);
-    mls__sql_hold_free(self, hold);
+    if (mls__holds_remove(&store->holds, &hold->base))
+        mls__sql_return(store, hold);
+    mls__sql_hold_free(store, hold);
 }

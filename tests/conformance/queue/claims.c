@@ -126,10 +126,17 @@ static mls_status claim_raw(raw_claims *claims, size_t max_count, uint64_t flags
                                  claims->pointers, &claims->count);
 }
 
-static void drop_raw(raw_claims *claims)
+static void end_raw(raw_claims *claims)
 {
-    for (size_t i = 0; i < claims->count; i++)
-        the_queue->ops->drop(the_queue->self, &claims->shown[i]);
+    for (size_t i = 0; i < claims->count; i++) {
+        mls_queue_end end = {.size = sizeof end,
+                             .flags = MLS_END_DROP,
+                             .job = &claims->shown[i],
+                             .event = MLS_JOB_ON_SUCCEED,
+                             .status = MLS_EEMPTY};
+        mls_queue_end *const ends[] = {&end};
+        ck_assert_ok(the_queue->ops->finish(the_queue->self, ends, 1));
+    }
 }
 
 static uint64_t submit_batch_key(const char *type, const char *key)
@@ -161,23 +168,23 @@ START_TEST(batches_share_type_and_key)
     ck_assert_ok(claim_raw(&more, 10, 0, &claims.shown[0]));
     ck_assert_uint_eq(more.count, 1);
     ck_assert_uint_eq(more.infos[0].id, ids[7]);
-    drop_raw(&more);
+    end_raw(&more);
     ck_assert_int_eq(claim_raw(&more, 10, 0, &claims.shown[0]), MLS_EEMPTY);
-    drop_raw(&claims);
+    end_raw(&claims);
     ck_assert_ok(claim_raw(&claims, 10, MLS_CLAIM_SAME_BATCH, NULL));
     ck_assert_uint_eq(claims.count, 2);
     ck_assert_uint_eq(claims.infos[0].id, ids[1]);
     ck_assert_uint_eq(claims.infos[1].id, ids[5]);
-    drop_raw(&claims);
+    end_raw(&claims);
     ck_assert_ok(claim_raw(&claims, 10, MLS_CLAIM_SAME_BATCH, NULL));
     ck_assert_uint_eq(claims.count, 2);
     ck_assert_uint_eq(claims.infos[0].id, ids[2]);
     ck_assert_uint_eq(claims.infos[1].id, ids[4]);
-    drop_raw(&claims);
+    end_raw(&claims);
     ck_assert_ok(claim_raw(&claims, 10, MLS_CLAIM_SAME_BATCH, NULL));
     ck_assert_uint_eq(claims.count, 1);
     ck_assert_str_eq(claims.infos[0].type, "other");
-    drop_raw(&claims);
+    end_raw(&claims);
 }
 END_TEST
 
