@@ -8,8 +8,7 @@
 
 /* --- tasks ----------------------------------------------------------------------------------- */
 
-/* What is left of a region goes in so many takes: a few that are long, and short ones to the end.
- */
+/* What is left of a region goes in so many takes: a few long ones, and short ones to the end. */
 #define TAKES 4
 /* More threads than these begin in the same regions. */
 #define MOST_REGIONS 16
