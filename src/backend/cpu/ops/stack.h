@@ -44,7 +44,7 @@ typedef struct mls__stack_kernel {
     bool is_empty; /* gives nothing at these dims */
     int64_t images;
     uint64_t slots_offset, slot_bytes; /* a slot a thread */
-    char name[512]; /* room for all stages */
+    char name[512];                    /* room for all stages */
 } mls__stack_kernel;
 
 /* The stage behind the last one of the group that begins with stage `first`. */
