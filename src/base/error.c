@@ -2,6 +2,7 @@
 /* The thread's error message: a fixed buffer, so that running out of memory can be told too. */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,7 +45,8 @@ mls_status mls__error_os(int os_error, const char *format, ...)
     mls__error_v(MLS_EIO, format, args);
     va_end(args);
     /* strerror_r has two incompatible shapes; strerror is safe for the codes that exist. */
-    return mls__error(MLS_EIO, "%s: %s", message, strerror(os_error));
+    return mls__error(MLS_EIO, "%s: %s%s", message, strerror(os_error),
+                      os_error == EMFILE ? ": raise the process's limit, ulimit -n" : "");
 }
 
 mls_status mls__error_nomem(size_t size_bytes)

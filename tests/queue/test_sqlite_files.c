@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -568,6 +569,74 @@ START_TEST(no_memory_is_told_and_leaks_nothing)
 }
 END_TEST
 
+/* Many queues on one file */
+
+enum { MOST_QUEUES = 2000, FILES_OF_QUEUE = 4 };
+
+/* All of them at length only: who dies is found by locks that the system keeps in a list. */
+static size_t count_queues(void)
+{
+    struct rlimit files;
+    size_t count = getenv("MLS_TEST_CRASHES") ? MOST_QUEUES : MLS_TEST_SANITIZED ? 40 : 250;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    files.rlim_cur = files.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    if (files.rlim_max / FILES_OF_QUEUE <= count)
+        count = files.rlim_max / FILES_OF_QUEUE - 10;
+    return count;
+}
+
+/* Each is submitted to, and what all were given is done by one of them. */
+static void use_and_close(mls_queue **queues, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fixture_submit_type(queues[i], "t");
+    mls_claimer *claimer = fixture_claimer(queues[count - 1], NULL);
+    for (size_t i = 0; i < count; i++) {
+        mls_job *job = fixture_claim(claimer);
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+    }
+    fixture_claim_none(claimer);
+    ck_assert_ok(mls_queue_drain(queues[0], 0));
+    mls_claimer_close(claimer);
+    for (size_t i = 0; i < count; i++)
+        mls_queue_close(queues[i]);
+}
+
+START_TEST(many_queues_share_a_file)
+{
+    static mls_queue *queues[MOST_QUEUES];
+    const size_t count = count_queues();
+    for (size_t i = 0; i < count; i++)
+        queues[i] = fixture_queue(url());
+    use_and_close(queues, count);
+    mls_queue *queue = fixture_queue(url());
+    ck_assert_uint_eq(fixture_stats(queue).succeeded, count);
+    mls_queue_close(queue);
+}
+END_TEST
+
+/* Whatever is to be opened when no file can be any more; those who came first go on. */
+START_TEST(running_out_of_files_is_told)
+{
+    enum { LEAST = 60, LIMITS = 5 };
+    struct rlimit files;
+    mls_queue *queues[LEAST + LIMITS];
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    for (rlim_t limit = LEAST; limit < LEAST + LIMITS; limit++) {
+        size_t count = 0;
+        files.rlim_cur = limit;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+        while (open_queue(url(), &queues[count]) == MLS_OK)
+            count++;
+        ck_assert_msg(strstr(mls_error_message(), "ulimit -n"), "%s", mls_error_message());
+        ck_assert_uint_ge(count, 2);
+        use_and_close(queues, count);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/files");
@@ -589,6 +658,8 @@ int main(void)
     tcase_add_test(tests, every_acknowledgement_is_kept);
     tcase_add_test(tests, unawaited_submits_lose_nothing);
     tcase_add_test(tests, no_memory_is_told_and_leaks_nothing);
+    tcase_add_test(tests, many_queues_share_a_file);
+    tcase_add_test(tests, running_out_of_files_is_told);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define BUSY_MS          5000
@@ -46,6 +47,8 @@ mls_status mls__sql_error(sqlite3 *db, int code, const char *what)
     const int os_error = db ? sqlite3_system_errno(db) : 0;
     const bool has_os_error =
         os_error && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN);
+    if (has_os_error && os_error == EMFILE)
+        help = ": raise the process's limit, ulimit -n";
     return mls__error(status, "SQLite: %s%s%s (code %d)%s, while: %.60s", sqlite3_errstr(code),
                       has_os_error ? ": " : "", has_os_error ? strerror(os_error) : "", code, help,
                       what);

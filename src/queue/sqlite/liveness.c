@@ -33,13 +33,12 @@ static void read_boot(char boot[BOOT_BYTES])
 
 typedef struct member {
     int64_t id, slot;
-    bool has_rebooted; /* since it joined: it did not die of a job */
+    char boot[BOOT_BYTES]; /* of the machine, when it joined */
 } member;
 
 /* The member after `id`: 1, 0 when there is none, -1 failed. */
 static int next_member(mls__sql_store *store, int64_t id, member *ret_member)
 {
-    char boot[BOOT_BYTES];
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_MEMBERS);
     if (!find)
         return -1;
@@ -47,10 +46,10 @@ static int next_member(mls__sql_store *store, int64_t id, member *ret_member)
     const int code = mls__sql_step(store, find);
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? 0 : -1;
-    read_boot(boot);
-    const char *theirs = (const char *) sqlite3_column_text(find, 2);
-    *ret_member = (member){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1),
-                           !theirs || strcmp(theirs, boot) != 0};
+    const char *boot = (const char *) sqlite3_column_text(find, 2);
+    *ret_member = (member){sqlite3_column_int64(find, 0), sqlite3_column_int64(find, 1), ""};
+    if (boot)
+        strncpy(ret_member->boot, boot, BOOT_BYTES - 1);
     sqlite3_reset(find);
     return 1;
 }
@@ -112,6 +111,14 @@ static bool remove_member(mls__sql_store *store, int64_t id, bool is_death)
            delete_by(store, MLS__SQL_MEMBER_DELETE, id);
 }
 
+/* Since it joined: it did not die of a job. */
+static bool has_rebooted(const member *m)
+{
+    char boot[BOOT_BYTES];
+    read_boot(boot);
+    return strcmp(m->boot, boot) != 0;
+}
+
 bool mls__sql_reap(mls__sql_store *store)
 {
     member found = {0};
@@ -121,7 +128,7 @@ bool mls__sql_reap(mls__sql_store *store)
             return there == 0;
         if (found.id == store->member || mls__sql_slot_lives(store, found.slot))
             continue;
-        if (!remove_member(store, found.id, !found.has_rebooted))
+        if (!remove_member(store, found.id, !has_rebooted(&found)))
             return false;
     }
 }

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define MOST_SLOTS  4095
+#define FEW_SLOTS   16 /* that are tried whatever their marks say */
 #define COMMIT_BYTE (INT64_C(1) << 32)
 #define TURN_BYTE   (COMMIT_BYTE + 1)
 #define SLOT_BYTE   (COMMIT_BYTE + 1024)
@@ -208,20 +209,37 @@ void mls__sql_unlock(mls__sql_store *store)
     set_lock(store->lock_fd, F_OFD_SETLK, F_UNLCK, COMMIT_BYTE);
 }
 
+/* MLS_EEXIST: another has it. */
+static mls_status take_slot(mls__sql_store *store, int index)
+{
+    const int failed = set_lock(store->lock_fd, F_OFD_SETLK, F_WRLCK, SLOT_BYTE + index);
+    if (failed == EAGAIN || failed == EACCES)
+        return MLS_EEXIST;
+    if (failed)
+        return mls__error_os(failed, "'%s-lock' cannot be locked", store->path);
+    store->slot = index;
+    uint32_t high = atomic_load(&store->page->high);
+    while (high < (uint32_t) index + 1 &&
+           !atomic_compare_exchange_weak(&store->page->high, &high, (uint32_t) index + 1))
+        ;
+    return MLS_OK;
+}
+
+/*
+ * The first that is free, so that who is alone has the very first. The system looks at all locks
+ * for each that is tried: past a few, those that are marked are tried only when no other is free,
+ * the dead among them.
+ */
 mls_status mls__sql_slot_take(mls__sql_store *store)
 {
-    for (int i = 0; i < MOST_SLOTS; i++) {
-        const int failed = set_lock(store->lock_fd, F_OFD_SETLK, F_WRLCK, SLOT_BYTE + i);
-        if (failed == EAGAIN || failed == EACCES)
-            continue;
-        if (failed)
-            return mls__error_os(failed, "'%s-lock' cannot be locked", store->path);
-        store->slot = i;
-        uint32_t high = atomic_load(&store->page->high);
-        while (high < (uint32_t) i + 1 &&
-               !atomic_compare_exchange_weak(&store->page->high, &high, (uint32_t) i + 1))
-            ;
-        return MLS_OK;
+    for (int skips = 1; skips >= 0; skips--) {
+        for (int i = 0; i < MOST_SLOTS; i++) {
+            if (skips && i >= FEW_SLOTS && atomic_load(&store->page->slots[i].is_used))
+                continue;
+            const mls_status status = take_slot(store, i);
+            if (status != MLS_EEXIST)
+                return status;
+        }
     }
     return mls__error(MLS_ELIMIT, "%d processes have the queue open: no more can", MOST_SLOTS);
 }
