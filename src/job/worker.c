@@ -279,11 +279,22 @@ static bool create_slot(mls_worker *worker, mls__slot *slot)
            create_bank(worker, &slot->banks[0]) && create_bank(worker, &slot->banks[1]);
 }
 
+/* The slots, which from now on are (or are not) there for who asks for counts. */
+static mls__slot *swap_slots(mls_worker *worker, mls__slot *slots)
+{
+    pthread_mutex_lock(&worker->mutex);
+    mls__slot *before = worker->slots;
+    worker->slots = slots;
+    pthread_mutex_unlock(&worker->mutex);
+    return before;
+}
+
 static void free_slots(mls_worker *worker)
 {
     const mls__allocator *allocator = &worker->queue->context->allocator;
-    for (uint32_t i = 0; worker->slots && i < worker->slot_count; i++) {
-        mls__slot *slot = &worker->slots[i];
+    mls__slot *slots = swap_slots(worker, NULL);
+    for (uint32_t i = 0; slots && i < worker->slot_count; i++) {
+        mls__slot *slot = &slots[i];
         for (size_t b = 0; b < 2; b++) {
             mls__free(allocator, slot->banks[b].jobs);
             mls__free(allocator, slot->banks[b].shown);
@@ -293,16 +304,16 @@ static void free_slots(mls_worker *worker)
         mls__free(allocator, slot->ends);
         mls__free(allocator, slot->states);
     }
-    mls__free(allocator, worker->slots);
-    worker->slots = NULL;
+    mls__free(allocator, slots);
 }
 
 static mls_status create_slots(mls_worker *worker)
 {
     const mls__allocator *allocator = &worker->queue->context->allocator;
-    worker->slots = mls__alloc_array(allocator, worker->slot_count, sizeof *worker->slots);
-    if (!worker->slots)
-        return mls__error_nomem(worker->slot_count * sizeof *worker->slots);
+    mls__slot *slots = mls__alloc_array(allocator, worker->slot_count, sizeof *slots);
+    if (!slots)
+        return mls__error_nomem(worker->slot_count * sizeof *slots);
+    swap_slots(worker, slots);
     for (uint32_t i = 0; i < worker->slot_count; i++) {
         worker->slots[i].index = i;
         if (!create_slot(worker, &worker->slots[i]))
@@ -519,6 +530,8 @@ mls_status mls_worker_get_stats(const mls_worker *worker, mls_worker_stats *ret_
     if (!worker || !ret_stats)
         return mls__error_null(__func__, "worker and ret_stats");
     mls_worker_stats sum = MLS_WORKER_STATS_INIT;
+    pthread_mutex_t *mutex = (pthread_mutex_t *) (uintptr_t) &worker->mutex;
+    pthread_mutex_lock(mutex); /* a start that fails takes its slots away again */
     for (uint32_t i = 0; worker->slots && i < worker->slot_count; i++) {
         const mls__slot_counts *counts = &worker->slots[i].counts;
         sum.claimed += counts->claimed;
@@ -530,5 +543,6 @@ mls_status mls_worker_get_stats(const mls_worker *worker, mls_worker_stats *ret_
         sum.batches += counts->batches;
         sum.run_ns += counts->run_ns;
     }
+    pthread_mutex_unlock(mutex);
     return mls__options_write("mls_worker_stats", &sum, sizeof sum, sizeof sum, ret_stats);
 }

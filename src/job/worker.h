@@ -69,7 +69,7 @@ struct mls_worker {
     size_t bank_size;       /* most jobs of a round */
     bool has_batches;
     mls_claimer *claimer;
-    mls__slot *slots;
+    mls__slot *slots;  /* set under the mutex, for counts; else of who manages the worker */
     atomic_bool stops; /* handlers should come to an end */
     bool is_polled;    /* handlers run in mls_worker_poll() */
     int fd;            /* readable while rounds wait for it; -1: not polled */

@@ -250,6 +250,33 @@ START_TEST(a_failed_slot_fails_the_start)
 }
 END_TEST
 
+static atomic_bool looks_no_more;
+
+static void *look_at_stats(void *worker)
+{
+    while (!looks_no_more)
+        worker_stats(worker);
+    return NULL;
+}
+
+/* Slots come with a start, and go when it fails. */
+START_TEST(stats_are_of_any_thread)
+{
+    enum { STARTS = 200 };
+    pthread_t thread;
+    mls_handler handler = worker_handler();
+    handler.slot_open = fail_third;
+    open_fails = true;
+    mls_worker *worker = worker_create(4, &handler);
+    ck_assert_int_eq(pthread_create(&thread, NULL, look_at_stats, worker), 0);
+    for (int i = 0; i < STARTS; i++)
+        ck_assert_int_eq(mls_worker_start(worker), MLS_ENOTFOUND);
+    looks_no_more = true;
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    mls_worker_free(worker);
+}
+END_TEST
+
 START_TEST(workers_serve_their_queues)
 {
     const char *const names[] = {"gpu", "fast"};
@@ -407,6 +434,7 @@ int main(void)
     tcase_add_test(tests, slots_run_side_by_side);
     tcase_add_test(tests, each_slot_has_its_own_state);
     tcase_add_test(tests, a_failed_slot_fails_the_start);
+    tcase_add_test(tests, stats_are_of_any_thread);
     tcase_add_test(tests, workers_serve_their_queues);
     tcase_add_test(tests, slots_share_a_capacity);
     tcase_add_test(tests, a_worker_offers_its_machine);

@@ -86,6 +86,20 @@ id=$large
 shown "and runs what fits" '"result": "x"'
 exits "numbers are checked" 2 worker --queue "$q" --config sizes.yaml --cpus many
 
+# --- what programs say, on a terminal ---
+cat >rude.yaml <<'EOF'
+job-types: [{name: rude, handler: {command: [sh, -c, 'printf "\033[31mred\302\233" >&2; exit 3']}}]
+EOF
+id=$("$mlscale" queue submit --queue "$q" --config rude.yaml --type rude)
+"$mlscale" worker --queue "$q" --config rude.yaml --drain >out 2>err
+exits "lists what failed" 0 queue list --queue "$q"
+says "without moving the cursor" out '\x1b[31mred\xc2\x9b'
+exits "shows it" 0 queue show "$id" --queue "$q"
+says "likewise" out '\x1b[31mred'
+exits "and refuses to give a result" 1 queue show "$id" --queue "$q" --result
+says "likewise" err '\x1b[31mred'
+"$mlscale" queue purge --queue "$q" --state dead >out 2>err
+
 # --- programs ---
 mkdir work
 cat >types.yaml <<EOF

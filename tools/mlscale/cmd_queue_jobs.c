@@ -278,12 +278,15 @@ static int write_bytes(const void *data, size_t size)
 
 static void print_value(const char *name, const json_t *value)
 {
-    if (json_is_string(value))
-        printf("%-14s %s\n", name, json_string_value(value));
-    else if (json_is_integer(value))
+    if (json_is_string(value)) {
+        printf("%-14s ", name);
+        print_visible(stdout, json_string_value(value));
+        putchar('\n');
+    } else if (json_is_integer(value)) {
         printf("%-14s %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(value));
-    else
+    } else {
         printf("%-14s %g\n", name, json_number_value(value));
+    }
 }
 
 /* The same fields as in JSON, but for those that say nothing, and times to be read. */

@@ -26,11 +26,12 @@ static int print_line(void *user, mls_queue *queue, const mls_job *job)
     if (!(*count)++)
         printf("%10s  %-9s  %-20s  %-10s  %1s  %7s  %-20s  %s\n", "ID", "STATE", "TYPE", "QUEUE",
                "P", "ATTEMPT", "SUBMITTED", "KEY OR ERROR");
-    printf(
-        "%10" PRIu64 "  %-9s  %-20s  %-10s  %" PRId32 "  %3" PRIu32 "/%-3" PRIu32 "  %-20s  %s\n",
-        info.id, mls_job_state_name(info.state), info.type, info.queue, info.priority, info.attempt,
-        info.max_attempts, time_text(info.submitted_ms, submitted, sizeof submitted),
-        info.error && info.error_message[0] ? info.error_message : info.key);
+    printf("%10" PRIu64 "  %-9s  %-20s  %-10s  %" PRId32 "  %3" PRIu32 "/%-3" PRIu32 "  %-20s  ",
+           info.id, mls_job_state_name(info.state), info.type, info.queue, info.priority,
+           info.attempt, info.max_attempts,
+           time_text(info.submitted_ms, submitted, sizeof submitted));
+    print_visible(stdout, info.error && info.error_message[0] ? info.error_message : info.key);
+    putchar('\n');
     return EXIT_GOOD;
 }
 

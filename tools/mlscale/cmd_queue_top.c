@@ -82,14 +82,6 @@ static double mean_ms(const viewer *v, size_t offset)
 
 /* --- as text --- */
 
-/* The bytes of a control character at `text`; 0: it is none. */
-static size_t control_at(const unsigned char *text)
-{
-    if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] < 0xa0)
-        return 2;
-    return text[0] < 0x20 || text[0] == 0x7f;
-}
-
 /* Up to `most` columns of what may come from anyone: nothing in it moves the cursor. */
 static void put_text(const char *given, int most)
 {

@@ -33,7 +33,9 @@ static void say(const server *s, const char *event, const char *format, ...)
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
     if (!s->is_json) {
-        fprintf(stderr, "mlscale worker: %s\n", text);
+        fprintf(stderr, "mlscale worker: ");
+        print_visible(stderr, text);
+        fputc('\n', stderr);
         return;
     }
     json_t *line = json_pack("{s:s, s:s}", "event", event, "message", text);

@@ -73,14 +73,44 @@ int usage_error(const arguments *args, const char *format, ...)
     return EXIT_USAGE;
 }
 
+size_t control_at(const unsigned char *text)
+{
+    if (text[0] == 0xc2 && text[1] >= 0x80 && text[1] < 0xa0)
+        return 2;
+    return text[0] < 0x20 || text[0] == 0x7f;
+}
+
+static void print_control(FILE *stream, unsigned char c)
+{
+    if (c == '\n' || c == '\t')
+        fputs(c == '\n' ? "\\n" : "\\t", stream);
+    else
+        fprintf(stream, "\\x%02x", c);
+}
+
+void print_visible(FILE *stream, const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *) text; *at;) {
+        const size_t controls = control_at(at);
+        for (size_t i = 0; i < controls; i++)
+            print_control(stream, at[i]);
+        if (!controls)
+            putc(*at, stream);
+        at += controls ? controls : 1;
+    }
+}
+
+/* A message may have what a handler said, or a file, in it. */
 int failure(const char *format, ...)
 {
+    char text[2048];
     va_list list;
     va_start(list, format);
-    fprintf(stderr, "mlscale: ");
-    vfprintf(stderr, format, list);
-    fprintf(stderr, "\n");
+    vsnprintf(text, sizeof text, format, list);
     va_end(list);
+    fprintf(stderr, "mlscale: ");
+    print_visible(stderr, text);
+    fprintf(stderr, "\n");
     return EXIT_FAILED;
 }
 

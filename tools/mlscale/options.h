@@ -6,11 +6,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Exit codes, as mlscale(1) documents them. */
 #define EXIT_GOOD   0 /* done */
 #define EXIT_FAILED 1 /* the work failed, or some of it */
 #define EXIT_USAGE  2 /* the command line is wrong */
+
+/* The bytes of a control character at `text`; 0: it is none. */
+size_t control_at(const unsigned char *text);
+/* Writes what may come from anyone for people to read: a control character as \n or \x1b. */
+void print_visible(FILE *stream, const char *text);
 
 typedef struct option_spec {
     const char *name;    /* "batch": --batch; NULL ends the table */
