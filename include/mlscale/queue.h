@@ -356,6 +356,36 @@ typedef struct mls_queue_offer {
 typedef void (*mls_queue_offer_fn)(void *user, const mls_queue_offer *offer);
 MLS_API mls_status mls_queue_visit_offers(mls_queue *queue, mls_queue_offer_fn visit, void *user);
 
+typedef struct mls_quantiles {
+    uint64_t p50, p95; /* at most an eighth too large, never too small */
+    uint64_t most;
+} mls_quantiles; /* never grows */
+
+/*
+ * What attempts of a type's jobs took that stated the same need of memory: a sample of those
+ * that workers ran, of the last thousands. CPU time is the thread's, or of a program with its
+ * children; memory, the largest at a time, is of programs only (0: none was seen).
+ */
+typedef struct mls_queue_cost {
+    size_t size;
+    const char *type;
+    int64_t memory_bytes; /* mls_job_info.needs.memory_bytes of the jobs */
+    uint64_t samples;
+    mls_quantiles wall_ns, cpu_ns, peak_bytes;
+} mls_queue_cost;
+
+/*
+ * Calls visit(user, cost) for each that is known, by type and memory. A cost is good until
+ * `visit` returns. What other processes saw may come a second late, and some may never come.
+ *
+ * A claimer with a capacity goes by what was observed, too: jobs of which no need of memory was
+ * stated take the p95 of what such jobs took, and so do others once that was seen of 32; but no
+ * more than the whole capacity, so that what fits by its statement runs at least alone.
+ * Errors: MLS_EUNSUPPORTED (the driver keeps none), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+typedef void (*mls_queue_cost_fn)(void *user, const mls_queue_cost *cost);
+MLS_API mls_status mls_queue_visit_costs(mls_queue *queue, mls_queue_cost_fn visit, void *user);
+
 /*
  * A claimer takes jobs off a queue for a loop of the host's own; mls_worker
  * (mlscale/worker.h) is such a loop with threads and handlers.

@@ -11,6 +11,9 @@ uint64_t mls__clock_monotonic_ns(void);
 /* The same, and counts on while the machine sleeps. Starts anew with each boot. */
 uint64_t mls__clock_boot_ns(void);
 
+/* Processor time of the calling thread. A system call. */
+uint64_t mls__clock_thread_ns(void);
+
 /* Milliseconds since 1970-01-01 UTC, as the system's clock is set. */
 int64_t mls__clock_wall_ms(void);
 

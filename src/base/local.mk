@@ -14,6 +14,7 @@ libmls_core_la_SOURCES += \
 	%D%/options.c %D%/options.h \
 	%D%/refcount.h \
 	%D%/rng.c %D%/rng.h \
+	%D%/sketch.c %D%/sketch.h \
 	%D%/thread.c %D%/thread.h \
 	%D%/utf8.c %D%/utf8.h %D%/utf8_tables.h \
 	%D%/vec.c %D%/vec.h

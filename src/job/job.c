@@ -55,6 +55,7 @@ void mls__job_open_claim(mls_job *job, mls__job_kind kind, const char *owner)
     job->info.owner = owner;
     job->user = NULL;
     job->decision = MLS__JOB_UNDECIDED;
+    job->wall_ns = job->cpu_ns = job->peak_bytes = 0;
     job->fail_final = false;
     job->error = MLS_OK;
     job->error_message = (mls_queue_bytes){0};
@@ -272,6 +273,9 @@ void mls__job_fail_here(mls_job *job, mls_status error)
 void mls__job_fill_end(mls_job *job, mls_queue_end *ret_end)
 {
     *ret_end = (mls_queue_end){.size = sizeof *ret_end, .job = &job->shown, .status = MLS_EEMPTY};
+    ret_end->wall_ns = job->wall_ns;
+    ret_end->cpu_ns = job->cpu_ns;
+    ret_end->peak_bytes = job->peak_bytes;
     if (job->decision == MLS__JOB_COMPLETE) {
         ret_end->event = MLS_JOB_ON_SUCCEED;
         ret_end->data = job->result;

@@ -34,7 +34,8 @@ struct mls_job {
 
     mls__job_decision decision;
     bool fail_final;
-    int64_t memory_bytes; /* of an escalation */
+    int64_t memory_bytes;                 /* of an escalation */
+    uint64_t wall_ns, cpu_ns, peak_bytes; /* that the attempt took; wall_ns 0: not measured */
     mls_status error;
     mls_queue_bytes error_message; /* with a NUL behind it; no data: none */
     mls_queue_bytes result;

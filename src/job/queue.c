@@ -105,6 +105,7 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .rule_set = mls__rule_set,
         .rule_is_empty = mls__rule_is_empty,
         .has_room = mls__resources_have_room,
+        .packed_memory = mls__resources_packed_memory,
         .rule_weight = mls__rule_weight,
         .weight_step = mls__weight_step,
     };

@@ -46,7 +46,30 @@ bool mls__resources_have_room(const mls_resources *capacity, const mls_resources
            fits(capacity->gpus, used->gpus, aside->gpus, needs->gpus);
 }
 
+#define ENOUGH_SAMPLES 32
+
+int64_t mls__resources_packed_memory(int64_t stated, uint64_t samples, int64_t p95,
+                                     int64_t capacity)
+{
+    if (samples < (stated ? ENOUGH_SAMPLES : 1))
+        return stated;
+    return p95 < capacity ? p95 : capacity;
+}
+
 /* Looking */
+
+mls_status mls_queue_visit_costs(mls_queue *queue, mls_queue_cost_fn visit, void *user)
+{
+    if (!queue || !visit)
+        return mls__error_null(__func__, "queue and visit");
+    const mls_status status = mls__queue_check_fork(queue);
+    if (status)
+        return status;
+    if (!MLS_HAS_OP(queue->ops, mls_queue_driver, visit_costs))
+        return mls__error(MLS_EUNSUPPORTED, "queue driver '%s' does not keep what jobs took",
+                          queue->ops->plugin.name);
+    return queue->ops->visit_costs(queue->self, visit, user);
+}
 
 /* What a driver showed, copied: it may have been on another thread, and under its locks. */
 typedef struct collection {

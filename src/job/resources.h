@@ -23,4 +23,11 @@ mls_status mls__resources_check(const char *what, const mls_resources *resources
 bool mls__resources_have_room(const mls_resources *capacity, const mls_resources *used,
                               const mls_resources *aside, const mls_resources *needs);
 
+/*
+ * The memory that a job takes of `capacity`: p95 where nothing was stated, or once there are
+ * samples enough; but no more than the whole, so that what was observed only packs.
+ */
+int64_t mls__resources_packed_memory(int64_t stated, uint64_t samples, int64_t p95,
+                                     int64_t capacity);
+
 #endif

@@ -42,7 +42,8 @@ struct mls__slot {
     mls_queue_end *ends;     /* of the round before */
     mls_queue_end **pending; /* those that are not judged yet */
     size_t end_count, pending_count;
-    mls_job **batch; /* the jobs that run_batch gets */
+    mls_job **batch;     /* the jobs that run_batch gets */
+    uint64_t sampled_ns; /* when what a round takes was last measured */
     /* Of a polled worker, under its mutex. */
     mls__slot *next_waiting;
     bool waits_for_host;

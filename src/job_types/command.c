@@ -5,6 +5,7 @@
 
 #include "base/context.h"
 #include "base/error.h"
+#include "job/job.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -149,6 +150,9 @@ static mls_status run_program(const mls__type *type, mls_job *job, const mls_job
         .user = job,
     };
     mls__process_run(&request, &result);
+    job->wall_ns = result.wall_ns;
+    job->cpu_ns = result.cpu_ns;
+    job->peak_bytes = result.peak_bytes;
     if (result.ran_out && type->resources.escalate.count)
         return report_want(type, job, limits.memory, &result);
     return report(job, allocator, &result);

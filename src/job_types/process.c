@@ -368,19 +368,36 @@ static void explain(process *p, const int *status)
                  p->errors_size ? ": " : "", p->errors);
 }
 
+static uint64_t ns_of(const struct timeval *time)
+{
+    return (uint64_t) time->tv_sec * UINT64_C(1000000000) + (uint64_t) time->tv_usec * 1000;
+}
+
+/* The largest of its processes, and the time of those that were waited for. */
+static void note_cost(const struct rusage *usage, uint64_t wall_ns, mls__process_result *result)
+{
+    result->wall_ns = wall_ns ? wall_ns : 1;
+    result->cpu_ns = ns_of(&usage->ru_utime) + ns_of(&usage->ru_stime);
+    result->peak_bytes = (uint64_t) usage->ru_maxrss * 1024;
+}
+
 void mls__process_run(const mls__process_request *request, mls__process_result *ret_result)
 {
     process p = {.request = request, .result = ret_result, .in = -1, .out = -1, .err = -1};
     int status = 0;
     memset(ret_result, 0, sizeof *ret_result);
     p.started_ms = now_ms();
+    const uint64_t begin_ns = mls__clock_monotonic_ns();
+    struct rusage usage;
     mls__cgroup_open(request->limits, &p.group);
     if (!start(&p)) {
         mls__cgroup_close(&p.group);
         return;
     }
     attend(&p);
-    const bool is_known = waitpid(p.pid, &status, 0) == p.pid;
+    const bool is_known = wait4(p.pid, &status, 0, &usage) == p.pid;
+    if (is_known)
+        note_cost(&usage, mls__clock_monotonic_ns() - begin_ns, ret_result);
     close_end(&p.in);
     close_end(&p.out);
     close_end(&p.err);

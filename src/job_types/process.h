@@ -26,6 +26,7 @@ typedef struct mls__process_result {
     char failure[1024]; /* "" when it succeeded; else why not, with the end of its errors */
     bool was_ended;     /* by us */
     bool ran_out;       /* of memory, by the rule of mlscale-job-types(5) */
+    uint64_t wall_ns, cpu_ns, peak_bytes; /* that it took, with its children */
 } mls__process_result;
 
 /*

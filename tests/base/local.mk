@@ -10,6 +10,7 @@ BASE_TESTS = \
 	%D%/test_map \
 	%D%/test_options \
 	%D%/test_rng \
+	%D%/test_sketch \
 	%D%/test_thread \
 	%D%/test_utf8 \
 	%D%/test_vec
@@ -35,6 +36,8 @@ TESTS += $(BASE_TESTS)
 %C%_test_options_LDADD = $(MLS_TEST_LIBS)
 %C%_test_rng_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_rng_LDADD = $(MLS_TEST_LIBS)
+%C%_test_sketch_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_sketch_LDADD = $(MLS_TEST_LIBS)
 %C%_test_thread_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_thread_LDADD = $(MLS_TEST_LIBS)
 %C%_test_utf8_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -76,6 +76,9 @@ shown "a program that ran out of memory gets more" '"result": "enough'
 shown "as often as it takes" '"escalations": 2'
 shown "which does not count as attempts" '"attempt": 1'
 shown "it needs that now" '"needs_memory_bytes": 4294967296'
+exits "counts what types took" 0 queue stats --queue "$q" --json --type grows
+says "by type and memory" out '"needs_memory_bytes": 4294967296'
+says "with quantiles" out '"p95"'
 id=$wants
 shown "in its last class it is dead" 'no larger class is left'
 shown "and says of what" 'std::bad_alloc'

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* init */
@@ -53,7 +54,7 @@ uint64_t queue_sum_of(const mls_queue_stats *stats, size_t offset)
     return *(const uint64_t *) (const void *) ((const char *) stats + offset);
 }
 
-static int stats_as_json(const mls_queue_stats *s)
+static int stats_as_json(const mls_queue_stats *s, json_t *types)
 {
     json_t *jobs = json_object(), *totals = json_object();
     for (int32_t state = MLS_JOB_SCHEDULED; state <= MLS_JOB_CANCELLED; state++)
@@ -62,7 +63,7 @@ static int stats_as_json(const mls_queue_stats *s)
     for (size_t i = 0; i < QUEUE_SUMS; i++)
         json_object_set_new(totals, queue_sums[i].name,
                             json_integer((json_int_t) queue_sum_of(s, queue_sums[i].offset)));
-    return print_json(json_pack("{s:o, s:o}", "jobs", jobs, "sums", totals));
+    return print_json(json_pack("{s:o, s:o, s:o}", "jobs", jobs, "sums", totals, "types", types));
 }
 
 static int stats_as_text(const mls_queue_stats *s)
@@ -80,6 +81,57 @@ static int stats_as_text(const mls_queue_stats *s)
     return EXIT_GOOD;
 }
 
+/* By type: what attempts took, of types that the filter lets pass. */
+typedef struct cost_list {
+    const char *type;
+    json_t *array; /* NULL: as text */
+    size_t count;
+} cost_list;
+
+static json_t *quantiles_json(const mls_quantiles *q)
+{
+    return json_pack("{s:I, s:I, s:I}", "p50", (json_int_t) q->p50, "p95", (json_int_t) q->p95,
+                     "max", (json_int_t) q->most);
+}
+
+static void add_cost(void *user, const mls_queue_cost *cost)
+{
+    cost_list *list = user;
+    const mls_quantiles *wall = &cost->wall_ns, *memory = &cost->peak_bytes;
+    if (list->type && strcmp(list->type, cost->type) != 0)
+        return;
+    if (list->array) {
+        json_array_append_new(
+            list->array,
+            json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "type", cost->type, "needs_memory_bytes",
+                      (json_int_t) cost->memory_bytes, "samples", (json_int_t) cost->samples,
+                      "wall_ns", quantiles_json(wall), "cpu_ns", quantiles_json(&cost->cpu_ns),
+                      "memory_bytes", quantiles_json(memory)));
+        return;
+    }
+    if (!list->count++)
+        printf("what attempts took: p50, p95, most\n");
+    printf("  %-20s %9.3g %9.3g %9.3g s  %9.4g %9.4g %9.4g MiB\n", cost->type,
+           (double) wall->p50 / 1e9, (double) wall->p95 / 1e9, (double) wall->most / 1e9,
+           (double) memory->p50 / (1 << 20), (double) memory->p95 / (1 << 20),
+           (double) memory->most / (1 << 20));
+}
+
+/* Drivers that keep no costs have none to show. */
+static int print_stats(const arguments *args, mls_queue *queue, const mls_queue_stats *figures)
+{
+    const bool is_json = arguments_has(args, "json");
+    cost_list list = {.type = arguments_get(args, "type"), .array = is_json ? json_array() : NULL};
+    if (!is_json)
+        stats_as_text(figures);
+    const mls_status status = mls_queue_visit_costs(queue, add_cost, &list);
+    if (status && status != MLS_EUNSUPPORTED) {
+        json_decref(list.array);
+        return library_failure(NULL);
+    }
+    return is_json ? stats_as_json(figures, list.array) : EXIT_GOOD;
+}
+
 static int stats(const arguments *args)
 {
     queue_tool tool;
@@ -93,7 +145,7 @@ static int stats(const arguments *args)
     if (mls_queue_get_stats(tool.queue, &filter, &figures))
         code = library_failure(NULL);
     else
-        code = arguments_has(args, "json") ? stats_as_json(&figures) : stats_as_text(&figures);
+        code = print_stats(args, tool.queue, &figures);
     queue_tool_close(&tool);
     return code;
 }

@@ -108,6 +108,11 @@ typedef struct mls_queue_host {
     uint32_t (*rule_weight)(const mls_queue_rule *rule, const char *queue, const char *tenant);
     /* By how much a claim moves on the pass of a tenant of that weight. */
     uint32_t (*weight_step)(uint32_t weight);
+    /*
+     * The memory that a job takes of `capacity`: of what was stated, and of the p95 of so many
+     * samples of what jobs that stated the same took.
+     */
+    int64_t (*packed_memory)(int64_t stated, uint64_t samples, int64_t p95, int64_t capacity);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
@@ -184,6 +189,8 @@ typedef struct mls_queue_end {
     int32_t status;       /* MLS_EEMPTY at first; the driver sets MLS_OK or MLS_ESTALE */
     int32_t state;        /* set with MLS_OK: the job's state after it */
     int64_t memory_bytes; /* for _ESCALATE: that it needs from now on */
+    /* What the attempt took: wall_ns 0, that was not measured; peak_bytes 0, nor was that. */
+    uint64_t wall_ns, cpu_ns, peak_bytes;
 } mls_queue_end;
 
 typedef struct mls_queue_driver {
@@ -297,6 +304,12 @@ typedef struct mls_queue_driver {
      * of such a claimer is resolved. visit_offers: shows each open claimer, as visit_rules does.
      */
     mls_status (*visit_offers)(void *self, mls_queue_offer_fn visit, void *user);
+
+    /*
+     * Optional: keeps what ends say that attempts took, and packs by packed_memory(). Statistics:
+     * written late, and dropped rather than failing anything.
+     */
+    mls_status (*visit_costs)(void *self, mls_queue_cost_fn visit, void *user);
 } mls_queue_driver;
 
 #ifdef __cplusplus

@@ -106,11 +106,11 @@ static bool look_at_heads(mls__sql_store *store, mls__sql_claimer *claimer, look
 static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer, int64_t *ret_only)
 {
     look l;
-    mls__sql_set_aside(claimer, NULL);
+    mls__sql_set_aside(store, claimer, NULL);
     if (!look_at_heads(store, claimer, &l))
         return -1;
     if (l.crowded) {
-        mls__sql_set_aside(claimer, l.crowded);
+        mls__sql_set_aside(store, claimer, l.crowded);
         if (!look_at_heads(store, claimer, &l))
             return -1;
     }
@@ -207,7 +207,7 @@ static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
     mls__sql_lane_add(store, row.lane, MLS__SQL_CLAIMED, 1);
     mls__sql_rules_claim(store, row.lane);
     if (row.lane->takes_room)
-        mls__sql_room_take(claim->claimer, row.lane);
+        mls__sql_room_take(store, claim->claimer, row.lane);
     shown->hold = hold;
     hold->base.claimer = claim->claimer->id;
     claim->count++;
@@ -317,6 +317,7 @@ static void publish_claim(mls__sql_store *store, mls__sql_op *op)
         return;
     if (!claim->ends_are_known) { /* later its thread may be reading that, as it is parked */
         mls__ends_publish(&store->holds, claim->ends.ends, claim->ends.count);
+        mls__sql_costs_note(store, claim->ends.ends, claim->ends.count);
         claim->ends_are_known = true;
     }
     for (; claim->known < claim->count; claim->known++)

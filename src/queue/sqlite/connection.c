@@ -324,6 +324,7 @@ static bool commit(mls__sql_store *store, bool *ret_has_written)
 mls_status mls__sql_commit(mls__sql_store *store)
 {
     bool has_written = false;
+    mls__sql_costs_ride(store, false);
     bool is_good = !store->txn.status && mls__sql_lanes_save(store) && mls__sql_rules_save(store) &&
                    save_meta(store);
     reset_statements(store);

@@ -164,6 +164,7 @@ static void free_store(mls__sql_store *store)
 {
     const mls__allocator *allocator = &store->context->allocator;
     mls__sql_lanes_free(store);
+    mls__sql_costs_free(store);
     mls__kept_rules_free(store->host, &store->kept);
     if (store->segments_fd >= 0)
         close(store->segments_fd);
@@ -286,4 +287,5 @@ const mls_queue_driver mls__queue_driver_sqlite = {
     .set_rule = mls__sql_set_rule,
     .visit_rules = mls__sql_visit_rules,
     .visit_offers = mls__sql_visit_offers,
+    .visit_costs = mls__sql_visit_costs,
 };

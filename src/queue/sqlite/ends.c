@@ -123,8 +123,10 @@ static mls_status run_finish(mls__sql_store *store, mls__sql_op *op)
 static void publish_finish(mls__sql_store *store, mls__sql_op *op)
 {
     const finish_op *finish = (finish_op *) (void *) op;
-    if (!op->status)
-        mls__ends_publish(&store->holds, finish->ends.ends, finish->ends.count);
+    if (op->status)
+        return;
+    mls__ends_publish(&store->holds, finish->ends.ends, finish->ends.count);
+    mls__sql_costs_note(store, finish->ends.ends, finish->ends.count);
 }
 
 static void abandon_finish(mls__sql_store *store, mls__sql_op *op)

@@ -62,10 +62,17 @@ static mls__sql_lane *keep_lane(mls__sql_store *store, int64_t id, const char *q
     lane->id = id;
     lane->is_keyed = is_keyed;
     lane->needs = *needs;
-    lane->takes_room = needs->cpu_milli || needs->memory_bytes || needs->gpus;
     memcpy(lane->names, queue, queue_size);
     lane->type = memcpy(lane->names + queue_size, type, type_size);
     lane->tenant = memcpy(lane->names + queue_size + type_size, tenant, tenant_size);
+    lane->cost = mls__sql_cost_of(store, type, needs->memory_bytes);
+    if (!lane->cost)
+        mls__sql_fail(store, mls__error_nomem(size));
+    if (!lane->cost || !mls__sql_cost_know(store, lane->cost)) {
+        mls__free(&store->context->allocator, lane);
+        return NULL;
+    }
+    mls__sql_lane_weigh(store, lane);
     mls__sql_lane **bucket = bucket_of(store, queue, type);
     lane->next = *bucket;
     *bucket = lane;

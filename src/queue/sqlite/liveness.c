@@ -159,6 +159,7 @@ static mls_status run_join(mls__sql_store *store, mls__sql_op *op)
 static mls_status run_leave(mls__sql_store *store, mls__sql_op *op)
 {
     (void) op;
+    mls__sql_costs_ride(store, true);
     return remove_member(store, store->member, false) ? MLS_OK : MLS_EIO;
 }
 

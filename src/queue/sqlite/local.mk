@@ -6,6 +6,7 @@ libmls_core_la_SOURCES += \
 	%D%/claimers.c \
 	%D%/committer.c \
 	%D%/connection.c \
+	%D%/costs.c \
 	%D%/damage.c \
 	%D%/driver.c \
 	%D%/ends.c \

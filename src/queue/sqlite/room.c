@@ -15,25 +15,50 @@
 static const mls_resources nothing;
 static const mls_resources everything = {INT64_MAX, INT64_MAX, INT64_MAX};
 
+/* What a job of the lane takes of the claimer: what was stated, and of memory what was seen. */
+static mls_resources needs_of(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                              const mls__sql_lane *lane)
+{
+    mls_resources needs = lane->needs;
+    needs.memory_bytes = mls__sql_cost_memory(store, lane->cost, claimer->capacity.memory_bytes);
+    return needs;
+}
+
+void mls__sql_lane_weigh(const mls__sql_store *store, mls__sql_lane *lane)
+{
+    lane->takes_room = lane->needs.cpu_milli || lane->needs.memory_bytes || lane->needs.gpus ||
+                       mls__sql_cost_memory(store, lane->cost, MLS_MEMORY_BYTES_MAX);
+}
+
+void mls__sql_lanes_weigh(mls__sql_store *store)
+{
+    for (size_t i = 0; i < store->lanes_by_id_count; i++)
+        if (store->lanes_by_id[i])
+            mls__sql_lane_weigh(store, store->lanes_by_id[i]);
+}
+
 bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
                        const mls__sql_lane *lane)
 {
-    return !claimer->has_capacity || store->rules->has_room(&claimer->capacity, &claimer->used,
-                                                            &claimer->aside, &lane->needs);
+    const mls_resources needs = needs_of(store, claimer, lane);
+    return !claimer->has_capacity ||
+           store->rules->has_room(&claimer->capacity, &claimer->used, &claimer->aside, &needs);
 }
 
 bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer *claimer,
                              const mls__sql_lane *lane)
 {
     const mls_queue_host *rules = store->rules;
-    return rules->has_room(&claimer->capacity, &nothing, &nothing, &lane->needs) &&
-           !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &lane->needs);
+    const mls_resources needs = needs_of(store, claimer, lane);
+    return rules->has_room(&claimer->capacity, &nothing, &nothing, &needs) &&
+           !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &needs);
 }
 
-void mls__sql_set_aside(mls__sql_claimer *claimer, const mls__sql_lane *lane)
+void mls__sql_set_aside(const mls__sql_store *store, mls__sql_claimer *claimer,
+                        const mls__sql_lane *lane)
 {
     claimer->has_aside = lane != NULL;
-    claimer->aside = lane ? lane->needs : nothing;
+    claimer->aside = lane ? needs_of(store, claimer, lane) : nothing;
 }
 
 /* The file may be damaged: then a sum may not be a number, and is as much as all there is. */
@@ -46,13 +71,15 @@ static void add_one(int64_t *to, int64_t more, int64_t times)
     *to += all;
 }
 
-static void add(mls__sql_claimer *claimer, const mls_resources *more, int64_t times)
+static void add(const mls__sql_store *store, mls__sql_claimer *claimer, const mls__sql_lane *lane,
+                int64_t times)
 {
     if (!claimer->has_capacity)
         return;
-    add_one(&claimer->used.cpu_milli, more->cpu_milli, times);
-    add_one(&claimer->used.memory_bytes, more->memory_bytes, times);
-    add_one(&claimer->used.gpus, more->gpus, times);
+    const mls_resources needs = needs_of(store, claimer, lane);
+    add_one(&claimer->used.cpu_milli, needs.cpu_milli, times);
+    add_one(&claimer->used.memory_bytes, needs.memory_bytes, times);
+    add_one(&claimer->used.gpus, needs.gpus, times);
 }
 
 static mls__sql_claimer *find_claimer(const mls__sql_store *store, int64_t id)
@@ -68,7 +95,7 @@ static bool count_lane(mls__sql_store *store, sqlite3_stmt *count)
     mls__sql_claimer *claimer = find_claimer(store, sqlite3_column_int64(count, 0));
     const mls__sql_lane *lane = mls__sql_lane_of(store, sqlite3_column_int64(count, 1));
     if (claimer && lane && lane->takes_room)
-        add(claimer, &lane->needs, sqlite3_column_int64(count, 2));
+        add(store, claimer, lane, sqlite3_column_int64(count, 2));
     return lane != NULL;
 }
 
@@ -90,9 +117,10 @@ bool mls__sql_room_recount(mls__sql_store *store)
     return !store->txn.status;
 }
 
-void mls__sql_room_take(mls__sql_claimer *claimer, const mls__sql_lane *lane)
+void mls__sql_room_take(const mls__sql_store *store, mls__sql_claimer *claimer,
+                        const mls__sql_lane *lane)
 {
-    add(claimer, &lane->needs, 1);
+    add(store, claimer, lane, 1);
 }
 
 void mls__sql_room_give(mls__sql_store *store, const mls__sql_row *row)
@@ -101,7 +129,7 @@ void mls__sql_room_give(mls__sql_store *store, const mls__sql_row *row)
         row->member == store->member ? find_claimer(store, row->claimer) : NULL;
     if (!claimer)
         return;
-    add(claimer, &row->lane->needs, -1);
+    add(store, claimer, row->lane, -1);
     store->txn.is_ready_news |= claimer->has_capacity;
 }
 

@@ -135,6 +135,11 @@ const mls__sql_migration mls__sql_migrations[] = {
         "ALTER TABLE jobs ADD COLUMN escalations INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE lanes ADD COLUMN sum_escalated INTEGER NOT NULL DEFAULT 0;",
     },
+    {
+        /* What jobs took, by type and what memory they stated to need. */
+        "CREATE TABLE costs(type TEXT NOT NULL, memory_bytes INTEGER NOT NULL,"
+        " sketches BLOB NOT NULL, PRIMARY KEY(type, memory_bytes)) WITHOUT ROWID;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

@@ -23,6 +23,7 @@
 #define MLS_QUEUE_SQLITE_SQLITE_H
 
 #include "base/context.h"
+#include "base/sketch.h"
 #include "base/thread.h"
 #include "queue/durable/ends.h"
 #include "queue/durable/rules.h"
@@ -53,6 +54,12 @@ typedef struct mls__sql_lane mls__sql_lane;
 typedef struct mls__sql_claimer mls__sql_claimer;
 typedef struct mls__sql_hold mls__sql_hold;
 typedef struct mls__sql_page mls__sql_page;
+typedef struct mls__sql_cost mls__sql_cost;
+
+/* What attempts took. Stored as it is. */
+typedef struct mls__sql_costs {
+    mls__sketch wall, cpu, memory;
+} mls__sql_costs;
 
 /* What others may wait for; bits. */
 #define MLS__SQL_NEWS_READY  1u /* a job is ready, or a timer was set */
@@ -97,6 +104,7 @@ struct mls__sql_lane {
     int64_t id;
     bool is_keyed, is_dirty, takes_room;
     mls_resources needs;               /* of each of its jobs */
+    mls__sql_cost *cost;               /* of its jobs */
     int64_t deltas[MLS__SQL_COUNTERS]; /* since the transaction began */
     const char *type;                  /* into names */
     const char *tenant;                /* likewise; "": all that have no lane of their own */
@@ -244,6 +252,9 @@ enum {
     MLS__SQL_OFFER_DELETE,
     MLS__SQL_OFFER_DROP,
     MLS__SQL_ROOM_COUNT,
+    MLS__SQL_COSTS,
+    MLS__SQL_COST_LOAD,
+    MLS__SQL_COST_SAVE,
     MLS__SQL_MEMBERS,
     MLS__SQL_MEMBER_ADD,
     MLS__SQL_MEMBER_DELETE,
@@ -327,8 +338,11 @@ struct mls__sql_store {
     mls__sql_list retries;         /* that failed, and that nobody waits for */
     uint64_t retry_ns, give_up_ns; /* when they come again; and, in closing, do so no more */
     mls__sql_claimer *claimers;    /* that are open */
-    bool room_is_stale;            /* what is used of them must be counted anew */
-    mls__kept_rules kept;          /* as in the file, read anew in each transaction */
+    mls__sql_cost *costs;          /* of types */
+    bool costs_are_dirty;          /* there are some that are not in the file */
+    uint64_t costs_saved_ns;
+    bool room_is_stale;   /* what is used of them must be counted anew */
+    mls__kept_rules kept; /* as in the file, read anew in each transaction */
     mls__sql_lane *lanes[MLS__SQL_BUCKETS];
     mls__sql_lane **lanes_by_id;
     size_t lanes_by_id_count;
@@ -498,7 +512,25 @@ bool mls__sql_rules_save(mls__sql_store *store);
 mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 
+/* costs.c: what jobs took. */
+/* Those of a type and a need of memory; NULL: no memory. */
+mls__sql_cost *mls__sql_cost_of(mls__sql_store *store, const char *type, int64_t memory_bytes);
+void mls__sql_costs_free(mls__sql_store *store);
+/* Notes ends that are committed. */
+void mls__sql_costs_note(mls__sql_store *store, mls_queue_end *const *ends, size_t count);
+/* Reads what the file says of it, once. false: failed. */
+bool mls__sql_cost_know(mls__sql_store *store, mls__sql_cost *cost);
+/* The memory that such a job takes of that much. */
+int64_t mls__sql_cost_memory(const mls__sql_store *store, const mls__sql_cost *cost,
+                             int64_t capacity);
+/* Writes what was noted with the transaction, now and then or at once. */
+void mls__sql_costs_ride(mls__sql_store *store, bool is_urgent);
+mls_status mls__sql_visit_costs(void *self, mls_queue_cost_fn visit, void *user);
+
 /* room.c: what jobs need and claimers have. */
+/* What was learned of costs may make jobs take room that stated no need. */
+void mls__sql_lane_weigh(const mls__sql_store *store, mls__sql_lane *lane);
+void mls__sql_lanes_weigh(mls__sql_store *store);
 /* Whether the claimer has room for a job of the lane, beside what it runs and set aside. */
 bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
                        const mls__sql_lane *lane);
@@ -506,11 +538,13 @@ bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *clai
 bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer *claimer,
                              const mls__sql_lane *lane);
 /* Sets room aside for a job of the lane; NULL: for none. */
-void mls__sql_set_aside(mls__sql_claimer *claimer, const mls__sql_lane *lane);
+void mls__sql_set_aside(const mls__sql_store *store, mls__sql_claimer *claimer,
+                        const mls__sql_lane *lane);
 /* After a rollback, counts what is used. false: failed. */
 bool mls__sql_room_recount(mls__sql_store *store);
 /* A job is claimed, or its claim ends. */
-void mls__sql_room_take(mls__sql_claimer *claimer, const mls__sql_lane *lane);
+void mls__sql_room_take(const mls__sql_store *store, mls__sql_claimer *claimer,
+                        const mls__sql_lane *lane);
 void mls__sql_room_give(mls__sql_store *store, const mls__sql_row *row);
 /* A job that needs something is ready no longer: room may have been set aside for it. */
 void mls__sql_room_left(mls__sql_store *store);

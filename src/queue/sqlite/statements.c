@@ -148,6 +148,10 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_OFFER_DROP] = "DELETE FROM offers WHERE member = ?1",
     [MLS__SQL_ROOM_COUNT] =
         "SELECT claimer, lane, count(*) FROM jobs WHERE member = ?1 GROUP BY claimer, lane",
+    [MLS__SQL_COSTS] = "SELECT type, memory_bytes, sketches FROM costs ORDER BY type, memory_bytes",
+    [MLS__SQL_COST_LOAD] = "SELECT sketches FROM costs WHERE type = ?1 AND memory_bytes = ?2",
+    [MLS__SQL_COST_SAVE] =
+        "INSERT OR REPLACE INTO costs(type, memory_bytes, sketches) VALUES(?1, ?2, ?3)",
     [MLS__SQL_MEMBERS] = "SELECT id, slot, boot FROM members WHERE id > ?1 ORDER BY id LIMIT 1",
     [MLS__SQL_MEMBER_ADD] = "INSERT INTO members(id, slot, boot) VALUES(?1, ?2, ?3)",
     [MLS__SQL_MEMBER_DELETE] = "DELETE FROM members WHERE id = ?1",

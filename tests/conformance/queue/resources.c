@@ -2,6 +2,8 @@
 /* What jobs need, and claimers that take what fits. */
 #include "conformance/queue/suite.h"
 
+#include "job/job.h"
+
 #include <pthread.h>
 #include <string.h>
 
@@ -321,8 +323,53 @@ START_TEST(who_is_cancelled_gets_no_more)
 }
 END_TEST
 
+static void note_cost(void *user, const mls_queue_cost *cost)
+{
+    mls_queue_cost *seen = user;
+    if (strcmp(cost->type, "t") == 0 && cost->memory_bytes == 0) {
+        *seen = *cost;
+        seen->type = NULL;
+    }
+}
+
+START_TEST(what_was_seen_is_packed_by)
+{
+    enum { KIB = 1024, PEAK = 100 * KIB };
+    const mls_resources capacity = {0, 250 * KIB, 0};
+    mls_queue_cost seen = {0};
+    if (lacks_resources() || mls_queue_visit_costs(the_queue, note_cost, &seen) == MLS_EUNSUPPORTED)
+        return;
+    mls_claimer *claimer = open_claimer(&capacity, 0);
+    for (size_t i = 0; i < 4; i++)
+        fixture_submit_type(the_queue, "t");
+    mls_job *jobs[3];
+    jobs[0] = fixture_claim(claimer);
+    jobs[0]->wall_ns = 5000000; /* as a worker that ran a program would say */
+    jobs[0]->cpu_ns = 2000000;
+    jobs[0]->peak_bytes = PEAK;
+    complete(jobs[0]);
+    ck_assert_ok(mls_queue_visit_costs(the_queue, note_cost, &seen));
+    ck_assert_uint_eq(seen.samples, 1);
+    ck_assert_uint_eq(seen.wall_ns.most, 5000000);
+    ck_assert_uint_eq(seen.cpu_ns.p95, 2000000);
+    ck_assert_uint_eq(seen.peak_bytes.p95, PEAK);
+    jobs[0] = fixture_claim(claimer);
+    jobs[1] = fixture_claim(claimer);
+    fixture_claim_none(claimer); /* two of that size fit */
+    jobs[2] = fixture_claim(the_claimer);
+    complete(jobs[0]);
+    fixture_submit_type(the_queue, "t");
+    jobs[0] = fixture_claim(claimer);
+    fixture_claim_none(claimer);
+    for (size_t i = 0; i < 3; i++)
+        complete(jobs[i]);
+    mls_claimer_close(claimer);
+}
+END_TEST
+
 void conformance_add_resources(TCase *tests)
 {
+    tcase_add_test(tests, what_was_seen_is_packed_by);
     tcase_add_test(tests, more_memory_is_given);
     tcase_add_test(tests, who_is_cancelled_gets_no_more);
     tcase_add_test(tests, is_refused_where_it_is_not_there);
