@@ -67,7 +67,8 @@ MLS_API mls_status mls_service_reload(mls_service *service, mls_job_types *types
 /*
  * Claims nothing more and waits for the jobs that run; with MLS_WORKER_DRAIN it goes on
  * until none is ready. When the time is over jobs go back to the queue, their programs
- * are ended, and what a handler reports later is refused. Errors: MLS_ETIMEDOUT (that
+ * are ended, and what a handler reports later is refused. Another thread may call it while
+ * one waits in it, as to end a drain early. Errors: MLS_ETIMEDOUT (that
  * happened: stop again, or free, waits for handlers without limit), MLS_EINVAL (flags),
  * MLS_EFORKED.
  */

@@ -199,6 +199,8 @@ MLS_API mls_status mls_worker_poll(mls_worker *worker, size_t max_jobs, uint32_t
  * not returned by then keep their threads; stop again waits for them.
  * With MLS_WORKER_POLLED no handler runs then: claimed jobs go back to the queue, or
  * are run in this call with MLS_WORKER_DRAIN, until the time is over.
+ * While a thread waits in it, another may call it too, without MLS_WORKER_DRAIN to end a
+ * drain early; not with MLS_WORKER_POLLED.
  * Errors: MLS_ETIMEDOUT (jobs were given back), MLS_ESTATE (not started, or called
  * from a handler), MLS_EFORKED.
  */

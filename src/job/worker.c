@@ -440,6 +440,29 @@ static bool wait_slots(mls_worker *worker, uint64_t until_ns)
     return all;
 }
 
+/* All slots have left: of several threads that stop it one joins theirs, and the rest wait. */
+static void join_once(mls_worker *worker)
+{
+    pthread_mutex_lock(&worker->mutex);
+    const bool is_first = !worker->is_joining;
+    worker->is_joining = true;
+    while (!is_first && worker->phase != MLS__WORKER_STOPPED)
+        mls__cond_wait_until(&worker->changed, &worker->mutex, MLS__FOREVER);
+    pthread_mutex_unlock(&worker->mutex);
+    if (!is_first)
+        return;
+    join_threads(worker, worker->slot_count);
+    set_phase(worker, MLS__WORKER_STOPPED);
+}
+
+static mls__worker_phase phase_of(mls_worker *worker)
+{
+    pthread_mutex_lock(&worker->mutex);
+    const mls__worker_phase phase = worker->phase;
+    pthread_mutex_unlock(&worker->mutex);
+    return phase;
+}
+
 /* Time is over: handlers are told, and their jobs go back to the queue. */
 static mls_status take_jobs_back(mls_worker *worker)
 {
@@ -483,9 +506,10 @@ mls_status mls_worker_stop(mls_worker *worker, uint32_t flags, int64_t timeout_m
                           flags);
     if (mls__slot_is_here(worker))
         return mls__error(MLS_ESTATE, "a handler cannot stop its own worker");
-    if (worker->phase == MLS__WORKER_STOPPED)
+    const mls__worker_phase phase = phase_of(worker);
+    if (phase == MLS__WORKER_STOPPED)
         return MLS_OK;
-    if (worker->phase != MLS__WORKER_RUNNING)
+    if (phase != MLS__WORKER_RUNNING)
         return mls__error(MLS_ESTATE, "the worker was not started");
     uint64_t until_ns = mls__queue_until(timeout_ms);
     if (!(flags & MLS_WORKER_DRAIN))
@@ -495,8 +519,7 @@ mls_status mls_worker_stop(mls_worker *worker, uint32_t flags, int64_t timeout_m
         return stop_polled(worker, until_ns);
     if (!wait_slots(worker, until_ns))
         return take_jobs_back(worker);
-    join_threads(worker, worker->slot_count);
-    worker->phase = MLS__WORKER_STOPPED;
+    join_once(worker);
     return MLS_OK;
 }
 

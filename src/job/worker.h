@@ -79,7 +79,7 @@ struct mls_worker {
     mls__cond changed;
     mls__worker_phase phase;
     uint32_t slots_opening, slots_running;
-    bool is_stopping;
+    bool is_stopping, is_joining;
     mls__slot *first_waiting, *last_waiting; /* slots whose round waits for the host */
     mls_status open_status; /* of the first slot_open that failed, and its message */
     char open_message[1024];

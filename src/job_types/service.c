@@ -13,6 +13,7 @@
 
 #include <mlscale/service.h>
 
+#include <stdatomic.h>
 #include <string.h>
 
 typedef struct crew crew;
@@ -29,7 +30,7 @@ struct mls_service {
     bool has_capacity;
     mls_resources capacity;
     mls_job_types_options handlers;
-    bool is_stopped;
+    atomic_bool is_stopped;
 
     pthread_mutex_t mutex; /* guards what follows against mls_service_get_stats(); a leaf */
     crew *crews;           /* the present one first */

@@ -89,6 +89,26 @@ id=$large
 shown "and runs what fits" '"result": "x"'
 exits "numbers are checked" 2 worker --queue "$q" --config sizes.yaml --cpus many
 
+# --- a drain that is told to stop ---
+cat >long.yaml <<'EOF'
+job-types: [{name: long, handler: {command: [sh, -c, 'touch begun; until [ -e go ]; do sleep 0.05; done']}}]
+EOF
+rm -f go begun
+"$mlscale" queue submit --queue "$q" --config long.yaml --type long >out 2>err
+"$mlscale" queue submit --queue "$q" --config long.yaml --type long >out 2>err
+"$mlscale" worker --queue "$q" --config long.yaml --drain >drained.txt 2>err &
+drainer=$!
+until_true test -e begun
+kill -TERM $drainer
+until_true grep -q "no new jobs" err
+touch go
+wait $drainer
+result "a drain ends by a signal" $?
+cp drained.txt out
+says "with the job that ran, and not the next" out "1 succeeded, 0 failed"
+"$mlscale" worker --queue "$q" --config long.yaml --drain >out 2>err
+says "which another drain runs" out "1 succeeded"
+
 # --- what programs say, on a terminal ---
 cat >rude.yaml <<'EOF'
 job-types: [{name: rude, handler: {command: [sh, -c, 'printf "\033[31mred\302\233" >&2; exit 3']}}]

@@ -6,6 +6,7 @@
 #include "commands.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ typedef struct server {
     int64_t stop_ms;
     bool is_json;
     mls_service *service;
+    pthread_t waiting; /* for signals */
 } server;
 
 /* What happens to the worker, for people or as a JSON object a line. */
@@ -82,6 +84,7 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1); /* ours: a drain is over */
     pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
@@ -89,21 +92,49 @@ static void serve(server *s, const sigset_t *set)
 {
     for (;;) {
         int which;
-        if (sigwait(set, &which) != 0 || which != SIGHUP)
+        if (sigwait(set, &which) != 0 || (which != SIGHUP && which != SIGUSR1))
             return;
-        reload(s);
+        if (which == SIGHUP)
+            reload(s);
     }
 }
 
 /* Programs that still run then are ended, and their jobs are ready again. */
-static void stop(server *s, uint32_t flags)
+static void stop(server *s)
 {
-    const bool drains = flags & MLS_WORKER_DRAIN;
-    const mls_status status = mls_service_stop(s->service, flags, drains ? -1 : s->stop_ms);
+    say(s, "stopping", "no new jobs; those that run have %" PRId64 " ms to end", s->stop_ms);
+    const mls_status status = mls_service_stop(s->service, 0, s->stop_ms);
     if (status == MLS_ETIMEDOUT)
         say(s, "late", "jobs that took longer than %" PRId64 " ms to end were given back",
             s->stop_ms);
     mls_service_stop(s->service, 0, -1);
+}
+
+/* On a thread of its own; the one that waits for signals is told by one. */
+static void *drain(void *user)
+{
+    server *s = user;
+    mls_service_stop(s->service, MLS_WORKER_DRAIN, -1);
+    pthread_kill(s->waiting, SIGUSR1);
+    return NULL;
+}
+
+/* Until no job is ready, or a signal says that it is enough. */
+static int drain_until_told(server *s, const sigset_t *set)
+{
+    pthread_t thread;
+    int which = 0;
+    s->waiting = pthread_self();
+    if (pthread_create(&thread, NULL, drain, s))
+        return failure("cannot start a thread");
+    do
+        if (sigwait(set, &which))
+            break;
+    while (which == SIGHUP); /* what it runs to the end it runs as it began */
+    if (which != SIGUSR1)
+        stop(s);
+    pthread_join(thread, NULL);
+    return EXIT_GOOD;
 }
 
 static int report(const server *s)
@@ -128,17 +159,17 @@ static int run_server(const arguments *args, server *s, const sigset_t *set)
     size_t count;
     if (start_or_reload(s, &count))
         return failure("%s", mls_error_message());
+    int code = EXIT_GOOD;
     if (drains) {
-        pthread_sigmask(SIG_UNBLOCK, set, NULL);
+        code = drain_until_told(s, set);
     } else {
         say(s, "started", "%zu job types, %" PRIu32 " slots", count, s->slots);
         serve(s, set);
-        say(s, "stopping", "no new jobs; those that run have %" PRId64 " ms to end", s->stop_ms);
+        stop(s);
     }
-    stop(s, drains ? MLS_WORKER_DRAIN : 0);
-    const int code = report(s);
+    const int reported = report(s);
     mls_service_free(s->service);
-    return code;
+    return code ? code : reported;
 }
 
 static int worker(const arguments *args)
