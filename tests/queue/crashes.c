@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -28,6 +29,13 @@ static void report(int fd, char kind, uint64_t id, uint64_t epoch)
     const event e = {kind, id, epoch};
     if (write(fd, &e, sizeof e) != sizeof e)
         _exit(3);
+}
+
+/* Of a process that cannot go on: why. */
+static void give_up(mls_status status)
+{
+    fprintf(stderr, "# %s: %s\n", mls_status_name(status), mls_error_message());
+    _exit(5);
 }
 
 static const char *the_url;
@@ -74,7 +82,12 @@ static void submit_forever(int up, int down, uint64_t seed)
         options.payload = payload;
         options.payload_bytes =
             mls_test_random_below(&seed, 20) ? mls_test_random_below(&seed, 600) : sizeof payload;
-        report(up, 's', fixture_submit(queue, &options), 0);
+        uint64_t id;
+        const mls_status status = mls_queue_submit(queue, &options, &id);
+        if (status == MLS_OK)
+            report(up, 's', id, 0);
+        else if (status != MLS_EIO) /* a server may be away for longer than calls are tried again */
+            give_up(status);
     }
 }
 
@@ -87,20 +100,25 @@ static void work_forever(int up, int down, uint64_t seed)
     for (;;) {
         mls_job *jobs[4];
         size_t count;
-        if (mls_claimer_claim(claimer, -1, 1 + mls_test_random_below(&seed, 4), jobs, &count))
-            _exit(5);
+        mls_status status =
+            mls_claimer_claim(claimer, -1, 1 + mls_test_random_below(&seed, 4), jobs, &count);
+        if (status == MLS_EIO)
+            continue;
+        if (status)
+            give_up(status);
         for (size_t i = 0; i < count; i++) {
             const mls_job_info info = fixture_info(jobs[i]);
             if (mls_job_set_result(jobs[i], &info.epoch, sizeof info.epoch))
-                _exit(5);
+                give_up(status);
             if (mls_test_random_below(&seed, 10) == 0) {
-                if (mls_job_release(jobs[i]))
-                    _exit(5);
+                status = mls_job_release(jobs[i]);
             } else {
-                if (mls_job_complete(jobs[i]))
-                    _exit(5);
-                report(up, 'd', info.id, info.epoch);
+                status = mls_job_complete(jobs[i]);
+                if (!status)
+                    report(up, 'd', info.id, info.epoch);
             }
+            if (status && status != MLS_EIO)
+                give_up(status);
             mls_job_free(jobs[i]);
         }
     }

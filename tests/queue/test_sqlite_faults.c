@@ -245,7 +245,7 @@ START_TEST(power_may_fail_at_every_call)
 {
     uint64_t seed = mls_test_seed(1);
     const char *wanted = getenv("MLS_TEST_CRASHES");
-    const int trials = wanted ? atoi(wanted) / 100 : 1;
+    const int trials = wanted ? atoi(wanted) / 400 : 1;
     /* Under sanitizers some of the calls: all take minutes there. */
     const unsigned step = MLS_TEST_SANITIZED || mls_test_is_quick() ? 11 : 1;
     for (int trial = 0; trial < trials; trial++) {
