@@ -192,6 +192,34 @@ START_TEST(pauses_stay)
 }
 END_TEST
 
+/* Who opens the file anew goes on with the turns, and knows of weights. */
+START_TEST(turns_stay)
+{
+    const char *const expected = "ababaabaaba";
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    rule.tenant = "a";
+    rule.weight = 2 * MLS_WEIGHT_DEFAULT;
+    mls_queue *queue = fixture_queue(url());
+    ck_assert_ok(mls_queue_weigh(queue, &rule));
+    for (int i = 0; i < 16; i++) {
+        mls_job_options options = fixture_options("t", NULL);
+        options.tenant = i < 8 ? "a" : "b";
+        fixture_submit(queue, &options);
+    }
+    mls_queue_close(queue);
+    for (size_t i = 0; expected[i]; i++) {
+        queue = fixture_queue(url());
+        mls_claimer *claimer = fixture_claimer(queue, NULL);
+        mls_job *job = fixture_claim(claimer);
+        ck_assert_int_eq(fixture_info(job).tenant[0], expected[i]);
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+        mls_claimer_close(claimer);
+        mls_queue_close(queue);
+    }
+}
+END_TEST
+
 START_TEST(older_files_are_brought_up_to_date)
 {
     static const mls__sql_migration steps[] = {
@@ -647,6 +675,7 @@ int main(void)
     tcase_add_test(tests, read_only_files_are_told);
     tcase_add_test(tests, jobs_of_the_first_version_go_on);
     tcase_add_test(tests, pauses_stay);
+    tcase_add_test(tests, turns_stay);
     tcase_add_test(tests, older_files_are_brought_up_to_date);
     tcase_add_test(tests, damaged_pages_are_told);
     tcase_add_test(tests, damaged_rows_are_told);

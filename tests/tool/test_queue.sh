@@ -118,6 +118,13 @@ says "and rates" out "tenant acme: 5 in 60000 ms, 5 at once"
 exits "takes limits back" 0 queue limit --queue "$q" --tenant acme --none
 same "and says so" "queue *, type *, tenant acme: no limit"
 exits "of what had them" 0 queue limit --queue "$q" --type line --none
+exits "gives a tenant more turns" 0 queue weigh --queue "$q" --tenant acme --weight 300
+same "and says so" "queue *, type *, tenant acme: weight 300"
+exits "lists weights" 0 queue rules --queue "$q" --json
+says "beside limits" out '"weight": 300'
+exits "takes weights back" 0 queue weigh --queue "$q" --tenant acme --none
+exits "wants a weight" 2 queue weigh --queue "$q" --tenant acme
+says "and says so" err "--weight"
 exits "wants a limit" 2 queue limit --queue "$q" --type line
 says "and says which there are" err "--running"
 exits "wants a rate for a burst" 2 queue limit --queue "$q" --running 1 --burst 3

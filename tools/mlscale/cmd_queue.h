@@ -20,6 +20,7 @@ extern const command command_queue_top;
 extern const command command_queue_pause;
 extern const command command_queue_resume;
 extern const command command_queue_limit;
+extern const command command_queue_weigh;
 extern const command command_queue_rules;
 /* cmd_queue_list.c: many jobs. */
 extern const command command_queue_list;

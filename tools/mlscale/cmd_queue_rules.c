@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mlscale queue pause, resume, limit, rules: what holds back jobs. */
+/* mlscale queue pause, resume, limit, weigh, rules: what holds back jobs, and how they share. */
 #include "cmd_queue.h"
 
 #include <inttypes.h>
@@ -121,12 +121,12 @@ static bool read_limits(const arguments *args, mls_queue_rule *ret_rule)
 
 static json_t *rule_json(const mls_queue_rule *rule)
 {
-    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I}", "queue",
+    return json_pack("{s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "queue",
                      text_or_null(rule->queue), "type", text_or_null(rule->type), "tenant",
                      text_or_null(rule->tenant), "paused", (int) rule->is_paused, "max_running",
                      (json_int_t) rule->max_running, "rate_jobs", (json_int_t) rule->rate_jobs,
                      "rate_ms", (json_int_t) rule->rate_ms, "burst", (json_int_t) rule->burst,
-                     "running", (json_int_t) rule->running);
+                     "weight", (json_int_t) rule->weight, "running", (json_int_t) rule->running);
 }
 
 static void print_rule(const mls_queue_rule *rule)
@@ -138,7 +138,9 @@ static void print_rule(const mls_queue_rule *rule)
     if (rule->rate_jobs)
         printf(" %" PRIu32 " in %" PRId64 " ms, %" PRIu32 " at once", rule->rate_jobs,
                rule->rate_ms, rule->burst);
-    if (!rule->is_paused && !rule->max_running && !rule->rate_jobs)
+    if (rule->weight)
+        printf(" weight %" PRIu32, rule->weight);
+    if (!rule->is_paused && !rule->max_running && !rule->rate_jobs && !rule->weight)
         printf(" no limit");
 }
 
@@ -187,6 +189,54 @@ const command command_queue_limit = {
     .run = limit,
 };
 
+/* weigh */
+
+static int weigh(const arguments *args)
+{
+    queue_tool tool;
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    int64_t weight;
+    rule.queue = arguments_get(args, "in-queue");
+    rule.tenant = arguments_get(args, "tenant");
+    if (!arguments_int(args, "weight", 1, MLS_WEIGHT_MAX, 0, &weight))
+        return EXIT_USAGE;
+    if (!rule.tenant || arguments_has(args, "none") == (weight != 0))
+        return usage_error(args, "give --tenant, and --weight or --none");
+    rule.weight = (uint32_t) weight;
+    int code = queue_tool_open(args, NULL, &tool);
+    if (code)
+        return code;
+    if (mls_queue_weigh(tool.queue, &rule))
+        code = library_failure(NULL);
+    queue_tool_close(&tool);
+    if (code)
+        return code;
+    if (arguments_has(args, "json"))
+        return print_json(rule_json(&rule));
+    print_rule(&rule);
+    printf("\n");
+    return EXIT_GOOD;
+}
+
+static const option_spec weigh_options[] = {
+    QUEUE_OPTION,
+    {"tenant", "NAME", "whose jobs"},
+    {"in-queue", "NAME", "jobs of this named queue (default: of those without a weight there)"},
+    {"weight", "N", "1 to 10000; tenants without one have 100"},
+    {"none", NULL, "take the weight back"},
+    JSON_OPTION,
+    {NULL, NULL, NULL},
+};
+
+const command command_queue_weigh = {
+    .name = "queue weigh",
+    .operands = "--tenant NAME --weight N|--none --queue URL",
+    .summary = "say how many turns a tenant gets where others get 100",
+    .details = "Inside a priority of a named queue tenants take turns, whoever came first.",
+    .options = weigh_options,
+    .run = weigh,
+};
+
 /* rules */
 
 typedef struct rules_state {
@@ -225,7 +275,7 @@ static const option_spec rules_options[] = {QUEUE_OPTION, JSON_OPTION, {NULL, NU
 const command command_queue_rules = {
     .name = "queue rules",
     .operands = "--queue URL",
-    .summary = "show what holds back jobs: pauses and limits",
+    .summary = "show what holds back jobs, pauses and limits, and weights of tenants",
     .details = "* is any queue, type or tenant.",
     .options = rules_options,
     .run = rules,

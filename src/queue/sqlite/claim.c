@@ -20,7 +20,8 @@ typedef struct claim_op {
     bool ends_are_known; /* published */
     mls_queue_job *const *jobs;
     size_t count;
-    size_t known; /* of them, committed */
+    size_t known;       /* of them, committed */
+    mls__sql_turn turn; /* of the next job, where tenants share */
 } claim_op;
 
 static claim_op *claim_of(mls__sql_op *op)
@@ -76,7 +77,20 @@ static bool note_crowded(mls__sql_store *store, const mls__sql_claimer *claimer,
     return true;
 }
 
-static bool look_at_heads(mls__sql_store *store, mls__sql_claimer *claimer, look *ret_look)
+/* The job of the lane's highest priority that is ready for longest, of whatever tenant. */
+static bool find_oldest(mls__sql_store *store, const mls__sql_lane *lane, head *first)
+{
+    mls__sql_head oldest = {.id = first->id, .rank = first->rank};
+    if (!mls__sql_oldest(store, lane, first->priority, &oldest))
+        return false;
+    first->id = oldest.id;
+    first->rank = oldest.rank;
+    return true;
+}
+
+/* The index has of each lane the first tenant's head: the oldest is looked for where it counts. */
+static bool look_at_lanes(mls__sql_store *store, mls__sql_claimer *claimer, bool is_exact,
+                          look *ret_look)
 {
     head next = {0};
     int found;
@@ -87,6 +101,8 @@ static bool look_at_heads(mls__sql_store *store, mls__sql_claimer *claimer, look
             return false;
         if (!mls__sql_lane_is_served(store, claimer, lane) || mls__sql_is_held(store, lane))
             continue;
+        if (is_exact && !find_oldest(store, lane, &next))
+            return false;
         if (!lane->takes_room || mls__sql_has_room(store, claimer, lane)) {
             if (!ret_look->best.id || goes_first(&next, &ret_look->best))
                 ret_look->best = next;
@@ -98,13 +114,65 @@ static bool look_at_heads(mls__sql_store *store, mls__sql_claimer *claimer, look
     return found == 0;
 }
 
+static bool look_at_heads(mls__sql_store *store, mls__sql_claimer *claimer, look *ret_look)
+{
+    if (!look_at_lanes(store, claimer, false, ret_look))
+        return false;
+    const bool counts = ret_look->lanes > 1 || (ret_look->lanes && !ret_look->best.id);
+    return !counts || !store->txn.meta.shares || look_at_lanes(store, claimer, true, ret_look);
+}
+
+static bool may_take(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                     const mls__sql_lane *lane)
+{
+    return !mls__sql_is_held(store, lane) &&
+           (!lane->takes_room || mls__sql_has_room(store, claimer, lane));
+}
+
+/*
+ * Whose turn it is in a lane's queue: of what the claimer may take there, or of the jobs of
+ * the one lane `choice`; 0 is any lane. false: failed.
+ */
+static bool find_turn(mls__sql_store *store, mls__sql_claimer *claimer, const mls__sql_lane *of,
+                      int64_t priority, int64_t choice, mls__sql_turn *ret_turn)
+{
+    head next = {0};
+    int found;
+    if (!mls__sql_turn_begin(store, of->names, priority, ret_turn))
+        return false;
+    for (; (found = find_head(store, next.lane, &next)) > 0; next.lane++) {
+        const mls__sql_lane *lane = mls__sql_lane_of(store, next.lane);
+        if (!lane)
+            return false;
+        if (strcmp(lane->names, of->names) != 0 || !mls__sql_lane_is_served(store, claimer, lane) ||
+            !may_take(store, claimer, lane))
+            continue;
+        const bool is_choice = !choice || choice == lane->id;
+        if (!mls__sql_turn_look(store, lane, is_choice, ret_turn))
+            return false;
+    }
+    return found == 0;
+}
+
+/* The same job where tenants do not share, or the one whose turn it is; -1: failed. */
+static int64_t by_turn(mls__sql_store *store, claim_op *claim, const head *first, int64_t choice)
+{
+    if (!store->txn.meta.shares || !first->id)
+        return first->id;
+    const mls__sql_lane *lane = mls__sql_lane_of(store, first->lane);
+    if (!lane || !find_turn(store, claim->claimer, lane, first->priority, choice, &claim->turn))
+        return -1;
+    return claim->turn.best.id ? claim->turn.best.id : first->id;
+}
+
 /*
  * The job that the claimer is to get next: its id; 0: none; -1: failed. `ret_only` is the
  * lane that alone has ready jobs, else 0: until others become ready it need not look
  * elsewhere. Once more when room is to be set aside.
  */
-static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer, int64_t *ret_only)
+static int64_t pick(mls__sql_store *store, claim_op *claim, int64_t *ret_only)
 {
+    mls__sql_claimer *claimer = claim->claimer;
     look l;
     mls__sql_set_aside(store, claimer, NULL);
     if (!look_at_heads(store, claimer, &l))
@@ -115,44 +183,46 @@ static int64_t pick(mls__sql_store *store, mls__sql_claimer *claimer, int64_t *r
             return -1;
     }
     *ret_only = l.lanes == 1 ? l.best.lane : 0;
-    return l.best.id;
-}
-
-static bool may_take(const mls__sql_store *store, const mls__sql_claimer *claimer,
-                     const mls__sql_lane *lane)
-{
-    return !mls__sql_is_held(store, lane) &&
-           (!lane->takes_room || mls__sql_has_room(store, claimer, lane));
+    return by_turn(store, claim, &l.best, 0);
 }
 
 /* The first ready job of a lane: its id; 0: none; -1: failed. */
-static int64_t pick_of(mls__sql_store *store, const mls__sql_claimer *claimer, int64_t lane)
+static int64_t pick_of(mls__sql_store *store, claim_op *claim, int64_t lane)
 {
     head found;
     const int there = find_head(store, lane, &found);
     if (there <= 0 || found.lane != lane)
         return there < 0 ? -1 : 0;
     const mls__sql_lane *kept = mls__sql_lane_of(store, lane);
-    return !kept ? -1 : may_take(store, claimer, kept) ? found.id : 0;
+    if (!kept || !may_take(store, claim->claimer, kept))
+        return kept ? 0 : -1;
+    return by_turn(store, claim, &found, lane);
 }
 
 /* The next job that may run with another one of that lane and batch key. */
-static int64_t pick_like(mls__sql_store *store, const mls__sql_claimer *claimer,
-                         const mls__sql_lane *lane, const char *batch_key)
+static int64_t pick_like(mls__sql_store *store, claim_op *claim, const mls__sql_lane *lane,
+                         const char *batch_key)
 {
-    if (!may_take(store, claimer, lane))
+    if (!may_take(store, claim->claimer, lane))
         return 0;
     if (!lane->is_keyed)
-        return pick_of(store, claimer, lane->id);
+        return pick_of(store, claim, lane->id);
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_HEAD_BATCH);
     if (!find)
         return -1;
     sqlite3_bind_int64(find, 1, lane->id);
     sqlite3_bind_text(find, 2, batch_key, -1, SQLITE_STATIC);
     const int code = mls__sql_step(store, find);
-    const int64_t id = code == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+    head first = {.lane = lane->id};
+    if (code == SQLITE_ROW) {
+        first.id = sqlite3_column_int64(find, 0);
+        first.priority = sqlite3_column_int64(find, 1);
+    }
     sqlite3_reset(find);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? id : -1;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return -1;
+    /* In the order of time, and counted: nothing is to be chosen. */
+    return by_turn(store, claim, &first, -1) < 0 ? -1 : first.id;
 }
 
 static void fill_claim(const mls__sql_store *store, const mls__sql_claimer *claimer,
@@ -211,6 +281,9 @@ static mls_status take(mls__sql_store *store, claim_op *claim, int64_t id)
     shown->hold = hold;
     hold->base.claimer = claim->claimer->id;
     claim->count++;
+    if (store->txn.meta.shares && claim->turn.is_contended &&
+        !mls__sql_turn_charge(store, &claim->turn, &row))
+        return store->txn.status;
     shown->info->state = mls__sql_next(store, row.state, MLS_JOB_ON_CLAIM);
     return mls__sql_move(store, &row, MLS_JOB_ON_CLAIM) ? MLS_OK : store->txn.status;
 }
@@ -246,9 +319,9 @@ static mls_status take_ready(mls__sql_store *store, claim_op *claim)
         const char *key = "";
         if (!find_like(store, claim, &lane, &key))
             return store->txn.status;
-        const int64_t id = lane   ? pick_like(store, claim->claimer, lane, key)
-                           : only ? pick_of(store, claim->claimer, only)
-                                  : pick(store, claim->claimer, &only);
+        const int64_t id = lane   ? pick_like(store, claim, lane, key)
+                           : only ? pick_of(store, claim, only)
+                                  : pick(store, claim, &only);
         if (id <= 0)
             return store->txn.status;
         const mls_status status = take(store, claim, id);

@@ -265,7 +265,8 @@ const mls_queue_driver mls__queue_driver_sqlite = {
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_PAUSE |
-                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_RESOURCES,
+                    MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_FAIRNESS | MLS_QUEUE_CAN_LIST |
+                    MLS_QUEUE_CAN_RESOURCES,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__sql_submit,

@@ -21,6 +21,7 @@ libmls_core_la_SOURCES += \
 	%D%/rules.c \
 	%D%/schema.c \
 	%D%/segments.c \
+	%D%/shares.c \
 	%D%/sqlite.h \
 	%D%/states.c \
 	%D%/statements.c \

@@ -24,6 +24,7 @@ static bool add_rule(mls__sql_store *store, sqlite3_stmt *list)
         .rate_ms = sqlite3_column_int64(list, 7),
         .running = (uint32_t) sqlite3_column_int64(list, 8),
         .bucket_ns = sqlite3_column_int64(list, 9),
+        .weight = (uint32_t) sqlite3_column_int64(list, 10) & 0xffff, /* as it was checked */
     };
     if (mls__kept_rules_add(store->host, &store->kept, &rule))
         return true;
@@ -125,7 +126,7 @@ static bool save(mls__sql_store *store, const mls_queue_rule *rule)
     if (!statement)
         return false;
     const int64_t values[] = {rule->is_paused, rule->max_running, rule->rate_jobs, rule->burst,
-                              rule->rate_ms,   rule->running,     rule->bucket_ns};
+                              rule->rate_ms,   rule->running,     rule->bucket_ns, rule->weight};
     for (int i = 0; i < (int) (sizeof values / sizeof values[0]); i++)
         sqlite3_bind_int64(statement, 4 + i, values[i]);
     return mls__sql_run(store, statement);

@@ -140,6 +140,19 @@ const mls__sql_migration mls__sql_migrations[] = {
         "CREATE TABLE costs(type TEXT NOT NULL, memory_bytes INTEGER NOT NULL,"
         " sketches BLOB NOT NULL, PRIMARY KEY(type, memory_bytes)) WITHOUT ROWID;",
     },
+    {
+        /* Tenants take turns: the time of each queue and priority, and who is ahead of it. */
+        "ALTER TABLE meta ADD COLUMN shares INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE meta SET shares = EXISTS(SELECT 1 FROM jobs WHERE tenant IS NOT NULL);"
+        "DROP INDEX jobs_ready;"
+        "CREATE INDEX jobs_ready ON jobs(lane, priority DESC, tenant, rank) WHERE state = 3;"
+        "CREATE TABLE turns(queue TEXT NOT NULL, priority INTEGER NOT NULL, now INTEGER NOT NULL,"
+        " PRIMARY KEY(queue, priority)) WITHOUT ROWID;"
+        "CREATE TABLE shares(queue TEXT NOT NULL, priority INTEGER NOT NULL, tenant TEXT NOT NULL,"
+        " pass INTEGER NOT NULL, turn INTEGER NOT NULL, PRIMARY KEY(queue, priority, tenant))"
+        " WITHOUT ROWID;"
+        "ALTER TABLE rules ADD COLUMN weight INTEGER NOT NULL DEFAULT 0;",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

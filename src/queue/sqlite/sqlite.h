@@ -221,6 +221,13 @@ enum {
     MLS__SQL_JOB_DUE,
     MLS__SQL_HEAD,
     MLS__SQL_HEAD_BATCH,
+    MLS__SQL_TENANT_FIRST,
+    MLS__SQL_TENANT_NEXT,
+    MLS__SQL_TURN_LOAD,
+    MLS__SQL_TURN_SAVE,
+    MLS__SQL_SHARE_LOAD,
+    MLS__SQL_SHARE_SAVE,
+    MLS__SQL_SHARES_SWEEP,
     MLS__SQL_STOPPING,
     MLS__SQL_RUNNING_OF_MEMBER,
     MLS__SQL_PROGRESS,
@@ -269,8 +276,9 @@ enum {
 /* Counters that the file keeps for all. */
 typedef struct mls__sql_meta {
     int64_t next_id, next_rank, next_member;
-    int64_t edges; /* dependencies of blocked jobs: none, and nobody looks for them */
-    int64_t rules; /* likewise: what holds back ready jobs */
+    int64_t edges;  /* dependencies of blocked jobs: none, and nobody looks for them */
+    int64_t rules;  /* likewise: what holds back ready jobs */
+    int64_t shares; /* whether a job ever had a tenant */
 } mls__sql_meta;
 
 /* The transaction at present. */
@@ -552,6 +560,29 @@ void mls__sql_room_left(mls__sql_store *store);
 bool mls__sql_offer(mls__sql_store *store, mls__sql_claimer *claimer);
 void mls__sql_offer_end(mls__sql_store *store, const mls__sql_claimer *claimer);
 mls_status mls__sql_visit_offers(void *self, mls_queue_offer_fn visit, void *user);
+
+/* shares.c: whose turn it is. */
+typedef struct mls__sql_head { /* of a tenant's ready jobs */
+    int64_t id, rank, pass, turn;
+} mls__sql_head;
+typedef struct mls__sql_turn {
+    const char *queue;
+    int64_t priority, now;
+    mls__sql_head best;               /* id 0: none */
+    bool has_tenant, is_contended;    /* one has ready jobs, and others have */
+    char tenant[MLS_JOB_KEY_MAX + 1]; /* the first that was met */
+} mls__sql_turn;
+/* Begins to look for whose turn it is. false: failed. */
+bool mls__sql_turn_begin(mls__sql_store *store, const char *queue, int64_t priority,
+                         mls__sql_turn *ret_turn);
+/* Looks at the ready jobs of a lane of that queue, to choose from or for who there is. */
+bool mls__sql_turn_look(mls__sql_store *store, const mls__sql_lane *lane, bool is_choice,
+                        mls__sql_turn *turn);
+/* Of a lane and priority the job that is ready for longest, where `oldest` has one of them. */
+bool mls__sql_oldest(mls__sql_store *store, const mls__sql_lane *lane, int64_t priority,
+                     mls__sql_head *oldest);
+/* A ready job of the queue is claimed. */
+bool mls__sql_turn_charge(mls__sql_store *store, mls__sql_turn *turn, const mls__sql_row *row);
 
 /* parents.c: dependencies. */
 /* MLS_ENOTFOUND: a parent, not of the same submit, is not known. */

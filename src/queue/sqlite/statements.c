@@ -22,10 +22,10 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_UNSAVE] = "ROLLBACK TO op",
     [MLS__SQL_RELEASE] = "RELEASE op",
     [MLS__SQL_META_LOAD] =
-        "SELECT next_id, next_rank, next_member, edges, rules FROM meta WHERE one = 1",
+        "SELECT next_id, next_rank, next_member, edges, rules, shares FROM meta WHERE one = 1",
     [MLS__SQL_META_SAVE] =
         "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4,"
-        " rules = ?5 WHERE one = 1",
+        " rules = ?5, shares = ?6 WHERE one = 1",
     [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2"
                            " AND is_keyed = ?3 AND tenant = ?4 AND cpu_milli = ?5"
                            " AND memory_bytes = ?6 AND gpus = ?7",
@@ -98,9 +98,20 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_JOB_DUE] = "SELECT id FROM jobs WHERE timer_ms IS NOT NULL AND timer_ms <= ?1"
                          " ORDER BY timer_ms LIMIT 1",
     [MLS__SQL_HEAD] = "SELECT lane, priority, rank, id FROM jobs WHERE state = 3 AND lane >= ?1"
-                      " ORDER BY lane, priority DESC, rank LIMIT 1",
+                      " ORDER BY lane, priority DESC, tenant, rank LIMIT 1",
+    [MLS__SQL_TENANT_FIRST] = "SELECT tenant, rank, id FROM jobs WHERE state = 3 AND lane = ?1"
+                              " AND priority = ?2 ORDER BY tenant, rank LIMIT 1",
+    [MLS__SQL_TENANT_NEXT] = "SELECT tenant, rank, id FROM jobs WHERE state = 3 AND lane = ?1"
+                             " AND priority = ?2 AND tenant > ?3 ORDER BY tenant, rank LIMIT 1",
+    [MLS__SQL_TURN_LOAD] = "SELECT now, 0 FROM turns WHERE queue = ?1 AND priority = ?2",
+    [MLS__SQL_TURN_SAVE] = "INSERT OR REPLACE INTO turns(queue, priority, now) VALUES(?1, ?2, ?3)",
+    [MLS__SQL_SHARE_LOAD] =
+        "SELECT pass, turn FROM shares WHERE queue = ?1 AND priority = ?2 AND tenant = ?3",
+    [MLS__SQL_SHARE_SAVE] = "INSERT OR REPLACE INTO shares(queue, priority, tenant, pass, turn)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5)",
+    [MLS__SQL_SHARES_SWEEP] = "DELETE FROM shares WHERE queue = ?1 AND priority = ?2 AND pass < ?3",
     [MLS__SQL_HEAD_BATCH] =
-        "SELECT id FROM jobs WHERE state = 3 AND batch_key IS NOT NULL AND lane = ?1"
+        "SELECT id, priority FROM jobs WHERE state = 3 AND batch_key IS NOT NULL AND lane = ?1"
         " AND batch_key = ?2 ORDER BY priority DESC, rank LIMIT 1",
     [MLS__SQL_STOPPING] = "SELECT id, epoch FROM jobs WHERE member = ?1 AND state = 5",
     [MLS__SQL_RUNNING_OF_MEMBER] = "SELECT id, claimer, epoch FROM jobs WHERE member = ?1"
@@ -116,11 +127,11 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_EDGE_DELETE] = "DELETE FROM edges WHERE parent = ?1 AND child = ?2",
     [MLS__SQL_EDGE_LEFT] = "SELECT 1 FROM edges WHERE child = ?1 LIMIT 1",
     [MLS__SQL_RULES] = "SELECT queue, type, tenant, is_paused, max_running, rate_jobs, burst,"
-                       " rate_ms, running, bucket_ns FROM rules",
+                       " rate_ms, running, bucket_ns, weight FROM rules",
     [MLS__SQL_RULE_ADD] = "INSERT INTO rules(queue, type, tenant) VALUES(?1, ?2, ?3)",
     [MLS__SQL_RULE_SAVE] =
         "UPDATE rules SET is_paused = ?4, max_running = ?5, rate_jobs = ?6, burst = ?7,"
-        " rate_ms = ?8, running = ?9, bucket_ns = ?10"
+        " rate_ms = ?8, running = ?9, bucket_ns = ?10, weight = ?11"
         " WHERE queue = ?1 AND type = ?2 AND tenant = ?3",
     [MLS__SQL_RULE_DELETE] = "DELETE FROM rules WHERE queue = ?1 AND type = ?2 AND tenant = ?3",
     [MLS__SQL_LANE_NEXT] = "SELECT id, 0 FROM lanes WHERE ?1 IN ('', queue) AND ?2 IN ('', type)"

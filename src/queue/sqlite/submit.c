@@ -53,6 +53,8 @@ static void fill_row(mls__sql_store *store, const mls__sql_submit_op *s, size_t 
             mls__sql_bytes_of(o->payload, o->payload_bytes, s->hashes ? s->hashes[index] : NULL),
     };
     store->txn.meta_is_dirty = true;
+    if (o->tenant[0])
+        store->txn.meta.shares = 1;
 }
 
 /* Adds the row of a job that depends on others as what these leave of it. */
