@@ -2,12 +2,16 @@
 /* Workers of job types, and services that change theirs while they run. */
 #include "job/fixture.h"
 #include "job/gate.h"
+#include "support/folder.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static mls_queue *queue;
 static mls_context *context; /* for types: any will do */
@@ -193,10 +197,14 @@ END_TEST
 /* Programs are ended with the claim: nothing waits for them. */
 START_TEST(programs_end_when_time_is_over)
 {
-    mls_service *service = start("job-types: [{name: a, handler: {command: [sleep, 1000]}}]", 1);
+    const char *begun = mls_test_folder_path("begun");
+    char types[300];
+    ck_assert_int_eq(mkfifo(begun, 0600), 0);
+    snprintf(types, sizeof types,
+             "job-types: [{name: a, handler: {command: [sh, -c, '>%s; exec sleep 1000']}}]", begun);
+    mls_service *service = start(types, 1);
     const uint64_t id = submit("a", NULL);
-    while (fixture_state(queue, id) != MLS_JOB_RUNNING)
-        ;
+    close(open(begun, O_RDONLY)); /* waits for the program to open it */
     ck_assert_fails(mls_service_stop(service, 0, 0), MLS_ETIMEDOUT, "given back");
     mls_service_free(service);
     ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_READY);
