@@ -58,19 +58,23 @@ static bool goes_before(const mls__sql_head *a, const mls__sql_turn *turn)
     return a->turn != turn->best.turn ? a->turn < turn->best.turn : a->rank < turn->best.rank;
 }
 
-/* The head of the first tenant behind `tenant`, or with NULL of all: 1, 0: none, -1: failed. */
+/*
+ * The head of the first tenant behind that of the job `last`, or with NULL of all: 1, 0: none,
+ * -1: failed. By the job and not by its name, which in a damaged row need not be a text: what
+ * is behind a text that was made of it could be the same row again.
+ */
 static int next_tenant(mls__sql_store *store, const mls__sql_lane *lane, int64_t priority,
-                       const char *tenant, mls__sql_head *ret_head,
+                       const int64_t *last, mls__sql_head *ret_head,
                        char ret_tenant[MLS_JOB_KEY_MAX + 1])
 {
     sqlite3_stmt *find =
-        mls__sql_prepare(store, tenant ? MLS__SQL_TENANT_NEXT : MLS__SQL_TENANT_FIRST);
+        mls__sql_prepare(store, last ? MLS__SQL_TENANT_NEXT : MLS__SQL_TENANT_FIRST);
     if (!find)
         return -1;
     sqlite3_bind_int64(find, 1, lane->id);
     sqlite3_bind_int64(find, 2, priority);
-    if (tenant)
-        sqlite3_bind_text(find, 3, tenant, -1, SQLITE_STATIC);
+    if (last)
+        sqlite3_bind_int64(find, 3, *last);
     const int code = mls__sql_step(store, find);
     if (code == SQLITE_ROW) {
         const char *name = (const char *) sqlite3_column_text(find, 0);
@@ -89,13 +93,13 @@ bool mls__sql_oldest(mls__sql_store *store, const mls__sql_lane *lane, int64_t p
                      mls__sql_head *oldest)
 {
     char tenant[MLS_JOB_KEY_MAX + 1];
-    const char *last = NULL;
+    const int64_t *last = NULL;
     mls__sql_head head;
     int found;
     while ((found = next_tenant(store, lane, priority, last, &head, tenant)) > 0) {
+        last = &head.id;
         if (head.rank < oldest->rank)
             *oldest = head;
-        last = tenant;
     }
     return found == 0;
 }
@@ -118,15 +122,15 @@ bool mls__sql_turn_look(mls__sql_store *store, const mls__sql_lane *lane, bool i
                         mls__sql_turn *turn)
 {
     char tenant[MLS_JOB_KEY_MAX + 1];
-    const char *last = NULL;
+    const int64_t *last = NULL;
     mls__sql_head head;
     int found;
     while ((found = next_tenant(store, lane, turn->priority, last, &head, tenant)) > 0) {
+        last = &head.id;
         if (!turn->has_tenant)
             strcpy(turn->tenant, tenant);
         turn->is_contended |= turn->has_tenant && strcmp(turn->tenant, tenant) != 0;
         turn->has_tenant = true;
-        last = tenant;
         if (!is_choice && turn->is_contended)
             return true;
         if (!is_choice)

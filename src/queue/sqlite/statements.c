@@ -102,7 +102,8 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_TENANT_FIRST] = "SELECT tenant, rank, id FROM jobs WHERE state = 3 AND lane = ?1"
                               " AND priority = ?2 ORDER BY tenant, rank LIMIT 1",
     [MLS__SQL_TENANT_NEXT] = "SELECT tenant, rank, id FROM jobs WHERE state = 3 AND lane = ?1"
-                             " AND priority = ?2 AND tenant > ?3 ORDER BY tenant, rank LIMIT 1",
+                             " AND priority = ?2 AND tenant > (SELECT ifnull(tenant, '') FROM jobs"
+                             " WHERE id = ?3) ORDER BY tenant, rank LIMIT 1",
     [MLS__SQL_TURN_LOAD] = "SELECT now, 0 FROM turns WHERE queue = ?1 AND priority = ?2",
     [MLS__SQL_TURN_SAVE] = "INSERT OR REPLACE INTO turns(queue, priority, now) VALUES(?1, ?2, ?3)",
     [MLS__SQL_SHARE_LOAD] =
