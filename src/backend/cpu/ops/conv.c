@@ -80,23 +80,25 @@ static int64_t class_step(const mls__conv_op *conv)
     return s->is_transposed ? s->axes[s->rank - 1].stride : 1;
 }
 
-/* What a plain image's row of outputs tells of the one below. */
-static void set_fresh_lines(const mls__conv_op *conv, int64_t index, mls__conv_row *row)
+/* How many of the last lines of a plain image the row of outputs below reads anew. */
+static int64_t count_fresh_lines(const mls__conv_op *conv, int64_t index, int64_t line_count)
 {
     const mls__convolution *s = &conv->shape;
     const mls__conv_axis *axis = &s->axes[0];
     if (!conv->offsets || s->rank != 2 || s->is_x_blocked || axis->dilation > 1 ||
         index + 1 >= conv->rows)
-        return;
-    row->fresh_lines = at_most(axis->stride, row->line_count);
-    row->ahead_x = axis->stride * s->axes[1].input;
+        return 0;
+    return at_most(axis->stride, line_count);
 }
 
+/* Each field is written once, and not read from a copy: it is called for a few tiles only. */
 mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *class,
                                int64_t index, mls__conv_line *lines)
 {
+    const mls__conv_axis *axes = conv->shape.axes;
     const int64_t line_count = mls__conv_lines(conv, index, lines);
-    mls__conv_row row = {
+    const int64_t fresh_lines = count_fresh_lines(conv, index, line_count);
+    return (mls__conv_row){
         .lines = lines,
         .line_count = line_count,
         .lines_at_once = conv->shape.rank == 2 ? line_count : 1,
@@ -105,9 +107,9 @@ mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *
         .begin = class->begin,
         .end = class->end,
         .offsets = conv->offsets,
+        .fresh_lines = fresh_lines,
+        .ahead_x = fresh_lines ? axes[0].stride * axes[1].input : 0,
     };
-    set_fresh_lines(conv, index, &row);
-    return row;
 }
 
 /* --- direct ---------------------------------------------------------------------------------- */
@@ -157,13 +159,15 @@ static void run_part(const part *p)
     const mls__conv_op *conv = p->work->conv;
     const int64_t blocks = mls__channel_blocks(p->conv.channels);
     const int64_t end = at_most(p->chunk->end, p->class->count);
+    const int64_t rows = p->chunk->last - p->chunk->first;
+    mls__conv_row row = mls__conv_row_of(conv, p->class, p->chunk->first, p->lines);
     for (int64_t b = 0; b == 0 || b < blocks; b += conv->step_blocks) {
         const int64_t taken = at_most(conv->step_blocks, blocks - b);
-        const int64_t rows = p->chunk->last - p->chunk->first;
         const mls__conv_ahead ahead = weights_at(p, b + taken);
         for (int64_t r = p->chunk->first; r < p->chunk->last; r++) {
             const int64_t at = (r - p->first_row) * p->y_row - p->y_first * p->conv.y_step;
-            mls__conv_row row = mls__conv_row_of(conv, p->class, r, p->lines);
+            if (rows > 1)
+                row = mls__conv_row_of(conv, p->class, r, p->lines);
             row.x = p->x;
             row.y = p->y + at;
             row.z = p->z ? p->z + at : NULL;
