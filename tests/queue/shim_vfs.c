@@ -4,8 +4,8 @@
 
 #include "support/test.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,31 +30,51 @@ typedef struct shim_file {
 static sqlite3_vfs shim;
 static sqlite3_vfs *system_vfs;
 static shim_file *files[MOST_FILES];
-static atomic_uint calls;
-static unsigned fail_at, power_loss_at;
+
+/* What is to happen, told by one thread and looked at by that which writes: under the mutex. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t was_called = PTHREAD_COND_INITIALIZER;
+static unsigned calls, fail_at, power_loss_at;
 static int fail_code;
 static bool fail_stays;
 static uint64_t power_seed;
 
-void shim_vfs_fail_at(unsigned nth, int code, bool stays)
+static void tell(unsigned nth, int code, bool stays, unsigned loss_at, uint64_t seed)
 {
-    atomic_store(&calls, 0);
-    power_loss_at = 0;
+    pthread_mutex_lock(&mutex);
+    calls = 0;
     fail_at = nth;
     fail_code = code;
     fail_stays = stays;
+    power_loss_at = loss_at;
+    power_seed = seed;
+    pthread_mutex_unlock(&mutex);
+}
+
+void shim_vfs_fail_at(unsigned nth, int code, bool stays)
+{
+    tell(nth, code, stays, 0, 0);
 }
 
 void shim_vfs_power_loss_at(unsigned nth, uint64_t seed)
 {
-    shim_vfs_fail_at(0, 0, false);
-    power_loss_at = nth;
-    power_seed = seed;
+    tell(0, 0, false, nth, seed);
 }
 
 unsigned shim_vfs_calls(void)
 {
-    return atomic_load(&calls);
+    pthread_mutex_lock(&mutex);
+    const unsigned count = calls;
+    pthread_mutex_unlock(&mutex);
+    return count;
+}
+
+void shim_vfs_await_calls(unsigned count)
+{
+    pthread_mutex_lock(&mutex);
+    while (calls < count)
+        pthread_cond_wait(&was_called, &mutex);
+    pthread_mutex_unlock(&mutex);
 }
 
 static bool overlaps(const old_bytes *a, const old_bytes *b)
@@ -95,11 +115,15 @@ static void lose_power(void)
 /* The code that the call gives instead of happening; SQLITE_OK: it happens. */
 static int count_call(void)
 {
-    const unsigned nth = atomic_fetch_add(&calls, 1) + 1;
-    if (power_loss_at && nth == power_loss_at)
+    pthread_mutex_lock(&mutex);
+    calls++;
+    if (power_loss_at && calls == power_loss_at)
         lose_power();
-    const bool fails = fail_at && (fail_stays ? nth >= fail_at : nth == fail_at);
-    return fails ? fail_code : SQLITE_OK;
+    const bool fails = fail_at && (fail_stays ? calls >= fail_at : calls == fail_at);
+    const int code = fails ? fail_code : SQLITE_OK;
+    pthread_cond_broadcast(&was_called);
+    pthread_mutex_unlock(&mutex);
+    return code;
 }
 
 static sqlite3_file *real_of(sqlite3_file *file)

@@ -2,8 +2,8 @@
 /*
  * A file system for SQLite that fails when it is told to, and that can lose what was not
  * synced, as a machine does whose power fails. It stands before the system's own, and
- * becomes the default. It sees the database and its WAL; not thread-safe: one queue at a
- * time.
+ * becomes the default. It sees the database and its WAL, of one queue at a time; what it is
+ * told, any thread may tell.
  */
 #ifndef MLS_TESTS_QUEUE_SHIM_VFS_H
 #define MLS_TESTS_QUEUE_SHIM_VFS_H
@@ -21,6 +21,9 @@ void shim_vfs_fail_at(unsigned nth, int code, bool stays);
 
 /* Such calls since the last shim_vfs_fail_at(). */
 unsigned shim_vfs_calls(void);
+
+/* Waits until there were so many. */
+void shim_vfs_await_calls(unsigned count);
 
 /*
  * The `nth` such call from now on does not happen: power fails. Of what was written and
