@@ -91,9 +91,11 @@ exits "numbers are checked" 2 worker --queue "$q" --config sizes.yaml --cpus man
 
 # --- a drain that is told to stop ---
 cat >long.yaml <<'EOF'
-job-types: [{name: long, handler: {command: [sh, -c, 'touch begun; until [ -e go ]; do sleep 0.05; done']}}]
+job-types: [{name: long, handler: {command: [sh, -c, 'touch begun; read -r _ <go']}}]
 EOF
-rm -f go begun
+rm -f begun
+mkfifo go
+exec 3<>go # neither end waits for the other
 "$mlscale" queue submit --queue "$q" --config long.yaml --type long >out 2>err
 "$mlscale" queue submit --queue "$q" --config long.yaml --type long >out 2>err
 "$mlscale" worker --queue "$q" --config long.yaml --drain >drained.txt 2>err &
@@ -101,11 +103,12 @@ drainer=$!
 until_true test -e begun
 kill -TERM $drainer
 until_true grep -q "no new jobs" err
-touch go
+echo >&3
 wait $drainer
 result "a drain ends by a signal" $?
 cp drained.txt out
 says "with the job that ran, and not the next" out "1 succeeded, 0 failed"
+echo >&3
 "$mlscale" worker --queue "$q" --config long.yaml --drain >out 2>err
 says "which another drain runs" out "1 succeeded"
 
@@ -386,14 +389,14 @@ until_true grep -q "nothing was changed" worker.err
 turn second "a bad file changes nothing"
 cp worker.err err
 says "and is named with the fault" err "turn.yaml:1:"
-echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; until [ -e go ]; do sleep 0.1; done; echo done']}}]" >turn.yaml
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; read -r _ <go; echo done']}}]" >turn.yaml
 kill -HUP $pid
 # shellcheck disable=SC2016 # the inner shell expands it
 until_true sh -c '[ "$(grep -c "from now on" worker.err)" = 2 ]'
 id=$("$mlscale" queue submit --queue "$q" --type turn)
 until_true test -e started
 kill -TERM $pid
-echo >go
+echo >&3
 wait $pid
 result "SIGTERM ends it well" $?
 shown "when what ran has ended" '"result": "done\n"'
