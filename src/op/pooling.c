@@ -137,6 +137,22 @@ mls_status mls__op_pooling(const mls_op *op, mls__pooling *ret_pooling)
     return status;
 }
 
+mls_status mls__op_blocked_pooling(const mls_op *op, mls__pooling *ret_pooling,
+                                   int64_t ret_dims[MLS_MAX_RANK])
+{
+    mls_arg x = op->inputs[0];
+    mls_op plain = *op;
+    x.rank--;
+    plain.inputs = &x;
+    const mls_status status = mls__op_pooling(&plain, ret_pooling);
+    if (status || !ret_dims)
+        return status;
+    memcpy(ret_dims, op->inputs[0].dims, sizeof op->inputs[0].dims);
+    for (int i = 0; i < ret_pooling->rank; i++)
+        ret_dims[2 + i] = ret_pooling->axes[i].output;
+    return MLS_OK;
+}
+
 /* --- within another op ----------------------------------------------------------------------- */
 
 #define WITHIN "pool_"

@@ -32,6 +32,13 @@ typedef struct mls__pool_window {
 mls_status mls__op_pooling(const mls_op *op, mls__pooling *ret_pooling);
 
 /*
+ * The same of an image in blocks ([N, blocks, spatial..., 16]), whose last dimension is none of
+ * the pool's; `ret_dims`, unless NULL, gets those of the output. Errors: as above.
+ */
+mls_status mls__op_blocked_pooling(const mls_op *op, mls__pooling *ret_pooling,
+                                   int64_t ret_dims[MLS_MAX_RANK]);
+
+/*
  * A pool that another op has taken in: its attributes have "pool_" before their names, and its
  * input is what that op would give, of these dims ([N, C, spatial...]). Errors: as above.
  */

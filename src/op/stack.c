@@ -92,22 +92,15 @@ void mls__stack_view_stage(const mls__stack *stack, int stage, const mls_op *op,
     view->op.outputs = NULL;
 }
 
-/* The dims of a pool are those of its image, but the spatial ones. */
 static mls_status pool_result(const mls_op *op, mls_arg *ret_result)
 {
-    mls_arg x = op->inputs[0];
-    mls_op plain = *op;
+    const mls_arg *x = &op->inputs[0];
     mls__pooling g;
-    x.rank--;
-    plain.inputs = &x;
-    const mls_status status = mls__op_pooling(&plain, &g);
-    if (status)
-        return status;
-    *ret_result = (mls_arg){.dtype = x.dtype, .rank = x.rank + 1};
-    memcpy(ret_result->dims, op->inputs[0].dims, sizeof ret_result->dims);
-    for (int i = 0; i < g.rank; i++)
-        ret_result->dims[2 + i] = g.axes[i].output;
-    return MLS_OK;
+    mls_arg result = {.dtype = x->dtype, .rank = x->rank};
+    const mls_status status = mls__op_blocked_pooling(op, &g, result.dims);
+    if (!status)
+        *ret_result = result;
+    return status;
 }
 
 mls_status mls__stack_result(const mls__stage_view *view, mls_arg *ret_result)

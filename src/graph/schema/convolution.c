@@ -154,22 +154,15 @@ static mls_status infer_unblock(const mls_op *op, mls_arg *ret_outputs)
 
 static mls_status infer_blocked_pool(const mls_op *op, mls_arg *ret_outputs)
 {
-    mls_arg x = op->inputs[0];
-    mls_op plain = *op;
+    const mls_arg *x = &op->inputs[0];
     mls__pooling g;
     int64_t dims[MLS_MAX_RANK];
     mls_status status = check_blocked(op, mls__op_int(op, "channels", -1));
+    if (!status)
+        status = mls__op_blocked_pooling(op, &g, dims);
     if (status)
         return status;
-    x.rank--;
-    plain.inputs = &x;
-    status = mls__op_pooling(&plain, &g);
-    if (status)
-        return status;
-    memcpy(dims, x.dims, sizeof dims);
-    for (int i = 0; i < g.rank; i++)
-        dims[2 + i] = g.axes[i].output;
-    return mls__infer_set(op, &ret_outputs[0], x.dtype, op->inputs[0].rank, dims);
+    return mls__infer_set(op, &ret_outputs[0], x->dtype, x->rank, dims);
 }
 
 static mls_status infer_blocked_global(const mls_op *op, mls_arg *ret_outputs)

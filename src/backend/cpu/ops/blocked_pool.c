@@ -253,21 +253,9 @@ void mls__blocked_pool_run_band(const mls_kernel *kernel, const mls__band *band)
 
 /* --- kernels --------------------------------------------------------------------------------- */
 
-/* The op as if a block were a channel. */
-static mls_op op_of_blocks(const mls_op *op, mls_arg *x)
-{
-    mls_op plain = *op;
-    *x = op->inputs[0];
-    x->rank--;
-    plain.inputs = x;
-    return plain;
-}
-
 static mls_status read_dims(blocked_pool *k, const mls_op *op, size_t *ret_bytes)
 {
-    mls_arg x;
-    const mls_op plain = op_of_blocks(op, &x);
-    const mls_status status = mls__op_pooling(&plain, &k->g);
+    const mls_status status = mls__op_blocked_pooling(op, &k->g, NULL);
     if (status)
         return status;
     const mls__pool_axis *last = &k->g.axes[k->g.rank - 1];

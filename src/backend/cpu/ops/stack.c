@@ -62,12 +62,8 @@ static mls_status set_window(mls__stack_part *p, const mls_op *op)
         p->before = axis->before;
         return MLS_OK;
     }
-    mls_arg x = op->inputs[0];
-    mls_op plain = *op;
     mls__pooling g;
-    x.rank--;
-    plain.inputs = &x;
-    const mls_status status = mls__op_pooling(&plain, &g);
+    const mls_status status = mls__op_blocked_pooling(op, &g, NULL);
     if (status)
         return status;
     p->extent = (g.axes[0].kernel - 1) * g.axes[0].dilation + 1;
