@@ -34,7 +34,7 @@ static double random_value(uint64_t *seed)
 static void add_weight(forest *f, int at, int target)
 {
     const int w = f->weights++;
-    ck_assert_int_lt(w, FOREST_NODES);
+    mls_test_expect(w < FOREST_NODES, "%d weights", w);
     f->weight_tree[w] = f->tree[at];
     f->weight_node[w] = f->node[at];
     f->weight_target[w] = target;
@@ -58,7 +58,7 @@ static int add_node(forest *f, int tree, int root, int depth)
 {
     const forest_options *o = &f->options;
     const int at = f->nodes++;
-    ck_assert_int_lt(at, FOREST_NODES);
+    mls_test_expect(at < FOREST_NODES, "%d nodes", at);
     f->tree[at] = o->has_odd_ids ? 1000 - 7 * tree : tree;
     f->node[at] = o->has_odd_ids ? 3 * (at - root) + 5 : at - root;
     if (depth == o->depth || (depth > 0 && random_unit(&f->seed) < o->leaf_chance)) {

@@ -50,7 +50,7 @@ void op_part_expect_same(const char *what, const mls_arg *arg, const void *got,
     for (int64_t i = 0; i < mls__arg_count(arg); i++) {
         const char *x = (const char *) got + (size_t) i * size;
         const char *y = (const char *) expected + (size_t) i * size;
-        op_part_expect(same_element(arg->dtype, x, y), "%s, element %" PRId64 ": %s, expected %s",
+        mls_test_expect(same_element(arg->dtype, x, y), "%s, element %" PRId64 ": %s, expected %s",
                        what, i, element_text(arg->dtype, x, a), element_text(arg->dtype, y, b));
     }
 }
@@ -59,14 +59,14 @@ void op_part_expect_same(const char *what, const mls_arg *arg, const void *got,
 
 const mls_arg *op_test_output(const op_test *test, size_t index)
 {
-    op_part_expect(index < test->op.output_count, "there is no output %zu", index);
+    mls_test_expect(index < test->op.output_count, "there is no output %zu", index);
     return &test->outputs[index].arg;
 }
 
 const void *op_test_data(const op_test *test, size_t index)
 {
-    op_part_expect(index < test->op.output_count, "there is no output %zu", index);
-    op_part_expect(test->has_results, "there was no run that went well");
+    mls_test_expect(index < test->op.output_count, "there is no output %zu", index);
+    mls_test_expect(test->has_results, "there was no run that went well");
     return test->outputs[index].data;
 }
 

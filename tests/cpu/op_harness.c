@@ -13,14 +13,14 @@
 
 void *op_part_checked(void *memory)
 {
-    op_part_expect(memory, "no memory for the test");
+    mls_test_expect(memory, "no memory for the test");
     return memory;
 }
 
 /* No better aligned than to `alignment`. */
 void *op_part_misaligned(size_t size, size_t alignment, void **ret_memory)
 {
-    op_part_expect(posix_memalign(ret_memory, 64, size + alignment) == 0, "no memory for the test");
+    mls_test_expect(posix_memalign(ret_memory, 64, size + alignment) == 0, "no memory for the test");
     return (char *) *ret_memory + alignment;
 }
 

@@ -48,13 +48,6 @@ struct op_test {
     mls_context *tensors;
 };
 
-/* ck_assert_msg() for inner loops: it tells the parent process of every success, too. */
-#define op_part_expect(condition, ...)                                                             \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg(__VA_ARGS__);                                                             \
-    } while (0)
-
 /* Fails the test where there is no memory. */
 void *op_part_checked(void *memory);
 

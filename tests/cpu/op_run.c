@@ -31,7 +31,7 @@ static void check_guard(const char *what, const void *memory, size_t size)
 {
     const unsigned char *guard = (const unsigned char *) memory + size;
     for (size_t i = 0; i < GUARD_BYTES; i++)
-        op_part_expect(guard[i] == OP_GARBAGE, "%s: written %zu bytes past the end", what, i);
+        mls_test_expect(guard[i] == OP_GARBAGE, "%s: written %zu bytes past the end", what, i);
 }
 
 typedef struct weight {
@@ -95,7 +95,7 @@ static void take_results(const trial *tr, const mls_arg *args, void *const *outp
     char text[192];
     for (size_t i = 0; i < test->op.output_count; i++) {
         snprintf(text, sizeof text, "output %zu with %s (%s)", i, tr->what, what);
-        op_part_expect(!test->has_results || memcmp(&args[i].dims, &test->outputs[i].arg.dims,
+        mls_test_expect(!test->has_results || memcmp(&args[i].dims, &test->outputs[i].arg.dims,
                                                     sizeof args[i].dims) == 0,
                        "%s: other dims", text);
         if (test->has_results)

@@ -42,8 +42,10 @@ START_TEST(turns_are_accurate)
         double x, y;
         mls__f64_turn(k, n, &x, &y);
         const long double part = (long double) k / (long double) n;
-        ck_assert(fabsl((long double) x - cosl(2 * pi * part)) < 0x1p-51L);
-        ck_assert(fabsl((long double) y - sinl(2 * pi * part)) < 0x1p-51L);
+        mls_test_expect(fabsl((long double) x - cosl(2 * pi * part)) < 0x1p-51L &&
+                            fabsl((long double) y - sinl(2 * pi * part)) < 0x1p-51L,
+                        "turn %llu of %llu is %.17g, %.17g", (unsigned long long) k,
+                        (unsigned long long) n, x, y);
     }
 }
 END_TEST
@@ -245,7 +247,7 @@ START_TEST(multinomial_draws_by_chance)
         for (int i = 0; i < COUNT; i++) {
             const int64_t drawn = op_integer(_i ? MLS_INT64 : MLS_INT32, op_test_data(t, 0),
                                              (int64_t) row * COUNT + i);
-            ck_assert(drawn >= 0 && drawn < 4);
+            mls_test_expect(drawn >= 0 && drawn < 4, "drawn %lld", (long long) drawn);
             counts[drawn]++;
         }
         for (int i = 0; i < 4; i++) {

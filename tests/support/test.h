@@ -39,6 +39,13 @@ uint64_t mls_test_seed(uint64_t usual);
 /* Runs the suite, prints TAP, returns main's exit code. Frees the suite. */
 int mls_test_run(Suite *suite);
 
+/* ck_assert_msg() for inner loops: Check's own writes to the parent process at every success. */
+#define mls_test_expect(condition, ...)                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
+
 /* Fails the test with the library's message unless `call` gives MLS_OK. */
 #define ck_assert_ok(call)                                                                         \
     do {                                                                                           \
