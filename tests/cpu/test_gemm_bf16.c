@@ -19,6 +19,7 @@ static const float guard = 12345.5f, no_params[2];
 static float a[MAX_M * MAX_K], b[MAX_N * MAX_K], c[MAX_M * MAX_N], z[MAX_M * (MAX_N + 16)];
 static float y[MAX_M * (MAX_N + 16) + GUARD];
 static float first[MAX_M * MAX_N]; /* of the first kernel */
+static double sums[MAX_M * MAX_N], sizes[MAX_M * MAX_N]; /* of a b and of |a b|, in double */
 static uint16_t rounded[(MAX_M + 16) * PADDED_K], packed[(MAX_N + 16) * PADDED_K];
 
 enum c_kind { NO_C, C_SCALAR, C_ROW, C_COLUMN, C_FULL, C_KINDS };
@@ -105,18 +106,28 @@ static int64_t place(const mls__gemm_bf16 *g, int64_t i, int64_t j)
     return i * g->y_row + j / MLS__BF16_PANEL * g->y_panel + j % MLS__BF16_PANEL;
 }
 
+/* Sets `sums` and `sizes`, which are the same for all kernels. */
+static void set_sums(const product *p)
+{
+    for (int64_t i = 0; i < p->m; i++) {
+        double *sum = sums + i * p->n, *size = sizes + i * p->n;
+        for (int64_t j = 0; j < p->n; j++)
+            sum[j] = size[j] = 0;
+        for (int64_t k = 0; k < p->k; k++)
+            for (int64_t j = 0; j < p->n; j++) {
+                const double term = (double) a[i * p->k + k] * (double) b[k * p->n + j];
+                sum[j] += term;
+                size[j] += fabs(term);
+            }
+    }
+}
+
 /* The result in double precision, and how far from it one may be; `sum_error` is of |a b|. */
 static double in_double(const product *p, const mls__gemm_bf16 *g, int64_t i, int64_t j,
                         double sum_error, double *ret_bound)
 {
-    double sum = 0, size = 0;
-    for (int64_t k = 0; k < p->k; k++) {
-        const double term = (double) a[i * p->k + k] * (double) b[k * p->n + j];
-        sum += term;
-        size += fabs(term);
-    }
-    const double alpha = (double) p->alpha;
-    double value = alpha * sum, all = fabs(alpha) * size;
+    const double alpha = (double) p->alpha, size = sizes[i * p->n + j];
+    double value = alpha * sums[i * p->n + j], all = fabs(alpha) * size;
     if (g->c) {
         const double term = (double) p->beta * (double) c[i * g->c_row + j * g->c_step];
         value += term;
@@ -197,6 +208,7 @@ static void check_kernels(const product *p, const mls__gemm_bf16_kernels *kernel
 static void check(product p)
 {
     ck_assert(p.m <= MAX_M && p.n <= MAX_N && p.k <= MAX_K);
+    set_sums(&p);
     const mls__cpu_kernels *kernels;
     for (int set = 0; (kernels = mls__cpu_kernels_at(set)) != NULL; set++) {
         if (!mls__isa_is_supported(kernels->isa))
