@@ -159,7 +159,7 @@ void conv_fill_reference(const conv_case *c, conv_operands *o)
         double value = sum_of(c, o, x, group, filter % c->filters,
                               sources + i % plane * conv_product(c->rank, c->kernel), &near);
         mls_test_expect(fabs(value - near) <= 1e-3 + 1e-3 * fabs(near),
-                       "element %lld sums to %.9g, in double to %.9g", (long long) i, value, near);
+                        "element %lld sums to %.9g, in double to %.9g", (long long) i, value, near);
         if (c->has_bias)
             value = rounded(c, value + o->b.values[filter]);
         if (c->has_residual)
@@ -256,7 +256,7 @@ void conv_expect(const op_test *test, const conv_case *c, const conv_numbers *y)
         expected = op_float(c->dtype, element, 0);
         const double got = op_float(c->dtype, op_test_data(test, 0), at);
         mls_test_expect(memcmp(&got, &expected, sizeof got) == 0 || (got == 0 && expected == 0),
-                       "element %lld is %.9g, expected %.9g", (long long) i, got, expected);
+                        "element %lld is %.9g, expected %.9g", (long long) i, got, expected);
     }
 }
 

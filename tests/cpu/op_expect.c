@@ -51,7 +51,7 @@ void op_part_expect_same(const char *what, const mls_arg *arg, const void *got,
         const char *x = (const char *) got + (size_t) i * size;
         const char *y = (const char *) expected + (size_t) i * size;
         mls_test_expect(same_element(arg->dtype, x, y), "%s, element %" PRId64 ": %s, expected %s",
-                       what, i, element_text(arg->dtype, x, a), element_text(arg->dtype, y, b));
+                        what, i, element_text(arg->dtype, x, a), element_text(arg->dtype, y, b));
     }
 }
 

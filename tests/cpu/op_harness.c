@@ -20,7 +20,8 @@ void *op_part_checked(void *memory)
 /* No better aligned than to `alignment`. */
 void *op_part_misaligned(size_t size, size_t alignment, void **ret_memory)
 {
-    mls_test_expect(posix_memalign(ret_memory, 64, size + alignment) == 0, "no memory for the test");
+    mls_test_expect(posix_memalign(ret_memory, 64, size + alignment) == 0,
+                    "no memory for the test");
     return (char *) *ret_memory + alignment;
 }
 

@@ -96,8 +96,8 @@ static void take_results(const trial *tr, const mls_arg *args, void *const *outp
     for (size_t i = 0; i < test->op.output_count; i++) {
         snprintf(text, sizeof text, "output %zu with %s (%s)", i, tr->what, what);
         mls_test_expect(!test->has_results || memcmp(&args[i].dims, &test->outputs[i].arg.dims,
-                                                    sizeof args[i].dims) == 0,
-                       "%s: other dims", text);
+                                                     sizeof args[i].dims) == 0,
+                        "%s: other dims", text);
         if (test->has_results)
             op_part_expect_same(text, &args[i], outputs[i], test->outputs[i].data);
         else

@@ -18,7 +18,7 @@ extern const mls__gemm_bf16_kernels mls__gemm_tiles_model;
 static const float guard = 12345.5f, no_params[2];
 static float a[MAX_M * MAX_K], b[MAX_N * MAX_K], c[MAX_M * MAX_N], z[MAX_M * (MAX_N + 16)];
 static float y[MAX_M * (MAX_N + 16) + GUARD];
-static float first[MAX_M * MAX_N]; /* of the first kernel */
+static float first[MAX_M * MAX_N];                       /* of the first kernel */
 static double sums[MAX_M * MAX_N], sizes[MAX_M * MAX_N]; /* of a b and of |a b|, in double */
 static uint16_t rounded[(MAX_M + 16) * PADDED_K], packed[(MAX_N + 16) * PADDED_K];
 
