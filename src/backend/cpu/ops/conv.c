@@ -91,25 +91,26 @@ static int64_t count_fresh_lines(const mls__conv_op *conv, int64_t index, int64_
     return at_most(axis->stride, line_count);
 }
 
-/* Each field is written once, and not read from a copy: it is called for a few tiles only. */
-mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *class,
-                               int64_t index, mls__conv_line *lines)
+mls__conv_row mls__conv_rows_of(const mls__conv_op *conv, const mls__conv_class *class)
 {
-    const mls__conv_axis *axes = conv->shape.axes;
-    const int64_t line_count = mls__conv_lines(conv, index, lines);
-    const int64_t fresh_lines = count_fresh_lines(conv, index, line_count);
     return (mls__conv_row){
-        .lines = lines,
-        .line_count = line_count,
-        .lines_at_once = conv->shape.rank == 2 ? line_count : 1,
         .taps = conv->taps + class->tap,
         .tap_count = class->tap_count,
         .begin = class->begin,
         .end = class->end,
         .offsets = conv->offsets,
-        .fresh_lines = fresh_lines,
-        .ahead_x = fresh_lines ? axes[0].stride * axes[1].input : 0,
     };
+}
+
+void mls__conv_set_row(const mls__conv_op *conv, int64_t index, mls__conv_line *lines,
+                       mls__conv_row *row)
+{
+    const mls__conv_axis *axes = conv->shape.axes;
+    row->lines = lines;
+    row->line_count = mls__conv_lines(conv, index, lines);
+    row->lines_at_once = conv->shape.rank == 2 ? row->line_count : 1;
+    row->fresh_lines = count_fresh_lines(conv, index, row->line_count);
+    row->ahead_x = row->fresh_lines ? axes[0].stride * axes[1].input : 0;
 }
 
 /* --- direct ---------------------------------------------------------------------------------- */
@@ -160,14 +161,15 @@ static void run_part(const part *p)
     const int64_t blocks = mls__channel_blocks(p->conv.channels);
     const int64_t end = at_most(p->chunk->end, p->class->count);
     const int64_t rows = p->chunk->last - p->chunk->first;
-    mls__conv_row row = mls__conv_row_of(conv, p->class, p->chunk->first, p->lines);
+    mls__conv_row row = mls__conv_rows_of(conv, p->class);
+    mls__conv_set_row(conv, p->chunk->first, p->lines, &row);
     for (int64_t b = 0; b == 0 || b < blocks; b += conv->step_blocks) {
         const int64_t taken = at_most(conv->step_blocks, blocks - b);
         const mls__conv_ahead ahead = weights_at(p, b + taken);
         for (int64_t r = p->chunk->first; r < p->chunk->last; r++) {
             const int64_t at = (r - p->first_row) * p->y_row - p->y_first * p->conv.y_step;
             if (rows > 1)
-                row = mls__conv_row_of(conv, p->class, r, p->lines);
+                mls__conv_set_row(conv, r, p->lines, &row);
             row.x = p->x;
             row.y = p->y + at;
             row.z = p->z ? p->z + at : NULL;
@@ -347,16 +349,17 @@ static void run_depthwise(const work *w, int64_t block, int64_t index, char *slo
     c.y_panel = conv->y_plane * MLS__CONV_BLOCK;
     c.w = w->w;
     c.bias = w->bias;
-    for (int64_t i = 0; i < conv->class_count; i++)
+    for (int64_t i = 0; i < conv->class_count; i++) {
+        mls__conv_row row = mls__conv_rows_of(conv, &conv->classes[i]);
+        row.x = w->x;
         for (int64_t r = chunk.first; r < chunk.last; r++) {
             const int64_t at = (r * width + i) * MLS__CONV_BLOCK;
-            mls__conv_row row =
-                mls__conv_row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
-            row.x = w->x;
+            mls__conv_set_row(conv, r, (mls__conv_line *) (void *) slot, &row);
             row.y = (float *) w->y + at;
             row.z = w->z ? (const float *) w->z + at : NULL;
             w->kernels->depthwise(&c, &row, conv->classes[i].count, block);
         }
+    }
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */
@@ -383,17 +386,18 @@ static void run_rows(const work *w, int64_t unit, int64_t index, char *slot)
     mls__conv c = rows_conv(conv);
     c.w = (const float *) w->w + group * s->filters * s->channels * conv->positions;
     c.bias = w->bias ? (const float *) w->bias + group * conv->panels * MLS__CONV_BLOCK : NULL;
-    for (int64_t i = 0; i < conv->class_count; i++)
+    for (int64_t i = 0; i < conv->class_count; i++) {
+        mls__conv_row row = mls__conv_rows_of(conv, &conv->classes[i]);
+        row.x = (const float *) w->x + group * s->channels * conv->x_plane;
         for (int64_t r = chunk.first; r < chunk.last; r++) {
             const int64_t at = plane + r * s->axes[s->rank - 1].output + i;
-            mls__conv_row row =
-                mls__conv_row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
-            row.x = (const float *) w->x + group * s->channels * conv->x_plane;
+            mls__conv_set_row(conv, r, (mls__conv_line *) (void *) slot, &row);
             row.y = (float *) w->y + at;
             row.z = w->z ? (const float *) w->z + at : NULL;
             w->kernels->rows(&c, &row, conv->classes[i].count, filter,
                              at_most(s->filters - filter, MLS__CONV_FILTERS));
         }
+    }
 }
 
 static void run_plain(const work *w, int64_t filter, int64_t index, char *slot)
@@ -409,14 +413,15 @@ static void run_plain(const work *w, int64_t filter, int64_t index, char *slot)
                             filter % s->filters * c.w_filter;
     /* To add -0 changes nothing. */
     const double bias = w->bias ? ((const double *) w->bias)[filter] : -0.0;
-    for (int64_t i = 0; i < conv->class_count; i++)
+    for (int64_t i = 0; i < conv->class_count; i++) {
+        mls__conv_row row = mls__conv_rows_of(conv, &conv->classes[i]);
         for (int64_t r = chunk.first; r < chunk.last; r++) {
-            const mls__conv_row row =
-                mls__conv_row_of(conv, &conv->classes[i], r, (mls__conv_line *) (void *) slot);
             double *y =
                 (double *) w->y + filter * conv->y_plane + r * s->axes[s->rank - 1].output + i;
+            mls__conv_set_row(conv, r, (mls__conv_line *) (void *) slot, &row);
             w->kernels->float64(&c, &row, x, weights, bias, y, conv->classes[i].count);
         }
+    }
 }
 
 /* --- fast ------------------------------------------------------------------------------------ */

@@ -217,9 +217,10 @@ void mls__conv_run_band(const mls__conv_op *conv, const mls__band *band);
 double mls__conv_work(const mls__conv_op *conv);
 /* What all calls of a kernel for it begin with. */
 mls__conv mls__conv_of(const mls__conv_op *conv);
-/* The row of outputs `index` of a class, without its places. */
-mls__conv_row mls__conv_row_of(const mls__conv_op *conv, const mls__conv_class *class,
-                               int64_t index, mls__conv_line *lines);
+/* What all rows of outputs of a class have in common, without their places; and row `index`. */
+mls__conv_row mls__conv_rows_of(const mls__conv_op *conv, const mls__conv_class *class);
+void mls__conv_set_row(const mls__conv_op *conv, int64_t index, mls__conv_line *lines,
+                       mls__conv_row *row);
 /* The bias of each group, padded to whole panels; in the workspace. NULL: none. */
 const void *mls__conv_bias(const mls__conv_op *conv, const mls_kernel_call *call);
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);

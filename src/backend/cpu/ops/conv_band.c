@@ -25,27 +25,27 @@ static bool is_flat(const mls__conv_op *conv)
     return conv->shape.rank == 1;
 }
 
-/* `count` rows from `first` on, whose inputs and outputs lie in one piece if there are several. */
-static mls__conv_row place_rows(const mls__conv_op *conv, const mls__band *band, int64_t first)
+/* Rows from `first` on, whose inputs and outputs lie in one piece if there are several. */
+static void place_rows(const mls__conv_op *conv, const mls__band *band, int64_t first,
+                       mls__conv_row *row)
 {
     mls__conv_line *lines = (mls__conv_line *) (void *) band->slot;
-    mls__conv_row row = mls__conv_row_of(conv, conv->classes, is_flat(conv) ? 0 : first, lines);
     const int64_t y = first % band->y_rows * band->width * MLS__CONV_BLOCK;
-    row.x = band->x;
-    row.y = band->y + y;
-    row.z = band->z ? band->z + y : NULL;
+    mls__conv_set_row(conv, is_flat(conv) ? 0 : first, lines, row);
+    row->x = band->x;
+    row->y = band->y + y;
+    row->z = band->z ? band->z + y : NULL;
     if (is_flat(conv)) {
-        row.x +=
+        row->x +=
             first % band->x_rows * band->width * (conv->shape.is_x_blocked ? MLS__CONV_BLOCK : 1);
-        return row;
+        return;
     }
     const int64_t step = conv->shape.axes[1].input * MLS__CONV_BLOCK;
     if (!conv->shape.is_x_blocked)
-        return row;
-    row.lines_at_once = 1; /* where the ring begins again they do not follow each other */
-    for (int64_t l = 0; l < row.line_count; l++)
+        return;
+    row->lines_at_once = 1; /* where the ring begins again they do not follow each other */
+    for (int64_t l = 0; l < row->line_count; l++)
         lines[l].x = lines[l].x / step % band->x_rows * step;
-    return row;
 }
 
 static void run_direct(const mls__conv_op *conv, const mls__conv *c, const mls__conv_row *row,
@@ -82,8 +82,9 @@ void mls__conv_run_band(const mls__conv_op *conv, const mls__band *band)
     c.bias = band->bias;
     if (s->is_x_blocked)
         c.x_block = band->x_block;
+    mls__conv_row row = mls__conv_rows_of(conv, conv->classes);
     for (int64_t r = band->first, rows; r < band->last; r += rows) {
-        const mls__conv_row row = place_rows(conv, band, r);
+        place_rows(conv, band, r, &row);
         rows = rows_at_once(conv, band, r, band->last);
         for (int64_t u = 0; u < units; u += is_direct ? MLS__CONV_PANELS : 1)
             if (is_direct)
