@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
+	%D%/backfill.c %D%/backfill.h \
 	%D%/claimer.c \
 	%D%/job.c %D%/job.h \
 	%D%/lifecycle.c %D%/lifecycle.h \

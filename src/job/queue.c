@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/options.h"
 #include "base/thread.h"
+#include "job/backfill.h"
 #include "job/job.h"
 #include "job/lifecycle.h"
 #include "job/resources.h"
@@ -106,6 +107,8 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .rule_is_empty = mls__rule_is_empty,
         .has_room = mls__resources_have_room,
         .packed_memory = mls__resources_packed_memory,
+        .expected_ns = mls__backfill_expected_ns,
+        .expected_start_ns = mls__backfill_start_ns,
         .rule_weight = mls__rule_weight,
         .weight_step = mls__weight_step,
     };

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules that hold back jobs, simulated on a virtual clock with seeded demands. */
+/*
+ * Policy that drivers are lent, simulated on a virtual clock with seeded demands: rules that hold
+ * back jobs, and who may pass a job that waits for room.
+ */
 #include "support/test.h"
 
+#include "job/backfill.h"
+#include "job/resources.h"
 #include "job/rules.h"
 
 #include <mlscale/ext/queue_driver.h>
@@ -175,6 +180,192 @@ START_TEST(so_many_run_and_no_more)
 }
 END_TEST
 
+/* Passing a job that waits for room */
+
+enum { PLANS = 400, MOST_RUNS = 64, DIMENSION = 8 };
+
+static const mls_resources whole = {DIMENSION, DIMENSION, DIMENSION}, nothing;
+
+static mls_resources draw_needs(uint64_t *rng)
+{
+    return (mls_resources){(int64_t) (draw(rng) % 4), (int64_t) (draw(rng) % 4),
+                           (int64_t) (draw(rng) % 3)};
+}
+
+/* What those use that are expected to run past `at_ns`; 0: all. */
+static mls_resources used_past(const mls_queue_run *runs, size_t count, uint64_t at_ns)
+{
+    mls_resources used = nothing;
+    for (size_t i = 0; i < count; i++) {
+        if (at_ns && runs[i].ends_ns <= at_ns)
+            continue;
+        used.cpu_milli += runs[i].takes.cpu_milli;
+        used.memory_bytes += runs[i].takes.memory_bytes;
+        used.gpus += runs[i].takes.gpus;
+    }
+    return used;
+}
+
+static bool fits_beside(const mls_resources *used, const mls_resources *aside,
+                        const mls_resources *needs)
+{
+    return mls__resources_have_room(&whole, used, aside, needs);
+}
+
+/* The earliest of all times at which anything ends. */
+static uint64_t search_start(const mls_resources *needs, const mls_queue_run *runs, size_t count,
+                             uint64_t now_ns)
+{
+    uint64_t best_ns = UINT64_MAX;
+    for (size_t i = 0; i <= count; i++) {
+        const uint64_t at_ns = i == count || runs[i].ends_ns < now_ns ? now_ns : runs[i].ends_ns;
+        const mls_resources used = used_past(runs, count, at_ns);
+        if (at_ns < best_ns && fits_beside(&used, &nothing, needs))
+            best_ns = at_ns;
+    }
+    return best_ns;
+}
+
+/* Running jobs that fit, some late, and of some the end is not known. */
+static size_t draw_runs(uint64_t *rng, uint64_t now_ns, mls_queue_run *runs)
+{
+    size_t count = 0;
+    for (size_t tries = draw(rng) % 24; tries; tries--) {
+        const mls_resources used = used_past(runs, count, 0), takes = draw_needs(rng);
+        if (!fits_beside(&used, &nothing, &takes))
+            continue;
+        const uint64_t ends_ns = draw(rng) % 4 ? now_ns - 20 + draw(rng) % 100 : 0;
+        runs[count++] = (mls_queue_run){ends_ns, takes};
+    }
+    return count;
+}
+
+START_TEST(a_start_is_expected_when_enough_has_ended)
+{
+    uint64_t rng = 20261123;
+    for (size_t i = 0; i < 50 * PLANS; i++) {
+        mls_queue_run runs[MOST_RUNS];
+        const uint64_t now_ns = 1000;
+        const size_t count = draw_runs(&rng, now_ns, runs);
+        const mls_resources needs = {(int64_t) (1 + draw(&rng) % DIMENSION),
+                                     (int64_t) (draw(&rng) % DIMENSION),
+                                     (int64_t) (draw(&rng) % DIMENSION)};
+        const uint64_t searched_ns = search_start(&needs, runs, count, now_ns);
+        const uint64_t start_ns = mls__backfill_start_ns(&whole, &needs, runs, count, now_ns);
+        mls_test_expect(start_ns == searched_ns, "plan %zu: %llu instead of %llu", i,
+                        (unsigned long long) start_ns, (unsigned long long) searched_ns);
+    }
+}
+END_TEST
+
+START_TEST(few_samples_say_nothing)
+{
+    ck_assert_uint_eq(mls__backfill_expected_ns(31, 5), 0);
+    ck_assert_uint_eq(mls__backfill_expected_ns(32, 5), 5);
+}
+END_TEST
+
+typedef struct plan {
+    mls_queue_run runs[MOST_RUNS];
+    uint64_t really_ends_ns[MOST_RUNS]; /* a run is found again by its takes and end */
+    size_t count;
+} plan;
+
+static void drop_ended(plan *p, uint64_t now_ns)
+{
+    for (size_t i = p->count; i--;) {
+        if (p->really_ends_ns[i] > now_ns)
+            continue;
+        p->runs[i] = p->runs[--p->count];
+        p->really_ends_ns[i] = p->really_ends_ns[p->count];
+    }
+}
+
+static void run_job(plan *p, const mls_resources *takes, uint64_t now_ns, uint64_t p95_ns,
+                    uint64_t takes_ns)
+{
+    p->runs[p->count] = (mls_queue_run){p95_ns ? now_ns + p95_ns : 0, *takes};
+    p->really_ends_ns[p->count++] = now_ns + takes_ns;
+}
+
+static uint64_t expect_start(const plan *p, const mls_resources *large, uint64_t now_ns)
+{
+    mls_queue_run runs[MOST_RUNS];
+    memcpy(runs, p->runs, sizeof runs);
+    return mls__backfill_start_ns(&whole, large, runs, p->count, now_ns);
+}
+
+/* Lets a job pass, if it may. `overrun`: how much longer than expected it may take. */
+static bool offer_job(plan *p, const mls_resources *large, uint64_t now_ns, uint64_t start_ns,
+                      uint64_t overrun_ns, uint64_t *rng)
+{
+    const mls_resources used = used_past(p->runs, p->count, 0), takes = draw_needs(rng);
+    const uint64_t p95_ns = draw(rng) % 5 ? 1 + draw(rng) % 40 : 0;
+    const bool may_pass = p95_ns && now_ns + p95_ns <= start_ns;
+    if (p->count == MOST_RUNS || takes.cpu_milli + takes.memory_bytes + takes.gpus == 0)
+        return false;
+    if (fits_beside(&used, large, &takes)) {
+        run_job(p, &takes, now_ns, p95_ns, 1 + draw(rng) % 200);
+        return false;
+    }
+    if (!may_pass || !fits_beside(&used, &nothing, &takes))
+        return false;
+    run_job(p, &takes, now_ns, p95_ns, 1 + draw(rng) % (p95_ns + overrun_ns));
+    return true;
+}
+
+/* Until the large job has room: how many passed it. */
+static size_t simulate_plan(uint64_t *rng, uint64_t overrun_ns)
+{
+    plan p = {.count = 0};
+    size_t passed = 0;
+    uint64_t now_ns = 1000, last_ns = 0;
+    const mls_resources large = {(int64_t) (4 + draw(rng) % 5), (int64_t) (4 + draw(rng) % 5),
+                                 (int64_t) (draw(rng) % 3)};
+    p.count = draw_runs(rng, now_ns + 20, p.runs);
+    for (size_t i = 0; i < p.count; i++) {
+        if (p.runs[i].ends_ns <= now_ns)
+            p.runs[i].ends_ns = now_ns + 1;
+        p.really_ends_ns[i] = now_ns + 1 + draw(rng) % (p.runs[i].ends_ns - now_ns);
+    }
+    const uint64_t first_ns = expect_start(&p, &large, now_ns);
+    for (;; now_ns++) {
+        drop_ended(&p, now_ns);
+        const mls_resources used = used_past(p.runs, p.count, 0);
+        if (fits_beside(&used, &nothing, &large))
+            break;
+        const uint64_t start_ns = expect_start(&p, &large, now_ns);
+        mls_test_expect(!last_ns || start_ns <= (last_ns > now_ns ? last_ns : now_ns),
+                        "the start was put off from %llu to %llu", (unsigned long long) last_ns,
+                        (unsigned long long) start_ns);
+        last_ns = start_ns;
+        for (size_t i = 0; i < 3; i++)
+            passed += offer_job(&p, &large, now_ns, start_ns, overrun_ns, rng);
+    }
+    mls_test_expect(overrun_ns || now_ns <= first_ns, "started at %llu instead of %llu",
+                    (unsigned long long) now_ns, (unsigned long long) first_ns);
+    return passed;
+}
+
+START_TEST(who_passes_delays_nobody_if_it_ends_in_time)
+{
+    uint64_t rng = 11;
+    size_t passed = 0;
+    for (size_t i = 0; i < PLANS; i++)
+        passed += simulate_plan(&rng, 0);
+    ck_assert_uint_gt(passed, PLANS);
+}
+END_TEST
+
+/* It waits longer then, for what ran at that time only. */
+START_TEST(who_takes_longer_puts_off_no_plan)
+{
+    uint64_t rng = 12;
+    for (size_t i = 0; i < PLANS; i++)
+        simulate_plan(&rng, 100);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("job/rules");
@@ -186,5 +377,11 @@ int main(void)
     tcase_add_test(tests, a_clock_set_back_fills_the_bucket);
     tcase_add_test(tests, so_many_run_and_no_more);
     suite_add_tcase(suite, tests);
+    TCase *passing = tcase_create("passing");
+    tcase_add_test(passing, a_start_is_expected_when_enough_has_ended);
+    tcase_add_test(passing, few_samples_say_nothing);
+    tcase_add_test(passing, who_passes_delays_nobody_if_it_ends_in_time);
+    tcase_add_test(passing, who_takes_longer_puts_off_no_plan);
+    suite_add_tcase(suite, passing);
     return mls_test_run(suite);
 }

@@ -66,6 +66,12 @@ extern "C" {
 #define MLS_JOB_REFUSED 0  /* must not happen in this state */
 #define MLS_JOB_GONE    15 /* the record is dropped */
 
+/* A running job, as the library plans by it. */
+typedef struct mls_queue_run {
+    uint64_t ends_ns; /* when it is expected to end; 0: that is not known */
+    mls_resources takes;
+} mls_queue_run; /* never grows */
+
 /* What the library lends to a queue driver, besides mls_plugin_host. */
 typedef struct mls_queue_host {
     size_t size;
@@ -113,6 +119,18 @@ typedef struct mls_queue_host {
      * samples of what jobs that stated the same took.
      */
     int64_t (*packed_memory)(int64_t stated, uint64_t samples, int64_t p95, int64_t capacity);
+    /*
+     * What an attempt is expected to take, of so many samples of what such jobs took and their
+     * p95: 0, that is not known.
+     */
+    uint64_t (*expected_ns)(uint64_t samples, uint64_t p95_ns);
+    /*
+     * When a job for which room is set aside is expected to find it, by any clock: never before
+     * `now_ns`. Until then it may be passed by jobs that fit, are expected to end by that time,
+     * and begin now. `runs`, which it sorts, is all that is used of the capacity.
+     */
+    uint64_t (*expected_start_ns)(const mls_resources *capacity, const mls_resources *needs,
+                                  mls_queue_run *runs, size_t count, uint64_t now_ns);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
