@@ -380,7 +380,9 @@ typedef struct mls_queue_cost {
  *
  * A claimer with a capacity goes by what was observed, too: jobs of which no need of memory was
  * stated take the p95 of what such jobs took, and so do others once that was seen of 32; but no
- * more than the whole capacity, so that what fits by its statement runs at least alone.
+ * more than the whole capacity, so that what fits by its statement runs at least alone. And
+ * while it sets room aside for a large job, it lets those pass of which 32 were seen and whose p95
+ * of time ends before that job is expected to begin.
  * Errors: MLS_EUNSUPPORTED (the driver keeps none), MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
  */
 typedef void (*mls_queue_cost_fn)(void *user, const mls_queue_cost *cost);

@@ -116,6 +116,8 @@ static void judge(mls__mem_visit *visit, mls_queue_end *end)
         end->status = MLS_ESTALE;
         return;
     }
+    if (end->wall_ns)
+        mls__mem_cost_note(visit->store, job->lane, end);
     take_data(visit, job, end);
     /* Before it moves: a job that is ready again may be claimed again at once. */
     end->state = visit->store->rules->next_state(job->state, end->event);
@@ -191,7 +193,7 @@ static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__me
         claimer->refs++;
     }
     if (job->lane->takes_room)
-        mls__mem_room_take(claimer, job);
+        mls__mem_room_take(visit, claimer, job);
     const uint64_t claim = atomic_load_explicit(&job->claim, memory_order_relaxed);
     const uint64_t epoch = (claim >> MLS__MEM_EPOCH_SHIFT) + 1;
     atomic_store_explicit(&job->claim, epoch << MLS__MEM_EPOCH_SHIFT | MLS__MEM_CLAIM_RUNS,
@@ -231,7 +233,7 @@ bool mls__mem_deliver(mls__mem_visit *visit, mls__mem_job *job)
             !mls__mem_is_like(job, filler->like))
             continue;
         mls__mem_set_aside(visit, filler->claimer);
-        if (job->lane->takes_room && !mls__mem_has_room(visit->store, filler->claimer, job->lane))
+        if (job->lane->takes_room && !mls__mem_has_room(visit, filler->claimer, job->lane))
             continue;
         take_claim(visit, filler->claimer, job, filler->jobs[filler->count++]);
         if (filler->count == filler->max_count)

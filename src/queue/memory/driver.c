@@ -102,6 +102,8 @@ static void free_memory(mls__mem_store *store)
     const mls__allocator *allocator = &store->context->allocator;
     mls__mem_shares_free(store);
     mls__mem_keys_free(store);
+    mls__mem_costs_free(store);
+    mls__vec_clear(&store->runs);
     mls__free(allocator, store->chunks);
     mls__free(allocator, store);
 }
@@ -118,6 +120,7 @@ static mls_status open_store(const mls_plugin_host *host, const char *config, vo
         return mls__error_nomem(sizeof *store);
     store->context = host->context;
     store->capacity = capacity;
+    mls__vec_init(&store->runs, allocator, sizeof(mls_queue_run));
     const size_t chunks = (capacity + MLS__MEM_CHUNK - 1) / MLS__MEM_CHUNK;
     store->chunks = mls__alloc_array(allocator, chunks, sizeof store->chunks[0]);
     status = store->chunks ? mls__mem_keys_create(store) : mls__error_nomem(chunks);
@@ -197,4 +200,5 @@ const mls_queue_driver mls__queue_driver_memory = {
     .set_rule = mls__mem_set_rule,
     .visit_rules = mls__mem_visit_rules,
     .visit_offers = mls__mem_visit_offers,
+    .visit_costs = mls__mem_visit_costs,
 };

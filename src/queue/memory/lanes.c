@@ -121,7 +121,9 @@ mls_status mls__mem_make_lane(mls__mem_store *store, const char *queue, const ch
         return status;
     }
     lane->needs = *needs;
-    lane->takes_room = needs->cpu_milli || needs->memory_bytes || needs->gpus;
+    lane->cost = mls__mem_cost_find(store, type, needs->memory_bytes);
+    lane->takes_room =
+        needs->cpu_milli || needs->gpus || mls__mem_cost_memory(store, lane, MLS_MEMORY_BYTES_MAX);
     store->has_needs |= lane->takes_room;
     lane->index = store->lane_count;
     store->lanes[store->lane_count++] = lane;
@@ -273,7 +275,7 @@ mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, mls__mem_claimer *claim
             const mls__mem_lane *lane = store->lanes[word * 64 + (size_t) __builtin_ctzll(bits)];
             if (lane->has_rules && mls__mem_is_held(visit, lane))
                 continue;
-            if (lane->takes_room && !mls__mem_has_room(store, claimer, lane))
+            if (lane->takes_room && !mls__mem_has_room(visit, claimer, lane))
                 continue;
             best = first_of(best, mls__mem_lane_first(lane));
         }
@@ -296,7 +298,7 @@ mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, mls__mem_claimer *
     if (like->lane->has_rules && mls__mem_is_held(visit, like->lane))
         return NULL;
     mls__mem_set_aside(visit, claimer);
-    if (like->lane->takes_room && !mls__mem_has_room(visit->store, claimer, like->lane))
+    if (like->lane->takes_room && !mls__mem_has_room(visit, claimer, like->lane))
         return NULL;
     if (!has_batch_key(like)) {
         mls__mem_job *first = lane_head(like->lane, 0);

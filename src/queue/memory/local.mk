@@ -2,6 +2,7 @@
 libmls_core_la_SOURCES += \
 	%D%/claim.c \
 	%D%/claimers.c \
+	%D%/costs.c \
 	%D%/driver.c \
 	%D%/keys.c \
 	%D%/lanes.c \

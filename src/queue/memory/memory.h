@@ -19,7 +19,9 @@
 #define MLS_QUEUE_MEMORY_MEMORY_H
 
 #include "base/context.h"
+#include "base/sketch.h"
 #include "base/thread.h"
+#include "base/vec.h"
 
 #include <mlscale/ext/queue_driver.h>
 
@@ -49,6 +51,7 @@ typedef struct mls__mem_group mls__mem_group;
 typedef struct mls__mem_share mls__mem_share;
 typedef struct mls__mem_flow mls__mem_flow;
 typedef struct mls__mem_rule mls__mem_rule;
+typedef struct mls__mem_cost mls__mem_cost;
 
 /* What an mls_queue_job holds: the record, kept by a pin; for snapshots a view of texts. */
 typedef struct mls__mem_hold {
@@ -140,7 +143,9 @@ struct mls__mem_job {
     uint64_t ended_ns;
     mls_bytes_free_fn payload_free; /* NULL: a copy, in `bytes` or a block */
     void *payload_user;
-    mls_resources taken; /* of its claimer's capacity, while it runs */
+    mls_resources taken;                /* of its claimer's capacity, while it runs, */
+    uint64_t ends_ns;                   /* which it is expected to do until then; 0: not known */
+    mls__mem_job *run_next, **run_link; /* among those that take some of it */
     mls_queue_bytes result;
     mls_queue_bytes error_text;
     char *note;
@@ -201,7 +206,8 @@ struct mls__mem_lane {
     uint32_t index;
     bool has_rules;                              /* some cover it */
     bool takes_room;                             /* its jobs need something */
-    mls_resources needs;                         /* of each of its jobs */
+    mls_resources needs;                         /* that each of its jobs stated */
+    mls__mem_cost *cost;                         /* of its jobs; NULL: none was measured */
     uint32_t levels[4];                          /* bit p: ready[..][p] is not empty */
     mls__mem_list ready[4][MLS__MEM_PRIORITIES]; /* by MLS__MEM_IS_* */
     mls__mem_group *group;
@@ -233,7 +239,9 @@ struct mls__mem_claimer {
     uint32_t refs; /* open, and the records that name it */
     bool is_draining, is_stopped;
     bool has_capacity, has_aside;
-    mls_resources capacity, used, aside; /* aside: for a large job that waits */
+    mls_resources capacity, used, aside; /* aside: for a large job that waits, */
+    uint64_t start_ns;                   /* which is expected to begin then */
+    mls__mem_job *runs;                  /* what uses it */
     uint64_t patience_ns;
     uint64_t spin_ns;
     char *names; /* its own, then types, then queues, each with a NUL */
@@ -278,6 +286,8 @@ struct mls__mem_store {
     mls__mem_filler *fillers;
     mls__mem_rule *rule_list;
     mls__mem_group *groups;
+    mls__mem_cost *costs;
+    mls__vec runs; /* of mls_queue_run: kept for the next time */
     uint64_t rules_changes;
     bool rules_were_set;  /* ever */
     bool has_tenants;     /* some have lanes of their own */
@@ -438,13 +448,25 @@ void mls__mem_rules_free(mls__mem_store *store);
 /* room.c: what jobs need and claimers have. */
 /* Before others are looked at: room for a large job that waits too long. */
 void mls__mem_set_aside(const mls__mem_visit *visit, mls__mem_claimer *claimer);
-bool mls__mem_has_room(const mls__mem_store *store, const mls__mem_claimer *claimer,
+bool mls__mem_has_room(const mls__mem_visit *visit, const mls__mem_claimer *claimer,
                        const mls__mem_lane *lane);
 /* A job is claimed, or its claim ends. */
-void mls__mem_room_take(mls__mem_claimer *claimer, mls__mem_job *job);
+void mls__mem_room_take(const mls__mem_visit *visit, mls__mem_claimer *claimer, mls__mem_job *job);
 void mls__mem_room_give(mls__mem_store *store, mls__mem_job *job);
 /* A job that needs something is ready no longer: room may have been set aside for it. */
 void mls__mem_room_left(mls__mem_store *store);
+
+/* costs.c: what jobs took. */
+mls__mem_cost *mls__mem_cost_find(const mls__mem_store *store, const char *type,
+                                  int64_t memory_bytes);
+void mls__mem_costs_free(mls__mem_store *store);
+/* The claim of a job of that lane ended; what it took was measured. */
+void mls__mem_cost_note(mls__mem_store *store, const mls__mem_lane *lane, const mls_queue_end *end);
+/* The memory that a job of the lane takes of `capacity`. */
+int64_t mls__mem_cost_memory(const mls__mem_store *store, const mls__mem_lane *lane,
+                             int64_t capacity);
+/* How long one is expected to run; 0: not known. */
+uint64_t mls__mem_cost_time(const mls__mem_store *store, const mls__mem_lane *lane);
 
 /* parents.c: dependencies. */
 /* Makes the edges of a job that is submitted; they hang nowhere yet. */
@@ -503,6 +525,7 @@ mls_status mls__mem_stats(void *self, const mls_queue_filter *filter, mls_queue_
 mls_status mls__mem_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__mem_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 mls_status mls__mem_visit_offers(void *self, mls_queue_offer_fn visit, void *user);
+mls_status mls__mem_visit_costs(void *self, mls_queue_cost_fn visit, void *user);
 mls_status mls__mem_list_jobs(void *self, const mls_queue_filter *filter, uint64_t after_id,
                               size_t max_count, uint64_t *ret_ids, size_t *ret_count);
 

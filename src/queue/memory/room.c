@@ -7,11 +7,34 @@
 
 static const mls_resources nothing;
 
-bool mls__mem_has_room(const mls__mem_store *store, const mls__mem_claimer *claimer,
+/* What a job of the lane takes of the claimer: what was stated, and of memory what was seen. */
+static mls_resources needs_of(const mls__mem_store *store, const mls__mem_claimer *claimer,
+                              const mls__mem_lane *lane)
+{
+    mls_resources needs = lane->needs;
+    needs.memory_bytes = mls__mem_cost_memory(store, lane, claimer->capacity.memory_bytes);
+    return needs;
+}
+
+/* Whether a job that fits now is expected to end before that for which room is set aside begins. */
+static bool may_pass(const mls__mem_visit *visit, const mls__mem_claimer *claimer,
+                     const mls__mem_lane *lane, const mls_resources *needs)
+{
+    const mls_queue_host *rules = visit->store->rules;
+    const uint64_t takes_ns = claimer->has_aside ? mls__mem_cost_time(visit->store, lane) : 0;
+    return takes_ns && visit->now_ns + takes_ns <= claimer->start_ns &&
+           rules->has_room(&claimer->capacity, &claimer->used, &nothing, needs);
+}
+
+bool mls__mem_has_room(const mls__mem_visit *visit, const mls__mem_claimer *claimer,
                        const mls__mem_lane *lane)
 {
-    return !claimer->has_capacity || store->rules->has_room(&claimer->capacity, &claimer->used,
-                                                            &claimer->aside, &lane->needs);
+    if (!claimer->has_capacity)
+        return true;
+    const mls_resources needs = needs_of(visit->store, claimer, lane);
+    return visit->store->rules->has_room(&claimer->capacity, &claimer->used, &claimer->aside,
+                                         &needs) ||
+           may_pass(visit, claimer, lane, &needs);
 }
 
 /* Whether the lane would have room if nothing else ran, and has none. */
@@ -21,8 +44,24 @@ static bool is_crowded_out(const mls__mem_visit *visit, const mls__mem_claimer *
     const mls_queue_host *rules = visit->store->rules;
     if (!lane->takes_room || (lane->has_rules && mls__mem_is_held(visit, lane)))
         return false;
-    return rules->has_room(&claimer->capacity, &nothing, &nothing, &lane->needs) &&
-           !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &lane->needs);
+    const mls_resources needs = needs_of(visit->store, claimer, lane);
+    return rules->has_room(&claimer->capacity, &nothing, &nothing, &needs) &&
+           !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &needs);
+}
+
+/* When that for which room is set aside is expected to begin; without memory nobody may pass it. */
+static uint64_t expect_start(const mls__mem_visit *visit, const mls__mem_claimer *claimer)
+{
+    mls__vec *runs = &visit->store->runs;
+    runs->count = 0;
+    for (const mls__mem_job *job = claimer->runs; job; job = job->run_next) {
+        mls_queue_run *run = mls__vec_push(runs);
+        if (!run)
+            return visit->now_ns;
+        *run = (mls_queue_run){job->ends_ns, job->taken};
+    }
+    return visit->store->rules->expected_start_ns(&claimer->capacity, &claimer->aside, runs->data,
+                                                  runs->count, visit->now_ns);
 }
 
 void mls__mem_set_aside(const mls__mem_visit *visit, mls__mem_claimer *claimer)
@@ -44,23 +83,31 @@ void mls__mem_set_aside(const mls__mem_visit *visit, mls__mem_claimer *claimer)
         }
     }
     claimer->has_aside = longest != NULL;
-    claimer->aside = longest ? longest->lane->needs : nothing;
+    claimer->aside = longest ? needs_of(store, claimer, longest->lane) : nothing;
+    claimer->start_ns = longest ? expect_start(visit, claimer) : 0;
 }
 
-/* What a claimer without a bound uses is not counted: it could be more than there are numbers. */
 static void add(mls__mem_claimer *claimer, const mls_resources *more, int64_t sign)
 {
-    if (!claimer->has_capacity)
-        return;
     claimer->used.cpu_milli += sign * more->cpu_milli;
     claimer->used.memory_bytes += sign * more->memory_bytes;
     claimer->used.gpus += sign * more->gpus;
 }
 
-void mls__mem_room_take(mls__mem_claimer *claimer, mls__mem_job *job)
+/* What a claimer without a bound uses is not counted: it could be more than there are numbers. */
+void mls__mem_room_take(const mls__mem_visit *visit, mls__mem_claimer *claimer, mls__mem_job *job)
 {
-    job->taken = job->lane->needs;
+    if (!claimer->has_capacity)
+        return;
+    const uint64_t takes_ns = mls__mem_cost_time(visit->store, job->lane);
+    job->ends_ns = takes_ns ? visit->now_ns + takes_ns : 0;
+    job->taken = needs_of(visit->store, claimer, job->lane);
     job->takes_room = true;
+    job->run_next = claimer->runs;
+    job->run_link = &claimer->runs;
+    if (job->run_next)
+        job->run_next->run_link = &job->run_next;
+    claimer->runs = job;
     add(claimer, &job->taken, 1);
 }
 
@@ -77,8 +124,10 @@ void mls__mem_room_give(mls__mem_store *store, mls__mem_job *job)
 {
     add(job->owner, &job->taken, -1);
     job->takes_room = false;
-    if (job->owner->has_capacity)
-        wake(store, job->owner);
+    *job->run_link = job->run_next;
+    if (job->run_next)
+        job->run_next->run_link = job->run_link;
+    wake(store, job->owner);
 }
 
 void mls__mem_room_left(mls__mem_store *store)

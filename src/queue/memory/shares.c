@@ -379,7 +379,7 @@ mls__mem_job *mls__mem_share_pick(const mls__mem_visit *visit, const mls__mem_cl
             mls__mem_node *node = lane->flows[first->priority].root;
             if (lane->group != group || !node ||
                 (lane->has_rules && mls__mem_is_held(visit, lane)) ||
-                (lane->takes_room && !mls__mem_has_room(store, claimer, lane)))
+                (lane->takes_room && !mls__mem_has_room(visit, claimer, lane)))
                 continue;
             const mls__mem_flow *flow = flow_at(node);
             mls__mem_job *head = older_of(flow_head(lane, flow, 0), flow_head(lane, flow, 1));

@@ -174,14 +174,11 @@ static int64_t pick(mls__sql_store *store, claim_op *claim, int64_t *ret_only)
 {
     mls__sql_claimer *claimer = claim->claimer;
     look l;
-    mls__sql_set_aside(store, claimer, NULL);
-    if (!look_at_heads(store, claimer, &l))
+    if (!mls__sql_set_aside(store, claimer, NULL) || !look_at_heads(store, claimer, &l))
         return -1;
-    if (l.crowded) {
-        mls__sql_set_aside(store, claimer, l.crowded);
-        if (!look_at_heads(store, claimer, &l))
-            return -1;
-    }
+    if (l.crowded &&
+        (!mls__sql_set_aside(store, claimer, l.crowded) || !look_at_heads(store, claimer, &l)))
+        return -1;
     *ret_only = l.lanes == 1 ? l.best.lane : 0;
     return by_turn(store, claim, &l.best, 0);
 }

@@ -17,11 +17,12 @@
 struct mls__sql_cost {
     mls__sql_cost *next;
     int64_t memory_bytes;
-    bool is_known;         /* was read from the file */
-    bool is_dirty;         /* there is more than in the file */
-    mls__sql_costs more;   /* since it was written */
-    uint64_t samples;      /* as of the file, of memory */
-    int64_t packed_memory; /* p95 as of the file */
+    bool is_known;                      /* was read from the file */
+    bool is_dirty;                      /* there is more than in the file */
+    mls__sql_costs more;                /* since it was written */
+    uint64_t samples;                   /* as of the file, of memory */
+    int64_t packed_memory;              /* p95 as of the file */
+    uint64_t wall_samples, wall_p95_ns; /* likewise */
     char type[];
 };
 
@@ -121,6 +122,8 @@ static void note_packed(mls__sql_cost *cost, const mls__sql_costs *costs)
     const uint64_t p95 = mls__sketch_quantile(&costs->memory, 95);
     cost->samples = costs->memory.total;
     cost->packed_memory = p95 < MLS_MEMORY_BYTES_MAX ? (int64_t) p95 : MLS_MEMORY_BYTES_MAX;
+    cost->wall_samples = costs->wall.total;
+    cost->wall_p95_ns = mls__sketch_quantile(&costs->wall, 95);
     cost->is_known = true;
 }
 
@@ -133,6 +136,11 @@ bool mls__sql_cost_know(mls__sql_store *store, mls__sql_cost *cost)
         return false;
     note_packed(cost, &costs);
     return true;
+}
+
+uint64_t mls__sql_cost_time(const mls__sql_store *store, const mls__sql_cost *cost)
+{
+    return store->rules->expected_ns(cost->wall_samples, cost->wall_p95_ns);
 }
 
 int64_t mls__sql_cost_memory(const mls__sql_store *store, const mls__sql_cost *cost,

@@ -165,6 +165,7 @@ static void free_store(mls__sql_store *store)
     const mls__allocator *allocator = &store->context->allocator;
     mls__sql_lanes_free(store);
     mls__sql_costs_free(store);
+    mls__vec_clear(&store->runs);
     mls__kept_rules_free(store->host, &store->kept);
     if (store->segments_fd >= 0)
         close(store->segments_fd);
@@ -178,6 +179,7 @@ static mls__sql_store *create_store(const mls_plugin_host *host)
     if (!store)
         return NULL;
     store->context = host->context;
+    mls__vec_init(&store->runs, &host->context->allocator, sizeof(mls_queue_run));
     store->host = host;
     store->segments_fd = -1;
     store->sync_level = -1;

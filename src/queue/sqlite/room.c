@@ -37,12 +37,22 @@ void mls__sql_lanes_weigh(mls__sql_store *store)
             mls__sql_lane_weigh(store, store->lanes_by_id[i]);
 }
 
+/* Whether a job that fits now is expected to end before that for which room is set aside begins. */
+static bool may_pass(const mls__sql_store *store, const mls__sql_claimer *claimer,
+                     const mls__sql_lane *lane, const mls_resources *needs)
+{
+    const uint64_t takes_ns = claimer->has_aside ? mls__sql_cost_time(store, lane->cost) : 0;
+    return takes_ns && (uint64_t) store->txn.boot_ns + takes_ns <= claimer->start_ns &&
+           store->rules->has_room(&claimer->capacity, &claimer->used, &nothing, needs);
+}
+
 bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
                        const mls__sql_lane *lane)
 {
     const mls_resources needs = needs_of(store, claimer, lane);
     return !claimer->has_capacity ||
-           store->rules->has_room(&claimer->capacity, &claimer->used, &claimer->aside, &needs);
+           store->rules->has_room(&claimer->capacity, &claimer->used, &claimer->aside, &needs) ||
+           may_pass(store, claimer, lane, &needs);
 }
 
 bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer *claimer,
@@ -52,13 +62,6 @@ bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer
     const mls_resources needs = needs_of(store, claimer, lane);
     return rules->has_room(&claimer->capacity, &nothing, &nothing, &needs) &&
            !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &needs);
-}
-
-void mls__sql_set_aside(const mls__sql_store *store, mls__sql_claimer *claimer,
-                        const mls__sql_lane *lane)
-{
-    claimer->has_aside = lane != NULL;
-    claimer->aside = lane ? needs_of(store, claimer, lane) : nothing;
 }
 
 /* The file may be damaged: then a sum may not be a number, and is as much as all there is. */
@@ -80,6 +83,53 @@ static void add(const mls__sql_store *store, mls__sql_claimer *claimer, const ml
     add_one(&claimer->used.cpu_milli, needs.cpu_milli, times);
     add_one(&claimer->used.memory_bytes, needs.memory_bytes, times);
     add_one(&claimer->used.gpus, needs.gpus, times);
+}
+
+/* What a running job takes, and until when, if that is known. false: failed. */
+static bool note_run(mls__sql_store *store, const mls__sql_claimer *claimer, sqlite3_stmt *list)
+{
+    const mls__sql_lane *lane = mls__sql_lane_of(store, sqlite3_column_int64(list, 0));
+    if (!lane)
+        return false;
+    mls_queue_run *run = lane->takes_room ? mls__vec_push(&store->runs) : NULL;
+    if (!run)
+        return !lane->takes_room;
+    const int64_t since_ns = sqlite3_column_int64(list, 1);
+    const uint64_t takes_ns = mls__sql_cost_time(store, lane->cost);
+    run->ends_ns = takes_ns && since_ns > 0 ? (uint64_t) since_ns + takes_ns : 0;
+    run->takes = needs_of(store, claimer, lane);
+    return true;
+}
+
+/*
+ * When that for which room is set aside is expected to begin. Without memory nobody may pass
+ * it, and likewise where the file is damaged.
+ */
+static uint64_t expect_start(mls__sql_store *store, const mls__sql_claimer *claimer)
+{
+    const uint64_t now_ns = (uint64_t) store->txn.boot_ns;
+    sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_ROOM_RUNS);
+    bool is_whole = list != NULL;
+    if (!list)
+        return now_ns;
+    store->runs.count = 0;
+    sqlite3_bind_int64(list, 1, store->member);
+    sqlite3_bind_int64(list, 2, claimer->id);
+    while (is_whole && mls__sql_step(store, list) == SQLITE_ROW)
+        is_whole = note_run(store, claimer, list);
+    sqlite3_reset(list);
+    if (!is_whole || store->txn.status)
+        return now_ns;
+    return store->rules->expected_start_ns(&claimer->capacity, &claimer->aside, store->runs.data,
+                                           store->runs.count, now_ns);
+}
+
+bool mls__sql_set_aside(mls__sql_store *store, mls__sql_claimer *claimer, const mls__sql_lane *lane)
+{
+    claimer->has_aside = lane != NULL;
+    claimer->aside = lane ? needs_of(store, claimer, lane) : nothing;
+    claimer->start_ns = lane ? expect_start(store, claimer) : 0;
+    return !store->txn.status;
 }
 
 static mls__sql_claimer *find_claimer(const mls__sql_store *store, int64_t id)

@@ -25,6 +25,7 @@
 #include "base/context.h"
 #include "base/sketch.h"
 #include "base/thread.h"
+#include "base/vec.h"
 #include "queue/durable/ends.h"
 #include "queue/durable/rules.h"
 #include "queue/durable/served.h"
@@ -146,7 +147,8 @@ struct mls__sql_claimer {
     bool is_draining, is_stopped;
     bool has_capacity, has_aside;
     bool is_offered;                     /* what it has is in the file */
-    mls_resources capacity, used, aside; /* aside: for a large job that waits */
+    mls_resources capacity, used, aside; /* aside: for a large job that waits, */
+    uint64_t start_ns;                   /* which is expected to begin then, by the boot clock */
     int64_t patience_ns;
     uint64_t lanes_generation;
     unsigned char serves[MLS__SQL_MOST_LANES + 1]; /* by lane's id: 0 unknown, 1 yes, 2 no */
@@ -259,6 +261,7 @@ enum {
     MLS__SQL_OFFER_DELETE,
     MLS__SQL_OFFER_DROP,
     MLS__SQL_ROOM_COUNT,
+    MLS__SQL_ROOM_RUNS,
     MLS__SQL_COSTS,
     MLS__SQL_COST_LOAD,
     MLS__SQL_COST_SAVE,
@@ -350,6 +353,7 @@ struct mls__sql_store {
     bool costs_are_dirty;          /* there are some that are not in the file */
     uint64_t costs_saved_ns;
     bool room_is_stale;   /* what is used of them must be counted anew */
+    mls__vec runs;        /* of mls_queue_run: kept for the next time */
     mls__kept_rules kept; /* as in the file, read anew in each transaction */
     mls__sql_lane *lanes[MLS__SQL_BUCKETS];
     mls__sql_lane **lanes_by_id;
@@ -528,6 +532,8 @@ void mls__sql_costs_free(mls__sql_store *store);
 void mls__sql_costs_note(mls__sql_store *store, mls_queue_end *const *ends, size_t count);
 /* Reads what the file says of it, once. false: failed. */
 bool mls__sql_cost_know(mls__sql_store *store, mls__sql_cost *cost);
+/* How long such a job is expected to run; 0: not known. */
+uint64_t mls__sql_cost_time(const mls__sql_store *store, const mls__sql_cost *cost);
 /* The memory that such a job takes of that much. */
 int64_t mls__sql_cost_memory(const mls__sql_store *store, const mls__sql_cost *cost,
                              int64_t capacity);
@@ -539,14 +545,17 @@ mls_status mls__sql_visit_costs(void *self, mls_queue_cost_fn visit, void *user)
 /* What was learned of costs may make jobs take room that stated no need. */
 void mls__sql_lane_weigh(const mls__sql_store *store, mls__sql_lane *lane);
 void mls__sql_lanes_weigh(mls__sql_store *store);
-/* Whether the claimer has room for a job of the lane, beside what it runs and set aside. */
+/*
+ * Whether the claimer has room for a job of the lane, beside what it runs and set aside, or
+ * until that begins for which it set room aside.
+ */
 bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
                        const mls__sql_lane *lane);
 /* Whether it would if nothing else ran, and has none. */
 bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer *claimer,
                              const mls__sql_lane *lane);
-/* Sets room aside for a job of the lane; NULL: for none. */
-void mls__sql_set_aside(const mls__sql_store *store, mls__sql_claimer *claimer,
+/* Sets room aside for a job of the lane; NULL: for none. false: failed. */
+bool mls__sql_set_aside(mls__sql_store *store, mls__sql_claimer *claimer,
                         const mls__sql_lane *lane);
 /* After a rollback, counts what is used. false: failed. */
 bool mls__sql_room_recount(mls__sql_store *store);

@@ -160,6 +160,7 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_OFFER_DROP] = "DELETE FROM offers WHERE member = ?1",
     [MLS__SQL_ROOM_COUNT] =
         "SELECT claimer, lane, count(*) FROM jobs WHERE member = ?1 GROUP BY claimer, lane",
+    [MLS__SQL_ROOM_RUNS] = "SELECT lane, since_ns FROM jobs WHERE member = ?1 AND claimer = ?2",
     [MLS__SQL_COSTS] = "SELECT type, memory_bytes, sketches FROM costs ORDER BY type, memory_bytes",
     [MLS__SQL_COST_LOAD] = "SELECT sketches FROM costs WHERE type = ?1 AND memory_bytes = ?2",
     [MLS__SQL_COST_SAVE] =

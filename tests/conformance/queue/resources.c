@@ -367,8 +367,62 @@ START_TEST(what_was_seen_is_packed_by)
 }
 END_TEST
 
+static uint64_t submit_as(const char *type, int64_t cpu_milli)
+{
+    mls_job_options options = needing(cpu_milli, 0, 0);
+    options.type = type;
+    return fixture_submit(the_queue, &options);
+}
+
+/* Lets so many jobs of the type take that long that it is known. */
+static void teach(const char *type, uint64_t wall_ns)
+{
+    enum { ENOUGH = 32 };
+    mls_queue_cost seen;
+    for (size_t i = 0; i < ENOUGH; i++) {
+        fixture_submit_type(the_queue, type);
+        mls_job *job = fixture_claim(the_claimer);
+        job->wall_ns = wall_ns;
+        complete(job);
+    }
+    ck_assert_ok(mls_queue_visit_costs(the_queue, note_cost, &seen)); /* writes them down */
+}
+
+START_TEST(who_ends_in_time_passes_a_large_job)
+{
+    const uint64_t hour_ns = UINT64_C(3600000000000), ms_ns = 1000000;
+    const mls_resources capacity = {4000, 0, 0};
+    mls_queue_cost seen = {0};
+    if (lacks_resources() || mls_queue_visit_costs(the_queue, note_cost, &seen) == MLS_EUNSUPPORTED)
+        return;
+    mls_claimer *claimer = open_claimer(&capacity, 1);
+    teach("long", hour_ns);
+    teach("short", ms_ns);
+    mls_job *running = claim(claimer, submit_as("long", 2000));
+    const uint64_t large = submit_as("t", 4000), new = submit_as("new", 1000);
+    const uint64_t other = submit_as("long", 1000), small = submit_as("short", 1000);
+    const uint64_t wide = submit_as("short", 2500);
+    pass_time();
+    complete(claim(claimer, small)); /* past those of which it is not known, and too long ones */
+    fixture_claim_none(claimer);     /* one that is short has no room beside what runs */
+    complete(running);
+    complete(claim(claimer, large));
+    running = claim(claimer, new);
+    complete(claim(claimer, other));
+    complete(claim(claimer, wide));
+    const uint64_t next = submit_as("t", 4000), waits = submit_as("short", 1000);
+    pass_time();
+    fixture_claim_none(claimer); /* what runs may end at any time: nobody passes */
+    complete(running);
+    complete(claim(claimer, next));
+    complete(claim(claimer, waits));
+    mls_claimer_close(claimer);
+}
+END_TEST
+
 void conformance_add_resources(TCase *tests)
 {
+    tcase_add_test(tests, who_ends_in_time_passes_a_large_job);
     tcase_add_test(tests, what_was_seen_is_packed_by);
     tcase_add_test(tests, more_memory_is_given);
     tcase_add_test(tests, who_is_cancelled_gets_no_more);
