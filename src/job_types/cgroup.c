@@ -35,6 +35,34 @@ static bool write_number(int folder, const char *name, const char *format, int64
     return write_text(folder, name, text);
 }
 
+/* The root of all groups may have processes. It alone does not say of which type it is. */
+static bool is_root(int group)
+{
+    return faccessat(group, "cgroup.type", F_OK, 0) != 0;
+}
+
+static bool is_empty(int group)
+{
+    char byte;
+    const int file = openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    const bool is_so = file >= 0 && read(file, &byte, 1) == 0;
+    if (file >= 0)
+        close(file);
+    return is_so;
+}
+
+/*
+ * A group that has processes cannot lend controllers. Of cpu alone the system does not refuse it:
+ * it lends it to threads, and then no process can be put into a group below.
+ */
+static void lend_controllers(int group)
+{
+    if (!is_root(group) && !is_empty(group))
+        return;
+    write_text(group, "cgroup.subtree_control", "+memory");
+    write_text(group, "cgroup.subtree_control", "+cpu");
+}
+
 static bool make_folder(mls__cgroup *group)
 {
     static atomic_uint number;
@@ -44,12 +72,10 @@ static bool make_folder(mls__cgroup *group)
     if (named ? (size_t) snprintf(group->path, room, "%s", named) >= room
               : !mls__machine_cgroup(group->path, room, &root))
         return false;
-    /* The controllers can be there already; a group that has processes cannot lend them. */
     const int parent = open(group->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0)
         return false;
-    write_text(parent, "cgroup.subtree_control", "+memory");
-    write_text(parent, "cgroup.subtree_control", "+cpu");
+    lend_controllers(parent);
     close(parent);
     sprintf(group->path + strlen(group->path), "/mls-%ld-%u", (long) getpid(),
             atomic_fetch_add(&number, 1));

@@ -187,8 +187,10 @@ put score '{"x": [[0, 0], [1]]}'
 ragged=$id
 put score '{"x": '
 broken=$id
+export MLS_CGROUP=/nonexistent # limits by rlimits, which a program can see
 exits "runs what is there" 0 worker --queue "$q" --config types.yaml --slots 3 --drain
 exits "and what was to be tried again" 0 worker --queue "$q" --config types.yaml --drain --json
+unset MLS_CGROUP
 says "counting as JSON" out '"failed"'
 
 id=$upper
@@ -297,37 +299,61 @@ printf 'job-types:\n  - {name: a, handler: {command: [x], engine: docker}}\n' >b
 refuses "an engine is of containers" "2:5: type 'a': engine is not of its kind"
 
 # --- control groups, where we may make them ---
+# run_group TYPE: a job of groups.yaml, run to its end; its id is in $id
+run_group() {
+    id=$("$mlscale" queue submit --queue "$q" --config groups.yaml --type "$1")
+    "$mlscale" worker --queue "$q" --config groups.yaml --drain >out 2>err
+}
 mount=$(awk '$3 == "cgroup2" {print $2; exit}' /proc/mounts)
-MLS_CGROUP=$mount/mls-test-$$
-if [ -n "$mount" ] && mkdir "$MLS_CGROUP" 2>/dev/null && [ -w "$MLS_CGROUP/cgroup.kill" ]; then
-    export MLS_CGROUP
+group=$mount/mls-test-$$
+if [ -n "$mount" ] && mkdir "$group" 2>/dev/null && [ -w "$group/cgroup.kill" ]; then
     cat >groups.yaml <<'EOF'
 job-types:
   - name: escape
-    handler: {command: [sh, -c, 'setsid sleep 1000 & echo $! >slow.pid; cat "$MLS_CGROUP"/mls-*/cgroup.procs | grep -c .']}
+    handler: {command: [sh, -c, 'setsid sleep 1000 & echo $! >slow.pid; cat /proc/self/cgroup']}
   - name: bound
-    handler: {command: [sh, -c, 'cat "$MLS_CGROUP"/mls-*/memory.max 2>&1 || ulimit -v']}
+    handler: {command: [sh, -c, 'cd "$MLS_CGROUP"/mls-*; cat memory.max memory.oom.group cpu.max']}
     limits: {memory: 1G, cpus: 2}
+  - name: hungry
+    handler: {command: [sh, -c, 'head -c 40000000 /dev/zero | tail -n 1 | wc -c']}
+    resources: {memory: 16M, escalate: [24M, 256M]}
+  - name: glutton
+    handler: {command: [sh, -c, 'tail /dev/zero || echo went on']}
+    limits: {memory: 16M}
 EOF
-    id=$("$mlscale" queue submit --queue "$q" --type escape)
-    escape=$id
-    id=$("$mlscale" queue submit --queue "$q" --type bound)
-    bound=$id
-    exits "runs programs in control groups" 0 worker --queue "$q" --config groups.yaml --drain
-    id=$escape
-    shown "a program is in one" '"state": "succeeded"'
+    # A service's own group has the worker in it: no reason that its jobs have none.
+    sh -c "echo 0 >$group/cgroup.procs && exec '$mlscale' worker --queue '$q' \
+        --config groups.yaml" >service.txt 2>&1 &
+    pid=$!
+    "$mlscale" queue submit --queue "$q" --type escape --wait >out 2>err
+    says "a program is in a group below its worker's" out "/mls-test-$$/mls-"
     until_true is_gone
     result "what left its process group is ended too" $?
-    id=$bound
-    "$mlscale" queue show "$id" --queue "$q" --json >out 2>err
-    grep -qE -e '"1073741824|1048576' out
-    result "and memory is bounded by one or the other" $?
-    rmdir "$MLS_CGROUP"
+    kill -TERM $pid
+    wait $pid
+
+    export MLS_CGROUP="$group"
+    run_group escape
+    shown "or in one below another folder" "/mls-test-$$/mls-"
+    until_true is_gone
+    result "with the same end" $?
+    if grep -qw cpu "$group/cgroup.controllers" && grep -qw memory "$group/cgroup.controllers"; then
+        run_group bound
+        shown "memory and processors are bounded" '"result": "1073741824\n1\n200000 100000\n"'
+        run_group hungry
+        shown "a program that uses too much gets more" '"result": "40000000\n"'
+        shown "in the next class and the one after" '"escalations": 2'
+        shown "since its group says so" 'it used more than limits.memory'
+        run_group glutton
+        shown "all of it ends" '"error_message": "it used more than limits.memory"'
+    else
+        echo "# limits of control groups are left out: there is not cpu and memory to lend"
+    fi
+    rmdir "$group"
     result "and nothing is left of them" $?
     unset MLS_CGROUP
 else
-    rmdir "$MLS_CGROUP" 2>/dev/null
-    unset MLS_CGROUP
+    rmdir "$group" 2>/dev/null
     echo "# control groups are left out: there are none of version 2 that we may make"
 fi
 
