@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { CLIENTS = 3, LIMIT = 2, LIMITED = 120 };
 
@@ -146,8 +147,37 @@ START_TEST(children_see_ends_at_other_clients)
 }
 END_TEST
 
+/* The one that lost its connection cannot come back for a while, in which the other looks. */
+START_TEST(a_cut_connection_is_no_death)
+{
+    char url[700], guest[720];
+    mls_job *none;
+    size_t count;
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    snprintf(guest, sizeof guest, "postgres://guest%s", strchr(url, '@'));
+    mls_test_postgres_sql("CREATE ROLE guest SUPERUSER LOGIN");
+    mls_queue *queue = fixture_queue(url), *cut = fixture_queue(guest);
+    mls_claimer *waits = fixture_claimer(queue, NULL), *runs = fixture_claimer(cut, NULL);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_job *job = fixture_claim(runs);
+    mls_test_postgres_sql("ALTER ROLE guest NOLOGIN");
+    mls_test_postgres_sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                          " WHERE usename = 'guest'");
+    ck_assert_fails(mls_claimer_claim(waits, 200, 1, &none, &count), MLS_ETIMEDOUT, "");
+    mls_test_postgres_sql("ALTER ROLE guest LOGIN");
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_SUCCEEDED);
+    mls_claimer_close(waits);
+    mls_claimer_close(runs);
+    mls_queue_close(cut);
+    mls_queue_close(queue);
+}
+END_TEST
+
 void postgres_clients_add(TCase *tests)
 {
+    tcase_add_test(tests, a_cut_connection_is_no_death);
     tcase_add_test(tests, limits_hold_for_all_clients_together);
     tcase_add_test(tests, tokens_are_shared_by_all_clients);
     tcase_add_test(tests, children_see_ends_at_other_clients);

@@ -332,7 +332,8 @@ START_TEST(older_schemas_are_brought_up_to_date)
     mls_queue_close(queue);
     snprintf(sql, sizeof sql,
              "SET search_path TO %.*s; ALTER TABLE jobs DROP COLUMN children;"
-             "DROP TABLE edges; DROP TABLE rules; UPDATE meta SET version = 1",
+             "DROP TABLE edges; DROP TABLE rules; ALTER TABLE members DROP COLUMN process,"
+             " DROP COLUMN came_us; UPDATE meta SET version = 1",
              length, schema);
     mls_test_postgres_sql(sql);
     queue = fixture_queue(url);

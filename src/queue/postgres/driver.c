@@ -38,6 +38,7 @@ static void free_store(mls__pg_store *store)
     mls__pg_lanes_free(store);
     mls__pg_submit_forget(store);
     mls__kept_rules_free(store->host, &store->kept);
+    mls__pg_forget_away(store);
     if (store->wake_fd >= 0)
         close(store->wake_fd);
     pthread_mutex_destroy(&store->holds.mutex);

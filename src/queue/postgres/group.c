@@ -138,6 +138,8 @@ static bool reconnect(mls__pg_store *store, uint64_t until_ns)
             store->news_left |= MLS__PG_NEWS_READY | MLS__PG_NEWS_ENDED | MLS__PG_NEWS_CANCEL;
             return true;
         }
+        if (store->connection)
+            mls__pg_disconnect(store); /* it is not the member's */
         if (mls__pg_clock_ns() >= until_ns)
             return false;
         poll(NULL, 0, MLS__PG_RECONNECT_PAUSE_MS);
@@ -183,7 +185,7 @@ static mls_status try_group(mls__pg_store *store, mls__pg_op **ops, size_t count
     }
     take_back(store, ops, count);
     store->txn = lost;
-    store->txn.failure = was == 0 ? MLS__PG_CLASHED : MLS__PG_FAILED;
+    store->txn.failure = was == 0 ? MLS__PG_CLASHED : MLS__PG_UNDECIDED;
     if (was < 0)
         snprintf(store->txn.message, sizeof store->txn.message,
                  "the server went away while it committed, and whether that took effect is not "
@@ -202,7 +204,8 @@ static mls_status run_group_once(mls__pg_store *store, mls__pg_op **ops, size_t 
         if (!store->connection && !reconnect(store, until_ns))
             return store->txn.status;
         status = try_group(store, ops, count, news);
-        if (!status || store->txn.failure == MLS__PG_FAILED)
+        if (!status || store->txn.failure == MLS__PG_FAILED ||
+            store->txn.failure == MLS__PG_UNDECIDED)
             return status;
         if (store->txn.failure == MLS__PG_CLASHED) {
             if (++clashes >= MOST_CLASHES)
@@ -221,15 +224,19 @@ static void fail_op(mls__pg_store *store, mls__pg_op *op)
     mls__pg_set_status(op, store->txn.status, "%s", store->txn.message);
 }
 
-/* One operation that cannot be must not take others with it: then each goes alone. */
+/*
+ * One operation that cannot be must not take others with it: then each goes alone. Not when
+ * they may have taken effect.
+ */
 void mls__pg_run_group(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
 {
     const mls_status status = run_group_once(store, ops, count, news);
+    const bool go_alone = count > 1 && store->connection && store->txn.failure != MLS__PG_UNDECIDED;
     store->is_failing = status && (!store->connection || count == 0);
     if (status)
         store->news_left |= news;
     for (size_t i = 0; status && i < count; i++)
-        if (count == 1 || store->is_failing || run_group_once(store, &ops[i], 1, 0))
+        if (!go_alone || run_group_once(store, &ops[i], 1, 0))
             fail_op(store, ops[i]);
     mls__pg_answer(store, ops, count);
 }

@@ -19,6 +19,7 @@ mls_queue_postgres_la_SOURCES = \
 	%D%/members.c \
 	%D%/parents.c \
 	%D%/postgres.h \
+	%D%/process.c \
 	%D%/rows.c \
 	%D%/rules.c \
 	%D%/schema.c \

@@ -4,11 +4,14 @@
  * holds and the server releases when the session ends, however it does: on one host as
  * soon as the process dies, else when the peer is silent for 10 s.
  *
+ * A free lock is not yet a death: connections are cut, and a server that ends lets go of its
+ * sessions one after another, while the last of them still look. A process on the looker's
+ * machine is asked for by its name (process.c); all others have ten seconds to come back, and
+ * who does goes on with what it runs.
+ *
  * Who waits for something looks whether a lock is free whose row is there. All who look
- * share about 80 looks a second among them, so that a dead process's jobs are ready again
- * within 100 ms as long as anyone waits, however many there are. A server that was started
- * anew has lost all locks, as has one that recovered from the crash of a process of its
- * own: then members have ten seconds to come back, and who does goes on with what it runs.
+ * share about 80 looks a second among them, so that the jobs of a process that died on
+ * this machine are ready again within 100 ms as long as anyone waits, however many there are.
  */
 #include "queue/postgres/postgres.h"
 
@@ -16,6 +19,7 @@
 
 #define LOOKS_PER_MEMBER_NS UINT64_C(12500000)
 #define SHORTEST_LOOK_NS    UINT64_C(40000000)
+#define PATIENCE_NS         UINT64_C(10000000000)
 
 uint64_t mls__pg_look_interval_ns(const mls__pg_store *store)
 {
@@ -72,19 +76,60 @@ static bool remove_member(mls__pg_store *store, int64_t member, bool is_death)
     return lose_all(store, member, is_death) && run_for(store, MLS__PG_MEMBER_DELETE, member);
 }
 
+/* Since when we see that member away: as it came last, so that a return counts. */
+static uint64_t away_since(const mls__pg_store *store, int64_t member, int64_t came_us,
+                           uint64_t now_ns)
+{
+    for (size_t i = 0; i < store->away_count; i++)
+        if (store->away[i].member == member && store->away[i].came_us == came_us)
+            return store->away[i].since_ns;
+    return now_ns;
+}
+
+/* Notes who is away, in place of who was at the last look. */
+static bool note_away(mls__pg_store *store, const PGresult *result)
+{
+    const size_t count = (size_t) PQntuples(result);
+    const uint64_t now_ns = mls__pg_clock_ns();
+    mls__pg_absence *away = count ? mls__pg_alloc(store, count * sizeof *away) : NULL;
+    if (count && !away) {
+        mls__pg_fail(store, MLS_ENOMEM, "no memory for %zu members", count);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const int64_t member = mls__pg_number(result, (int) i, 0);
+        const int64_t came_us = mls__pg_number(result, (int) i, 1);
+        away[i] = (mls__pg_absence){member, came_us, away_since(store, member, came_us, now_ns)};
+    }
+    mls__pg_free(store, store->away);
+    store->away = away;
+    store->away_count = count;
+    return true;
+}
+
+static bool is_dead(const mls__pg_absence *away, const char *process)
+{
+    return mls__pg_clock_ns() - away->since_ns >= PATIENCE_NS || mls__pg_process_is_dead(process);
+}
+
+/* Jobs do not die of a server's end. */
+static bool remove_dead(mls__pg_store *store, const PGresult *result)
+{
+    for (int i = 0; i < PQntuples(result); i++)
+        if (is_dead(&store->away[i], PQgetvalue(result, i, 3)) &&
+            !remove_member(store, store->away[i].member, mls__pg_number(result, i, 2) == 0))
+            return false;
+    return true;
+}
+
 bool mls__pg_reap(mls__pg_store *store)
 {
     mls__pg_parameters p = {0};
     mls__pg_add_number(&p, store->member);
-    mls__pg_add_number(&p, store->txn.now_us);
-    mls__pg_add_number(&p, store->resumed_us);
-    PGresult *result = mls__pg_run(store, MLS__PG_MEMBERS_DEAD, &p);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBERS_AWAY, &p);
     if (!result)
         return false;
-    bool is_good = true;
-    for (int i = 0; is_good && i < PQntuples(result); i++)
-        is_good =
-            remove_member(store, mls__pg_number(result, i, 0), mls__pg_number(result, i, 1) == 0);
+    const bool is_good = note_away(store, result) && remove_dead(store, result);
     PQclear(result);
     if (!is_good)
         return false;
@@ -93,6 +138,13 @@ bool mls__pg_reap(mls__pg_store *store)
         store->member_count = mls__pg_number(result, 0, 0);
     PQclear(result);
     return result != NULL;
+}
+
+void mls__pg_forget_away(mls__pg_store *store)
+{
+    mls__pg_free(store, store->away);
+    store->away = NULL;
+    store->away_count = 0;
 }
 
 bool mls__pg_mark(mls__pg_store *store)
@@ -149,7 +201,10 @@ int mls__pg_was_committed(mls__pg_store *store)
 /* A lock of the session, taken before others can see the row. */
 static bool add_member(mls__pg_store *store)
 {
-    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_ADD, NULL);
+    mls__pg_parameters p = {0};
+    mls__pg_process_name(store->process);
+    mls__pg_add_text(&p, store->process);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_ADD, &p);
     if (!result)
         return false;
     const int64_t member = mls__pg_number(result, 0, 0);
@@ -197,17 +252,30 @@ void mls__pg_leave(mls__pg_store *store)
     mls__pg_run_alone(store, &leave.op);
 }
 
-/* 1 as who we were, 0 others took us for dead, -1 failed. */
-static int resume(mls__pg_store *store)
+/* A statement about our own row: 1 it is there, 0 it is not, -1 failed. */
+static int run_for_us(mls__pg_store *store, int statement)
 {
     mls__pg_parameters p = {0};
-    if (!run_for(store, MLS__PG_MEMBER_LOCK, store->member))
-        return -1;
     mls__pg_add_number(&p, store->member);
-    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_RESUME, &p);
+    mls__pg_add_text(&p, store->process);
+    PGresult *result = mls__pg_run(store, statement, &p);
     const int there = result ? PQntuples(result) : -1;
     PQclear(result);
     return there;
+}
+
+/*
+ * 1 as who we were, 0 others took us for dead, -1 failed. A number that was never committed
+ * may be another's by now, whose lock is not ours to wait for.
+ */
+static int resume(mls__pg_store *store)
+{
+    const int there = run_for_us(store, MLS__PG_MEMBER_FIND);
+    if (there <= 0)
+        return there;
+    if (!run_for(store, MLS__PG_MEMBER_LOCK, store->member))
+        return -1;
+    return run_for_us(store, MLS__PG_MEMBER_RESUME);
 }
 
 bool mls__pg_resume(mls__pg_store *store)
@@ -223,6 +291,6 @@ bool mls__pg_resume(mls__pg_store *store)
     if (there < 0 || store->txn.status || mls__pg_commit(store))
         return false;
     store->last_txn = there ? store->last_txn : 0;
-    store->resumed_us = store->txn.now_us;
+    mls__pg_forget_away(store); /* what cut our connection may have cut theirs */
     return true;
 }

@@ -11,8 +11,9 @@
  * sets of rows, so that a batch costs as many round trips as one job.
  *
  * Each queue that is open is a member: a row, and an advisory lock of its session, which
- * the server releases when the process dies (members.c). The row also names the member's
- * last transaction, so that after a lost connection it is known whether that was committed.
+ * the server releases when the process dies or loses its connection (members.c). The row also names
+ * the member's last transaction, so that after a lost connection it is known whether that was
+ * committed.
  *
  * A module sees the library's public headers only; no symbol of it is linked, and what it
  * shares with the other durable driver is compiled into both (queue/durable).
@@ -37,6 +38,7 @@
 #define MLS__PG_DEFAULT_DEATHS 3
 #define MLS__PG_SCHEMA_MAX     40
 #define MLS__PG_FOREVER        UINT64_MAX
+#define MLS__PG_PROCESS_SIZE   128
 
 typedef struct mls__pg_store mls__pg_store;
 typedef struct mls__pg_op mls__pg_op;
@@ -146,6 +148,12 @@ typedef struct mls__pg_claimer {
     char names[];
 } mls__pg_claimer;
 
+/* A member whose lock is free: its process has died, or has lost its connection. */
+typedef struct mls__pg_absence {
+    int64_t member, came_us;
+    uint64_t since_ns; /* for how long we see it so */
+} mls__pg_absence;
+
 enum { MLS__PG_QUEUED, MLS__PG_PARKED, MLS__PG_DONE };
 
 /*
@@ -225,11 +233,12 @@ enum {
     MLS__PG_SUM,
     MLS__PG_ALIVE,
     MLS__PG_MEMBER_ADD,
+    MLS__PG_MEMBER_FIND,
     MLS__PG_MEMBER_LOCK,
     MLS__PG_MEMBER_RESUME,
     MLS__PG_MEMBER_DELETE,
     MLS__PG_MEMBER_COUNT,
-    MLS__PG_MEMBERS_DEAD,
+    MLS__PG_MEMBERS_AWAY,
     MLS__PG_MEMBER_MARK,
     MLS__PG_MEMBER_LAST,
     MLS__PG_WAIT_ADD,
@@ -264,7 +273,7 @@ enum {
     MLS__PG_FAILED,   /* for a reason of its own */
     MLS__PG_CLASHED,  /* with another transaction: it may be tried again */
     MLS__PG_LOST,     /* with the connection */
-    MLS__PG_UNDECIDED /* with the connection, while it was being committed */
+    MLS__PG_UNDECIDED /* with the connection, while it was being committed: never tried again */
 };
 
 typedef struct mls__pg_txn {
@@ -308,7 +317,9 @@ struct mls__pg_store {
     int64_t next_timer_us;   /* server's clock; 0: none known */
     int64_t clock_offset_us; /* the server's clock less the monotonic one */
     uint64_t polled_ns, looked_ns, parked_until_ns;
-    int64_t resumed_us; /* the server's clock: when a lost connection was made again */
+    char process[MLS__PG_PROCESS_SIZE]; /* the member's */
+    mls__pg_absence *away;              /* members whose lock was free at the last look */
+    size_t away_count;
     int64_t member_count;
     unsigned news_left;
     bool is_failing;
@@ -501,6 +512,12 @@ bool mls__pg_rules_save(mls__pg_store *store);
 mls_status mls__pg_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__pg_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 
+/* process.c */
+/* Of this process, and of one member of it. */
+void mls__pg_process_name(char name[MLS__PG_PROCESS_SIZE]);
+/* Whether it has ended, as far as can be seen: nothing is known of other machines' processes. */
+bool mls__pg_process_is_dead(const char *name);
+
 /* members.c */
 mls_status mls__pg_join(mls__pg_store *store);
 void mls__pg_leave(mls__pg_store *store);
@@ -510,6 +527,8 @@ bool mls__pg_resume(mls__pg_store *store);
 int mls__pg_was_committed(mls__pg_store *store);
 /* Gives back what members ran that died. */
 bool mls__pg_reap(mls__pg_store *store);
+/* From now on it counts anew for how long members are away. */
+void mls__pg_forget_away(mls__pg_store *store);
 /* Notes in the transaction which it is. */
 bool mls__pg_mark(mls__pg_store *store);
 /* Tells others what happened in one that was committed. */

@@ -57,6 +57,10 @@ static const char *const versions[] = {
     " is_paused int8 NOT NULL, max_running int8 NOT NULL, rate_jobs int8 NOT NULL,"
     " burst int8 NOT NULL, rate_ms int8 NOT NULL, bucket_ns int8 NOT NULL,"
     " PRIMARY KEY (queue, type, tenant)) WITH (fillfactor = 50);",
+
+    /* Whose members are, to see from the same machine whether it lives; since when on this line. */
+    "ALTER TABLE members ADD COLUMN process text NOT NULL DEFAULT '',"
+    " ADD COLUMN came_us int8 NOT NULL DEFAULT 0;",
 };
 
 #define VERSION ((int) (sizeof versions / sizeof versions[0]))

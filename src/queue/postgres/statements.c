@@ -107,13 +107,16 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
                       " + counters[5]), 0)::int8 FROM counts",
     [MLS__PG_MEMBER_ADD] =
         "INSERT INTO members VALUES(nextval('member_ids'),"
-        " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8, 0) RETURNING id",
+        " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8, 0, $1::text,"
+        " (extract(epoch FROM clock_timestamp()) * 1000000)::int8) RETURNING id",
+    [MLS__PG_MEMBER_FIND] = "SELECT id FROM members WHERE id = $1::int8 AND process = $2::text",
     [MLS__PG_MEMBER_LOCK] =
         "SELECT pg_advisory_lock('jobs'::regclass::oid::int8::bit(32)::int4, $1::int8::int4)",
     [MLS__PG_MEMBER_RESUME] =
         "UPDATE members SET"
-        " server_us = (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8"
-        " WHERE id = $1::int8 RETURNING id",
+        " server_us = (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,"
+        " came_us = (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+        " WHERE id = $1::int8 AND process = $2::text RETURNING id",
     [MLS__PG_MEMBER_DELETE] =
         "WITH c AS (DELETE FROM counts WHERE member = $1::int8 RETURNING *),"
         " w AS (DELETE FROM waits WHERE member = $1::int8),"
@@ -124,17 +127,15 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
         " DELETE FROM members WHERE id = $1::int8",
     [MLS__PG_MEMBER_COUNT] = "SELECT count(*) FROM members",
     /*
-     * Those whose lock is free, and which is ours until the transaction's end: the second
-     * column says whether the server was started since they joined. Then they are given
-     * ten seconds to come back, and did not die of a job. So they are when our own
-     * connection was lost, at $3: what took it may have taken theirs.
+     * Those whose lock is free, and stays so until the transaction's end, though others may
+     * look as well; whether the server was started since they came.
      */
-    [MLS__PG_MEMBERS_DEAD] =
+    [MLS__PG_MEMBERS_AWAY] =
         "WITH s AS MATERIALIZED (SELECT (extract(epoch FROM pg_postmaster_start_time())"
-        " * 1000000)::int8 AS us), c AS MATERIALIZED (SELECT m.id, m.server_us <> s.us AS old"
-        " FROM members m, s WHERE m.id <> $1::int8 AND (m.server_us = s.us"
-        " OR $2::int8 > s.us + 10000000) AND $2::int8 > $3::int8 + 10000000 ORDER BY m.id)"
-        " SELECT id, old::int::int8 FROM c WHERE pg_try_advisory_xact_lock("
+        " * 1000000)::int8 AS us), c AS MATERIALIZED (SELECT m.id, m.came_us,"
+        " (m.server_us <> s.us)::int::int8 AS old, m.process"
+        " FROM members m, s WHERE m.id <> $1::int8 ORDER BY m.id)"
+        " SELECT id, came_us, old, process FROM c WHERE pg_try_advisory_xact_lock_shared("
         "'jobs'::regclass::oid::int8::bit(32)::int4, id::int4)",
     [MLS__PG_MEMBER_MARK] = "UPDATE members SET txn = $2::int8 WHERE id = $1::int8 RETURNING id",
     [MLS__PG_MEMBER_LAST] = "SELECT txn FROM members WHERE id = $1::int8",
