@@ -182,6 +182,8 @@ static void *run_committer(void *arg)
     mls__pg_list_init(&queue);
     while (!is_closing(store)) {
         mls__pg_take_in(store, &queue);
+        if (mls__pg_clock_ns() >= store->polled_ns + POLL_NS)
+            mls__pg_list_move(&store->returns, &queue);
         const unsigned news = look_around(store);
         const size_t count = take_group(&queue, ops);
         if (count == 1 && ops[0]->kind->no_transaction) {
@@ -195,6 +197,8 @@ static void *run_committer(void *arg)
         if (!queue.first)
             sleep_until_needed(store);
     }
+    mls__pg_list_move(&queue, &store->returns); /* nobody waits for anything else any more */
+    mls__pg_take_in(store, &store->returns);
     return NULL;
 }
 

@@ -39,6 +39,7 @@ static void free_store(mls__pg_store *store)
     mls__pg_submit_forget(store);
     mls__kept_rules_free(store->host, &store->kept);
     mls__pg_forget_away(store);
+    mls__pg_returns_free(store);
     if (store->wake_fd >= 0)
         close(store->wake_fd);
     pthread_mutex_destroy(&store->holds.mutex);
@@ -55,8 +56,8 @@ static mls__pg_store *create_store(const mls_plugin_host *host)
     memset(store, 0, sizeof *store);
     store->host = host;
     store->parked_until_ns = MLS__PG_FOREVER;
-    mls__pg_list *const lists[] = {&store->inbox, &store->claims, &store->fillers, &store->waits,
-                                   &store->drains};
+    mls__pg_list *const lists[] = {&store->inbox, &store->claims, &store->fillers,
+                                   &store->waits, &store->drains, &store->returns};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         mls__pg_list_init(lists[i]);
     pthread_mutex_init(&store->mutex, NULL);

@@ -29,15 +29,28 @@ void mls__pg_wake(mls__pg_store *store)
         return; /* full: it is awake */
 }
 
-void mls__pg_post(mls__pg_store *store, mls__pg_op *op)
+/* The caller holds the mutex. */
+static void put_in(mls__pg_store *store, mls__pg_op *op)
 {
-    pthread_cond_init(&op->changed, NULL);
-    op->phase = MLS__PG_QUEUED;
-    pthread_mutex_lock(&store->mutex);
     const bool was_empty = !store->inbox.first;
+    op->phase = MLS__PG_QUEUED;
     mls__pg_list_add(&store->inbox, op);
     if (was_empty)
         mls__pg_wake(store);
+}
+
+void mls__pg_push(mls__pg_store *store, mls__pg_op *op)
+{
+    pthread_mutex_lock(&store->mutex);
+    put_in(store, op);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+void mls__pg_post(mls__pg_store *store, mls__pg_op *op)
+{
+    pthread_cond_init(&op->changed, NULL);
+    pthread_mutex_lock(&store->mutex);
+    put_in(store, op);
     while (op->phase == MLS__PG_QUEUED)
         pthread_cond_wait(&op->changed, &store->mutex);
     pthread_mutex_unlock(&store->mutex);
@@ -92,20 +105,31 @@ void mls__pg_answer(mls__pg_store *store, mls__pg_op **ops, size_t count)
 {
     pthread_mutex_lock(&store->mutex);
     for (size_t i = 0; i < count; i++) {
+        if (ops[i]->kind->end)
+            continue;
         if (ops[i]->parks && ops[i]->until_ns < store->parked_until_ns)
             store->parked_until_ns = ops[i]->until_ns;
         set_phase(ops[i], ops[i]->parks ? MLS__PG_PARKED : MLS__PG_DONE);
+        ops[i] = NULL;
     }
     pthread_mutex_unlock(&store->mutex);
+    for (size_t i = 0; i < count; i++)
+        if (ops[i])
+            ops[i]->kind->end(store, ops[i]);
+}
+
+void mls__pg_list_move(mls__pg_list *from, mls__pg_list *to)
+{
+    if (!from->first)
+        return;
+    *to->last = from->first;
+    to->last = from->last;
+    mls__pg_list_init(from);
 }
 
 void mls__pg_take_in(mls__pg_store *store, mls__pg_list *queue)
 {
     pthread_mutex_lock(&store->mutex);
-    if (store->inbox.first) {
-        *queue->last = store->inbox.first;
-        queue->last = store->inbox.last;
-        mls__pg_list_init(&store->inbox);
-    }
+    mls__pg_list_move(&store->inbox, queue);
     pthread_mutex_unlock(&store->mutex);
 }

@@ -20,6 +20,7 @@ mls_queue_postgres_la_SOURCES = \
 	%D%/parents.c \
 	%D%/postgres.h \
 	%D%/process.c \
+	%D%/returns.c \
 	%D%/rows.c \
 	%D%/rules.c \
 	%D%/schema.c \

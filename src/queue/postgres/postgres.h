@@ -168,6 +168,7 @@ typedef struct mls__pg_kind {
     void (*publish)(mls__pg_store *store, mls__pg_op *op);
     void (*abandon)(mls__pg_store *store, mls__pg_op *op);
     void (*expire)(mls__pg_op *op);
+    void (*end)(mls__pg_store *store, mls__pg_op *op); /* nobody waits for it: it is ours */
     bool no_transaction;
     bool is_exclusive; /* nobody else is in a transaction meanwhile */
     bool claims;       /* it asks rules */
@@ -325,6 +326,7 @@ struct mls__pg_store {
     bool is_failing;
     char failure[MLS__PG_MESSAGE_BYTES];
     mls__pg_list claims, fillers, waits, drains;
+    mls__pg_list returns; /* to be tried again */
     mls__kept_rules kept; /* in a transaction that claims */
     mls__pg_lane *lanes[MLS__PG_BUCKETS];
 };
@@ -436,6 +438,8 @@ bool mls__pg_tick(mls__pg_store *store);
 /* inbox.c: the way to the committer, and back */
 /* Hands an operation over, and waits until it is done or parked. */
 void mls__pg_post(mls__pg_store *store, mls__pg_op *op);
+/* The same for one that nobody waits for. */
+void mls__pg_push(mls__pg_store *store, mls__pg_op *op);
 /* Until it is done; its status, with the message for the calling thread. */
 mls_status mls__pg_await(mls__pg_store *store, mls__pg_op *op);
 mls_status mls__pg_call(mls__pg_store *store, mls__pg_op *op);
@@ -445,6 +449,8 @@ mls_status mls__pg_set_status(mls__pg_op *op, mls_status status, const char *for
 void mls__pg_wake(mls__pg_store *store);
 /* Moves what lies in the inbox to the end of `queue`. */
 void mls__pg_take_in(mls__pg_store *store, mls__pg_list *queue);
+/* The same for any list. */
+void mls__pg_list_move(mls__pg_list *from, mls__pg_list *to);
 /* Those that do not park are done; from here on they may be gone. */
 void mls__pg_answer(mls__pg_store *store, mls__pg_op **ops, size_t count);
 void mls__pg_finish_parked(mls__pg_store *store, mls__pg_op *op);
@@ -541,6 +547,11 @@ typedef struct mls__pg_ends {
     size_t count;
 } mls__pg_ends;
 mls_status mls__pg_ends_run(mls__pg_store *store, const mls__pg_ends *ends);
+
+/* returns.c */
+/* Gives back the job of a claim that nobody ends. */
+void mls__pg_return(mls__pg_store *store, const mls__pg_hold *hold);
+void mls__pg_returns_free(mls__pg_store *store);
 
 /* claim.c, watch.c, change.c: what is parked */
 bool mls__pg_claims_serve(mls__pg_store *store);

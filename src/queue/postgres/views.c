@@ -103,6 +103,7 @@ void mls__pg_drop(void *self, mls_queue_job *shown)
     shown->hold = NULL;
     if (!hold)
         return;
-    mls__holds_remove(&store->holds, &hold->base);
+    if (mls__holds_remove(&store->holds, &hold->base))
+        mls__pg_return(store, hold);
     mls__pg_free(store, hold);
 }

@@ -329,6 +329,28 @@ START_TEST(only_the_present_claim_ends_a_job)
 }
 END_TEST
 
+/* As when what ended it could not be written. Where there is no lease the end cannot fail. */
+START_TEST(a_claim_that_is_dropped_goes_back)
+{
+    if (!conformance_can(MLS_QUEUE_CAN_LEASES))
+        return;
+    mls_queue_job dropped;
+    mls_job_info shown;
+    mls_job *job;
+    size_t count;
+    const uint64_t id = fixture_submit_type(the_queue, "t");
+    claim_raw(&dropped, &shown);
+    the_queue->ops->drop(the_queue->self, &dropped);
+    ck_assert_ok(mls_claimer_claim(the_claimer, 60000, 1, &job, &count));
+    const mls_job_info info = fixture_info(job);
+    ck_assert_uint_eq(info.id, id);
+    ck_assert_uint_eq(info.epoch, 2);
+    ck_assert_uint_eq(info.attempt, 1);
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+}
+END_TEST
+
 /* A batch is judged end by end: the stale ones do not spoil the others. */
 START_TEST(ends_of_a_batch_are_judged_apart)
 {
@@ -372,5 +394,6 @@ void conformance_add_states(TCase *tests)
     tcase_add_test(tests, joining_gives_the_holder_of_the_key);
     tcase_add_test(tests, a_taken_key_refuses_all_of_a_bulk);
     tcase_add_test(tests, only_the_present_claim_ends_a_job);
+    tcase_add_test(tests, a_claim_that_is_dropped_goes_back);
     tcase_add_test(tests, ends_of_a_batch_are_judged_apart);
 }
