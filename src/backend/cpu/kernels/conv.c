@@ -12,8 +12,8 @@ extern const mls__conv_kernels MLS_ISA_NAME(conv);
 /* Of conv_rows.c, conv_depthwise.c, conv_blocks.c and conv_plain.c. */
 void MLS_ISA_NAME(conv_rows)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
                              int64_t filter, int64_t filters);
-void MLS_ISA_NAME(conv_depthwise)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
-                                  int64_t block);
+void MLS_ISA_NAME(conv_depthwise)(const mls__conv *conv, const mls__conv_row *row,
+                                  const mls__conv_rows *rows, int64_t count, int64_t block);
 void MLS_ISA_NAME(conv_unblock)(float *y, int64_t y_channel, int64_t y_step, const float *x,
                                 int64_t count, int64_t channels);
 void MLS_ISA_NAME(conv_block)(float *y, const float *x, int64_t x_channel, int64_t x_step,

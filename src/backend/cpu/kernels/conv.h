@@ -66,6 +66,11 @@ typedef struct mls__conv_row {
     mls__conv_ahead ahead;
 } mls__conv_row;
 
+/* Rows of outputs that have the same lines: what each adds to the places of the one before. */
+typedef struct mls__conv_rows {
+    int64_t count, x, y;
+} mls__conv_rows;
+
 /* What all rows have in common. */
 typedef struct mls__conv {
     int64_t channels;  /* that are summed over */
@@ -105,9 +110,12 @@ typedef struct mls__conv_kernels {
      */
     void (*direct)(const mls__conv *conv, const mls__conv_row *row, int64_t i, int64_t count,
                    int64_t panel, int64_t panels, int64_t block, int64_t blocks);
-    /* One channel and one filter a group: outputs 0 .. count-1 of one block; x_channel is 1. */
-    void (*depthwise)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
-                      int64_t block);
+    /*
+     * One channel and one filter a group: outputs 0 .. count-1 of one block, of `row` and of those
+     * behind it; x_channel is 1.
+     */
+    void (*depthwise)(const mls__conv *conv, const mls__conv_row *row, const mls__conv_rows *rows,
+                      int64_t count, int64_t block);
     /*
      * Outputs 0 .. count-1 of filters filter .. filter+filters-1, with lanes along the row: output
      * i of filter f is y[f * y_panel + i * y_step].

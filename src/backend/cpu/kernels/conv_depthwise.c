@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compiled once an instruction set: convolution of each channel with a filter of its own, lanes
- * across channels (conv.h). A row is cut into tiles whose sums stay in registers.
+ * across channels (conv.h). Rows are cut into tiles whose sums stay in registers, at the same
+ * places in each: a tile is a few dozen instructions, so that what to do is decided once for all
+ * rows.
  */
 #include "backend/cpu/kernels/conv.h"
 
 #include "backend/cpu/kernels/unary_ops.h"
 #include "backend/cpu/simd/simd.h"
 
-void MLS_ISA_NAME(conv_depthwise)(const mls__conv *conv, const mls__conv_row *row, int64_t count,
-                                  int64_t block);
+#include <math.h>
+
+void MLS_ISA_NAME(conv_depthwise)(const mls__conv *conv, const mls__conv_row *row,
+                                  const mls__conv_rows *rows, int64_t count, int64_t block);
 
 #if defined(MLS_SIMD_AVX512)
 enum { TILE_OUTPUTS = 16 };
@@ -143,12 +147,12 @@ static bool meet_edges(const mls__conv_row *row, int64_t outputs, struct tile *a
 
 /* --- a tile ---------------------------------------------------------------------------------- */
 
-/* Without `taps`, any. */
+/* Without `taps`, any; x is that of the tile's first output. */
 MLS_SIMD_FN void take_lines(int outputs, int taps, int step, const mls__conv *c,
-                            const mls__conv_row *row, const struct tile *at, mls_vf *sums)
+                            const mls__conv_row *row, const struct tile *at, const float *x,
+                            mls_vf *sums)
 {
     const float *w = c->w + at->block * c->positions * MLS_LANES;
-    const float *x = row->x + (at->block * c->x_block + at->i * c->x_step);
     for (int64_t l = 0; l < row->line_count; l++) {
         const mls__conv_line *line = &row->lines[l];
         const float *own = w + line->index * MLS_LANES;
@@ -159,52 +163,68 @@ MLS_SIMD_FN void take_lines(int outputs, int taps, int step, const mls__conv *c,
     }
 }
 
-/* The bias, the residual and bounds; other activations follow when a row is in y. */
-MLS_SIMD_FN void finish_sums(int outputs, int64_t y_step, const mls__conv *c,
-                             const mls__conv_row *row, const struct tile *at, mls_vf *sums)
+MLS_SIMD_FN void bound_sums(int outputs, const mls__conv *c, mls_vf *sums)
 {
-    const int64_t place = at->block * c->y_panel + at->i * y_step;
-    float *y = row->y + place;
+    const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
+    if (c->high == INFINITY) {
+        MLS_UNROLL
+        for (int r = 0; r < outputs; r++)
+            sums[r] = vf_max(low, sums[r]);
+        return;
+    }
+    MLS_UNROLL
+    for (int r = 0; r < outputs; r++)
+        sums[r] = op_clip(sums[r], low, high);
+}
+
+/* The bias, the residual (or NULL) and bounds; other activations follow when rows are in y. */
+MLS_SIMD_FN void finish_sums(int outputs, int64_t y_step, const mls__conv *c, int64_t block,
+                             const float *z, float *y, mls_vf *sums)
+{
     if (c->bias) {
-        const mls_vf bias = vf_load(c->bias + at->block * MLS_LANES);
+        const mls_vf bias = vf_load(c->bias + block * MLS_LANES);
         MLS_UNROLL
         for (int r = 0; r < outputs; r++)
             sums[r] = vf_add(sums[r], bias);
     }
-    if (row->z) {
+    if (z) {
         MLS_UNROLL
         for (int r = 0; r < outputs; r++)
-            sums[r] = vf_add(sums[r], vf_load(row->z + place + r * y_step));
+            sums[r] = vf_add(sums[r], vf_load(z + r * y_step));
     }
-    if (c->is_bounded) {
-        const mls_vf low = vf_set1(c->low), high = vf_set1(c->high);
-        MLS_UNROLL
-        for (int r = 0; r < outputs; r++)
-            sums[r] = op_clip(sums[r], low, high);
-    }
+    if (c->is_bounded)
+        bound_sums(outputs, c, sums);
     MLS_UNROLL
     for (int r = 0; r < outputs; r++)
         vf_store(y + r * y_step, sums[r]);
 }
 
-MLS_SIMD_FN void run_tile(int outputs, int taps, int step, const mls__conv *c,
-                          const mls__conv_row *row, const struct tile *at)
+MLS_SIMD_FN void run_tiles(int outputs, int taps, int step, const mls__conv *c,
+                           const mls__conv_row *row, const mls__conv_rows *rows,
+                           const struct tile *at)
 {
-    mls_vf sums[TILE_OUTPUTS];
-    MLS_UNROLL
-    for (int r = 0; r < outputs; r++)
-        sums[r] = vf_zero();
-    take_lines(outputs, taps, step, c, row, at, sums);
-    finish_sums(outputs, taps ? MLS_LANES : c->y_step, c, row, at, sums);
+    const int64_t y_step = taps ? MLS_LANES : c->y_step;
+    const float *x = row->x + (at->block * c->x_block + at->i * c->x_step);
+    const int64_t place = at->block * c->y_panel + at->i * y_step;
+    for (int64_t r = 0; r < rows->count; r++) {
+        mls_vf sums[TILE_OUTPUTS];
+        MLS_UNROLL
+        for (int k = 0; k < outputs; k++)
+            sums[k] = vf_zero();
+        take_lines(outputs, taps, step, c, row, at, x + r * rows->x, sums);
+        const int64_t y = place + r * rows->y;
+        finish_sums(outputs, y_step, c, at->block, row->z ? row->z + y : NULL, row->y + y, sums);
+    }
 }
 
-typedef void (*tile_fn)(const mls__conv *c, const mls__conv_row *row, const struct tile *at);
+typedef void (*tile_fn)(const mls__conv *c, const mls__conv_row *row, const mls__conv_rows *rows,
+                        const struct tile *at);
 
 #define TILE(kind, taps, step, outputs)                                                            \
     static void kind##_##outputs(const mls__conv *c, const mls__conv_row *row,                     \
-                                 const struct tile *at)                                            \
+                                 const mls__conv_rows *rows, const struct tile *at)                \
     {                                                                                              \
-        run_tile(outputs, taps, step, c, row, at);                                                 \
+        run_tiles(outputs, taps, step, c, row, rows, at);                                          \
     }
 
 #define FOUR_TILES(kind, taps, step, a, b, c, d)                                                   \
@@ -251,8 +271,8 @@ static void activate(const mls__conv *c, float *y, int64_t count)
         c->activation(y + k * c->y_step, y + k * c->y_step, MLS_LANES, c->activation_params);
 }
 
-void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row, int64_t count,
-                                  int64_t block)
+void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row,
+                                  const mls__conv_rows *rows, int64_t count, int64_t block)
 {
     const int kind = kind_of(c, row);
     int64_t parts = (count + TILE_OUTPUTS - 1) / TILE_OUTPUTS;
@@ -260,9 +280,9 @@ void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row, 
     for (; at.i < count; parts--) {
         const int64_t outputs = (count - at.i + parts - 1) / parts;
         const bool is_near = kind != ANY && meet_edges(row, outputs, &at);
-        tiles[is_near ? kind : ANY][outputs - 1](c, row, &at);
+        tiles[is_near ? kind : ANY][outputs - 1](c, row, rows, &at);
         at.i += outputs;
     }
-    if (c->activation && !c->is_bounded)
-        activate(c, row->y + block * c->y_panel, count);
+    for (int64_t r = 0; c->activation && !c->is_bounded && r < rows->count; r++)
+        activate(c, row->y + block * c->y_panel + r * rows->y, count);
 }

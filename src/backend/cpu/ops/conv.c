@@ -338,6 +338,22 @@ static void run_direct(const work *w, int64_t unit, int64_t index, char *slot)
 
 /* --- depthwise ------------------------------------------------------------------------------- */
 
+mls__conv_rows mls__conv_rows_from(const mls__conv_op *conv, const mls__conv_row *row,
+                                   int64_t first, int64_t last)
+{
+    const mls__convolution *s = &conv->shape;
+    const mls__conv_axis *axis = &s->axes[0];
+    mls__conv_rows rows = {.count = 1};
+    if (s->rank != 2 || s->is_transposed || row->line_count < axis->kernel)
+        return rows;
+    const int64_t extent = (axis->kernel - 1) * axis->dilation + 1;
+    const int64_t end = (axis->input + axis->before - extent) / axis->stride + 1;
+    rows.count = at_most(last, end) - first;
+    rows.x = axis->stride * s->axes[1].input * MLS__CONV_BLOCK;
+    rows.y = s->axes[1].output * MLS__CONV_BLOCK;
+    return rows;
+}
+
 static void run_depthwise(const work *w, int64_t block, int64_t index, char *slot)
 {
     const mls__conv_op *conv = w->conv;
@@ -351,13 +367,15 @@ static void run_depthwise(const work *w, int64_t block, int64_t index, char *slo
     c.bias = w->bias;
     for (int64_t i = 0; i < conv->class_count; i++) {
         mls__conv_row row = mls__conv_rows_of(conv, &conv->classes[i]);
+        mls__conv_rows rows;
         row.x = w->x;
-        for (int64_t r = chunk.first; r < chunk.last; r++) {
+        for (int64_t r = chunk.first; r < chunk.last; r += rows.count) {
             const int64_t at = (r * width + i) * MLS__CONV_BLOCK;
             mls__conv_set_row(conv, r, (mls__conv_line *) (void *) slot, &row);
+            rows = mls__conv_rows_from(conv, &row, r, chunk.last);
             row.y = (float *) w->y + at;
             row.z = w->z ? (const float *) w->z + at : NULL;
-            w->kernels->depthwise(&c, &row, conv->classes[i].count, block);
+            w->kernels->depthwise(&c, &row, &rows, conv->classes[i].count, block);
         }
     }
 }

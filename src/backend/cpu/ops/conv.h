@@ -221,6 +221,9 @@ mls__conv mls__conv_of(const mls__conv_op *conv);
 mls__conv_row mls__conv_rows_of(const mls__conv_op *conv, const mls__conv_class *class);
 void mls__conv_set_row(const mls__conv_op *conv, int64_t index, mls__conv_line *lines,
                        mls__conv_row *row);
+/* Those of rows first .. last-1 that have the same lines as the first one, `row`. */
+mls__conv_rows mls__conv_rows_from(const mls__conv_op *conv, const mls__conv_row *row,
+                                   int64_t first, int64_t last);
 /* The bias of each group, padded to whole panels; in the workspace. NULL: none. */
 const void *mls__conv_bias(const mls__conv_op *conv, const mls_kernel_call *call);
 mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call);

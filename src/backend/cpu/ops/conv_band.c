@@ -69,27 +69,47 @@ static int64_t rows_at_once(const mls__conv_op *conv, const mls__band *band, int
     return at_most(last - first, at_most(x, y));
 }
 
+static int64_t run_direct_rows(const mls__conv_op *conv, const mls__conv *c, const mls__band *band,
+                               const mls__conv_row *row, int64_t first)
+{
+    const int64_t rows = rows_at_once(conv, band, first, band->last);
+    for (int64_t p = 0; p < conv->panels; p += MLS__CONV_PANELS)
+        run_direct(conv, c, row, rows * band->width, p);
+    return rows;
+}
+
+/* As far as neither ring begins again. */
+static int64_t run_depthwise_rows(const mls__conv_op *conv, const mls__conv *c,
+                                  const mls__band *band, const mls__conv_row *row, int64_t first)
+{
+    const mls__conv_axis *axis = &conv->shape.axes[0];
+    const int64_t blocks = mls__channel_blocks(conv->shape.groups);
+    mls__conv_rows rows = mls__conv_rows_from(conv, row, first, band->last);
+    const int64_t x_begin = (first * axis->stride - axis->before) % band->x_rows;
+    const int64_t x_left = band->x_rows - x_begin - (axis->kernel - 1) * axis->dilation - 1;
+    if (rows.count > 1) {
+        const int64_t most = x_left < 0 ? 1 : x_left / axis->stride + 1;
+        rows.count = at_most(rows.count, at_most(most, band->y_rows - first % band->y_rows));
+    }
+    for (int64_t b = 0; b < blocks; b++)
+        conv->base.cpu->kernels->conv->depthwise(c, row, &rows, band->width, b);
+    return rows.count;
+}
+
 void mls__conv_run_band(const mls__conv_op *conv, const mls__band *band)
 {
-    const mls__convolution *s = &conv->shape;
-    const mls__conv_kernels *kernels = conv->base.cpu->kernels->conv;
     const bool is_direct = conv->method == MLS__CONV_DIRECT;
-    const int64_t units = is_direct ? conv->panels : mls__channel_blocks(s->groups);
     mls__conv c = mls__conv_of(conv);
     c.y_step = MLS__CONV_BLOCK;
     c.y_panel = band->y_block;
     c.w = conv->packed;
     c.bias = band->bias;
-    if (s->is_x_blocked)
+    if (conv->shape.is_x_blocked)
         c.x_block = band->x_block;
     mls__conv_row row = mls__conv_rows_of(conv, conv->classes);
-    for (int64_t r = band->first, rows; r < band->last; r += rows) {
+    for (int64_t r = band->first; r < band->last;) {
         place_rows(conv, band, r, &row);
-        rows = rows_at_once(conv, band, r, band->last);
-        for (int64_t u = 0; u < units; u += is_direct ? MLS__CONV_PANELS : 1)
-            if (is_direct)
-                run_direct(conv, &c, &row, rows * band->width, u);
-            else
-                kernels->depthwise(&c, &row, rows * band->width, u);
+        r += is_direct ? run_direct_rows(conv, &c, band, &row, r)
+                       : run_depthwise_rows(conv, &c, band, &row, r);
     }
 }
