@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 libmls_core_la_SOURCES += \
 	%D%/backfill.c %D%/backfill.h \
+	%D%/civil.c %D%/civil.h \
 	%D%/claimer.c \
+	%D%/cron.c %D%/cron.h \
+	%D%/cron_parse.c \
 	%D%/job.c %D%/job.h \
 	%D%/lifecycle.c %D%/lifecycle.h \
 	%D%/poll.c \
@@ -12,4 +15,6 @@ libmls_core_la_SOURCES += \
 	%D%/slot.c \
 	%D%/submit.c \
 	%D%/url.c %D%/url.h \
-	%D%/worker.c %D%/worker.h
+	%D%/worker.c %D%/worker.h \
+	%D%/zone.c %D%/zone.h \
+	%D%/zone_rule.c %D%/zone_rule.h

@@ -10,7 +10,7 @@ mls_fuzz_limits = \
 	tests/fuzz/limits.c tests/fuzz/limits.h \
 	tests/support/bits.c tests/support/bits.h
 
-check_PROGRAMS += %D%/make_corpus %D%/replay_onnx %D%/replay_graph
+check_PROGRAMS += %D%/make_corpus %D%/replay_cron %D%/replay_onnx %D%/replay_graph
 dist_check_SCRIPTS += %D%/check_fuzz.sh
 TESTS += %D%/check_fuzz.sh
 EXTRA_DIST += %D%/corpus
@@ -18,6 +18,10 @@ EXTRA_DIST += %D%/corpus
 %C%_make_corpus_SOURCES = %D%/make_corpus.c $(mls_fuzz_samples)
 %C%_make_corpus_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_make_corpus_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
+%C%_replay_cron_SOURCES = %D%/replay.c %D%/fuzz_cron.c %D%/fuzz.h
+%C%_replay_cron_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_replay_cron_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
 %C%_replay_onnx_SOURCES = %D%/replay.c %D%/fuzz_onnx.c %D%/fuzz.h $(mls_fuzz_limits)
 %C%_replay_onnx_CPPFLAGS = $(mls_fuzz_cppflags)
@@ -27,7 +31,7 @@ EXTRA_DIST += %D%/corpus
 %C%_replay_graph_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_graph_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-mls_fuzz_targets = fuzz-onnx fuzz-graph
+mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-cron
 if MLS_YAML
 mls_fuzz_targets += fuzz-types
 check_PROGRAMS += %D%/replay_types
@@ -44,7 +48,7 @@ check_PROGRAMS += %D%/replay_rows
 endif
 
 if MLS_FUZZING
-noinst_PROGRAMS += %D%/fuzz_onnx %D%/fuzz_graph
+noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph
 if MLS_YAML
 noinst_PROGRAMS += %D%/fuzz_types
 %C%_fuzz_types_SOURCES = %D%/fuzz_types.c %D%/fuzz.h $(mls_fuzz_limits)
@@ -59,6 +63,11 @@ noinst_PROGRAMS += %D%/fuzz_rows
 %C%_fuzz_rows_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_rows_LDADD = libmls_core.la $(SQLITE_LIBS) $(PROTOBUF_C_LIBS)
 endif
+%C%_fuzz_cron_SOURCES = %D%/fuzz_cron.c %D%/fuzz.h
+%C%_fuzz_cron_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_fuzz_cron_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_cron_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
 %C%_fuzz_graph_SOURCES = %D%/fuzz_graph.c %D%/mutate_onnx.c %D%/fuzz.h $(mls_fuzz_limits)
 %C%_fuzz_graph_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_fuzz_graph_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -75,7 +84,7 @@ FUZZ_SEED = 0
 # whole time, and the rest of them share as much.
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
-	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows
+	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \

@@ -87,6 +87,36 @@ static int write_rows(const char *directory)
     return status;
 }
 
+/* A line of cron each, and behind it a time zone of one change and a rule. */
+static int write_lines(const char *directory)
+{
+    static const char *const lines[] = {"*/5 0-23/2 1,31 jan-dec mon\n", "30 2 29 2 */7\n",
+                                        "@daily\n", "0 0 13 * fri"};
+    static const char block[] = "TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\2\0\0\0\1";
+    static const char changes[] = "\0\0\0\0\0\0\3\xe8\1\0\0\x0e\x10\0\0\0\0\x1c\x20\1\0\0";
+    static const char *const rules[] = {"CET-1CEST,M3.5.0,M10.5.0/3", "<-02>2<-01>,J60/-1,300/167",
+                                        "IST-5:30", ""};
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; !status && i < sizeof lines / sizeof lines[0]; i++) {
+        char name[64], bytes[512];
+        size_t size = strlen(lines[i]);
+        memcpy(bytes, lines[i], size);
+        if (strchr(lines[i], '\n')) {
+            memcpy(bytes + size, block, sizeof block - 1);
+            memset(bytes + size + sizeof block - 1, 0, 5 + 2 * 6 + 1); /* times of 32 bits */
+            size += sizeof block - 1 + 5 + 2 * 6 + 1;
+            memcpy(bytes + size, block, sizeof block - 1);
+            memcpy(bytes + size + sizeof block - 1, changes, sizeof changes - 1);
+            size += sizeof block - 1 + sizeof changes - 1;
+            size += (size_t) sprintf(bytes + size, "\n%s\n", rules[i]);
+        }
+        snprintf(name, sizeof name, "cron/%zu", i);
+        status = write_file(directory, name, bytes, size);
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -96,5 +126,7 @@ int main(int argc, char **argv)
     int status = write_models(argv[1]);
     if (!status)
         status = write_types(argv[1]);
-    return status ? status : write_rows(argv[1]);
+    if (!status)
+        status = write_rows(argv[1]);
+    return status ? status : write_lines(argv[1]);
 }

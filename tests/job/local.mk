@@ -3,6 +3,7 @@ JOB_FIXTURE = %D%/fixture.c %D%/fixture.h %D%/gate.h
 
 JOB_TESTS = \
 	%D%/test_batch \
+	%D%/test_cron \
 	%D%/test_faults \
 	%D%/test_lifecycle \
 	%D%/test_memory \
@@ -17,6 +18,8 @@ TESTS += $(JOB_TESTS)
 %C%_test_batch_SOURCES = %D%/test_batch.c $(JOB_FIXTURE)
 %C%_test_batch_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_batch_LDADD = $(MLS_TEST_LIBS)
+%C%_test_cron_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_cron_LDADD = $(MLS_TEST_LIBS)
 %C%_test_faults_SOURCES = %D%/test_faults.c $(JOB_FIXTURE)
 %C%_test_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_faults_LDADD = $(MLS_TEST_LIBS)
