@@ -21,6 +21,7 @@ libmls_core_la_SOURCES += \
 	%D%/passes/fuse_norm.c \
 	%D%/passes/fuse_gemm.c \
 	%D%/passes/fuse_pointwise.c \
+	%D%/passes/keep_wide.c \
 	%D%/passes/image_dims.c %D%/passes/image_dims.h \
 	%D%/passes/images.c %D%/passes/images.h \
 	%D%/passes/matching.c %D%/passes/matching.h \

@@ -277,3 +277,8 @@ mls_status mls__op_convolution(const mls_op *op, mls__convolution *ret_convoluti
         *ret_convolution = c;
     return status;
 }
+
+int32_t mls__convolution_dtype(const mls_op *op)
+{
+    return mls__op_int(op, "y_wide", 0) ? MLS_FLOAT32 : op->inputs[1].dtype;
+}

@@ -4,6 +4,10 @@
  *
  * A tensor may be blocked: [N, C/16, spatial..., 16] in place of [N, C, spatial...], which only
  * the passes make (int attributes x_blocked and y_blocked of ops of the domain mlscale).
+ *
+ * Images that such an op of 16-bit weights reads and gives may be wide (int attributes x_wide and
+ * y_wide): float32 whose elements are rounded to the weights' dtype, so that nobody has to convert
+ * them. A residual is as the output is.
  */
 #ifndef MLS_OP_CONVOLUTION_H
 #define MLS_OP_CONVOLUTION_H
@@ -36,6 +40,9 @@ typedef struct mls__convolution {
  * MLS_EINVAL.
  */
 mls_status mls__op_convolution(const mls_op *op, mls__convolution *ret_convolution);
+
+/* The dtype of the output, and of what is added to it. */
+int32_t mls__convolution_dtype(const mls_op *op);
 
 /* The output's dims; gives their number. */
 int mls__convolution_dims(const mls__convolution *convolution, int64_t *ret_dims);

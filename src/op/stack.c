@@ -111,7 +111,7 @@ mls_status mls__stack_result(const mls__stage_view *view, mls_arg *ret_result)
     const mls_status status = mls__op_convolution(&view->op, &c);
     if (status)
         return status;
-    *ret_result = (mls_arg){.dtype = view->inputs[0].dtype};
+    *ret_result = (mls_arg){.dtype = mls__convolution_dtype(&view->op)};
     ret_result->rank = mls__convolution_dims(&c, ret_result->dims);
     return MLS_OK;
 }

@@ -188,7 +188,7 @@ void conv_add_operand(op_test *test, const conv_case *c, const conv_numbers *n, 
     int rank;
     void *data = stored(n, is_blocked, c->batch, channels);
     conv_set_dims(is_blocked, c->batch, channels, c->rank, spatial, &rank, dims);
-    op_test_input(test, c->dtype, rank, dims, data);
+    op_test_input(test, n->dtype, rank, dims, data);
     free(data);
 }
 
@@ -227,6 +227,10 @@ void conv_add_attributes(op_test *test, const conv_case *c)
         op_test_int(test, "x_blocked", 1);
     if (c->is_y_blocked)
         op_test_int(test, "y_blocked", 1);
+    if (c->is_x_wide)
+        op_test_int(test, "x_wide", 1);
+    if (c->is_y_wide)
+        op_test_int(test, "y_wide", 1);
     if (c->activation)
         op_test_string(test, "activation", c->activation);
     if (c->activation && c->domain[0] == 'c')
@@ -244,6 +248,7 @@ void conv_expect(const op_test *test, const conv_case *c, const conv_numbers *y)
     conv_set_dims(c->is_y_blocked, c->batch, filters, c->rank, c->output, &rank, dims);
     const mls_arg *output = op_test_output(test, 0);
     ck_assert_int_eq(output->rank, rank);
+    ck_assert_int_eq(output->dtype, c->is_y_wide ? MLS_FLOAT32 : c->dtype);
     ck_assert_mem_eq(output->dims, dims, (size_t) rank * sizeof *dims);
     for (int64_t i = 0; i < y->count; i++) {
         const int64_t channel = i / plane % filters, image = i / plane / filters;
@@ -254,7 +259,7 @@ void conv_expect(const op_test *test, const conv_case *c, const conv_numbers *y)
         char element[8];
         op_float_set(c->dtype, element, 0, y->values[i]);
         expected = op_float(c->dtype, element, 0);
-        const double got = op_float(c->dtype, op_test_data(test, 0), at);
+        const double got = op_float((mls_dtype) output->dtype, op_test_data(test, 0), at);
         mls_test_expect(memcmp(&got, &expected, sizeof got) == 0 || (got == 0 && expected == 0),
                         "element %lld is %.9g, expected %.9g", (long long) i, got, expected);
     }
@@ -276,13 +281,18 @@ conv_operands conv_operands_make(const conv_case *c)
     const int64_t y = c->batch * c->groups * c->filters * conv_product(c->rank, c->output);
     const int64_t weights = c->groups * c->filters * c->channels * conv_product(c->rank, c->kernel);
     const int64_t x = c->batch * c->groups * c->channels * conv_product(c->rank, c->input);
-    return (conv_operands){
+    conv_operands o = {
         .x = new_numbers(c->dtype, x, c->seed + 1),
         .w = new_numbers(c->dtype, weights, c->seed + 2),
         .b = new_numbers(c->dtype, c->groups * c->filters, c->seed + 3),
         .z = new_numbers(c->dtype, c->has_residual ? y : 0, c->seed + 4),
         .y = new_numbers(c->dtype, y, 0),
     };
+    if (c->is_x_wide)
+        o.x.dtype = MLS_FLOAT32;
+    if (c->is_y_wide)
+        o.z.dtype = MLS_FLOAT32;
+    return o;
 }
 
 void conv_operands_free(conv_operands o)

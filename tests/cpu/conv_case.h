@@ -17,6 +17,7 @@ typedef struct conv_case {
     mls_dtype dtype;
     bool is_transposed, is_x_blocked, is_y_blocked, is_constant;
     bool has_bias, has_residual;
+    bool is_x_wide, is_y_wide; /* float32 that holds what the dtype can */
     int rank;
     int64_t batch, groups, channels, filters; /* the last two of a group */
     int64_t input[MOST_RANK], kernel[MOST_RANK], stride[MOST_RANK], dilation[MOST_RANK];
@@ -51,7 +52,7 @@ void conv_fill_reference(const conv_case *c, conv_operands *o);
 void conv_set_dims(bool is_blocked, int64_t batch, int64_t channels, int rank,
                    const int64_t *spatial, int *ret_rank, int64_t *ret_dims);
 
-/* The next input: X or a residual. */
+/* The next input, in n's dtype: X or a residual. */
 void conv_add_operand(op_test *test, const conv_case *c, const conv_numbers *n, bool is_blocked,
                       int64_t channels, const int64_t *spatial);
 

@@ -315,6 +315,30 @@ START_TEST(sixteen_bit_runs)
 }
 END_TEST
 
+/* As if narrowed and widened; what is behind stays. */
+START_TEST(sixteen_bit_rounds)
+{
+    enum { MOST = 600 };
+    const mls__elementwise_kernels *set = set_at(_i);
+    uint16_t half[MOST];
+    float x[MOST], y[MOST + 1], expected[MOST];
+    fill(x, MOST, 9);
+    for (int n = 0; set && n <= MOST; n += n < 40 ? 1 : 37) {
+        memcpy(y, x, sizeof x);
+        y[n] = -77.1f;
+        set->f32_to_f16(half, x, n);
+        set->f16_to_f32(expected, half, n);
+        set->f16_round(y, n);
+        EXPECT(memcmp(y, expected, (size_t) n * sizeof *y) == 0 && y[n] == -77.1f);
+        memcpy(y, x, (size_t) n * sizeof *x);
+        set->f32_to_bf16(half, x, n);
+        set->bf16_to_f32(expected, half, n);
+        set->bf16_round(y, n);
+        EXPECT(memcmp(y, expected, (size_t) n * sizeof *y) == 0 && y[n] == -77.1f);
+    }
+}
+END_TEST
+
 START_TEST(tables_are_complete)
 {
     const mls__elementwise_kernels *set = set_at(_i);
@@ -339,6 +363,7 @@ int main(void)
     tcase_add_loop_test(tests, nan_and_inf, 0, SETS);
     tcase_add_loop_test(tests, where_runs, 0, SETS);
     tcase_add_loop_test(tests, sixteen_bit_runs, 0, SETS);
+    tcase_add_loop_test(tests, sixteen_bit_rounds, 0, SETS);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -128,6 +128,54 @@ START_TEST(test_fused)
 }
 END_TEST
 
+/* Images that are float32 between 16-bit weights: in, out, and both. */
+START_TEST(test_wide)
+{
+    static const char *const activations[] = {NULL, "Relu", "LeakyRelu"};
+    uint64_t seed = (uint64_t) (7000 + _i);
+    for (int wide = 1; wide < 4; wide++) {
+        conv_case c = random_case(seed * 4 + (uint64_t) wide, _i % 4 == 3, dtypes[2 + _i % 2]);
+        c.domain = "mlscale";
+        c.type = c.is_transposed ? "FusedConvTranspose" : "FusedConv";
+        c.is_x_wide = wide & 1;
+        c.is_y_wide = wide >> 1;
+        c.is_x_blocked = c.is_y_wide || pick(&seed, 0, 1);
+        c.is_y_blocked = c.is_y_wide || pick(&seed, 0, 1);
+        c.has_residual = pick(&seed, 0, 1);
+        c.activation = activations[pick(&seed, 0, 2)];
+        if (!may_be_blocked(&c))
+            c.groups = 1;
+        conv_check(&c);
+    }
+}
+END_TEST
+
+/* What is wide is said to be, and in blocks. */
+START_TEST(test_wide_refused)
+{
+    for (int i = 0; i < 3; i++) {
+        conv_case c = random_case(1, false, MLS_FLOAT16);
+        c.domain = "mlscale";
+        c.type = "FusedConv";
+        c.groups = 1;
+        c.has_residual = i == 1;
+        c.is_y_wide = i == 2;
+        conv_operands o = conv_operands_make(&c);
+        op_test *test = op_test_create(c.domain, c.type);
+        conv_add_attributes(test, &c);
+        o.x.dtype = i == 0 ? MLS_FLOAT32 : MLS_FLOAT16;
+        o.z.dtype = MLS_FLOAT32;
+        conv_add_operand(test, &c, &o.x, false, c.channels, c.input);
+        conv_add_weights(test, &c, &o);
+        if (c.has_residual)
+            conv_add_operand(test, &c, &o.z, false, c.filters, c.output);
+        ck_assert_int_eq(op_test_run(test), i == 2 ? MLS_EINVAL : MLS_EDTYPE);
+        op_test_free(test);
+        conv_operands_free(o);
+    }
+}
+END_TEST
+
 START_TEST(test_fused_of_microsoft)
 {
     conv_case c = random_case((uint64_t) (4000 + _i), false, MLS_FLOAT32);
@@ -468,6 +516,8 @@ int main(void)
     tcase_add_loop_test(random, test_conv, 0, 40);
     tcase_add_loop_test(random, test_conv_transpose, 0, 30);
     tcase_add_loop_test(random, test_fused, 0, 40);
+    tcase_add_loop_test(random, test_wide, 0, 24);
+    tcase_add_test(random, test_wide_refused);
     tcase_add_loop_test(random, test_fused_of_microsoft, 0, 6);
     tcase_add_test(random, test_blocked_groups);
     tcase_add_loop_test(random, test_depthwise, 0, 8);

@@ -159,6 +159,8 @@ static pool_case random_case(uint64_t seed)
         conv_case *c = &p.conv;
         c->rank = (int) pick(&seed, 1, 2);
         c->is_x_blocked = pick(&seed, 0, 1);
+        c->is_x_wide = c->dtype != MLS_FLOAT32 && pick(&seed, 0, 1);
+        c->is_y_wide = c->dtype != MLS_FLOAT32 && pick(&seed, 0, 1);
         c->is_constant = pick(&seed, 0, 1);
         c->has_bias = pick(&seed, 0, 1);
         c->activation = activations[pick(&seed, 0, 2)];

@@ -76,6 +76,22 @@ size_t count_stacks(void)
     return count;
 }
 
+static size_t count_set_of(const mls__node *node, const char *attribute)
+{
+    size_t count = 0;
+    for (size_t k = 0; !node->is_dead && k < node->attr_count; k++)
+        count += strcmp(node->attrs[k].name, attribute) == 0 && node->attrs[k].i == 1;
+    return count;
+}
+
+size_t count_set(const char *attribute)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < model->optimized.nodes.count; i++)
+        count += count_set_of(mls__graph_node(&model->optimized, i), attribute);
+    return count;
+}
+
 /* The first output for an input at random, of so many elements. */
 static float *run(uint64_t flags, size_t *ret_count)
 {

@@ -29,6 +29,9 @@ size_t count_nodes(const char *type);
 /* ConvStacks: what they hold is counted above. */
 size_t count_stacks(void);
 
+/* Attributes of this name that are 1, of all nodes. */
+size_t count_set(const char *attribute);
+
 /* Runs the model optimized and not; equal to the bit where the bound is 0. */
 void expect_equal(double bound);
 

@@ -239,35 +239,96 @@ START_TEST(transposed_convs_give_blocks)
 }
 END_TEST
 
+static const mls_dtype halves[] = {MLS_FLOAT16, MLS_BFLOAT16};
+
+/* Values of 16 bits, named as those of float32 with an "h" before. */
+static void add_halves(mls_dtype dtype, size_t count, const char *const *names)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "h%s", names[i]);
+        onnx_node_int(onnx_build_node(b, "Cast", names[i], name), "to", dtype);
+    }
+}
+
+static void end_halves(const char *output)
+{
+    onnx_node_int(onnx_build_node(b, "Cast", output, "out"), "to", MLS_FLOAT32);
+    onnx_build_output(b, "out", MLS_FLOAT32, NULL);
+    optimize();
+}
+
 /* Images of 16-bit floats take the same ways, in blocks and out of them. */
 START_TEST(halves_stay_in_blocks)
 {
-    static const mls_dtype dtypes[] = {MLS_FLOAT16, MLS_BFLOAT16};
-    static const char *const values[][2] = {
-        {"x", "hx"}, {"w", "hw"}, {"w1", "hw1"}, {"bias", "hb"}, {"depthwise", "hd"},
-    };
+    static const char *const names[] = {"x", "w", "w1", "bias", "depthwise"};
     add_constant("depthwise", "20,1,3,3", 180, -1);
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        onnx_node_int(onnx_build_node(b, "Cast", values[i][0], values[i][1]), "to", dtypes[_i]);
-    onnx_node_int(add_conv("hx hd hb", "d"), "group", 20); /* which wants blocks */
-    add_conv("d hw hb", "c");
+    add_halves(halves[_i], 5, names);
+    onnx_node_int(add_conv("hx hdepthwise hbias", "d"), "group", 20); /* which wants blocks */
+    add_conv("d hw hbias", "c");
     onnx_build_node(b, "Relu", "c", "r");
     onnx_node *max = onnx_build_node(b, "MaxPool", "r", "m");
     onnx_node_ints(max, "kernel_shape", 2, (int64_t[]){3, 3});
     onnx_node_ints(max, "strides", 2, (int64_t[]){2, 2});
     onnx_node *mean = onnx_build_node(b, "AveragePool", "m", "a");
     onnx_node_ints(mean, "kernel_shape", 2, (int64_t[]){2, 2});
-    onnx_build_node(b, "Conv", "a hw1 hb", "e");
+    onnx_build_node(b, "Conv", "a hw1 hbias", "e");
     onnx_build_node(b, "GlobalAveragePool", "e", "p");
     onnx_build_node(b, "Mul", "e p", "s");
-    onnx_node_int(onnx_build_node(b, "Cast", "s", "y"), "to", MLS_FLOAT32);
-    onnx_build_output(b, "y", MLS_FLOAT32, NULL);
-    optimize();
+    end_halves("s");
     ck_assert_uint_eq(count_nodes("BlockChannels"), 1);
     ck_assert_uint_eq(count_nodes("UnblockChannels"), 1);
     ck_assert_uint_eq(count_nodes("FusedConv"), 2);
     ck_assert_uint_eq(count_nodes("FusedConvMaxPool") + count_nodes("BlockedAveragePool"), 2);
     expect_equal(0);
+}
+END_TEST
+
+/* Through all that only moves them, but not where something else computes with them. */
+START_TEST(halves_between_convs_are_wide)
+{
+    static const char *const names[] = {"x", "w", "w1", "bias", "many", "last", "depthwise"};
+    add_constant("many", "32,20,1,1", 640, -1);
+    add_constant("last", "20,52,1,1", 1040, -1);
+    add_constant("depthwise", "20,1,3,3", 180, -1);
+    add_halves(halves[_i], 7, names);
+    add_conv("hx hw hbias", "a");
+    onnx_build_node(b, "Relu", "a", "r");
+    onnx_node_int(add_conv("r hdepthwise hbias", "d"), "group", 20);
+    onnx_build_node(b, "Conv", "d hmany", "c1");
+    onnx_build_node(b, "Conv", "d hw1", "c2");
+    onnx_node_int(onnx_build_node(b, "Concat", "c1 c2", "j"), "axis", 1);
+    onnx_node *max = onnx_build_node(b, "MaxPool", "j", "m");
+    onnx_node_ints(max, "kernel_shape", 2, (int64_t[]){3, 3});
+    onnx_build_node(b, "Conv", "m hlast hbias", "e");
+    onnx_build_node(b, "Softmax", "e", "y");
+    end_halves("y");
+    ck_assert_uint_eq(count_set("y_wide"), 4);
+    ck_assert_uint_eq(count_set("x_wide"), 4);
+    expect_equal(0);
+}
+END_TEST
+
+/*
+ * A residual is as the sum is, and an input is what the caller gives. A sum that a convolution
+ * takes is rounded once.
+ */
+START_TEST(halves_that_others_read_are_not_wide)
+{
+    static const char *const names[] = {"x", "w", "w1", "bias"};
+    add_halves(halves[_i % 2], 4, names);
+    add_conv("hx hw hbias", "a");
+    onnx_build_node(b, "Conv", "a hw1", "c");
+    onnx_build_node(b, "Add", "c a", "d");
+    onnx_build_node(b, "Conv", "d hw1", "e");
+    if (_i < 2) {
+        onnx_build_node(b, "Sin", "d", "s");
+        onnx_build_node(b, "Add", "e s", "y");
+    }
+    end_halves(_i < 2 ? "y" : "e");
+    ck_assert_uint_eq(count_set("y_wide"), _i < 2 ? 0 : 2);
+    ck_assert_uint_eq(count_set("x_wide"), _i < 2 ? 0 : 2);
+    expect_equal(_i % 2 ? 0.24 : 0.03);
 }
 END_TEST
 
@@ -303,6 +364,8 @@ int main(void)
     tcase_add_loop_test(tests, few_filters_read_plain_images, 0, 2);
     tcase_add_test(tests, transposed_convs_give_blocks);
     tcase_add_loop_test(tests, halves_stay_in_blocks, 0, 2);
+    tcase_add_loop_test(tests, halves_between_convs_are_wide, 0, 2);
+    tcase_add_loop_test(tests, halves_that_others_read_are_not_wide, 0, 4);
     tcase_add_test(tests, what_knows_no_blocks_gets_none);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);

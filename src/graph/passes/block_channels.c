@@ -213,22 +213,6 @@ static mls_status add_blocked(blocker *b, uint32_t value)
     return status;
 }
 
-static mls_status set_ints(mls__graph *graph, mls__node *node, size_t count,
-                           const char *const *names, const int64_t *values)
-{
-    mls_attr *attrs = mls__arena_array(&graph->arena, node->attr_count + count, sizeof *attrs);
-    if (!attrs)
-        return mls__error_nomem((node->attr_count + count) * sizeof *attrs);
-    if (node->attr_count)
-        memcpy(attrs, node->attrs, node->attr_count * sizeof *attrs);
-    for (size_t i = 0; i < count; i++)
-        attrs[node->attr_count + i] =
-            (mls_attr){.name = names[i], .type = MLS_ATTR_INT, .count = 1, .i = values[i]};
-    node->attrs = attrs;
-    node->attr_count += count;
-    return MLS_OK;
-}
-
 static mls_status add_reorder(blocker *b, const char *type, uint32_t from, uint32_t to,
                               int64_t channels)
 {
@@ -238,7 +222,7 @@ static mls_status add_reorder(blocker *b, const char *type, uint32_t from, uint3
         return status;
     node->inputs[0] = from;
     node->outputs[0] = to;
-    return set_ints(b->graph, node, 1, (const char *const[]){"channels"}, &channels);
+    return mls__node_set_ints(b->graph, node, 1, (const char *const[]){"channels"}, &channels);
 }
 
 static mls_status need_blocked(blocker *b, uint32_t value)
@@ -327,7 +311,7 @@ static mls_status block_pool(blocker *b, size_t index)
     own->inputs[0] = b->blocked[node.inputs[0]];
     const int64_t channels = image_of(b, node.outputs[0])->channels;
     const mls_status status =
-        set_ints(b->graph, own, 1, (const char *const[]){"channels"}, &channels);
+        mls__node_set_ints(b->graph, own, 1, (const char *const[]){"channels"}, &channels);
     return status ? status : give_blocked(b, index);
 }
 
@@ -410,8 +394,8 @@ static mls_status block_conv(blocker *b, size_t index)
         own->inputs[0] = b->blocked[node.inputs[0]];
     if (is_y_blocked && z != MLS__NO_VALUE)
         own->inputs[3] = b->blocked[z];
-    status = set_ints(b->graph, own, 2, (const char *const[]){"x_blocked", "y_blocked"},
-                      (const int64_t[]){is_x_blocked, is_y_blocked});
+    status = mls__node_set_ints(b->graph, own, 2, (const char *const[]){"x_blocked", "y_blocked"},
+                                (const int64_t[]){is_x_blocked, is_y_blocked});
     return !status && is_y_blocked ? give_blocked(b, index) : status;
 }
 

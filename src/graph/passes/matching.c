@@ -110,6 +110,22 @@ int64_t mls__node_int(const mls__node *node, const char *name, int64_t fallback)
     return attr && attr->type == MLS_ATTR_INT ? attr->i : fallback;
 }
 
+mls_status mls__node_set_ints(mls__graph *graph, mls__node *node, size_t count,
+                              const char *const *names, const int64_t *values)
+{
+    mls_attr *attrs = mls__arena_array(&graph->arena, node->attr_count + count, sizeof *attrs);
+    if (!attrs)
+        return mls__error_nomem((node->attr_count + count) * sizeof *attrs);
+    if (node->attr_count)
+        memcpy(attrs, node->attrs, node->attr_count * sizeof *attrs);
+    for (size_t i = 0; i < count; i++)
+        attrs[node->attr_count + i] =
+            (mls_attr){.name = names[i], .type = MLS_ATTR_INT, .count = 1, .i = values[i]};
+    node->attrs = attrs;
+    node->attr_count += count;
+    return MLS_OK;
+}
+
 uint32_t mls__node_input(const mls__node *node, size_t k)
 {
     return k < node->input_count ? node->inputs[k] : MLS__NO_VALUE;

@@ -41,6 +41,10 @@ bool mls__node_adds(const mls__node *node);
 const mls_attr *mls__node_attr(const mls__node *node, const char *name);
 int64_t mls__node_int(const mls__node *node, const char *name, int64_t fallback);
 
+/* Gives the node attributes that it did not have. Errors: MLS_ENOMEM. */
+mls_status mls__node_set_ints(mls__graph *graph, mls__node *node, size_t count,
+                              const char *const *names, const int64_t *values);
+
 /* Input k, or MLS__NO_VALUE. */
 uint32_t mls__node_input(const mls__node *node, size_t k);
 

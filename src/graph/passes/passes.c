@@ -24,6 +24,7 @@ static const mls__pass_fn passes[] = {
     mls__pass_fuse_conv,
     mls__pass_fuse_gemm,
     mls__pass_block_channels,
+    mls__pass_keep_wide,
     /* Of what is left, in the layouts that have been chosen. */
     mls__pass_fuse_max_pool,
     mls__pass_stack_convs,

@@ -34,6 +34,8 @@ mls_status mls__pass_fuse_integer(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_quantized(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_put_channels_last(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_gemm(mls__graph *graph, bool *ret_changed);
+/* Of images in blocks. */
+mls_status mls__pass_keep_wide(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_stack_convs(mls__graph *graph, bool *ret_changed);
 mls_status mls__pass_fuse_pointwise(mls__graph *graph, bool *ret_changed);
 

@@ -42,6 +42,40 @@ static mls_status infer_fused(const mls_op *op, mls_arg *ret_outputs)
     return infer(op, SINGLES, "a float of 16 or 32 bits", ret_outputs);
 }
 
+/* The input, the output and the residual may be wide: see op/convolution.h. */
+static mls_status check_wide(const mls_op *op)
+{
+    const mls_arg *z = mls__op_input(op, 3);
+    const bool is_wide = mls__op_int(op, "x_wide", 0) != 0;
+    mls_status status = mls__infer_dtype(op, 1, SINGLES, "a float of 16 or 32 bits");
+    if (!status && !is_wide)
+        status = mls__infer_same_dtype(op, 0, 1);
+    if (!status && is_wide)
+        status = mls__infer_dtype(op, 0, MLS__DTYPE_BIT(MLS_FLOAT32), "float32, as it is wide");
+    if (!status && mls__op_input(op, 2))
+        status = mls__infer_same_dtype(op, 2, 1);
+    if (status)
+        return status;
+    if (z && z->dtype != mls__convolution_dtype(op))
+        return mls__op_error(op, MLS_EDTYPE, "input 3 must be of the output's dtype");
+    if (mls__op_int(op, "y_wide", 0) && !mls__op_int(op, "y_blocked", 0))
+        return mls__op_error(op, MLS_EINVAL, "only an output in blocks may be wide");
+    return MLS_OK;
+}
+
+static mls_status infer_blocked_conv(const mls_op *op, mls_arg *ret_outputs)
+{
+    mls__convolution c;
+    int64_t dims[MLS_MAX_RANK];
+    mls_status status = check_wide(op);
+    if (!status)
+        status = mls__op_convolution(op, &c);
+    if (status)
+        return status;
+    const int rank = mls__convolution_dims(&c, dims);
+    return mls__infer_set(op, &ret_outputs[0], mls__convolution_dtype(op), rank, dims);
+}
+
 /*
  * FusedConvMaxPool(X, W, B): a FusedConv whose output, in blocks, goes through a MaxPool, whose
  * attributes have "pool_" before their names.
@@ -51,7 +85,7 @@ static mls_status infer_pooled(const mls_op *op, mls_arg *ret_outputs)
     mls__convolution c;
     mls__pooling pool;
     int64_t dims[MLS_MAX_RANK];
-    mls_status status = infer_fused(op, ret_outputs);
+    mls_status status = check_wide(op);
     if (!status)
         status = mls__op_convolution(op, &c);
     if (status)
@@ -62,7 +96,8 @@ static mls_status infer_pooled(const mls_op *op, mls_arg *ret_outputs)
     status = mls__op_pool_within(op, rank - 1, dims, &pool);
     for (int i = 0; !status && i < pool.rank; i++)
         dims[2 + i] = pool.axes[i].output;
-    return status ? status : mls__infer_set(op, &ret_outputs[0], op->inputs[0].dtype, rank, dims);
+    return status ? status
+                  : mls__infer_set(op, &ret_outputs[0], mls__convolution_dtype(op), rank, dims);
 }
 
 static mls_status infer_deform(const mls_op *op, mls_arg *ret_outputs)
@@ -181,7 +216,7 @@ static mls_status infer_blocked_global(const mls_op *op, mls_arg *ret_outputs)
 #define CONV       "auto_pad:string dilations:ints group:int kernel_shape:ints pads:ints strides:ints"
 #define TRANSPOSE  CONV " output_padding:ints output_shape:ints"
 #define ACTIVATION "activation:string activation_alpha:float activation_beta:float"
-#define BLOCKED    "x_blocked:int y_blocked:int"
+#define BLOCKED    "x_blocked:int y_blocked:int x_wide:int y_wide:int"
 #define WITHIN                                                                                     \
     "pool_auto_pad:string pool_ceil_mode:int pool_dilations:ints pool_kernel_shape:ints! "         \
     "pool_pads:ints pool_strides:ints"
@@ -195,8 +230,8 @@ mls__op_schema_table mls__schemas_convolution = {
      "dilations:ints group:int kernel_shape:ints offset_group:int pads:ints strides:ints"},
     {"com.microsoft", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused,
      CONV " activation:string activation_params:floats"},
-    {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_fused, CONV " " ACTIVATION " " BLOCKED},
-    {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_fused,
+    {"mlscale", "FusedConv", 2, 4, 1, 1, 0, 0, infer_blocked_conv, CONV " " ACTIVATION " " BLOCKED},
+    {"mlscale", "FusedConvTranspose", 2, 4, 1, 1, 0, 0, infer_blocked_conv,
      TRANSPOSE " " ACTIVATION " " BLOCKED},
     {"mlscale", "FusedConvMaxPool", 2, 3, 1, 1, 0, 0, infer_pooled,
      CONV " " ACTIVATION " " BLOCKED " " WITHIN},

@@ -26,7 +26,8 @@ static mls_status infer_stack(const mls_op *op, mls_arg *ret_outputs)
 #define STAGES                                                                                     \
     "activation:string activation_alpha:float activation_beta:float auto_pad:string "              \
     "ceil_mode:int channels:int count_include_pad:int dilations:ints group:int "                   \
-    "kernel_shape:ints pads:ints storage_order:int strides:ints x_blocked:int y_blocked:int"
+    "kernel_shape:ints pads:ints storage_order:int strides:ints x_blocked:int x_wide:int "         \
+    "y_blocked:int y_wide:int"
 
 mls__op_schema_table mls__schemas_stack = {
     {"mlscale", MLS__STACK_TYPE, 1, MLS__STACK_INPUTS, 1, 1, 0, 0, infer_stack,

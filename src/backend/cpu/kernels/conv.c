@@ -99,17 +99,25 @@ static const tile_fn tiles[TILE_PANELS][TILE_OUTPUTS] = {
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
-/* The activation of results that are in y. */
-static void activate(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
-                     int64_t panel)
+/* What is done with results that are in y: `count` floats. */
+static void finish_run(const mls__conv *c, float *y, int64_t count)
+{
+    if (c->activation && !c->is_bounded)
+        c->activation(y, y, count, c->activation_params);
+    if (c->round)
+        c->round(y, count);
+}
+
+static void finish_outputs(const mls__conv *c, const mls__conv_row *row, int64_t i, int64_t count,
+                           int64_t panel)
 {
     float *y = row->y + panel * c->y_panel + i * c->y_step;
     if (c->y_step == BLOCK) {
-        c->activation(y, y, count * BLOCK, c->activation_params);
+        finish_run(c, y, count * BLOCK);
         return;
     }
     for (int64_t k = 0; k < count; k++)
-        c->activation(y + k * c->y_step, y + k * c->y_step, BLOCK, c->activation_params);
+        finish_run(c, y + k * c->y_step, BLOCK);
 }
 
 /*
@@ -210,10 +218,11 @@ static void direct(const mls__conv *c, const mls__conv_row *row, int64_t i, int6
         at.panel = panel + p;
         run_row(c, row, at, count, panels - p < together ? panels - p : together);
     }
-    if (!c->activation || c->is_bounded || (block + blocks) * BLOCK < c->channels)
+    const bool is_finished = (!c->activation || c->is_bounded) && !c->round;
+    if (is_finished || (block + blocks) * BLOCK < c->channels)
         return;
     for (int64_t p = panel; p < panel + panels; p++)
-        activate(c, row, i, count, p);
+        finish_outputs(c, row, i, count, p);
 }
 
 const mls__conv_kernels MLS_ISA_NAME(conv) = {

@@ -94,6 +94,8 @@ typedef struct mls__conv {
     /* The activation is to bring results between two bounds: Relu and Clip. */
     bool is_bounded;
     float low, high;
+    /* For direct and depthwise: rounds results, behind all else; NULL: they stay as they are. */
+    void (*round)(float *y, int64_t n);
 } mls__conv;
 
 /* Windows of `kernel` blocks, two apart, the first `before` its row of `width` blocks. */

@@ -261,14 +261,23 @@ static const tile_fn tiles[KINDS][TILE_OUTPUTS] = {
     [FIVE_HALVED] = {NAMES(five_halved)},
 };
 
-static void activate(const mls__conv *c, float *y, int64_t count)
+/* What is done with results that are in y: `count` floats. */
+static void finish_run(const mls__conv *c, float *y, int64_t count)
+{
+    if (c->activation && !c->is_bounded)
+        c->activation(y, y, count, c->activation_params);
+    if (c->round)
+        c->round(y, count);
+}
+
+static void finish_outputs(const mls__conv *c, float *y, int64_t count)
 {
     if (c->y_step == MLS_LANES) {
-        c->activation(y, y, count * MLS_LANES, c->activation_params);
+        finish_run(c, y, count * MLS_LANES);
         return;
     }
     for (int64_t k = 0; k < count; k++)
-        c->activation(y + k * c->y_step, y + k * c->y_step, MLS_LANES, c->activation_params);
+        finish_run(c, y + k * c->y_step, MLS_LANES);
 }
 
 void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row,
@@ -283,6 +292,7 @@ void MLS_ISA_NAME(conv_depthwise)(const mls__conv *c, const mls__conv_row *row,
         tiles[is_near ? kind : ANY][outputs - 1](c, row, rows, &at);
         at.i += outputs;
     }
-    for (int64_t r = 0; c->activation && !c->is_bounded && r < rows->count; r++)
-        activate(c, row->y + block * c->y_panel + r * rows->y, count);
+    const bool is_finished = (!c->activation || c->is_bounded) && !c->round;
+    for (int64_t r = 0; !is_finished && r < rows->count; r++)
+        finish_outputs(c, row->y + block * c->y_panel + r * rows->y, count);
 }

@@ -352,6 +352,29 @@ static void f32_to_bf16(uint16_t *y, const float *x, int64_t n)
     }
 }
 
+/* A few at a time, which do not leave the first cache. */
+enum { ROUNDED = 4 * HALVES };
+
+static void f16_round(float *y, int64_t n)
+{
+    uint16_t halves[ROUNDED];
+    for (int64_t i = 0; i < n; i += ROUNDED) {
+        const int64_t count = n - i < ROUNDED ? n - i : ROUNDED;
+        f32_to_f16(halves, y + i, count);
+        f16_to_f32(y + i, halves, count);
+    }
+}
+
+static void bf16_round(float *y, int64_t n)
+{
+    uint16_t halves[ROUNDED];
+    for (int64_t i = 0; i < n; i += ROUNDED) {
+        const int64_t count = n - i < ROUNDED ? n - i : ROUNDED;
+        f32_to_bf16(halves, y + i, count);
+        bf16_to_f32(y + i, halves, count);
+    }
+}
+
 const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
     .unary =
         {
@@ -422,4 +445,6 @@ const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {
     .f32_to_f16 = f32_to_f16,
     .bf16_to_f32 = bf16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+    .f16_round = f16_round,
+    .bf16_round = bf16_round,
 };

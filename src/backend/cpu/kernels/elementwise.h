@@ -110,6 +110,9 @@ typedef struct mls__elementwise_kernels {
     void (*f32_to_f16)(uint16_t *y, const float *x, int64_t n);
     void (*bf16_to_f32)(float *y, const uint16_t *x, int64_t n);
     void (*f32_to_bf16)(uint16_t *y, const float *x, int64_t n);
+    /* To them and back, in place. */
+    void (*f16_round)(float *y, int64_t n);
+    void (*bf16_round)(float *y, int64_t n);
 } mls__elementwise_kernels;
 
 #endif

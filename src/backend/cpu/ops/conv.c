@@ -70,6 +70,7 @@ mls__conv mls__conv_of(const mls__conv_op *conv)
         .is_bounded = is_relu || is_clip,
         .low = is_relu ? 0 : activation->params[0],
         .high = is_relu ? INFINITY : activation->params[1],
+        .round = conv->is_rounded && !conv->is_pooled ? conv->half.round : NULL,
     };
 }
 
@@ -649,23 +650,28 @@ static void convert(const mls__conv_op *conv, const mls_kernel_call *call, bool 
                             convert_places, &c);
 }
 
-static void run_half(work *w, const mls_kernel_call *call, const void *x, const void *z, void *y)
+/* An image whose input or output are of 16 bits, but for what is narrowed by the chunk. */
+static void run_half(work *w, const mls_kernel_call *call)
 {
     const mls__conv_op *conv = w->conv;
     float *wide_x = region(call, conv->x_offset), *wide_y = region(call, conv->y_offset);
     float *wide_z = region(call, conv->z_offset);
-    convert(conv, call, conv->shape.is_x_blocked, x_elements(conv),
-            (conversion){.from = x, .wide = wide_x, .plane = conv->x_plane});
-    w->x = wide_x;
-    w->y = conv->is_narrowed ? y : wide_y;
-    w->z = z;
-    if (z && !conv->is_narrowed) {
+    const bool is_wide = conv->is_y_half && !conv->is_narrowed;
+    void *y = w->y;
+    if (conv->is_x_half) {
+        convert(conv, call, conv->shape.is_x_blocked, x_elements(conv),
+                (conversion){.from = w->x, .wide = wide_x, .plane = conv->x_plane});
+        w->x = wide_x;
+    }
+    if (is_wide && w->z) {
         convert(conv, call, conv->shape.is_y_blocked, y_elements(conv),
-                (conversion){.from = z, .wide = wide_z, .plane = conv->out_plane});
+                (conversion){.from = w->z, .wide = wide_z, .plane = conv->out_plane});
         w->z = wide_z;
     }
+    if (is_wide)
+        w->y = wide_y;
     run_image(w, call);
-    if (!conv->is_narrowed)
+    if (is_wide)
         convert(conv, call, conv->shape.is_y_blocked, y_elements(conv),
                 (conversion){.to = y, .wide = wide_y, .plane = conv->out_plane});
 }
@@ -675,25 +681,22 @@ mls_status mls__conv_run(const mls_kernel *kernel, const mls_kernel_call *call)
     const mls__conv_op *conv = (const mls__conv_op *) kernel;
     if (conv->is_empty)
         return MLS_OK;
-    const int64_t size = (int64_t) mls_dtype_size((mls_dtype) conv->dtype);
+    const int64_t x_size = (int64_t) mls_dtype_size((mls_dtype) conv->dtype);
+    const int64_t y_size = (int64_t) mls_dtype_size((mls_dtype) conv->y_dtype);
     work w = {.conv = conv,
               .kernels = conv->base.cpu->kernels->conv,
               .w = weights_of(conv, call),
               .bias = mls__conv_bias(conv, call),
               .slots = (char *) call->workspace + conv->slots_offset};
     for (int64_t n = 0; n < conv->shape.batch; n++) {
-        const char *x = (const char *) call->buffers[0] + n * x_elements(conv) * size;
-        const int64_t at = n * y_elements(conv) * size;
-        char *y = (char *) call->buffers[conv->y_index] + at;
-        const char *z = conv->has_residual ? (const char *) call->buffers[3] + at : NULL;
-        if (conv->is_half) {
-            run_half(&w, call, x, z, y);
-            continue;
-        }
-        w.x = x;
-        w.y = y;
-        w.z = z;
-        run_image(&w, call);
+        const int64_t at = n * y_elements(conv) * y_size;
+        w.x = (const char *) call->buffers[0] + n * x_elements(conv) * x_size;
+        w.y = (char *) call->buffers[conv->y_index] + at;
+        w.z = conv->has_residual ? (const char *) call->buffers[3] + at : NULL;
+        if (conv->is_x_half || conv->is_y_half)
+            run_half(&w, call);
+        else
+            run_image(&w, call);
     }
     return MLS_OK;
 }

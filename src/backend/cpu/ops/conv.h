@@ -42,13 +42,16 @@ typedef struct mls__conv_op {
     mls__convolution shape;        /* its rank is 1 where positions need no coordinates */
     bool is_dropped[MLS_MAX_RANK]; /* axes of the op that the shape is without */
     mls__conv_method method;
-    int32_t dtype;
-    bool is_half, has_bias, has_residual, is_empty;
+    int32_t dtype, y_dtype; /* of the input; of the output and the residual */
+    bool has_bias, has_residual, is_empty;
+    /* 16-bit floats: weights and bias, inputs, outputs. */
+    bool is_half, is_x_half, is_y_half;
     bool is_narrowed; /* to 16 bits by the chunk: there is no float32 image of outputs */
+    bool is_rounded;  /* to 16 bits, but kept as float32 */
     uint32_t threads;
     size_t y_index; /* of the call's buffers */
     mls__activation activation;
-    mls__half half;
+    mls__half half; /* of the weights' dtype */
 
     int64_t x_plane, y_plane; /* spatial elements of a channel */
     int64_t out_plane;        /* of the op's output: of y, or of what a maximum leaves of it */

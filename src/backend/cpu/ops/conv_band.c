@@ -15,8 +15,9 @@ bool mls__conv_is_banded(const mls__conv_op *conv)
     const mls__convolution *s = &conv->shape;
     const bool is_direct = conv->method == MLS__CONV_DIRECT && s->groups == 1;
     const bool is_dropped = conv->is_dropped[0] || conv->is_dropped[1];
-    return !conv->is_empty && !conv->is_half && !s->is_transposed && s->is_y_blocked &&
-           conv->packed && !is_dropped && (is_direct || conv->method == MLS__CONV_DEPTHWISE);
+    return !conv->is_empty && !conv->is_x_half && !conv->is_y_half && !s->is_transposed &&
+           s->is_y_blocked && conv->packed && !is_dropped &&
+           (is_direct || conv->method == MLS__CONV_DEPTHWISE);
 }
 
 /* Where outputs are neighbours whatever their row (conv_ops.c), the image is one row. */

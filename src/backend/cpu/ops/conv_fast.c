@@ -28,7 +28,7 @@ bool mls__conv_is_fast(mls__conv_op *conv, const mls_op *op)
 {
     const mls__convolution *s = &conv->shape;
     const mls_arg *w = &op->inputs[1];
-    if (!s->is_x_blocked || !s->is_y_blocked || s->is_transposed || conv->dtype != MLS_FLOAT32 ||
+    if (!s->is_x_blocked || !s->is_y_blocked || s->is_transposed || w->dtype != MLS_FLOAT32 ||
         !w->data || !w->weight_id || !op->weights_ops)
         return false;
     conv->fast = mls__fast_kernels(conv->base.cpu, op, conv->y_plane, s->filters, depth_of(conv));

@@ -304,7 +304,7 @@ static size_t blocked(int64_t channels)
 static mls_status measure(mls__conv_op *conv, const mls_op *op, size_t *ret_bytes)
 {
     const mls__convolution *s = &conv->shape;
-    const bool is_half = conv->is_half, is_wide = is_half && !conv->is_narrowed;
+    const bool is_wide = conv->is_y_half && !conv->is_narrowed;
     const size_t groups = (size_t) s->groups;
     const size_t x = blocked(s->channels * s->groups), y = blocked(s->filters * s->groups);
     size_t bytes = 0, packed = 0;
@@ -312,7 +312,7 @@ static mls_status measure(mls__conv_op *conv, const mls_op *op, size_t *ret_byte
     fits =
         fits && add_region(&bytes, packed / sizeof(float), 1, &conv->w_offset) &&
         add_region(&bytes, conv->has_bias ? groups : 0, blocked(s->filters), &conv->bias_offset) &&
-        add_region(&bytes, is_half ? x : 0, (size_t) conv->x_plane, &conv->x_offset) &&
+        add_region(&bytes, conv->is_x_half ? x : 0, (size_t) conv->x_plane, &conv->x_offset) &&
         add_region(&bytes, is_wide ? y : 0, (size_t) conv->out_plane, &conv->y_offset) &&
         add_region(&bytes, is_wide && conv->has_residual ? y : 0, (size_t) conv->y_plane,
                    &conv->z_offset) &&
@@ -387,11 +387,21 @@ static mls_status read_activation(mls__conv_op *conv, const mls_op *op)
     return status;
 }
 
+static void read_dtypes(mls__conv_op *conv, const mls_op *op)
+{
+    const int32_t weights = op->inputs[1].dtype;
+    conv->dtype = op->inputs[0].dtype;
+    conv->y_dtype = mls__convolution_dtype(op);
+    conv->is_half = mls__is_half(weights);
+    conv->is_x_half = mls__is_half(conv->dtype);
+    conv->is_y_half = mls__is_half(conv->y_dtype);
+    conv->is_rounded = conv->is_half && !conv->is_y_half;
+    conv->half = mls__half_of(conv->base.cpu, weights);
+}
+
 static mls_status prepare(mls__conv_op *conv, const mls_op *op)
 {
-    conv->dtype = op->inputs[0].dtype;
-    conv->is_half = mls__is_half(conv->dtype);
-    conv->half = mls__half_of(conv->base.cpu, conv->dtype);
+    read_dtypes(conv, op);
     conv->threads = op->threads;
     conv->y_index = op->input_count;
     conv->has_bias = mls__op_input(op, 2) != NULL;
@@ -404,7 +414,7 @@ static mls_status prepare(mls__conv_op *conv, const mls_op *op)
     if (status || conv->is_empty)
         return status;
     status = choose_method(conv, op);
-    conv->is_narrowed = conv->is_half && conv->method == MLS__CONV_DIRECT && !conv->is_pooled &&
+    conv->is_narrowed = conv->is_y_half && conv->method == MLS__CONV_DIRECT && !conv->is_pooled &&
                         conv->shape.is_y_blocked && !conv->shape.is_transposed;
     if (!status)
         status = conv->method == MLS__CONV_FAST ? mls__conv_pack_fast(conv, op)

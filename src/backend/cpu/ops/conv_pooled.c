@@ -244,7 +244,9 @@ void mls__conv_band_reduce(const mls__conv_band *band, int64_t panel, float *y)
     float *line = (float *) (void *) (band->slot + conv->slot_line);
     for (int64_t r = band->row; r < band->step_end; r++) {
         const int64_t count = list_rows(band, r, band->y + panel * band->y_panel, list);
-        mls__blocked_max(conv->base.cpu, &band->along, list, count, line,
-                         y + (r * conv->pool_along.output + band->column) * LANES);
+        float *own = y + (r * conv->pool_along.output + band->column) * LANES;
+        mls__blocked_max(conv->base.cpu, &band->along, list, count, line, own);
+        if (conv->is_rounded)
+            conv->half.round(own, band->along.output * LANES);
     }
 }

@@ -15,6 +15,7 @@
 typedef struct mls__half {
     void (*to_f32)(float *y, const uint16_t *x, int64_t n);
     void (*from_f32)(uint16_t *y, const float *x, int64_t n);
+    void (*round)(float *y, int64_t n); /* from float32 and back */
 } mls__half;
 
 static inline bool mls__is_half(int32_t dtype)
@@ -27,8 +28,8 @@ static inline mls__half mls__half_of(const mls__cpu *cpu, int32_t dtype)
 {
     const mls__elementwise_kernels *kernels = cpu->kernels->elementwise;
     if (dtype == MLS_FLOAT16)
-        return (mls__half){kernels->f16_to_f32, kernels->f32_to_f16};
-    return (mls__half){kernels->bf16_to_f32, kernels->f32_to_bf16};
+        return (mls__half){kernels->f16_to_f32, kernels->f32_to_f16, kernels->f16_round};
+    return (mls__half){kernels->bf16_to_f32, kernels->f32_to_bf16, kernels->bf16_round};
 }
 
 /* `value` as an element of a dtype that is a float of 16 bits or more; else false. */

@@ -79,6 +79,7 @@ static mls_status set_dims(mls__stack_kernel *k, int stage, const mls_op *op)
     set_image(&op->inputs[0], is_blocked, &p->x_rows, &p->x_width, &p->x_elements);
     set_image(&op->outputs[0], true, &p->y_rows, &p->y_width, &p->y_elements);
     p->y_blocks = op->outputs[0].dims[1];
+    p->y_size = mls_dtype_size((mls_dtype) op->outputs[0].dtype);
     return set_window(p, op);
 }
 
@@ -212,14 +213,14 @@ static bool place_kernels(mls__stack_kernel *k, int first, int end, size_t offse
 }
 
 /* Images between groups are in two regions by turns. */
-static bool place_images(mls__stack_kernel *k, size_t element, size_t *total)
+static bool place_images(mls__stack_kernel *k, size_t *total)
 {
     size_t most[2] = {0, 0};
     for (int i = 0, at = 0, end; i < k->stack.count; i = end, at ^= 1) {
         const mls__stack_part *p = &k->parts[(end = mls__stack_group_end(k, i)) - 1];
         size_t bytes;
         if (!mls__mul_size((size_t) p->y_elements, (size_t) k->images, &bytes) ||
-            !mls__mul_size(bytes, element, &bytes))
+            !mls__mul_size(bytes, p->y_size, &bytes))
             return false;
         if (end < k->stack.count && bytes > most[at])
             most[at] = bytes;
@@ -249,7 +250,7 @@ static mls_status place(mls__stack_kernel *k, const mls_op *op, size_t *ret_byte
         end = mls__stack_group_end(k, i);
         fits = place_kernels(k, i, end, slots, &most);
     }
-    fits = fits && place_images(k, mls_dtype_size((mls_dtype) op->inputs[0].dtype), &most);
+    fits = fits && place_images(k, &most);
     if (!fits)
         return mls__op_error(op, MLS_ESHAPE, "its images are larger than memory can be");
     *ret_bytes = most;

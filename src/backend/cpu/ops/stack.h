@@ -26,6 +26,7 @@ typedef struct mls__stack_part {
      */
     int64_t x_rows, x_width, x_elements;
     int64_t y_blocks, y_rows, y_width, y_elements;
+    size_t y_size; /* bytes of an element */
     /* Rows of what it reads for one row of its own, and from one of its rows to the next. */
     int64_t extent, stride, before;
 
