@@ -471,7 +471,7 @@ static mls_status update_outputs(mls__plan *plan, const mls__step *step)
     return MLS_OK;
 }
 
-static mls_status reshape_step(mls__plan *plan, mls__step *step)
+static mls_status reshape_step(mls__plan *plan, mls__step *step, bool *has_moved)
 {
     refresh_inputs(plan, step);
     mls_status status = step->schema->infer(&step->op, step->outputs);
@@ -479,6 +479,8 @@ static mls_status reshape_step(mls__plan *plan, mls__step *step)
         status = check_alias(plan, step);
     if (!status)
         status = update_outputs(plan, step);
+    if (!status)
+        status = mls__plan_follow_parts(plan, step, has_moved);
     if (!status && step->kernel && step->kernel->reshape)
         status = step->kernel->reshape(step->kernel, &step->op);
     if (!status && step->mode == MLS__STEP_EVAL)
@@ -489,12 +491,15 @@ static mls_status reshape_step(mls__plan *plan, mls__step *step)
 mls_status mls__plan_reshape(mls__plan *plan, const mls__plan_input *inputs)
 {
     mls_status status = MLS_OK;
+    bool has_moved = false;
     for (size_t i = 0; !status && i < plan->graph->inputs.count; i++)
         if (plan->slots[plan->inputs[i].slot].is_dynamic)
             status = reshape_input(plan, &plan->inputs[i], &inputs[i]);
     for (size_t i = 0; !status && i < plan->step_count; i++)
         if (plan->steps[i].is_dynamic)
-            status = reshape_step(plan, &plan->steps[i]);
+            status = reshape_step(plan, &plan->steps[i], &has_moved);
+    if (!status && has_moved)
+        mls__plan_address(plan);
     for (size_t i = 0; !status && i < plan->run_count; i++)
         plan->run_steps[i].run = mls__plan_step_run(plan->run_steps[i].step);
     return status;

@@ -4,7 +4,7 @@ libmls_core_la_SOURCES += \
 	%D%/dims.c %D%/dims.h \
 	%D%/flow_session.c \
 	%D%/infer.c \
-	%D%/memory.c \
+	%D%/memory.c %D%/parts.c \
 	%D%/plan.c %D%/plan.h \
 	%D%/report.c \
 	%D%/run.c \

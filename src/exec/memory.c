@@ -3,7 +3,8 @@
  * Places every buffer of a run in one block. Buffers whose lifetimes do not meet share
  * memory: the largest is placed first, each into the lowest gap that fits (Pisarchyk
  * and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020). An op
- * that may write over its input does so when nobody reads that input later.
+ * that may write over its input does so when nobody reads that input later. Inputs that are joined
+ * lie in what they become (parts.c).
  */
 #include "exec/plan.h"
 
@@ -25,16 +26,9 @@ typedef struct layout {
     size_t total;
 } layout;
 
-static uint32_t find_root(const mls__plan *plan, uint32_t slot)
-{
-    while (plan->slots[slot].root != slot)
-        slot = plan->slots[slot].root;
-    return slot;
-}
-
 static void extend(mls__plan *plan, uint32_t slot, uint32_t step)
 {
-    mls__slot *root = &plan->slots[find_root(plan, slot)];
+    mls__slot *root = &plan->slots[mls__plan_root(plan, slot)];
     if (root->last < step)
         root->last = step;
 }
@@ -57,23 +51,40 @@ static void note_lifetimes(mls__plan *plan)
 /* Whether another input of the step reads the same memory in another shape. */
 static bool is_read_otherwise(const mls__plan *plan, const mls__step *step, size_t input)
 {
-    const uint32_t root = find_root(plan, step->input_values[input]);
+    const uint32_t root = mls__plan_root(plan, step->input_values[input]);
     for (size_t k = 0; k < step->op.input_count; k++)
         if (k != input && step->input_values[k] != MLS__NO_VALUE &&
-            find_root(plan, step->input_values[k]) == root &&
+            mls__plan_root(plan, step->input_values[k]) == root &&
             step->input_values[k] != step->input_values[input])
             return true;
     return false;
 }
 
+/* The input is all that is in its memory, and nobody reads that later. */
 static bool can_take(const mls__plan *plan, uint32_t at, const mls__step *step, size_t input)
 {
     if (step->input_values[input] == MLS__NO_VALUE)
         return false;
-    const mls__slot *root = &plan->slots[find_root(plan, step->input_values[input])];
+    const mls__slot *root = &plan->slots[mls__plan_root(plan, step->input_values[input])];
     return root->kind == MLS__SLOT_COMPUTED && !root->is_pinned && root->last == at &&
+           root->capacity == plan->slots[step->output_values[0]].capacity &&
            !is_read_otherwise(plan, step, input) &&
            plan->backend.ops->can_alias(plan->backend.self, &step->op, input, 0);
+}
+
+/* `out` takes the memory of `root`; or, where it is a part of something else, `root` takes its. */
+static void share(mls__plan *plan, uint32_t out, uint32_t root)
+{
+    mls__slot *own = &plan->slots[out], *other = &plan->slots[root];
+    if (own->root != out) {
+        mls__slot *whole = &plan->slots[mls__plan_root(plan, out)];
+        whole->first = other->first < whole->first ? other->first : whole->first;
+        other->root = out;
+        return;
+    }
+    own->root = root;
+    other->last = own->last;
+    other->is_pinned = own->is_pinned;
 }
 
 static void alias_step(mls__plan *plan, uint32_t at, mls__step *step)
@@ -84,10 +95,7 @@ static void alias_step(mls__plan *plan, uint32_t at, mls__step *step)
     for (size_t k = 0; k < step->op.input_count; k++) {
         if (!can_take(plan, at, step, k))
             continue;
-        const uint32_t root = find_root(plan, step->input_values[k]);
-        plan->slots[out].root = root;
-        plan->slots[root].last = plan->slots[out].last;
-        plan->slots[root].is_pinned = plan->slots[out].is_pinned;
+        share(plan, out, mls__plan_root(plan, step->input_values[k]));
         step->alias_input = k;
         return;
     }
@@ -155,7 +163,7 @@ size_t mls__plan_unshared_bytes(const mls__plan *plan)
 {
     size_t total = 0;
     for (uint32_t v = 0; v < plan->slot_count; v++)
-        if (has_memory(plan, v))
+        if (has_memory(plan, v) || plan->slots[v].is_part)
             add_aligned(plan->slots[v].capacity, &total);
     for (size_t i = 0; i < plan->run_count; i++) {
         const mls__step *step = plan->run_steps[i].step;
@@ -225,9 +233,11 @@ static void set_addresses(mls__plan *plan)
         if (has_memory(plan, v))
             plan->slots[v].data = plan->block + plan->slots[v].offset;
     for (uint32_t v = 0; v < plan->slot_count; v++) {
-        plan->slots[v].data = plan->slots[find_root(plan, v)].data;
-        if (!plan->slots[v].data)
-            plan->slots[v].data = plan->block;
+        const uint32_t root = mls__plan_root(plan, v);
+        if (!plan->slots[root].data)
+            plan->slots[root].data = plan->block;
+        if (root != v)
+            plan->slots[v].data = (char *) plan->slots[root].data + mls__plan_offset(plan, v);
     }
 }
 
@@ -287,17 +297,17 @@ static uint32_t buffer_slot(const mls__step *step, size_t buffer)
 }
 
 /* Calls for every buffer of the run that lies in `root`; counts only when fixups is NULL. */
-static size_t collect_fixups(const mls__plan *plan, uint32_t root, void ***fixups)
+static size_t collect_fixups(const mls__plan *plan, uint32_t root, mls__fixup *fixups)
 {
     size_t count = 0;
     for (size_t i = 0; i < plan->run_count; i++) {
         const mls__step *step = plan->run_steps[i].step;
         for (size_t b = 0; b < step->op.input_count + step->op.output_count; b++) {
             const uint32_t slot = buffer_slot(step, b);
-            if (slot == MLS__NO_VALUE || find_root(plan, slot) != root)
+            if (slot == MLS__NO_VALUE || mls__plan_root(plan, slot) != root)
                 continue;
             if (fixups)
-                fixups[count] = &step->buffers[b];
+                fixups[count] = (mls__fixup){&step->buffers[b], mls__plan_offset(plan, slot)};
             count++;
         }
     }
@@ -306,7 +316,7 @@ static size_t collect_fixups(const mls__plan *plan, uint32_t root, void ***fixup
 
 static mls_status set_port(mls__plan *plan, mls__port *port)
 {
-    const uint32_t root = find_root(plan, port->slot);
+    const uint32_t root = mls__plan_root(plan, port->slot);
     port->fixup_count = collect_fixups(plan, root, NULL);
     port->fixups = mls__arena_array(&plan->arena, port->fixup_count, sizeof *port->fixups);
     if (!port->fixups)
@@ -326,6 +336,22 @@ static mls_status set_ports(mls__plan *plan)
     return status;
 }
 
+static void move_port(const mls__plan *plan, const mls__port *port)
+{
+    collect_fixups(plan, mls__plan_root(plan, port->slot), port->fixups);
+}
+
+void mls__plan_address(mls__plan *plan)
+{
+    set_addresses(plan);
+    for (size_t i = 0; i < plan->run_count; i++)
+        set_buffers(plan, plan->run_steps[i].step);
+    for (size_t i = 0; i < plan->graph->inputs.count; i++)
+        move_port(plan, &plan->inputs[i]);
+    for (size_t i = 0; i < plan->graph->outputs.count; i++)
+        move_port(plan, &plan->outputs[i]);
+}
+
 mls_status mls__plan_place(mls__plan *plan)
 {
     const mls__allocator *allocator = &plan->model->context->allocator;
@@ -336,6 +362,8 @@ mls_status mls__plan_place(mls__plan *plan)
     };
     mls_status status = MLS_OK;
     note_lifetimes(plan);
+    if (!plan->no_parts && !(plan->flags & MLS_SESSION_NO_REUSE))
+        mls__plan_join(plan);
     alias_steps(plan);
     if (!l.items || !l.placed)
         status = mls__error_nomem(most * sizeof(item));

@@ -29,6 +29,7 @@ void mls__plan_clear(mls__plan *plan)
         .share = plan->share,
         .arena = plan->arena,
         .no_alias = plan->no_alias,
+        .no_parts = plan->no_parts,
     };
 }
 
@@ -37,5 +38,5 @@ void mls__plan_point(mls__port *port, void *data)
     if (!data)
         data = port->own;
     for (size_t i = 0; i < port->fixup_count; i++)
-        *port->fixups[i] = data;
+        *port->fixups[i].buffer = (char *) data + port->fixups[i].offset;
 }

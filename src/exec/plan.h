@@ -30,7 +30,11 @@ typedef struct mls__slot {
     bool is_dynamic;  /* dims or known contents follow the dynamic dimensions */
     bool is_decisive; /* its contents decide a shape */
     uint32_t root;    /* the value whose memory it shares; itself if its own */
-    void *data;       /* present address; NULL until placed */
+    /* A part of its root, which joins it as input `part` (parts.c): lies so far in it. */
+    bool is_part;
+    uint32_t part;
+    size_t within;
+    void *data; /* present address; NULL until placed */
     /* Of a root: bytes at the planned maximum, place in the block, steps that use it. */
     size_t capacity, offset;
     uint32_t first, last;
@@ -68,10 +72,16 @@ typedef struct mls__run_step {
     mls__step *step;
 } mls__run_step;
 
+/* An entry of a step's buffers, which holds an address in a port's memory. */
+typedef struct mls__fixup {
+    void **buffer;
+    size_t offset;
+} mls__fixup;
+
 /* An input or output of the graph. */
 typedef struct mls__port {
-    uint32_t slot;  /* the value, or the slot that it is copied into */
-    void ***fixups; /* the entries of steps' buffers that hold its address */
+    uint32_t slot; /* the value, or the slot that it is copied into */
+    mls__fixup *fixups;
     size_t fixup_count;
     void *own; /* in the plan's block */
     /* A decisive input: the contents that the plan was made with. */
@@ -96,7 +106,8 @@ typedef struct mls__plan {
     mls__port *inputs, *outputs;
     unsigned char *block;
     size_t block_bytes;
-    bool no_alias; /* give up in-place results: a smaller shape did not allow one */
+    /* Give up results in place, and parts: a smaller shape did not allow one. */
+    bool no_alias, no_parts;
 } mls__plan;
 
 /* What may end a run before its time; set by another thread, or by the clock. */
@@ -126,8 +137,8 @@ void mls__plan_clear(mls__plan *plan);
 
 /*
  * Follows new dims (none above the planned maximum) or new contents of decisive
- * inputs. After an error the plan is unusable until it is built again; MLS_ELIMIT
- * means that building again helps.
+ * inputs; ports are to be pointed again. After an error the plan is unusable until it is built
+ * again; MLS_ELIMIT means that building again helps.
  */
 mls_status mls__plan_reshape(mls__plan *plan, const mls__plan_input *inputs);
 
@@ -166,8 +177,22 @@ mls_status mls__plan_infer(mls__plan *plan, const mls__plan_input *inputs);
  */
 mls__step_run mls__plan_step_run(const mls__step *step);
 
-/* memory.c: places for everything; one block. */
+/* memory.c: places for everything; one block. Addresses again, once parts have moved. */
 mls_status mls__plan_place(mls__plan *plan);
+void mls__plan_address(mls__plan *plan);
+
+/* parts.c: the slot in whose memory a slot lies, and how far in it. */
+uint32_t mls__plan_root(const mls__plan *plan, uint32_t slot);
+size_t mls__plan_offset(const mls__plan *plan, uint32_t slot);
+
+/* parts.c: gives inputs of Concat a place in its output, once lifetimes are known. */
+void mls__plan_join(mls__plan *plan);
+
+/*
+ * parts.c: brings a step's parts to where the present dims have them. Errors: MLS_ELIMIT, and sets
+ * no_parts.
+ */
+mls_status mls__plan_follow_parts(mls__plan *plan, const mls__step *step, bool *has_moved);
 
 /* The derived constant's name in the model's weight cache. */
 uint64_t mls__plan_derived_id(const mls__plan *plan, uint32_t value);

@@ -312,8 +312,12 @@ static mls_status build_plan(mls_session *session)
 
 static mls_status follow_dims(mls_session *session)
 {
-    const mls_status status = mls__session_describe_inputs(session, false);
-    return status ? status : mls__plan_reshape(&session->plan, session->plan_inputs);
+    mls_status status = mls__session_describe_inputs(session, false);
+    if (!status)
+        status = mls__plan_reshape(&session->plan, session->plan_inputs);
+    if (!status)
+        point_ports(session);
+    return status;
 }
 
 /* Dims for which the maximum does not bound everything get a plan of their own. */

@@ -62,6 +62,22 @@ static void join_and_split(maker *m, int a, int b)
     onnx_node_int(onnx_build_node(m->build, "Split", joined, outputs), "axis", 1);
 }
 
+/* [batch, 8] two or three times -> [all of them, 8], which is read, and split again. */
+static void join_rows(maker *m, int a, int b)
+{
+    char inputs[48], outputs[48], joined[16], name[16];
+    const int t = m->values, c = (int) mls_test_random_below(&m->state, (uint64_t) t);
+    const bool are_three = mls_test_random_below(&m->state, 2);
+    snprintf(inputs, sizeof inputs, are_three ? "v%d v%d v%d" : "v%d v%d", a, b, c);
+    snprintf(joined, sizeof joined, "j%d", t);
+    onnx_node_int(onnx_build_node(m->build, "Concat", inputs, joined), "axis", 0);
+    snprintf(name, sizeof name, "r%d", t);
+    onnx_build_node(m->build, "Neg", joined, name);
+    snprintf(outputs, sizeof outputs, are_three ? "v%d v%d v%d" : "v%d v%d", t, t + 1, t + 2);
+    m->values += 2 + are_three;
+    onnx_node_int(onnx_build_node(m->build, "Split", name, outputs), "axis", 0);
+}
+
 static void add_node(maker *m)
 {
     static const char *const binary[] = {"Add", "Sub", "Mul", "Max", "Min"};
@@ -69,7 +85,7 @@ static void add_node(maker *m)
     const size_t known = (size_t) m->values;
     const int a = (int) mls_test_random_below(&m->state, known),
               b = (int) mls_test_random_below(&m->state, known);
-    switch (mls_test_random_below(&m->state, 6)) {
+    switch (mls_test_random_below(&m->state, 7)) {
     case 0:
     case 1:
         node2(m, binary[mls_test_random_below(&m->state, 5)], a, b);
@@ -80,6 +96,9 @@ static void add_node(maker *m)
         break;
     case 4:
         shuffle(m, a);
+        break;
+    case 5:
+        join_rows(m, a, b);
         break;
     default:
         join_and_split(m, a, b);

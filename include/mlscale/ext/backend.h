@@ -133,6 +133,8 @@ typedef struct mls_kernel {
 
 /* Set in mls_backend.flags. */
 #define MLS_BACKEND_SAME_BITS UINT64_C(1) /* honours MLS_NUMERICS_EXACT */
+/* Concat leaves alone an input that lies in the output already, where it goes. */
+#define MLS_BACKEND_JOINS UINT64_C(2)
 
 typedef struct mls_backend {
     mls_plugin plugin;

@@ -158,7 +158,7 @@ extern const mls_backend mls__backend_cpu;
 
 const mls_backend mls__backend_cpu = {
     .plugin = {sizeof(mls_backend), MLS_PLUGIN_ABI, MLS_PLUGIN_BACKEND, "cpu", cpu_open, cpu_close},
-    .flags = MLS_BACKEND_SAME_BITS,
+    .flags = MLS_BACKEND_SAME_BITS | MLS_BACKEND_JOINS,
     .has_op = cpu_has_op,
     .kernel_create = cpu_kernel_create,
     .can_alias = cpu_can_alias,

@@ -259,7 +259,7 @@ static mls_status infer_pad(const mls_op *op, mls_arg *ret_outputs)
 
 const mls__op_schema mls__schemas_movement[] = {
     {"", "Transpose", 1, 1, 1, 1, 0, 0, infer_transpose, "perm:ints"},
-    {"", "Concat", 1, MLS__VARIADIC, 1, 1, 0, 0, infer_concat, "axis:int!"},
+    {"", "Concat", 1, MLS__VARIADIC, 1, 1, MLS__OP_JOIN, 0, infer_concat, "axis:int!"},
     {"", "Split", 1, 2, 1, MLS__VARIADIC, 0, 1u << 1, infer_split, "axis:int num_outputs:int"},
     {"", "Slice", 3, 5, 1, 1, 0, 0x1eu, infer_slice, NULL},
     {"", "Gather", 2, 2, 1, 1, 0, 0, infer_gather, "axis:int"},

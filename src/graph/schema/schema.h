@@ -25,6 +25,8 @@
 #define MLS__OP_LATE 4u
 /* Run by src/exec/flow, not by a backend: it has no infer(). */
 #define MLS__OP_HOST 8u
+/* Output 0 is the inputs, one behind the other along the attribute `axis`. */
+#define MLS__OP_JOIN 16u
 
 typedef struct mls__op_schema {
     const char *domain, *type;

@@ -24,11 +24,13 @@ typedef struct join {
 static mls_status run_concat(const mls_kernel *base, const mls_kernel_call *call)
 {
     const join *kernel = (const join *) base;
-    char *target = call->buffers[kernel->whole];
-    for (size_t i = 0; i < kernel->part_count; i++)
-        if (!kernel->parts[i].copy.is_empty)
-            mls__copy_run(&kernel->parts[i].copy, call, target + kernel->parts[i].offset,
-                          call->buffers[kernel->first_part + i]);
+    char *whole = call->buffers[kernel->whole];
+    for (size_t i = 0; i < kernel->part_count; i++) {
+        const void *source = call->buffers[kernel->first_part + i];
+        char *target = whole + kernel->parts[i].offset;
+        if (!kernel->parts[i].copy.is_empty && source != target)
+            mls__copy_run(&kernel->parts[i].copy, call, target, source);
+    }
     return MLS_OK;
 }
 
