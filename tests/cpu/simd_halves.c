@@ -57,7 +57,7 @@ START_TEST(halves_narrow)
 {
     const simd_ops *set = set_at(_i);
     for (uint32_t h = 0; set && h < 65536; h++) {
-        float x[LANES], value[LANES];
+        float x[LANES], value[LANES], through[LANES];
         uint16_t y[LANES], half[LANES];
         for (int i = 0; i < LANES; i++)
             half[i] = (uint16_t) h;
@@ -66,6 +66,9 @@ START_TEST(halves_narrow)
         for (uint32_t i = 0; i < LANES; i++)
             x[i] = float_of(bits_of(value[0]) + (i < 8 ? 0x1000u * (i / 3) + i % 3 - 1 : i * 997u));
         set->store_f16(y, x);
+        set->load_f16(value, y);
+        set->through_f16(through, x);
+        EXPECT(memcmp(through, value, sizeof value) == 0);
         for (int i = 0; i < LANES; i++)
             EXPECT_MSG(y[i] == nearest_half(x[i]), "%s %a: %x, expected %x", set->isa,
                        (double) x[i], y[i], nearest_half(x[i]));
@@ -94,9 +97,11 @@ START_TEST(bfloats)
             b[i] = (uint16_t) (h ^ (unsigned) i);
         }
         set->store_bf16(y, x);
+        set->through_bf16(x, x);
         set->load_bf16(wide, b);
         for (int i = 0; i < LANES; i++) {
-            EXPECT(y[i] == nearest_bfloat(x[i]));
+            EXPECT(y[i] == nearest_bfloat(float_of(h << 16 | tails[i % 6])));
+            EXPECT(bits_of(x[i]) == (uint32_t) y[i] << 16);
             EXPECT(bits_of(wide[i]) == ((uint32_t) b[i] << 16));
         }
     }

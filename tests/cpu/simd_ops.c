@@ -231,6 +231,16 @@ static void store_bf16(uint16_t *y, const float *a)
     vf_store_bf16(y, vf_load(a));
 }
 
+static void go_through_f16(float *y, const float *a)
+{
+    vf_store(y, vf_through_f16(vf_load(a)));
+}
+
+static void go_through_bf16(float *y, const float *a)
+{
+    vf_store(y, vf_through_bf16(vf_load(a)));
+}
+
 static void copy_f16_n(uint16_t *y, const uint16_t *a, int n)
 {
     vf_store_f16_n(y, vf_load_f16_n(a, n), n);
@@ -395,6 +405,8 @@ const simd_ops MLS_ISA_NAME(simd_ops) = {
     .store_f16 = store_f16,
     .load_bf16 = load_bf16,
     .store_bf16 = store_bf16,
+    .through_f16 = go_through_f16,
+    .through_bf16 = go_through_bf16,
     .copy_f16_n = copy_f16_n,
     .copy_bf16_n = copy_bf16_n,
     .copy_u16 = copy_u16,

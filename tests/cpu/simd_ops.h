@@ -49,6 +49,8 @@ typedef struct simd_ops {
     void (*store_f16)(uint16_t *y, const float *a);
     void (*load_bf16)(float *y, const uint16_t *a);
     void (*store_bf16)(uint16_t *y, const float *a);
+    void (*through_f16)(float *y, const float *a);
+    void (*through_bf16)(float *y, const float *a);
     void (*copy_f16_n)(uint16_t *y, const uint16_t *a, int n);
     void (*copy_bf16_n)(uint16_t *y, const uint16_t *a, int n);
     void (*copy_u16)(uint16_t *y, const int32_t *a);

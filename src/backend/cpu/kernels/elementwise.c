@@ -352,27 +352,31 @@ static void f32_to_bf16(uint16_t *y, const float *x, int64_t n)
     }
 }
 
-/* A few at a time, which do not leave the first cache. */
-enum { ROUNDED = 4 * HALVES };
+typedef mls_vf (*round_op)(mls_vf x);
+
+/* `op` is a constant in every caller, so that it is inlined. */
+MLS_SIMD_FN void run_round(round_op op, float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + HALVES <= n; i += HALVES) {
+        MLS_UNROLL
+        for (int k = 0; k < HALVES; k += MLS_LANES)
+            vf_store(y + i + k, op(vf_load(y + i + k)));
+    }
+    for (; i < n; i += MLS_LANES) {
+        const int lanes = lanes_at(i, n);
+        vf_store_n(y + i, op(vf_load_n(y + i, lanes)), lanes);
+    }
+}
 
 static void f16_round(float *y, int64_t n)
 {
-    uint16_t halves[ROUNDED];
-    for (int64_t i = 0; i < n; i += ROUNDED) {
-        const int64_t count = n - i < ROUNDED ? n - i : ROUNDED;
-        f32_to_f16(halves, y + i, count);
-        f16_to_f32(y + i, halves, count);
-    }
+    run_round(vf_through_f16, y, n);
 }
 
 static void bf16_round(float *y, int64_t n)
 {
-    uint16_t halves[ROUNDED];
-    for (int64_t i = 0; i < n; i += ROUNDED) {
-        const int64_t count = n - i < ROUNDED ? n - i : ROUNDED;
-        f32_to_bf16(halves, y + i, count);
-        bf16_to_f32(y + i, halves, count);
-    }
+    run_round(vf_through_bf16, y, n);
 }
 
 const mls__elementwise_kernels MLS_ISA_NAME(elementwise) = {

@@ -383,6 +383,16 @@ MLS_SIMD_FN void vf_store_f16(uint16_t *p, mls_vf v)
                      _mm256_cvtps_ph(v.h[1], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
+MLS_SIMD_FN __m256 through_f16(__m256 v)
+{
+    return _mm256_cvtph_ps(_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+MLS_SIMD_FN mls_vf vf_through_f16(mls_vf v)
+{
+    return (mls_vf){{through_f16(v.h[0]), through_f16(v.h[1])}};
+}
+
 /* --- masks ----------------------------------------------------------------------------------- */
 
 MLS_SIMD_FN mls_vm vm_of_int(mls_vi v)

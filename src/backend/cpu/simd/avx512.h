@@ -383,6 +383,11 @@ MLS_SIMD_FN void vf_store_f16(uint16_t *p, mls_vf v)
     _mm256_storeu_si256((__m256i *) (void *) p, half);
 }
 
+MLS_SIMD_FN mls_vf vf_through_f16(mls_vf v)
+{
+    return _mm512_cvtph_ps(_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
 /* --- gathers ----------------------------------------------------------------------------- */
 
 MLS_SIMD_FN mls_vf vf_gather(const float *base, mls_vi index)

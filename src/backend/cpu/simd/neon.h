@@ -464,6 +464,12 @@ MLS_SIMD_FN void vf_store_f16(uint16_t *p, mls_vf v)
     vst1_u16(p + 12, vreinterpret_u16_f16(vcvt_f16_f32(v.q[3])));
 }
 
+MLS_SIMD_FN mls_vf vf_through_f16(mls_vf v)
+{
+    return (mls_vf){{vcvt_f32_f16(vcvt_f16_f32(v.q[0])), vcvt_f32_f16(vcvt_f16_f32(v.q[1])),
+                     vcvt_f32_f16(vcvt_f16_f32(v.q[2])), vcvt_f32_f16(vcvt_f16_f32(v.q[3]))}};
+}
+
 /* --- masks ----------------------------------------------------------------------------------- */
 
 MLS_SIMD_FN mls_vm vm_first(int n)

@@ -562,6 +562,11 @@ MLS_SIMD_FN void vf_store_f16(uint16_t *p, mls_vf v)
         p[i] = half_of_float(v.lane[i]);
 }
 
+MLS_SIMD_FN mls_vf vf_through_f16(mls_vf v)
+{
+    MLS_EACH_LANE(mls_vf, float_of_half(half_of_float(v.lane[i])));
+}
+
 /* --- gathers --------------------------------------------------------------------------------- */
 
 MLS_SIMD_FN mls_vf vf_gather(const float *base, mls_vi index)

@@ -41,6 +41,8 @@
  *                                      nearest even; denormals exact; a NaN keeps its sign and
  *                                      the top bits of its payload, f16 NaNs and stored NaNs
  *                                      become quiet (a loaded bfloat16 NaN is kept as it is)
+ *   vf_through_f16(v) vf_through_bf16(v)
+ *                                      as if stored and loaded
  *
  * Across lanes
  *   vf_down8 vf_down4 vf_down2 vf_down1
@@ -249,14 +251,25 @@ MLS_SIMD_FN mls_vf vf_load_bf16(const uint16_t *p)
     return vi_as_float(vi_shl(vi_load_u16(p), 16));
 }
 
-MLS_SIMD_FN void vf_store_bf16(uint16_t *p, mls_vf v)
+/* The bits that are stored. */
+MLS_SIMD_FN mls_vi bf16_of(mls_vf v)
 {
     const mls_vi bits = vf_as_int(v);
     const mls_vi high = vi_shr(bits, 16);
     const mls_vi odd = vi_and(high, vi_set1(1));
     const mls_vi rounded = vi_shr(vi_add(bits, vi_add(odd, vi_set1(0x7fff))), 16);
     const mls_vi quiet = vi_or(high, vi_set1(0x40));
-    vi_store_u16(p, vi_select(vf_isnan(v), quiet, rounded));
+    return vi_select(vf_isnan(v), quiet, rounded);
+}
+
+MLS_SIMD_FN void vf_store_bf16(uint16_t *p, mls_vf v)
+{
+    vi_store_u16(p, bf16_of(v));
+}
+
+MLS_SIMD_FN mls_vf vf_through_bf16(mls_vf v)
+{
+    return vi_as_float(vi_shl(bf16_of(v), 16));
 }
 
 MLS_SIMD_FN mls_vf vf_load_f16_n(const uint16_t *p, int n)
