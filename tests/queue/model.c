@@ -173,18 +173,33 @@ static bool waits_for_claim(const model_job *job)
            job->state == MLS_JOB_READY;
 }
 
+static bool is_too_late(const model *m, const model_job *job)
+{
+    return waits_for_claim(job) && job->deadline_ms && job->deadline_ms <= m->now_ms;
+}
+
+static bool is_forgotten(const model *m, const model_job *job)
+{
+    return model_has_ended(job) && job->ended_ms + job->retention_ms <= m->now_ms;
+}
+
+bool model_may_be_gone(const model *m, const model_job *job)
+{
+    return !job || is_too_late(m, job) || is_forgotten(m, job);
+}
+
 void model_tick(model *m, int64_t now_ms)
 {
     m->now_ms = now_ms;
     for (size_t i = 0; i < m->count; i++) {
         model_job *job = &m->jobs[i];
-        if (waits_for_claim(job) && job->deadline_ms && job->deadline_ms <= now_ms) {
+        if (is_too_late(m, job)) {
             job->may_be_either = job->state == MLS_JOB_BLOCKED;
             job->error = MLS_EDEADLINE;
             end(m, job, MLS_JOB_DEAD);
         } else if (job->state == MLS_JOB_SCHEDULED && job->run_at_ms <= now_ms) {
             enter_ready(m, job, MODEL_DUE, job->run_at_ms);
-        } else if (model_has_ended(job) && job->ended_ms + job->retention_ms <= now_ms) {
+        } else if (is_forgotten(m, job)) {
             job->state = MODEL_GONE;
         }
     }

@@ -96,6 +96,8 @@ void model_submit(model *m, const mls_job_options *jobs, size_t count, const uin
 void model_tick(model *m, int64_t now_ms);
 /* When that happens next; 0: never. */
 int64_t model_next_time(const model *m);
+/* Whether a store may have forgotten the job by now, as the model does in a tick or two. */
+bool model_may_be_gone(const model *m, const model_job *job);
 
 /* Whether no rule holds the job back, and the claimer is for it. */
 bool model_may_claim(const model *m, const model_claimer *claimer, const model_job *job);

@@ -236,7 +236,7 @@ static void end_held(size_t at, size_t how)
     mls_job_free(h.handle);
     ck_assert_msg(status == (h.is_stale ? MLS_ESTALE : MLS_OK), "%s", mls_status_name(status));
     if (h.is_stale)
-        ++*(job ? &m.stale : &m.stale_gone);
+        ++*(model_may_be_gone(&m, job) ? &m.stale_gone : &m.stale);
     else if (how < 60)
         model_succeed(&m, job);
     else if (how < 85)
