@@ -27,6 +27,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/score_run.c %D%/mlscale/score_run.h \
 	%D%/mlscale/scorer.c %D%/mlscale/scorer.h \
 	%D%/mlscale/scores.c %D%/mlscale/scores.h \
+	%D%/mlscale/table.c %D%/mlscale/table.h \
 	%D%/mlscale/verify_case.c %D%/mlscale/verify_case.h
 # Public headers only: src/ is not on its include path.
 mlscale_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)/include $(JANSSON_CFLAGS)

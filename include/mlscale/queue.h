@@ -12,7 +12,8 @@
  *                        PATH-lock and, for payloads and results past 8 KiB,
  *                        PATH-segments. Options after '?', separated by '&': poison=K
  *                        (a job during which K processes died is dead, 3 unless given),
- *                        init=1 (make the store if there is none: always done here).
+ *                        init=1 (make the store if there is none, as without it),
+ *                        init=0 (do not: MLS_ENOTFOUND).
  *                        Retention is a day unless given.
  *   postgres://USER@HOST/DATABASE
  *                        in a database of a PostgreSQL server (14 or later), shared by all

@@ -179,7 +179,8 @@ mls_status mls_queue_open(mls_context *context, const char *url, const mls_queue
     mls__url_show(url, shown, sizeof shown);
     const char *colon = strchr(url, ':');
     if (!colon || colon == url)
-        return mls__error(MLS_EINVAL, "queue URL '%s' has no scheme; write \"memory:\"", shown);
+        return mls__error(MLS_EINVAL, "queue URL '%s' has no scheme: a file is \"sqlite:PATH\"",
+                          shown);
     const mls_plugin *plugin;
     status = mls__drivers_find_queue(context->drivers, url, (size_t) (colon - url), &plugin);
     if (status)

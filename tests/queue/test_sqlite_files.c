@@ -74,6 +74,19 @@ START_TEST(bad_urls_are_refused)
 }
 END_TEST
 
+START_TEST(files_are_made_unless_told_not_to)
+{
+    mls_queue *queue;
+    char text[500];
+    snprintf(text, sizeof text, "%s?init=0", url());
+    ck_assert_fails(open_queue(text, &queue), MLS_ENOTFOUND, "there is no file");
+    ck_assert_int_ne(access(mls_test_folder_path("jobs.db-lock"), F_OK), 0);
+    mls_queue_close(fixture_queue(url()));
+    ck_assert_ok(open_queue(text, &queue));
+    mls_queue_close(queue);
+}
+END_TEST
+
 START_TEST(files_of_others_are_left_alone)
 {
     mls_queue *queue;
@@ -670,6 +683,7 @@ int main(void)
     Suite *suite = suite_create("queue/sqlite/files");
     TCase *tests = tcase_create("files");
     tcase_add_test(tests, bad_urls_are_refused);
+    tcase_add_test(tests, files_are_made_unless_told_not_to);
     tcase_add_test(tests, files_of_others_are_left_alone);
     tcase_add_test(tests, newer_files_are_refused);
     tcase_add_test(tests, read_only_files_are_told);

@@ -26,7 +26,7 @@ const command command_queue = {
     .group = commands,
 };
 
-int queue_tool_open(const arguments *args, const char *suffix, queue_tool *ret_tool)
+int queue_tool_open(const arguments *args, const char *option, queue_tool *ret_tool)
 {
     const char *given = arguments_get(args, "queue");
     mls_queue_options options = MLS_QUEUE_OPTIONS_INIT;
@@ -36,11 +36,13 @@ int queue_tool_open(const arguments *args, const char *suffix, queue_tool *ret_t
         return usage_error(args, "--queue is missing: give a URL such as sqlite:jobs.db");
     if (strncmp(given, "memory:", 7) == 0)
         return usage_error(args,
-                           "--queue %s: such a queue lives and dies with one process; give "
+                           "--queue '%s': such a queue lives and dies with one process; give "
                            "one that stays, such as sqlite:jobs.db",
                            given);
-    const char *joint = suffix ? (strchr(given, '?') ? "&" : "?") : "";
-    if ((size_t) snprintf(url, sizeof url, "%s%s%s", given, joint, suffix ? suffix : "") >=
+    if (!strchr(given, ':'))
+        option = NULL; /* no URL at all: the message shall show what was given */
+    const char *joint = option ? (strchr(given, '?') ? "&" : "?") : "";
+    if ((size_t) snprintf(url, sizeof url, "%s%s%s", given, joint, option ? option : "") >=
         sizeof url)
         return usage_error(args, "--queue: the URL is longer than %zu bytes", sizeof url - 1);
     options.require = MLS_QUEUE_CAN_SHARE;

@@ -50,10 +50,12 @@ typedef struct queue_tool {
 } queue_tool;
 
 /*
- * Opens the queue of --queue, which other processes must be able to see; `suffix` is added
- * to the URL's options, or NULL. Gives an exit code, after a message.
+ * Opens the queue of --queue, which other processes must be able to see; `option` is added
+ * to the URL's, or NULL. Gives an exit code, after a message.
  */
-int queue_tool_open(const arguments *args, const char *suffix, queue_tool *ret_tool);
+#define QUEUE_IS_MADE  "init=1"
+#define QUEUE_IS_THERE "init=0" /* to look at one that a slip of the pen made tells nothing */
+int queue_tool_open(const arguments *args, const char *option, queue_tool *ret_tool);
 void queue_tool_close(queue_tool *tool);
 
 /* The filter of FILTER_OPTIONS. false after a message. */

@@ -276,53 +276,77 @@ static int write_bytes(const void *data, size_t size)
     return EXIT_GOOD;
 }
 
-static void print_value(const char *name, const json_t *value)
+/* A line of show. */
+#define LINE "%-14s "
+
+static void print_text(const char *name, const char *text)
 {
-    if (json_is_string(value)) {
-        printf("%-14s ", name);
-        print_visible(stdout, json_string_value(value));
-        putchar('\n');
-    } else if (json_is_integer(value)) {
-        printf("%-14s %" JSON_INTEGER_FORMAT "\n", name, json_integer_value(value));
-    } else {
-        printf("%-14s %g\n", name, json_number_value(value));
-    }
+    if (!text[0])
+        return;
+    printf(LINE, name);
+    print_visible(stdout, text);
+    putchar('\n');
 }
 
-/* The same fields as in JSON, but for those that say nothing, and times to be read. */
-static int print_job(const mls_job *job)
+static void print_time(const char *name, int64_t wall_ms)
 {
-    json_t *object = job_json(job, false);
-    const char *name;
-    json_t *value;
-    if (!object)
-        return failure("out of memory");
-    json_object_foreach(object, name, value)
-    {
-        char text[32];
-        const size_t length = strlen(name);
-        const bool is_time = length > 3 && strcmp(name + length - 3, "_ms") == 0;
-        if (is_time && json_integer_value(value))
-            printf("%-14.*s %s\n", (int) length - 3, name,
-                   time_text(json_integer_value(value), text, sizeof text));
-        else if (!is_time && !(json_is_string(value) && !*json_string_value(value)))
-            print_value(name, value);
-    }
-    json_decref(object);
-    return EXIT_GOOD;
+    char text[32];
+    if (wall_ms)
+        printf(LINE "%s\n", name, time_text(wall_ms, text, sizeof text));
 }
 
-/* A job that waits for more than any worker has. */
-static int print_want(mls_queue *queue, const mls_job *job)
+static void print_times(const mls_job_info *info)
+{
+    print_time("submitted", info->submitted_ms);
+    print_time("run at", info->run_at_ms);
+    print_time("deadline", info->deadline_ms);
+    print_time("claimed", info->claimed_ms);
+    print_time("ended", info->ended_ms);
+    printf(LINE "%.3f s\n", "waiting", (double) info->waiting_ns / 1e9);
+    printf(LINE "%.3f s\n", "running", (double) info->running_ns / 1e9);
+}
+
+/* Of jobs that need something, or did; and who waits for more than any worker has. */
+static void print_needs(mls_queue *queue, const mls_job_info *info)
+{
+    char text[96];
+    print_text("needs", needs_text(&info->needs, text, sizeof text));
+    if (info->escalations)
+        printf(LINE "%" PRIu32 "\n", "escalations", info->escalations);
+    if (info->state == MLS_JOB_READY && needs_are_any(&info->needs) &&
+        !needs_are_offered(queue, &info->needs))
+        printf(LINE "needs %s; no worker offers that\n", "waits", text);
+}
+
+/* What JSON has too, but for what says nothing. */
+static int print_job(mls_queue *queue, const mls_job *job)
 {
     mls_job_info info = MLS_JOB_INFO_INIT;
-    char text[96];
     if (mls_job_get_info(job, &info))
         return library_failure(NULL);
-    if (info.state == MLS_JOB_READY && needs_are_any(&info.needs) &&
-        !needs_are_offered(queue, &info.needs))
-        printf("%-14s needs %s; no worker offers that\n", "waits",
-               needs_text(&info.needs, text, sizeof text));
+    printf(LINE "%" PRIu64 "\n", "id", info.id);
+    print_text("type", info.type);
+    print_text("state", mls_job_state_name(info.state));
+    print_text("queue", info.queue);
+    print_text("tenant", info.tenant);
+    print_text("key", info.key);
+    print_text("batch key", info.batch_key);
+    print_text("owner", info.owner);
+    printf(LINE "%" PRId32 "\n", "priority", info.priority);
+    printf(LINE "%" PRIu32 " of %" PRIu32 "\n", "attempt", info.attempt, info.max_attempts);
+    if (info.deaths)
+        printf(LINE "%" PRIu32 "\n", "deaths", info.deaths);
+    print_times(&info);
+    if (info.payload_bytes)
+        printf(LINE "%zu bytes\n", "payload", info.payload_bytes);
+    if (info.state == MLS_JOB_SUCCEEDED)
+        printf(LINE "%zu bytes\n", "result", info.result_bytes);
+    print_needs(queue, &info);
+    if (info.progress > 0)
+        printf(LINE "%g %%\n", "progress", info.progress * 100);
+    print_text("note", info.progress_note);
+    print_text("error", info.error ? mls_status_name(info.error) : "");
+    print_text("message", info.error ? info.error_message : "");
     return EXIT_GOOD;
 }
 
@@ -338,8 +362,7 @@ static int show_job(const arguments *args, mls_queue *queue, const mls_job *job)
         return mls_job_result(job, &data, &size) ? library_failure(NULL) : write_bytes(data, size);
     if (arguments_has(args, "json"))
         return print_json(job_json(job, true));
-    const int code = print_job(job);
-    return code ? code : print_want(queue, job);
+    return print_job(queue, job);
 }
 
 static int show(const arguments *args)
@@ -349,7 +372,7 @@ static int show(const arguments *args)
     uint64_t id;
     if (!id_read(args, 0, &id))
         return EXIT_USAGE;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     if (mls_queue_get(tool.queue, id, &job)) {
@@ -430,7 +453,7 @@ static int change_jobs(const arguments *args, change_fn change, uint32_t states,
     if (all == (arguments_operand_count(args) > 0))
         return usage_error(args, "give ids of jobs, or --all and which");
     filter.states = filter.states ? filter.states : states;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     code = all ? jobs_visit(tool.queue, &filter, 0, UINT64_MAX, change_job, &state)

@@ -2,6 +2,8 @@
 /* mlscale queue list and export: many jobs, for people and for programs. */
 #include "cmd_queue.h"
 
+#include "table.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,35 +17,37 @@ static int add_to_array(void *user, mls_queue *queue, const mls_job *job)
     return json_array_append_new(user, job_json(job, false)) ? failure("out of memory") : EXIT_GOOD;
 }
 
-static int print_line(void *user, mls_queue *queue, const mls_job *job)
+static int add_to_table(void *user, mls_queue *queue, const mls_job *job)
 {
     mls_job_info info = MLS_JOB_INFO_INIT;
     char submitted[32];
-    uint64_t *count = user;
     (void) queue;
     if (mls_job_get_info(job, &info))
         return library_failure(NULL);
-    if (!(*count)++)
-        printf("%10s  %-9s  %-20s  %-10s  %1s  %7s  %-20s  %s\n", "ID", "STATE", "TYPE", "QUEUE",
-               "P", "ATTEMPT", "SUBMITTED", "KEY OR ERROR");
-    printf("%10" PRIu64 "  %-9s  %-20s  %-10s  %" PRId32 "  %3" PRIu32 "/%-3" PRIu32 "  %-20s  ",
-           info.id, mls_job_state_name(info.state), info.type, info.queue, info.priority,
-           info.attempt, info.max_attempts,
-           time_text(info.submitted_ms, submitted, sizeof submitted));
-    print_visible(stdout, info.error && info.error_message[0] ? info.error_message : info.key);
-    putchar('\n');
+    table_add(user, "%" PRIu64, info.id);
+    table_add(user, "%s", mls_job_state_name(info.state));
+    table_add(user, "%s", info.type);
+    table_add(user, "%s", info.queue);
+    table_add(user, "%" PRId32, info.priority);
+    table_add(user, "%" PRIu32 "/%" PRIu32, info.attempt, info.max_attempts);
+    table_add(user, "%s", time_text(info.submitted_ms, submitted, sizeof submitted));
+    table_add(user, "%s", info.error && info.error_message[0] ? info.error_message : info.key);
     return EXIT_GOOD;
 }
 
 static int list_jobs(const arguments *args, mls_queue *queue, const mls_queue_filter *filter,
                      uint64_t after, uint64_t limit)
 {
-    uint64_t count = 0;
-    if (!arguments_has(args, "json"))
-        return jobs_visit(queue, filter, after, limit, print_line, &count);
-    json_t *jobs = json_array();
-    const int code = jobs_visit(queue, filter, after, limit, add_to_array, jobs);
-    const int printed = print_json(json_pack("{s:o}", "jobs", jobs));
+    static const char *const heads[] = {">ID",      "STATE",     "TYPE",         "QUEUE", ">P",
+                                        ">ATTEMPT", "SUBMITTED", "KEY OR ERROR", NULL};
+    const bool is_json = arguments_has(args, "json");
+    json_t *jobs = is_json ? json_array() : NULL;
+    table *lines = is_json ? NULL : table_create(heads);
+    if (!jobs && !lines)
+        return failure("out of memory");
+    const int code = is_json ? jobs_visit(queue, filter, after, limit, add_to_array, jobs)
+                             : jobs_visit(queue, filter, after, limit, add_to_table, lines);
+    const int printed = is_json ? print_json(json_pack("{s:o}", "jobs", jobs)) : table_print(lines);
     return code ? code : printed;
 }
 
@@ -55,7 +59,7 @@ static int list(const arguments *args)
     if (!filter_read(args, &filter) || !arguments_int(args, "limit", 1, INT64_MAX, 100, &limit) ||
         !arguments_int(args, "after", 0, INT64_MAX, 0, &after))
         return EXIT_USAGE;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     code = list_jobs(args, tool.queue, &filter, (uint64_t) after, (uint64_t) limit);
@@ -100,7 +104,7 @@ static int export(const arguments *args)
     const char *path = arguments_get(args, "output");
     if (!filter_read(args, &filter))
         return EXIT_USAGE;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     FILE *file = path ? fopen(path, "we") : stdout;

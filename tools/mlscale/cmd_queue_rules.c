@@ -2,6 +2,8 @@
 /* mlscale queue pause, resume, limit, weigh, rules: what holds back jobs, and how they share. */
 #include "cmd_queue.h"
 
+#include "table.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -37,7 +39,7 @@ static int set_pause(const arguments *args,
     mls_queue_filter which;
     if (!read_which(args, &which))
         return EXIT_USAGE;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     if (set(tool.queue, &which))
@@ -62,12 +64,15 @@ static int resume_jobs(const arguments *args)
     return set_pause(args, mls_queue_resume, "resumed");
 }
 
+#define WHICH_OPTIONS                                                                              \
+    QUEUE_OPTION, JSON_OPTION, {"type", "TYPE", "jobs of this type"},                              \
+    {                                                                                              \
+        "in-queue", "NAME", "jobs of this named queue"                                             \
+    }
+
 static const option_spec pause_options[] = {
-    QUEUE_OPTION,
-    {"type", "TYPE", "jobs of this type"},
-    {"in-queue", "NAME", "jobs of this named queue"},
+    WHICH_OPTIONS,
     {"all", NULL, "all jobs"},
-    JSON_OPTION,
     {NULL, NULL, NULL},
 };
 
@@ -93,11 +98,8 @@ const command command_queue_resume = {
 
 static bool read_limits(const arguments *args, mls_queue_rule *ret_rule)
 {
-    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    mls_queue_rule rule = *ret_rule;
     int64_t running, rate, burst;
-    rule.type = arguments_get(args, "type");
-    rule.queue = arguments_get(args, "in-queue");
-    rule.tenant = arguments_get(args, "tenant");
     if (!arguments_int(args, "running", 0, UINT32_MAX, 0, &running) ||
         !arguments_int(args, "rate", 0, UINT32_MAX, 0, &rate) ||
         !arguments_int(args, "per", 1, INT64_MAX, 1000, &rule.rate_ms) ||
@@ -129,31 +131,44 @@ static json_t *rule_json(const mls_queue_rule *rule)
                      "weight", (json_int_t) rule->weight, "running", (json_int_t) rule->running);
 }
 
+/* "at most 2 run, 5 in 1000 ms (10 at once), weight 300". */
 static void print_rule(const mls_queue_rule *rule)
 {
-    printf("queue %s, type %s, tenant %s:%s", or_any(rule->queue), or_any(rule->type),
-           or_any(rule->tenant), rule->is_paused ? " paused" : "");
-    if (rule->max_running)
-        printf(" at most %" PRIu32 " run", rule->max_running);
-    if (rule->rate_jobs)
-        printf(" %" PRIu32 " in %" PRId64 " ms, %" PRIu32 " at once", rule->rate_jobs,
+    const char *gap = " ";
+    printf("queue %s, type %s, tenant %s:", or_any(rule->queue), or_any(rule->type),
+           or_any(rule->tenant));
+    if (rule->max_running) {
+        printf("%sat most %" PRIu32 " run", gap, rule->max_running);
+        gap = ", ";
+    }
+    if (rule->rate_jobs) {
+        printf("%s%" PRIu32 " in %" PRId64 " ms (%" PRIu32 " at once)", gap, rule->rate_jobs,
                rule->rate_ms, rule->burst);
+        gap = ", ";
+    }
     if (rule->weight)
-        printf(" weight %" PRIu32, rule->weight);
-    if (!rule->is_paused && !rule->max_running && !rule->rate_jobs && !rule->weight)
+        printf("%sweight %" PRIu32, gap, rule->weight);
+    else if (*gap == ' ')
         printf(" no limit");
+    printf("\n");
 }
 
-static int limit(const arguments *args)
+/* What limit and weigh do: read a rule, set it, and say it. */
+static int change_rule(const arguments *args,
+                       bool (*read)(const arguments *args, mls_queue_rule *ret_rule),
+                       mls_status (*set)(mls_queue *queue, const mls_queue_rule *rule))
 {
     queue_tool tool;
-    mls_queue_rule rule;
-    if (!read_limits(args, &rule))
+    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
+    rule.type = arguments_get(args, "type");
+    rule.queue = arguments_get(args, "in-queue");
+    rule.tenant = arguments_get(args, "tenant");
+    if (!read(args, &rule))
         return EXIT_USAGE;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
-    if (mls_queue_limit(tool.queue, &rule))
+    if (set(tool.queue, &rule))
         code = library_failure(NULL);
     queue_tool_close(&tool);
     if (code)
@@ -161,21 +176,22 @@ static int limit(const arguments *args)
     if (arguments_has(args, "json"))
         return print_json(rule_json(&rule));
     print_rule(&rule);
-    printf("\n");
     return EXIT_GOOD;
 }
 
+static int limit(const arguments *args)
+{
+    return change_rule(args, read_limits, mls_queue_limit);
+}
+
 static const option_spec limit_options[] = {
-    QUEUE_OPTION,
-    {"type", "TYPE", "jobs of this type"},
-    {"in-queue", "NAME", "jobs of this named queue"},
+    WHICH_OPTIONS,
     {"tenant", "NAME", "jobs of this tenant"},
     {"running", "N", "at most so many run at once"},
     {"rate", "N", "at most so many begin in a time"},
     {"per", "MS", "that time, in milliseconds (default 1000)"},
     {"burst", "N", "so many may begin at once after a rest (default: --rate)"},
     {"none", NULL, "take the limits back"},
-    JSON_OPTION,
     {NULL, NULL, NULL},
 };
 
@@ -191,31 +207,22 @@ const command command_queue_limit = {
 
 /* weigh */
 
+static bool read_weight(const arguments *args, mls_queue_rule *ret_rule)
+{
+    int64_t weight;
+    if (!arguments_int(args, "weight", 1, MLS_WEIGHT_MAX, 0, &weight))
+        return false;
+    if (!ret_rule->tenant || arguments_has(args, "none") == (weight != 0)) {
+        usage_error(args, "give --tenant, and --weight or --none");
+        return false;
+    }
+    ret_rule->weight = (uint32_t) weight;
+    return true;
+}
+
 static int weigh(const arguments *args)
 {
-    queue_tool tool;
-    mls_queue_rule rule = MLS_QUEUE_RULE_INIT;
-    int64_t weight;
-    rule.queue = arguments_get(args, "in-queue");
-    rule.tenant = arguments_get(args, "tenant");
-    if (!arguments_int(args, "weight", 1, MLS_WEIGHT_MAX, 0, &weight))
-        return EXIT_USAGE;
-    if (!rule.tenant || arguments_has(args, "none") == (weight != 0))
-        return usage_error(args, "give --tenant, and --weight or --none");
-    rule.weight = (uint32_t) weight;
-    int code = queue_tool_open(args, NULL, &tool);
-    if (code)
-        return code;
-    if (mls_queue_weigh(tool.queue, &rule))
-        code = library_failure(NULL);
-    queue_tool_close(&tool);
-    if (code)
-        return code;
-    if (arguments_has(args, "json"))
-        return print_json(rule_json(&rule));
-    print_rule(&rule);
-    printf("\n");
-    return EXIT_GOOD;
+    return change_rule(args, read_weight, mls_queue_weigh);
 }
 
 static const option_spec weigh_options[] = {
@@ -240,8 +247,17 @@ const command command_queue_weigh = {
 /* rules */
 
 typedef struct rules_state {
-    json_t *list; /* NULL: they are printed */
+    json_t *list; /* or */
+    table *lines;
 } rules_state;
+
+static void add_number(table *lines, uint32_t number)
+{
+    if (number)
+        table_add(lines, "%" PRIu32, number);
+    else
+        table_add(lines, "-");
+}
 
 static void show_rule(void *user, const mls_queue_rule *rule)
 {
@@ -250,24 +266,43 @@ static void show_rule(void *user, const mls_queue_rule *rule)
         json_array_append_new(state->list, rule_json(rule));
         return;
     }
-    print_rule(rule);
-    printf("; %" PRIu32 " run now\n", rule->running);
+    table_add(state->lines, "%s", or_any(rule->queue));
+    table_add(state->lines, "%s", or_any(rule->type));
+    table_add(state->lines, "%s", or_any(rule->tenant));
+    table_add(state->lines, "%s", rule->is_paused ? "yes" : "-");
+    table_add(state->lines, "%" PRIu32, rule->running);
+    add_number(state->lines, rule->max_running);
+    add_number(state->lines, rule->weight);
+    if (rule->rate_jobs)
+        table_add(state->lines, "%" PRIu32 " in %" PRId64 " ms (%" PRIu32 " at once)",
+                  rule->rate_jobs, rule->rate_ms, rule->burst);
+    else
+        table_add(state->lines, "-");
+}
+
+static int visit_rules(mls_queue *queue, rules_state *state)
+{
+    if (!state->list && !state->lines)
+        return failure("out of memory");
+    return mls_queue_visit_rules(queue, show_rule, state) ? library_failure(NULL) : EXIT_GOOD;
 }
 
 static int rules(const arguments *args)
 {
+    static const char *const heads[] = {"QUEUE", "TYPE",    "TENANT", "PAUSED", ">RUNNING",
+                                        ">MOST", ">WEIGHT", "RATE",   NULL};
     queue_tool tool;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
-    rules_state state = {arguments_has(args, "json") ? json_array() : NULL};
-    if (mls_queue_visit_rules(tool.queue, show_rule, &state))
-        code = library_failure(NULL);
+    const bool is_json = arguments_has(args, "json");
+    rules_state state = {is_json ? json_array() : NULL, is_json ? NULL : table_create(heads)};
+    code = visit_rules(tool.queue, &state);
     queue_tool_close(&tool);
-    if (!code && state.list)
-        return print_json(json_pack("{s:o}", "rules", state.list));
-    json_decref(state.list);
-    return code;
+    const int printed = is_json       ? print_json(json_pack("{s:o}", "rules", state.list))
+                        : state.lines ? table_print(state.lines)
+                                      : EXIT_GOOD;
+    return code ? code : printed;
 }
 
 static const option_spec rules_options[] = {QUEUE_OPTION, JSON_OPTION, {NULL, NULL, NULL}};

@@ -2,6 +2,8 @@
 /* mlscale queue init, stats, purge: the queue as a whole. */
 #include "cmd_queue.h"
 
+#include "table.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 static int init(const arguments *args)
 {
     queue_tool tool;
-    const int code = queue_tool_open(args, "init=1", &tool);
+    const int code = queue_tool_open(args, QUEUE_IS_MADE, &tool);
     if (code)
         return code;
     queue_tool_close(&tool);
@@ -28,7 +30,9 @@ const command command_queue_init = {
     .name = "queue init",
     .operands = "--queue URL",
     .summary = "make a queue's store, or bring an older one up to date",
-    .details = "What is there already stays. Other commands want a server's store to be made.",
+    .details =
+        "What is there already stays. submit and worker make a file too; other commands want\n"
+        "the store to be there.",
     .options = init_options,
     .run = init,
 };
@@ -84,14 +88,21 @@ static int stats_as_text(const mls_queue_stats *s)
 /* By type: what attempts took, of types that the filter lets pass. */
 typedef struct cost_list {
     const char *type;
-    json_t *array; /* NULL: as text */
-    size_t count;
+    json_t *array; /* or */
+    table *lines;
 } cost_list;
 
 static json_t *quantiles_json(const mls_quantiles *q)
 {
     return json_pack("{s:I, s:I, s:I}", "p50", (json_int_t) q->p50, "p95", (json_int_t) q->p95,
                      "max", (json_int_t) q->most);
+}
+
+static void add_quantiles(table *lines, const mls_quantiles *q, double unit)
+{
+    const uint64_t values[] = {q->p50, q->p95, q->most};
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        table_add(lines, "%.3g", (double) values[i] / unit);
 }
 
 static void add_cost(void *user, const mls_queue_cost *cost)
@@ -109,27 +120,39 @@ static void add_cost(void *user, const mls_queue_cost *cost)
                       "memory_bytes", quantiles_json(memory)));
         return;
     }
-    if (!list->count++)
-        printf("what attempts took: p50, p95, most\n");
-    printf("  %-20s %9.3g %9.3g %9.3g s  %9.4g %9.4g %9.4g MiB\n", cost->type,
-           (double) wall->p50 / 1e9, (double) wall->p95 / 1e9, (double) wall->most / 1e9,
-           (double) memory->p50 / (1 << 20), (double) memory->p95 / (1 << 20),
-           (double) memory->most / (1 << 20));
+    table_add(list->lines, "%s", cost->type);
+    if (cost->memory_bytes)
+        table_add(list->lines, "%.4g", (double) cost->memory_bytes / (1 << 20));
+    else
+        table_add(list->lines, "-");
+    add_quantiles(list->lines, wall, 1e9);
+    add_quantiles(list->lines, memory, 1 << 20);
 }
 
 /* Drivers that keep no costs have none to show. */
+static int visit_costs(mls_queue *queue, cost_list *list)
+{
+    if (!list->array && !list->lines)
+        return failure("out of memory");
+    const mls_status status = mls_queue_visit_costs(queue, add_cost, list);
+    return status && status != MLS_EUNSUPPORTED ? library_failure(NULL) : EXIT_GOOD;
+}
+
 static int print_stats(const arguments *args, mls_queue *queue, const mls_queue_stats *figures)
 {
+    static const char *const heads[] = {
+        "WHAT ATTEMPTS TOOK", ">OF MIB",  ">P50 S",    ">P95 S", ">MOST S",
+        ">P50 MIB",           ">P95 MIB", ">MOST MIB", NULL};
     const bool is_json = arguments_has(args, "json");
-    cost_list list = {.type = arguments_get(args, "type"), .array = is_json ? json_array() : NULL};
+    cost_list list = {arguments_get(args, "type"), is_json ? json_array() : NULL,
+                      is_json ? NULL : table_create(heads)};
     if (!is_json)
         stats_as_text(figures);
-    const mls_status status = mls_queue_visit_costs(queue, add_cost, &list);
-    if (status && status != MLS_EUNSUPPORTED) {
-        json_decref(list.array);
-        return library_failure(NULL);
-    }
-    return is_json ? stats_as_json(figures, list.array) : EXIT_GOOD;
+    const int code = visit_costs(queue, &list);
+    const int printed = is_json      ? stats_as_json(figures, list.array)
+                        : list.lines ? table_print(list.lines)
+                                     : EXIT_GOOD;
+    return code ? code : printed;
 }
 
 static int stats(const arguments *args)
@@ -139,7 +162,7 @@ static int stats(const arguments *args)
     mls_queue_stats figures = MLS_QUEUE_STATS_INIT;
     filter.type = arguments_get(args, "type");
     filter.queue = arguments_get(args, "in-queue");
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     if (mls_queue_get_stats(tool.queue, &filter, &figures))
@@ -205,7 +228,7 @@ static int purge(const arguments *args)
                            "--state: only jobs that succeeded, dead and cancelled ones can be "
                            "purged; 'mlscale queue cancel' ends others");
     filter.states = filter.states ? filter.states : ENDED;
-    int code = queue_tool_open(args, NULL, &tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
     purge_state state = {INT64_MAX, 0};

@@ -320,7 +320,7 @@ static int top(const arguments *args)
     v.is_json = arguments_has(args, "json");
     v.is_once = arguments_has(args, "once") || (!v.is_json && !is_terminal);
     v.is_live = is_terminal && !v.is_json && !v.is_once;
-    int code = queue_tool_open(args, NULL, &v.tool);
+    int code = queue_tool_open(args, QUEUE_IS_THERE, &v.tool);
     if (code)
         return code;
     code = run_view(&v);

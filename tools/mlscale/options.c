@@ -127,6 +127,13 @@ static struct option *long_options(const command *cmd, size_t count)
     return options;
 }
 
+/* Without the options that the usage line shows behind operands. */
+static int operands_length(const char *operands)
+{
+    const char *options = strstr(operands, " --");
+    return (int) (options ? (size_t) (options - operands) : strlen(operands));
+}
+
 /* EXIT_GOOD with the arguments filled in, or -1 for help, or EXIT_USAGE. */
 static int parse_options(arguments *args, const struct option *options, size_t count, int argc,
                          char **argv)
@@ -148,7 +155,8 @@ static int parse_options(arguments *args, const struct option *options, size_t c
     args->operands = argv + optind;
     args->operand_count = (size_t) (argc - optind);
     if (args->operand_count < args->cmd->min_operands)
-        return usage_error(args, "%s is missing", args->cmd->operands);
+        return usage_error(args, "%.*s is missing", operands_length(args->cmd->operands),
+                           args->cmd->operands);
     if (args->operand_count > args->cmd->max_operands)
         return usage_error(args, "one operand too many: '%s'",
                            args->operands[args->cmd->max_operands]);

@@ -18,7 +18,7 @@ struct score_sink {
     const char *path;
     const score_group *groups;
     size_t group_count;
-    bool is_npy;
+    bool is_npy, is_broken;
     int64_t rows, width;
 };
 
@@ -202,14 +202,23 @@ static void write_row(score_sink *sink, const unsigned char *data, int64_t rows,
         putc('\n', sink->file);
 }
 
+/* Whether all went well; said once if not. */
+static bool check_sink(score_sink *sink, bool is_good)
+{
+    if (!is_good && !sink->is_broken)
+        failure("cannot write to %s: %s", sink->path, strerror(errno));
+    sink->is_broken |= !is_good;
+    return !sink->is_broken;
+}
+
 bool score_sink_write(score_sink *sink, const void *data, int64_t rows)
 {
+    if (sink->is_broken)
+        return false;
     for (int64_t row = 0; row < rows; row++)
         write_row(sink, data, rows, row);
     sink->rows += rows;
-    if (ferror(sink->file))
-        failure("cannot write to %s: %s", sink->path, strerror(errno));
-    return !ferror(sink->file);
+    return check_sink(sink, !ferror(sink->file));
 }
 
 bool score_sink_close(score_sink *sink)
@@ -221,8 +230,7 @@ bool score_sink_close(score_sink *sink)
     bool good = fflush(sink->file) == 0 && !ferror(sink->file);
     if (sink->file != stdout)
         good = fclose(sink->file) == 0 && good;
-    if (!good)
-        failure("cannot write to %s: %s", sink->path, strerror(errno));
+    good = check_sink(sink, good);
     free(sink);
     return good;
 }

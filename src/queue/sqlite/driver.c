@@ -26,20 +26,29 @@ static mls_status parse_poison(const char *text, int64_t *ret_deaths)
     return MLS_OK;
 }
 
+/* What the URL says. */
+typedef struct config {
+    char *path;
+    int64_t deaths;
+    bool must_exist;
+} config;
+
 /* One of the options behind '?'. */
-static mls_status parse_option(const char *option, int64_t *ret_deaths)
+static mls_status parse_option(const char *option, config *ret_config)
 {
     static const char poison[] = "poison=";
     if (strncmp(option, poison, sizeof poison - 1) == 0)
-        return parse_poison(option + sizeof poison - 1, ret_deaths);
-    if (strcmp(option, "init=1") == 0 || strcmp(option, "init=0") == 0)
-        return MLS_OK; /* the file and its tables are made by every open */
-    return mls__error(
-        MLS_EINVAL, "a sqlite queue has no option '%.64s'; there are poison=K and init=1", option);
+        return parse_poison(option + sizeof poison - 1, &ret_config->deaths);
+    ret_config->must_exist = strcmp(option, "init=0") == 0;
+    if (ret_config->must_exist || strcmp(option, "init=1") == 0)
+        return MLS_OK;
+    return mls__error(MLS_EINVAL,
+                      "a sqlite queue has no option '%.64s'; there are poison=K, init=1 and init=0",
+                      option);
 }
 
 /* What follows '?' : options, separated by '&'. */
-static mls_status parse_options(const char *at, int64_t *ret_deaths)
+static mls_status parse_options(const char *at, config *ret_config)
 {
     mls_status status = MLS_OK;
     while (!status && *at) {
@@ -47,7 +56,7 @@ static mls_status parse_options(const char *at, int64_t *ret_deaths)
         const size_t length = strcspn(at, "&");
         snprintf(option, sizeof option, "%.*s",
                  length < sizeof option ? (int) length : (int) sizeof option - 1, at);
-        status = parse_option(option, ret_deaths);
+        status = parse_option(option, ret_config);
         at += length;
         at += *at == '&';
     }
@@ -55,18 +64,18 @@ static mls_status parse_options(const char *at, int64_t *ret_deaths)
 }
 
 /* What follows "sqlite:": a path, perhaps with options. */
-static mls_status parse_config(const mls__allocator *allocator, const char *config, char **ret_path,
-                               int64_t *ret_deaths)
+static mls_status parse_config(const mls__allocator *allocator, const char *text,
+                               config *ret_config)
 {
-    const size_t length = strcspn(config, "?");
+    const size_t length = strcspn(text, "?");
     if (length == 0)
         return mls__error(MLS_EINVAL, "a sqlite queue needs a file: write \"sqlite:PATH\"");
-    *ret_deaths = MLS__SQL_DEFAULT_DEATHS;
-    const mls_status status = parse_options(config[length] ? config + length + 1 : "", ret_deaths);
+    *ret_config = (config){.deaths = MLS__SQL_DEFAULT_DEATHS};
+    const mls_status status = parse_options(text[length] ? text + length + 1 : "", ret_config);
     if (status)
         return status;
-    *ret_path = mls__alloc_bytes(allocator, config, length);
-    return *ret_path ? MLS_OK : mls__error_nomem(length);
+    ret_config->path = mls__alloc_bytes(allocator, text, length);
+    return ret_config->path ? MLS_OK : mls__error_nomem(length);
 }
 
 /* Counts the pages of the WAL: an sqlite3_wal_hook(). */
@@ -191,38 +200,41 @@ static mls__sql_store *create_store(const mls_plugin_host *host)
     return store;
 }
 
-static mls_status open_at(mls__sql_store *store, const char *path)
+static mls_status open_at(mls__sql_store *store, const config *wanted)
 {
+    if (wanted->must_exist && access(wanted->path, F_OK) != 0)
+        return mls__error(MLS_ENOTFOUND,
+                          "there is no file '%s'; 'mlscale queue init', or init=1, makes one",
+                          wanted->path);
     mls_status status = init_mutexes(store);
     if (status)
         return status;
-    status = connect_store(store, path);
+    status = connect_store(store, wanted->path);
     if (status)
         destroy_mutexes(store);
     return status;
 }
 
-static mls_status open_store(const mls_plugin_host *host, const char *config, void **ret_self)
+static mls_status open_store(const mls_plugin_host *host, const char *text, void **ret_self)
 {
     const mls__allocator *allocator = &host->context->allocator;
-    char *path;
-    int64_t deaths;
+    config wanted;
     if (sqlite3_libversion_number() < OLDEST_SQLITE || sodium_init() < 0)
         return mls__error(MLS_EUNSUPPORTED,
                           "SQLite %s is too old; 3.37.2 is needed, with libsodium",
                           sqlite3_libversion());
-    mls_status status = parse_config(allocator, config, &path, &deaths);
+    mls_status status = parse_config(allocator, text, &wanted);
     if (status)
         return status;
     mls__sql_store *store = create_store(host);
-    status = store ? open_at(store, path) : mls__error_nomem(sizeof *store);
-    mls__free(allocator, path);
+    status = store ? open_at(store, &wanted) : mls__error_nomem(sizeof *store);
+    mls__free(allocator, wanted.path);
     if (status) {
         if (store)
             free_store(store);
         return status;
     }
-    store->most_deaths = deaths;
+    store->most_deaths = wanted.deaths;
     *ret_self = store;
     return MLS_OK;
 }
