@@ -175,8 +175,50 @@ START_TEST(a_cut_connection_is_no_death)
 }
 END_TEST
 
+enum { TURNS = 150, MOST = 64 }; /* of a claim: more than are looked at at once */
+
+/* Claims that many, which are those of both tenants in turn but for one. */
+static void claim_evenly(mls_claimer *claimer, size_t wanted)
+{
+    mls_job *jobs[MOST];
+    size_t count, of_a = 0;
+    ck_assert_ok(mls_claimer_claim(claimer, 0, wanted, jobs, &count));
+    ck_assert_uint_eq(count, wanted);
+    for (size_t i = 0; i < count; i++) {
+        of_a += strcmp(fixture_info(jobs[i]).tenant, "a") == 0;
+        ck_assert_ok(mls_job_complete(jobs[i]));
+        mls_job_free(jobs[i]);
+    }
+    ck_assert_uint_ge(2 * of_a + 2, count);
+    ck_assert_uint_le(2 * of_a, count + 2);
+}
+
+START_TEST(turns_are_shared_by_all_clients)
+{
+    static mls_job_options jobs[2 * TURNS];
+    char url[700];
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue *queues[2] = {fixture_queue(url), fixture_queue(url)};
+    mls_claimer *claimers[2] = {fixture_claimer(queues[0], NULL), fixture_claimer(queues[1], NULL)};
+    for (size_t i = 0; i < 2 * TURNS; i++) {
+        jobs[i] = fixture_options("t", NULL);
+        jobs[i].tenant = i < TURNS ? "a" : "b";
+    }
+    ck_assert_ok(mls_queue_submit_many(queues[0], jobs, 2 * TURNS, NULL));
+    for (int i = 0; i < 20; i++)
+        claim_evenly(claimers[i % 2], 3);
+    for (int i = 0; i < 3; i++)
+        claim_evenly(claimers[i % 2], MOST);
+    for (int i = 0; i < 2; i++) {
+        mls_claimer_close(claimers[i]);
+        mls_queue_close(queues[i]);
+    }
+}
+END_TEST
+
 void postgres_clients_add(TCase *tests)
 {
+    tcase_add_test(tests, turns_are_shared_by_all_clients);
     tcase_add_test(tests, a_cut_connection_is_no_death);
     tcase_add_test(tests, limits_hold_for_all_clients_together);
     tcase_add_test(tests, tokens_are_shared_by_all_clients);

@@ -333,7 +333,8 @@ START_TEST(older_schemas_are_brought_up_to_date)
     snprintf(sql, sizeof sql,
              "SET search_path TO %.*s; ALTER TABLE jobs DROP COLUMN children;"
              "DROP TABLE edges; DROP TABLE rules; ALTER TABLE members DROP COLUMN process,"
-             " DROP COLUMN came_us; UPDATE meta SET version = 1",
+             " DROP COLUMN came_us; DROP INDEX jobs_turns; DROP TABLE turns, shares;"
+             "ALTER TABLE meta DROP COLUMN shares; UPDATE meta SET version = 1",
              length, schema);
     mls_test_postgres_sql(sql);
     queue = fixture_queue(url);

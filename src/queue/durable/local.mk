@@ -8,4 +8,6 @@ QUEUE_DURABLE = \
 	%D%/rules.c \
 	%D%/rules.h \
 	%D%/served.c \
-	%D%/served.h
+	%D%/served.h \
+	%D%/shares.c \
+	%D%/shares.h

@@ -125,6 +125,17 @@ bool mls__kept_rules_name(const mls__kept_rules *rules, const mls_queue_host *po
     return false;
 }
 
+uint32_t mls__kept_rules_step(const mls__kept_rules *rules, const mls_queue_host *policy,
+                              const char *queue, const char *tenant)
+{
+    uint32_t weight = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const uint32_t said = policy->rule_weight(&rules->list[i].rule, queue, tenant);
+        weight = said > weight ? said : weight;
+    }
+    return policy->weight_step(weight);
+}
+
 void mls__kept_rules_claim(mls__kept_rules *rules, const mls_queue_host *policy,
                            mls__rule_scope scope, int64_t now_ms)
 {

@@ -42,6 +42,9 @@ bool mls__kept_rules_hold(const mls__kept_rules *rules, const mls_queue_host *po
 /* Whether a rule names the tenant, of that queue and type. */
 bool mls__kept_rules_name(const mls__kept_rules *rules, const mls_queue_host *policy,
                           mls__rule_scope scope);
+/* By how much a claim of the tenant moves on its pass in the queue. */
+uint32_t mls__kept_rules_step(const mls__kept_rules *rules, const mls_queue_host *policy,
+                              const char *queue, const char *tenant);
 /* Such a job is claimed. */
 void mls__kept_rules_claim(mls__kept_rules *rules, const mls_queue_host *policy,
                            mls__rule_scope scope, int64_t now_ms);

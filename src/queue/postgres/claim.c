@@ -25,10 +25,9 @@ static claim_op *claim_of(mls__pg_op *op)
     return (claim_op *) (void *) op;
 }
 
-static void add_claim(mls__pg_store *store, const claim_op *claim, size_t most,
-                      mls__pg_parameters *p)
+/* Behind what says which jobs. */
+static void add_claim(mls__pg_store *store, const claim_op *claim, mls__pg_parameters *p)
 {
-    mls__pg_add_number(p, (int64_t) most);
     mls__pg_add_number(p, mls__pg_next(store, MLS_JOB_READY, MLS_JOB_ON_CLAIM));
     mls__pg_add_number(p, store->member);
     mls__pg_add_number(p, claim->claimer->id);
@@ -93,41 +92,87 @@ static const mls_queue_job *find_like(const claim_op *claim)
     return like;
 }
 
-/* Up to `most` of the jobs that can run with `like`; NULL: that the claimer serves. */
-static mls_status take_some(mls__pg_store *store, claim_op *claim, const mls_queue_job *like,
-                            size_t most, size_t *ret_taken)
+/* The longest ready, where nothing but their like counts: jobs that share a batch key, or all. */
+static mls_status take_oldest(mls__pg_store *store, claim_op *claim, const mls_queue_job *like,
+                              size_t most, size_t *ret_taken)
 {
-    const bool has_rules = store->kept.count;
     const bool is_picky = mls__served_is_picky(&claim->claimer->served);
+    int statement = is_picky ? MLS__PG_CLAIM_SOME : MLS__PG_CLAIM_ANY;
     mls__pg_parameters p = {0};
-    add_claim(store, claim, most, &p);
+    mls__pg_add_number(&p, (int64_t) most);
+    add_claim(store, claim, &p);
     if (like) {
+        statement = store->kept.count ? MLS__PG_CLAIM_PASSING_LIKE : MLS__PG_CLAIM_LIKE;
         mls__pg_add_text(&p, like->info->type);
         mls__pg_add_text(&p, like->info->queue);
         mls__pg_add_text(&p, like->info->batch_key);
-    } else if (is_picky || has_rules) {
+        if (store->kept.count)
+            mls__pg_add_holding(store, &p);
+    } else if (is_picky) {
         add_filter(store, &claim->claimer->served, &p);
     }
-    if (has_rules)
-        mls__pg_add_holding(store, &p);
-    const int statement = has_rules  ? like ? MLS__PG_CLAIM_PASSING_LIKE : MLS__PG_CLAIM_PASSING
-                          : like     ? MLS__PG_CLAIM_LIKE
-                          : is_picky ? MLS__PG_CLAIM_SOME
-                                     : MLS__PG_CLAIM_ANY;
     return take_rows(store, claim, statement, &p, ret_taken);
 }
 
-/* With rules in steps of which none oversteps any. `ret_is_all`: there are no more. */
+static bool is_same_share(const mls_job_info *a, const mls_job_info *b)
+{
+    return a->priority == b->priority && strcmp(a->tenant, b->tenant) == 0;
+}
+
+/* Jobs of one queue that were taken as they were ready are counted all the same. */
+static mls_status charge_last(mls__pg_store *store, const claim_op *claim, size_t count)
+{
+    size_t first = claim->count - count;
+    for (size_t i = first + 1; first < claim->count; i++) {
+        const mls_job_info *info = claim->jobs[first]->info;
+        if (i < claim->count && is_same_share(info, claim->jobs[i]->info))
+            continue;
+        if (!mls__pg_turns_charge(store, info, i - first))
+            return store->txn.status;
+        first = i;
+    }
+    return MLS_OK;
+}
+
+/* Those whose turn it is, of what no rule holds back. */
+static mls_status take_picked(mls__pg_store *store, claim_op *claim, const mls_queue_job *like,
+                              size_t most, size_t *ret_taken)
+{
+    int64_t ids[MLS__PG_MOST_PICKS];
+    size_t count;
+    mls__pg_parameters p = {0};
+    most = most < MLS__PG_MOST_PICKS ? most : MLS__PG_MOST_PICKS;
+    *ret_taken = 0;
+    if (!mls__pg_turns_pick(store, &claim->claimer->served, like, most, ids, &count) || !count)
+        return store->txn.status;
+    mls__pg_add_numbers(store, &p, ids, count);
+    add_claim(store, claim, &p);
+    return take_rows(store, claim, MLS__PG_CLAIM_PICKED, &p, ret_taken);
+}
+
+/* Whether it matters which jobs are ready besides the oldest. */
+static bool is_choice(const mls__pg_store *store, const mls_queue_job *like)
+{
+    return (store->kept.count || store->txn.shares) && !(like && like->info->batch_key[0]);
+}
+
+/*
+ * Up to `most` of the jobs that can run with `like`; NULL: that the claimer serves. With
+ * rules in steps of which none oversteps any. `ret_is_all`: there are no more.
+ */
 static mls_status take_up_to(mls__pg_store *store, claim_op *claim, const mls_queue_job *like,
                              size_t most, bool *ret_is_all)
 {
+    const bool picks = is_choice(store, like);
     while (most) {
         const size_t step =
             mls__kept_rules_room(&store->kept, store->rules, mls__pg_now_ms(store), most);
         size_t taken;
-        if (take_some(store, claim, like, step, &taken))
+        if ((picks ? take_picked : take_oldest)(store, claim, like, step, &taken))
             return store->txn.status;
-        *ret_is_all = taken < step;
+        if (like && !picks && store->txn.shares && charge_last(store, claim, taken))
+            return store->txn.status;
+        *ret_is_all = picks ? !taken : taken < step;
         if (*ret_is_all)
             break;
         most -= taken;

@@ -127,7 +127,7 @@ static const mls_queue_driver driver = {
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_DEPENDENCIES |
-                    MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIMITS,
+                    MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_FAIRNESS,
     .max_payload_bytes = MAX_PAYLOAD_BYTES,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,

@@ -56,7 +56,8 @@ static bool may_claim(const mls__pg_store *store, mls__pg_op **ops, size_t count
 /* Rules are asked, and locked where they are limits, before any row is. */
 static bool run_all(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news)
 {
-    if (store->txn.rules && may_claim(store, ops, count) && !mls__pg_rules_load(store))
+    if ((store->txn.rules || store->txn.shares) && may_claim(store, ops, count) &&
+        !mls__pg_rules_load(store))
         return false;
     if (news & MLS__PG_NEWS_MEMBER && !mls__pg_reap(store))
         return false;

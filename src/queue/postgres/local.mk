@@ -27,6 +27,7 @@ mls_queue_postgres_la_SOURCES = \
 	%D%/states.c \
 	%D%/statements.c \
 	%D%/submit.c \
+	%D%/turns.c \
 	%D%/url.c \
 	%D%/views.c \
 	%D%/watch.c \

@@ -24,6 +24,7 @@
 #include "queue/durable/ends.h"
 #include "queue/durable/rules.h"
 #include "queue/durable/served.h"
+#include "queue/durable/shares.h"
 
 #include <mlscale/ext/queue_driver.h>
 
@@ -254,8 +255,14 @@ enum {
     MLS__PG_RULES,
     MLS__PG_RULE_SAVE,
     MLS__PG_RULE_DELETE,
-    MLS__PG_CLAIM_PASSING,
     MLS__PG_CLAIM_PASSING_LIKE,
+    MLS__PG_CLAIM_PICKED,
+    MLS__PG_HEADS,
+    MLS__PG_TURNS_SAVE,
+    MLS__PG_SHARES_SAVE,
+    MLS__PG_SHARES_SWEEP,
+    MLS__PG_SHARES_MARK,
+    MLS__PG_SHARE_CHARGE,
     MLS__PG_STATEMENTS
 };
 
@@ -283,6 +290,7 @@ typedef struct mls__pg_txn {
     char message[MLS__PG_MESSAGE_BYTES];
     int64_t now_us; /* the server's */
     int rules;      /* MLS__PG_RULES_*: which there are */
+    bool shares;    /* there was a job with a tenant once */
     bool is_writing, must_sync;
     bool is_ready_news; /* a job became ready since parked claims were looked at */
     bool found_none;    /* a claim of anything found no more */
@@ -428,6 +436,8 @@ const char *mls__pg_state_name(int64_t state);
 /* A new row: its timer, rank and counts. */
 void mls__pg_begin_row(mls__pg_store *store, mls__pg_row *row);
 void mls__pg_set_timer(mls__pg_store *store, int64_t timer_ms);
+/* Behind all that there were: the server's time, moved on where several share it. */
+int64_t mls__pg_next_rank(mls__pg_store *store);
 /* Moves it in memory; mls__pg_rows_save() writes it. false: the transaction failed. */
 bool mls__pg_move(mls__pg_store *store, mls__pg_row *row, int32_t event);
 /* The same for a claimed one, which is not any more. */
@@ -517,6 +527,20 @@ void mls__pg_add_holding(mls__pg_store *store, mls__pg_parameters *parameters);
 bool mls__pg_rules_save(mls__pg_store *store);
 mls_status mls__pg_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__pg_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
+
+/* turns.c: which jobs are next where rules hold back some or tenants share */
+#define MLS__PG_MOST_PICKS 256
+/*
+ * Ids of at most `most` ready jobs in the order in which they are to be claimed, which is
+ * noted; there may be more than those. With `like` of jobs like that, which has no batch
+ * key. false: the transaction failed.
+ */
+bool mls__pg_turns_pick(mls__pg_store *store, const mls__served *served, const mls_queue_job *like,
+                        size_t most, int64_t *ret_ids, size_t *ret_count);
+/* So many jobs of that queue, priority and tenant were claimed though it was not their turn. */
+bool mls__pg_turns_charge(mls__pg_store *store, const mls_job_info *info, size_t count);
+/* The first job with a tenant is submitted. */
+bool mls__pg_turns_begin(mls__pg_store *store);
 
 /* process.c */
 /* Of this process, and of one member of it. */

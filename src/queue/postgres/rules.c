@@ -2,8 +2,8 @@
 /*
  * Rules that hold back ready jobs. Each transaction learns from its begin whether there are
  * any: where there are none, nothing else is asked. What runs is counted, not kept, so that
- * no crash leaves a count that is wrong; transactions that claim under a limit take turns by
- * an advisory lock, so that a limit holds for all members together.
+ * no crash leaves a count that is wrong; transactions that claim under a limit, or where
+ * tenants share, take turns by an advisory lock, so that both hold for all members together.
  */
 #include "queue/postgres/postgres.h"
 
@@ -33,6 +33,7 @@ static bool add_rule(mls__pg_store *store, const PGresult *result, int at)
         .queue = PQgetvalue(result, at, 7),
         .type = PQgetvalue(result, at, 8),
         .tenant = PQgetvalue(result, at, 9),
+        .weight = (uint32_t) mls__pg_number(result, at, 10),
     };
     if (mls__kept_rules_add(store->host, &store->kept, &rule))
         return true;
@@ -59,10 +60,10 @@ static bool read_rules(mls__pg_store *store, bool counts_all)
 /* Reading is another statement than locking: it sees what the one before committed. */
 bool mls__pg_rules_load(mls__pg_store *store)
 {
-    if (store->txn.rules == MLS__PG_RULES_LIMIT &&
+    if ((store->txn.rules == MLS__PG_RULES_LIMIT || store->txn.shares) &&
         !mls__pg_run_none(store, MLS__PG_RULES_LOCK, NULL))
         return false;
-    return read_rules(store, false);
+    return !store->txn.rules || read_rules(store, false);
 }
 
 void mls__pg_rules_claim(mls__pg_store *store, const mls__pg_row *row)
@@ -123,6 +124,7 @@ static bool save(mls__pg_store *store, const mls_queue_rule *rule)
     mls__pg_add_number(&p, rule->burst);
     mls__pg_add_number(&p, rule->rate_ms);
     mls__pg_add_number(&p, rule->bucket_ns);
+    mls__pg_add_number(&p, rule->weight);
     store->txn.is_writing = true;
     return mls__pg_run_none(store, MLS__PG_RULE_SAVE, &p);
 }

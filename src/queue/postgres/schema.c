@@ -61,6 +61,20 @@ static const char *const versions[] = {
     /* Whose members are, to see from the same machine whether it lives; since when on this line. */
     "ALTER TABLE members ADD COLUMN process text NOT NULL DEFAULT '',"
     " ADD COLUMN came_us int8 NOT NULL DEFAULT 0;",
+
+    /*
+     * Tenants take turns: the time of each queue and priority, and who is ahead of it. Groups
+     * of ready jobs, so that what is held back is stepped over.
+     */
+    "ALTER TABLE meta ADD COLUMN shares int8 NOT NULL DEFAULT 0;"
+    "UPDATE meta SET shares = EXISTS(SELECT FROM jobs WHERE tenant <> '')::int;"
+    "CREATE INDEX jobs_turns ON jobs(priority, queue, tenant, type, rank) WHERE state = 3;"
+    "CREATE TABLE turns(queue text NOT NULL, priority int8 NOT NULL, now int8 NOT NULL,"
+    " PRIMARY KEY (queue, priority)) WITH (fillfactor = 50);"
+    "CREATE TABLE shares(queue text NOT NULL, priority int8 NOT NULL, tenant text NOT NULL,"
+    " pass int8 NOT NULL, turn int8 NOT NULL, PRIMARY KEY (queue, priority, tenant))"
+    " WITH (fillfactor = 50);"
+    "ALTER TABLE rules ADD COLUMN weight int8 NOT NULL DEFAULT 0;",
 };
 
 #define VERSION ((int) (sizeof versions / sizeof versions[0]))

@@ -11,29 +11,41 @@
     " j.tenant, j.key, j.batch_key, j.owner, j.error_text, j.note, j.progress"
 
 /*
- * $1 most, $2 the state of a claimed job, $3 member, $4 claimer, $5 owner, $6 now in
- * microseconds. Rows that others have locked at this moment are theirs.
+ * $2 the state of a claimed job, $3 member, $4 claimer, $5 owner, $6 now in microseconds.
+ * `picked` selects and locks ready jobs; those that others have locked at this moment are theirs.
  */
-#define CLAIM(filter)                                                                              \
-    "WITH picked AS MATERIALIZED (SELECT id, since_us AS was_us FROM jobs WHERE state = 3" filter  \
-    " ORDER BY priority DESC, rank LIMIT $1::int8 FOR UPDATE SKIP LOCKED),"                        \
+#define TAKE(picked)                                                                               \
+    "WITH picked AS MATERIALIZED (SELECT id, since_us AS was_us FROM jobs WHERE state = 3" picked  \
+    " FOR UPDATE SKIP LOCKED),"                                                                    \
     " taken AS (UPDATE jobs t SET state = $2::int8, epoch = epoch + 1, attempt = attempt + 1,"     \
     " member = $3::int8, claimer = $4::int8, owner = $5::text, claimed_ms = $6::int8 / 1000,"      \
     " waiting_us = waiting_us + greatest($6::int8 - was_us, 0), since_us = $6::int8,"              \
     " timer_ms = NULL, progress = 0, note = '' FROM picked WHERE t.id = picked.id"                 \
     " RETURNING t.*, greatest($6::int8 - was_us, 0) AS waited)"                                    \
     " SELECT " JOB_COLUMNS ", j.waited, p.data FROM taken j"                                       \
-    " LEFT JOIN payloads p ON p.job = j.id AND p.kind = 0 ORDER BY j.priority DESC, j.rank"
+    " LEFT JOIN payloads p ON p.job = j.id AND p.kind = 0"
+
+/* $1 most. */
+#define CLAIM(filter)                                                                              \
+    TAKE(filter " ORDER BY priority DESC, rank LIMIT $1::int8")                                    \
+    " ORDER BY j.priority DESC, "                                                                  \
+    "j.rank"
 
 /* What no rule holds back of those from `at` on: arrays of queues, types and tenants. */
-#define PASSING(q, t, n)                                                                           \
+#define PASSING(of, q, t, n)                                                                       \
     " AND NOT EXISTS (SELECT FROM unnest(" q "::text[], " t "::text[], " n "::text[])"             \
-    " AS h(q, t, n) WHERE h.q IN ('', queue) AND h.t IN ('', type) AND h.n IN ('', tenant))"
+    " AS h(q, t, n) WHERE h.q IN ('', " of "queue) AND h.t IN ('', " of "type)"                    \
+    " AND h.n IN ('', " of "tenant))"
 
-#define SERVED                                                                                     \
-    " AND ($7::text[] IS NULL OR type = ANY($7::text[]))"                                          \
-    " AND ($8::text[] IS NULL OR queue = ANY($8::text[]))"
+#define SERVED(of, t, q)                                                                           \
+    " AND (" t "::text[] IS NULL OR " of "type = ANY(" t "::text[]))"                              \
+    " AND (" q "::text[] IS NULL OR " of "queue = ANY(" q "::text[]))"
 #define LIKE " AND type = $7::text AND queue = $8::text AND batch_key = $9::text"
+
+/* Of groups: $2 types and $3 queues, $4 to $6 what holds back jobs, $7 the batch key, or NULL. */
+#define GROUP_FILTER(of) SERVED(of, "$2", "$3") PASSING(of, "$4", "$5", "$6")
+#define GROUP_KEY        " AND ($7::text IS NULL OR j.batch_key = $7::text)"
+#define IS_OF(g)         " AND j.queue = " g ".queue AND j.tenant = " g ".tenant AND j.type = " g ".type"
 
 static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_TAKE_IDS] = "SELECT nextval('job_ids')",
@@ -81,10 +93,57 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_NEXT_TIMER] = "SELECT timer_ms FROM jobs WHERE timer_ms IS NOT NULL"
                            " ORDER BY timer_ms LIMIT 1",
     [MLS__PG_CLAIM_ANY] = CLAIM(""),
-    [MLS__PG_CLAIM_SOME] = CLAIM(SERVED),
+    [MLS__PG_CLAIM_SOME] = CLAIM(SERVED("", "$7", "$8")),
     [MLS__PG_CLAIM_LIKE] = CLAIM(LIKE),
-    [MLS__PG_CLAIM_PASSING] = CLAIM(SERVED PASSING("$9", "$10", "$11")),
-    [MLS__PG_CLAIM_PASSING_LIKE] = CLAIM(LIKE PASSING("$10", "$11", "$12")),
+    [MLS__PG_CLAIM_PASSING_LIKE] = CLAIM(LIKE PASSING("", "$10", "$11", "$12")),
+    [MLS__PG_CLAIM_PICKED] =
+        TAKE(" AND id = ANY($1::int8[]) ORDER BY id") " ORDER BY array_position($1::int8[], j.id)",
+    /* From group to group downwards, until one passes; then all groups of that priority. */
+    [MLS__PG_HEADS] =
+        "WITH RECURSIVE g AS ((SELECT priority, queue, tenant, type FROM jobs WHERE state = 3"
+        " ORDER BY priority DESC, queue DESC, tenant DESC, type DESC LIMIT 1) UNION ALL"
+        " SELECT n.* FROM g CROSS JOIN LATERAL (SELECT j.priority, j.queue, j.tenant, j.type"
+        " FROM jobs j WHERE j.state = 3 AND (j.priority, j.queue, j.tenant, j.type) <"
+        " (g.priority, g.queue, g.tenant, g.type) ORDER BY j.priority DESC, j.queue DESC,"
+        " j.tenant DESC, j.type DESC LIMIT 1) n),"
+        " top AS MATERIALIZED (SELECT g.priority FROM g WHERE true" GROUP_FILTER(
+            "g.") " AND ($7::text IS NULL OR EXISTS (SELECT FROM jobs j WHERE j.state = 3"
+                  " AND j.priority = g.priority" IS_OF("g") GROUP_KEY
+    ")) LIMIT 1),"
+    " c AS ((SELECT j.queue, j.tenant, j.type FROM jobs j WHERE j.state = 3"
+    " AND j.priority = (SELECT priority FROM top) ORDER BY j.queue, j.tenant, j.type LIMIT 1)"
+    " UNION ALL SELECT n.* FROM c CROSS JOIN LATERAL (SELECT j.queue, j.tenant, j.type"
+    " FROM jobs j WHERE j.state = 3 AND j.priority = (SELECT priority FROM top)"
+    " AND (j.queue, j.tenant, j.type) > (c.queue, c.tenant, c.type)"
+    " ORDER BY j.queue, j.tenant, j.type LIMIT 1) n)"
+    " SELECT top.priority, c.queue, c.tenant, c.type, r.id, r.rank, coalesce(t.now, 0),"
+    " coalesce(s.pass, -1), coalesce(s.turn, 0) FROM top CROSS JOIN c CROSS JOIN LATERAL"
+    " (SELECT j.id, j.rank FROM jobs j WHERE j.state = 3 AND j.priority = top.priority" IS_OF("c")
+        GROUP_KEY " ORDER BY j.rank LIMIT $1::int8) r"
+                  " LEFT JOIN turns t ON t.queue = c.queue AND t.priority = top.priority"
+                  " LEFT JOIN shares s ON s.queue = c.queue AND s.priority = top.priority"
+                  " AND s.tenant = c.tenant WHERE true" GROUP_FILTER(
+                      "c.") " ORDER BY c.queue, c.tenant, c.type, r.rank",
+    [MLS__PG_TURNS_SAVE] =
+        "INSERT INTO turns SELECT q, $3::int8, n FROM unnest($1::text[], $2::int8[]) AS u(q, n)"
+        " ON CONFLICT (queue, priority) DO UPDATE SET now = excluded.now",
+    [MLS__PG_SHARES_SAVE] =
+        "INSERT INTO shares SELECT q, $5::int8, n, p, t FROM unnest($1::text[], $2::text[],"
+        " $3::int8[], $4::int8[]) AS u(q, n, p, t)"
+        " ON CONFLICT (queue, priority, tenant) DO UPDATE SET pass = excluded.pass,"
+        " turn = excluded.turn",
+    [MLS__PG_SHARES_SWEEP] = "DELETE FROM shares s USING turns t WHERE t.queue = s.queue"
+                             " AND t.priority = s.priority AND s.pass < t.now",
+    [MLS__PG_SHARES_MARK] = "UPDATE meta SET shares = 1 WHERE one = 1",
+    /* Where others have ready jobs: $4 more, at $5, of the tenant $3 in queue $1, priority $2. */
+    [MLS__PG_SHARE_CHARGE] =
+        "INSERT INTO shares AS s SELECT $1::text, $2::int8, $3::text, coalesce((SELECT now FROM"
+        " turns WHERE queue = $1::text AND priority = $2::int8), 0) + $4::int8, $5::int8"
+        " WHERE EXISTS (SELECT FROM jobs WHERE state = 3 AND priority = $2::int8"
+        " AND queue = $1::text AND tenant < $3::text) OR EXISTS (SELECT FROM jobs"
+        " WHERE state = 3 AND priority = $2::int8 AND queue = $1::text AND tenant > $3::text)"
+        " ON CONFLICT (queue, priority, tenant) DO UPDATE SET"
+        " pass = greatest(s.pass + $4::int8, excluded.pass), turn = excluded.turn",
     [MLS__PG_STOPPING] = "SELECT id, epoch FROM jobs WHERE member = $1::int8 AND state = 5",
     [MLS__PG_PROGRESS] = "UPDATE jobs SET progress = $4::float8, note = $5::text"
                          " WHERE id = $1::int8 AND epoch = $2::int8 AND member = $3::int8"
@@ -167,13 +226,14 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
         "SELECT r.is_paused, r.max_running, r.rate_jobs, r.burst, r.rate_ms, r.bucket_ns,"
         " CASE WHEN $1::int8 = 1 OR r.max_running > 0 THEN (SELECT count(*) FROM jobs j"
         " WHERE j.member IS NOT NULL AND r.queue IN ('', j.queue) AND r.type IN ('', j.type)"
-        " AND r.tenant IN ('', j.tenant)) ELSE 0 END, r.queue, r.type, r.tenant FROM rules r",
+        " AND r.tenant IN ('', j.tenant)) ELSE 0 END, r.queue, r.type, r.tenant, r.weight FROM "
+        "rules r",
     [MLS__PG_RULE_SAVE] =
         "INSERT INTO rules VALUES($1::text, $2::text, $3::text, $4::int8, $5::int8, $6::int8,"
-        " $7::int8, $8::int8, $9::int8) ON CONFLICT (queue, type, tenant) DO UPDATE SET"
+        " $7::int8, $8::int8, $9::int8, $10::int8) ON CONFLICT (queue, type, tenant) DO UPDATE SET"
         " is_paused = excluded.is_paused, max_running = excluded.max_running,"
         " rate_jobs = excluded.rate_jobs, burst = excluded.burst, rate_ms = excluded.rate_ms,"
-        " bucket_ns = excluded.bucket_ns",
+        " bucket_ns = excluded.bucket_ns, weight = excluded.weight",
     [MLS__PG_RULE_DELETE] = "DELETE FROM rules WHERE queue = $1::text AND type = $2::text"
                             " AND tenant = $3::text",
 };

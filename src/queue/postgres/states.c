@@ -49,12 +49,18 @@ static void set_timer(mls__pg_store *store, mls__pg_row *row, int64_t timer_ms)
     mls__pg_set_timer(store, timer_ms);
 }
 
-/* Ranks are the server's time, moved on where several jobs share it: the longest first. */
+int64_t mls__pg_next_rank(mls__pg_store *store)
+{
+    const int64_t now_us = store->txn.now_us;
+    store->last_rank = store->last_rank < now_us ? now_us : store->last_rank + 1;
+    return store->last_rank;
+}
+
+/* The longest first. */
 static void enter_ready(mls__pg_store *store, mls__pg_row *row)
 {
     mls__pg_txn *txn = &store->txn;
-    store->last_rank = store->last_rank < txn->now_us ? txn->now_us : store->last_rank + 1;
-    row->numbers[MLS__PG_RANK] = store->last_rank;
+    row->numbers[MLS__PG_RANK] = mls__pg_next_rank(store);
     row->numbers[MLS__PG_SINCE] = txn->now_us;
     set_timer(store, row, row->numbers[MLS__PG_DEADLINE]);
     txn->news |= MLS__PG_NEWS_READY;

@@ -19,7 +19,7 @@ typedef struct submit_op {
     const mls_queue_item *const *items;
     size_t count;
     uint64_t *ids;
-    bool is_keyed, has_parents;
+    bool is_keyed, has_parents, has_tenants;
     mls__pg_family *family; /* while it runs, if it has parents */
 } submit_op;
 
@@ -271,6 +271,8 @@ static mls_status run_submit(mls__pg_store *store, mls__pg_op *op)
     submit_op *s = (submit_op *) (void *) op;
     store->txn.is_writing = true;
     store->txn.must_sync |= !op->is_async;
+    if (s->has_tenants && !store->txn.shares && !mls__pg_turns_begin(store))
+        return store->txn.status;
     if (s->has_parents)
         return add_family(store, s);
     if (s->is_keyed && !mls__pg_submit_flush(store))
@@ -298,6 +300,7 @@ mls_status mls__pg_submit(void *self, const mls_queue_item *const *items, size_t
         const mls_job_options *o = items[i]->options;
         s.is_keyed |= o->key[0] != '\0';
         s.has_parents |= o->depends_on_count != 0;
+        s.has_tenants |= o->tenant[0] != '\0';
         /* One that joins promises what the other may not have done yet: it syncs both. */
         if (o->ack == MLS_ACK_DEFAULT || o->ack == MLS_ACK_DURABLE)
             s.op.is_async = false;

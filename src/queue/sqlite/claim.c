@@ -80,7 +80,7 @@ static bool note_crowded(mls__sql_store *store, const mls__sql_claimer *claimer,
 /* The job of the lane's highest priority that is ready for longest, of whatever tenant. */
 static bool find_oldest(mls__sql_store *store, const mls__sql_lane *lane, head *first)
 {
-    mls__sql_head oldest = {.id = first->id, .rank = first->rank};
+    mls__turn_head oldest = {.id = first->id, .rank = first->rank};
     if (!mls__sql_oldest(store, lane, first->priority, &oldest))
         return false;
     first->id = oldest.id;

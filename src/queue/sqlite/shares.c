@@ -51,20 +51,13 @@ bool mls__sql_turn_begin(mls__sql_store *store, const char *queue, int64_t prior
                         &ret_turn->now, &unused);
 }
 
-static bool goes_before(const mls__sql_head *a, const mls__sql_turn *turn)
-{
-    if (!turn->best.id || a->pass != turn->best.pass)
-        return !turn->best.id || a->pass < turn->best.pass;
-    return a->turn != turn->best.turn ? a->turn < turn->best.turn : a->rank < turn->best.rank;
-}
-
 /*
  * The head of the first tenant behind that of the job `last`, or with NULL of all: 1, 0: none,
  * -1: failed. By the job and not by its name, which in a damaged row need not be a text: what
  * is behind a text that was made of it could be the same row again.
  */
 static int next_tenant(mls__sql_store *store, const mls__sql_lane *lane, int64_t priority,
-                       const int64_t *last, mls__sql_head *ret_head,
+                       const int64_t *last, mls__turn_head *ret_head,
                        char ret_tenant[MLS_JOB_KEY_MAX + 1])
 {
     sqlite3_stmt *find =
@@ -82,19 +75,19 @@ static int next_tenant(mls__sql_store *store, const mls__sql_lane *lane, int64_t
         if (length)
             memcpy(ret_tenant, name, length);
         ret_tenant[length] = '\0';
-        *ret_head = (mls__sql_head){.id = sqlite3_column_int64(find, 2),
-                                    .rank = sqlite3_column_int64(find, 1)};
+        *ret_head = (mls__turn_head){.id = sqlite3_column_int64(find, 2),
+                                     .rank = sqlite3_column_int64(find, 1)};
     }
     sqlite3_reset(find);
     return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
 }
 
 bool mls__sql_oldest(mls__sql_store *store, const mls__sql_lane *lane, int64_t priority,
-                     mls__sql_head *oldest)
+                     mls__turn_head *oldest)
 {
     char tenant[MLS_JOB_KEY_MAX + 1];
     const int64_t *last = NULL;
-    mls__sql_head head;
+    mls__turn_head head;
     int found;
     while ((found = next_tenant(store, lane, priority, last, &head, tenant)) > 0) {
         last = &head.id;
@@ -106,15 +99,14 @@ bool mls__sql_oldest(mls__sql_store *store, const mls__sql_lane *lane, int64_t p
 
 /* Without a row, or with one that fell behind, a share starts now. */
 static bool load_pass(mls__sql_store *store, const mls__sql_turn *turn, const char *tenant,
-                      mls__sql_head *head)
+                      mls__turn_head *head)
 {
     int64_t pass = -1, at = 0;
     if (!read_numbers(store,
                       bind_share(store, MLS__SQL_SHARE_LOAD, turn->queue, turn->priority, tenant),
                       &pass, &at))
         return false;
-    head->pass = pass < turn->now ? turn->now : pass;
-    head->turn = pass < turn->now ? head->rank : at;
+    mls__turn_place(head, turn->now, pass, at);
     return true;
 }
 
@@ -123,7 +115,7 @@ bool mls__sql_turn_look(mls__sql_store *store, const mls__sql_lane *lane, bool i
 {
     char tenant[MLS_JOB_KEY_MAX + 1];
     const int64_t *last = NULL;
-    mls__sql_head head;
+    mls__turn_head head;
     int found;
     while ((found = next_tenant(store, lane, turn->priority, last, &head, tenant)) > 0) {
         last = &head.id;
@@ -137,20 +129,10 @@ bool mls__sql_turn_look(mls__sql_store *store, const mls__sql_lane *lane, bool i
             continue;
         if (!load_pass(store, turn, tenant, &head))
             return false;
-        if (goes_before(&head, turn))
+        if (!turn->best.id || mls__turn_goes_before(&head, &turn->best))
             turn->best = head;
     }
     return found == 0;
-}
-
-static int64_t step_of(const mls__sql_store *store, const char *queue, const char *tenant)
-{
-    uint32_t weight = 0;
-    for (size_t i = 0; i < store->kept.count; i++) {
-        const uint32_t said = store->rules->rule_weight(&store->kept.list[i].rule, queue, tenant);
-        weight = said > weight ? said : weight;
-    }
-    return store->rules->weight_step(weight);
 }
 
 /* Drops what fell behind, at one in 64 ranks, which are not evenly spaced. */
@@ -169,7 +151,7 @@ static bool sweep(mls__sql_store *store, const mls__sql_turn *turn, int64_t rank
 bool mls__sql_turn_charge(mls__sql_store *store, mls__sql_turn *turn, const mls__sql_row *row)
 {
     const char *tenant = row->tenant ? row->tenant : "";
-    mls__sql_head head = {.rank = row->rank};
+    mls__turn_head head = {.rank = row->rank};
     if (!load_pass(store, turn, tenant, &head))
         return false;
     if (turn->best.id == row->id && head.pass > turn->now) {
@@ -188,7 +170,8 @@ bool mls__sql_turn_charge(mls__sql_store *store, mls__sql_turn *turn, const mls_
         bind_share(store, MLS__SQL_SHARE_SAVE, turn->queue, turn->priority, tenant);
     if (!save)
         return false;
-    sqlite3_bind_int64(save, 4, head.pass + step_of(store, turn->queue, tenant));
+    sqlite3_bind_int64(
+        save, 4, head.pass + mls__kept_rules_step(&store->kept, store->rules, turn->queue, tenant));
     sqlite3_bind_int64(save, 5, rank);
     return mls__sql_run(store, save) && sweep(store, turn, rank);
 }

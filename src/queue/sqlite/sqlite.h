@@ -29,6 +29,7 @@
 #include "queue/durable/ends.h"
 #include "queue/durable/rules.h"
 #include "queue/durable/served.h"
+#include "queue/durable/shares.h"
 
 #include <mlscale/ext/queue_driver.h>
 
@@ -571,13 +572,10 @@ void mls__sql_offer_end(mls__sql_store *store, const mls__sql_claimer *claimer);
 mls_status mls__sql_visit_offers(void *self, mls_queue_offer_fn visit, void *user);
 
 /* shares.c: whose turn it is. */
-typedef struct mls__sql_head { /* of a tenant's ready jobs */
-    int64_t id, rank, pass, turn;
-} mls__sql_head;
 typedef struct mls__sql_turn {
     const char *queue;
     int64_t priority, now;
-    mls__sql_head best;               /* id 0: none */
+    mls__turn_head best;              /* id 0: none */
     bool has_tenant, is_contended;    /* one has ready jobs, and others have */
     char tenant[MLS_JOB_KEY_MAX + 1]; /* the first that was met */
 } mls__sql_turn;
@@ -589,7 +587,7 @@ bool mls__sql_turn_look(mls__sql_store *store, const mls__sql_lane *lane, bool i
                         mls__sql_turn *turn);
 /* Of a lane and priority the job that is ready for longest, where `oldest` has one of them. */
 bool mls__sql_oldest(mls__sql_store *store, const mls__sql_lane *lane, int64_t priority,
-                     mls__sql_head *oldest);
+                     mls__turn_head *oldest);
 /* A ready job of the queue is claimed. */
 bool mls__sql_turn_charge(mls__sql_store *store, mls__sql_turn *turn, const mls__sql_row *row);
 

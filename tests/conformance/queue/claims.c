@@ -146,6 +146,33 @@ static uint64_t submit_batch_key(const char *type, const char *key)
     return fixture_submit(the_queue, &options);
 }
 
+/* Jobs that fill a batch are taken as they are ready, and are turns of their tenant all the same.
+ */
+START_TEST(what_fills_a_batch_counts)
+{
+    if (!conformance_can(MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_FAIRNESS))
+        return;
+    raw_claims claims;
+    mls_job_options options = fixture_options("t", NULL);
+    options.tenant = "a";
+    options.batch_key = "k";
+    for (size_t i = 0; i < 4; i++)
+        fixture_submit(the_queue, &options);
+    options.batch_key = NULL;
+    for (size_t i = 0; i < 12; i++) {
+        options.tenant = i % 2 ? "b" : "a";
+        fixture_submit(the_queue, &options);
+    }
+    ck_assert_ok(claim_raw(&claims, 4, MLS_CLAIM_SAME_BATCH, NULL));
+    ck_assert_uint_eq(claims.count, 4);
+    end_raw(&claims);
+    ck_assert_ok(claim_raw(&claims, 3, 0, NULL));
+    for (size_t i = 0; i < claims.count; i++)
+        ck_assert_str_eq(claims.infos[i].tenant, "b");
+    end_raw(&claims);
+}
+END_TEST
+
 START_TEST(batches_share_type_and_key)
 {
     if (!conformance_can(MLS_QUEUE_CAN_BATCHES)) {
@@ -289,6 +316,7 @@ void conformance_add_claims(TCase *tests)
     tcase_add_test(tests, claimers_get_their_queues_only);
     tcase_add_test(tests, several_jobs_are_claimed_at_once);
     tcase_add_test(tests, batches_share_type_and_key);
+    tcase_add_test(tests, what_fills_a_batch_counts);
     tcase_add_test(tests, ending_and_claiming_is_one_step);
     tcase_add_test(tests, stopped_claimers_claim_nothing);
     tcase_add_test(tests, draining_claimers_claim_what_is_ready);
