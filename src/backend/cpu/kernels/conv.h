@@ -79,7 +79,7 @@ typedef struct mls__conv {
     int64_t x_step, x_channel, x_block;
     /* Output i of panel p: 16 floats at y[p * y_panel + i * y_step]. */
     int64_t y_step, y_panel;
-    bool is_y_near; /* in the cache: need not be fetched to be written */
+    bool is_y_near; /* in a cache, and the residual: need not be fetched ahead */
     /*
      * direct: panel p is 16 floats for each of channels * positions rows in canonical order, at
      * w + p * 16 * rows; the last one is padded with zeros.

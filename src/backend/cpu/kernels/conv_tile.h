@@ -413,6 +413,32 @@ MLS_SIMD_FN void finish_sums(int outputs, int panels, const mls__conv *c, const 
         bound_sums(outputs, panels, c, sums);
 }
 
+/*
+ * What a tile ends with lies too far from what the one before it had for the machine to foresee:
+ * asks for the lines that it writes, and for the residual, when its sums begin.
+ */
+MLS_SIMD_FN void fetch_ends(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
+                            const struct tile *at, const float *y)
+{
+    if (c->is_y_near)
+        return;
+    const bool is_last = (at->block + at->blocks) * BLOCK >= c->channels;
+    const float *z = row->z && is_last ? row->z + (y - row->y) : NULL;
+    MLS_UNROLL
+    for (int p = 0; p < panels; p++) {
+        if (at->block == 0) {
+            MLS_UNROLL
+            for (int r = 0; r < outputs; r++)
+                __builtin_prefetch(y + p * c->y_panel + r * c->y_step, 1);
+        }
+        if (z) {
+            MLS_UNROLL
+            for (int r = 0; r < outputs; r++)
+                __builtin_prefetch(z + p * c->y_panel + r * c->y_step);
+        }
+    }
+}
+
 MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                           struct tile *at)
 {
@@ -428,6 +454,7 @@ MLS_SIMD_FN void run_tile(int outputs, int panels, const mls__conv *c, const mls
             fetch_lines(outputs, c, row, at);
         take_lines(outputs, panels, c, row, at, sums);
     } else {
+        fetch_ends(outputs, panels, c, row, at, y);
         take_blocks(outputs, panels, c, row, at, sums);
     }
     if ((at->block + at->blocks) * BLOCK >= c->channels)

@@ -67,6 +67,7 @@ typedef struct mls__conv_op {
     bool is_chunk_outer;
     bool is_region_of_rows; /* a region of tasks: some chunks of all units, or else units */
     int64_t step_blocks;    /* of channels that one pass over a chunk sums */
+    bool is_y_near;         /* the image of outputs lies in a cache (kernels/conv.h) */
 
     const float *packed; /* constant weights; NULL: packed by each run, if need be */
     uint64_t w_offset, bias_offset, x_offset, y_offset, z_offset;
