@@ -163,6 +163,7 @@ static void run_outputs(const mls__conv *c, const mls__conv_row *row, const stru
         at.left = left - outputs;
         for (int64_t g = 0; g < groups; g++) {
             at.panel = part->panel + g * most;
+            at.is_first = g == 0;
             const int64_t taken = end - at.panel < most ? end - at.panel : most;
             share_ahead(row, t * groups + g, tiles_all * groups, &at);
             tiles[taken - 1][outputs - 1](c, row, &at);

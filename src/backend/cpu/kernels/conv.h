@@ -77,6 +77,7 @@ typedef struct mls__conv {
     int64_t positions; /* of the kernel */
     /* Channel c of block b at output i: x[b * x_block + c * x_channel + i * x_step]. */
     int64_t x_step, x_channel, x_block;
+    bool is_x_near; /* in the second cache: need not be fetched ahead */
     /* Output i of panel p: 16 floats at y[p * y_panel + i * y_step]. */
     int64_t y_step, y_panel;
     bool is_y_near; /* in a cache, and the residual: need not be fetched ahead */

@@ -46,6 +46,7 @@ struct tile {
     int64_t block, blocks;
     enum spacing spacing;
     bool is_dense;         /* outputs lie one behind the other */
+    bool is_first;         /* of the tiles of these outputs, of which each has other panels */
     mls__conv_ahead ahead; /* the tile's share */
     int64_t ahead_rows;    /* to be fetched before each of the kernel's positions */
     int64_t left;          /* outputs behind the tile */
@@ -338,6 +339,20 @@ MLS_SIMD_FN int64_t count_points(int outputs, const mls__conv *c, const mls__con
     return whole < at->blocks ? whole : at->blocks;
 }
 
+/*
+ * Of the lines that a row reads, the one above it has read all but the last: asks for what the
+ * block behind block b reads of it, or the next tile's first one.
+ */
+MLS_SIMD_FN void fetch_line(int outputs, const mls__conv *c, const mls__conv_row *row,
+                            const struct tile *at, const float *x, int64_t b)
+{
+    if (c->is_x_near || !at->is_first || !row->line_count || !row->tap_count)
+        return;
+    x += row->lines[row->line_count - 1].x + row->taps[row->tap_count - 1].x;
+    x += b + 1 < at->blocks ? (b + 1) * c->x_block : outputs * c->x_step;
+    fetch_inputs(outputs, at->spacing == SPACING_BLOCK ? BLOCK : 2 * BLOCK, x);
+}
+
 MLS_SIMD_FN void take_blocks(int outputs, int panels, const mls__conv *c, const mls__conv_row *row,
                              struct tile *at, tile_sums sums)
 {
@@ -351,6 +366,8 @@ MLS_SIMD_FN void take_blocks(int outputs, int panels, const mls__conv *c, const 
         take_points(outputs, panels, c, 2 * BLOCK, at, first, w, points, sums);
     for (int64_t b = points; b < at->blocks; b++) {
         const int64_t left = c->channels - (at->block + b) * BLOCK;
+        if (at->spacing == SPACING_BLOCK || at->spacing == SPACING_2_BLOCKS)
+            fetch_line(outputs, c, row, at, x, b);
         take_block(outputs, panels, c, row, at, x + b * c->x_block,
                    w + b * BLOCK * c->positions * BLOCK, left < BLOCK ? left : BLOCK, sums);
     }

@@ -65,6 +65,7 @@ mls__conv mls__conv_of(const mls__conv_op *conv)
         .x_step = s->is_transposed ? unit : unit * axis->stride,
         .x_channel = s->is_x_blocked ? 1 : conv->x_plane,
         .x_block = MLS__CONV_BLOCK * conv->x_plane,
+        .is_x_near = conv->is_x_near,
         .is_y_near = conv->is_y_near,
         .activation = activation->run,
         .activation_params = activation->params,

@@ -65,9 +65,9 @@ typedef struct mls__conv_op {
     /* The work on one image: units of filters, each of chunks of rows or pieces of one. */
     int64_t units, chunks, chunk_rows, row_pieces, piece;
     bool is_chunk_outer;
-    bool is_region_of_rows; /* a region of tasks: some chunks of all units, or else units */
-    int64_t step_blocks;    /* of channels that one pass over a chunk sums */
-    bool is_y_near;         /* the image of outputs lies in a cache (kernels/conv.h) */
+    bool is_region_of_rows;    /* a region of tasks: some chunks of all units, or else units */
+    int64_t step_blocks;       /* of channels that one pass over a chunk sums */
+    bool is_x_near, is_y_near; /* the second cache has the image: kernels/conv.h */
 
     const float *packed; /* constant weights; NULL: packed by each run, if need be */
     uint64_t w_offset, bias_offset, x_offset, y_offset, z_offset;

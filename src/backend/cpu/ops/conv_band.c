@@ -105,7 +105,8 @@ void mls__conv_run_band(const mls__conv_op *conv, const mls__band *band)
     c.y_panel = band->y_block;
     c.w = conv->packed;
     c.bias = band->bias;
-    c.is_y_near = c.is_y_near || band->y_rows * band->width < conv->y_plane;
+    c.is_x_near = c.is_x_near || band->x_block < conv->x_plane * MLS__CONV_BLOCK;
+    c.is_y_near = c.is_y_near || band->y_block < conv->y_plane * MLS__CONV_BLOCK;
     if (conv->shape.is_x_blocked)
         c.x_block = band->x_block;
     mls__conv_row row = mls__conv_rows_of(conv, conv->classes);

@@ -26,8 +26,8 @@
 #define LARGE_WEIGHTS (1 << 16)
 /* Threads have rows each as long as there are no more weights than this for an input. */
 #define WEIGHTS_AN_INPUT 4
-/* Where an image of outputs with no more floats is to lie, the second cache has it: 256 KiB. */
-#define NEAR_OUTPUTS (1 << 16)
+/* The second cache has an image of no more floats, or what lay where it is to be: 256 KiB. */
+#define NEAR_IMAGE (1 << 16)
 /* With so few channels the taps of a line are taken as one. */
 #define FEW_CHANNELS 8
 /* Lanes along a row read inputs this far apart at most. */
@@ -248,7 +248,8 @@ static void choose_order(mls__conv_op *conv)
     conv->is_region_of_rows = conv->chunks >= conv->threads && weights <= inputs * WEIGHTS_AN_INPUT;
     const int64_t rows = conv->positions * MLS__CONV_BLOCK;
     conv->step_blocks = rows < STEP_ROWS ? STEP_ROWS / rows : 1;
-    conv->is_y_near = conv->y_plane <= NEAR_OUTPUTS / (s->filters * s->groups);
+    conv->is_x_near = inputs * (double) s->groups <= NEAR_IMAGE;
+    conv->is_y_near = conv->y_plane <= NEAR_IMAGE / (s->filters * s->groups);
 }
 
 static void follow(mls__conv_op *conv)
