@@ -322,6 +322,8 @@ static mls_status set_port(mls__plan *plan, mls__port *port)
     if (!port->fixups)
         return mls__error_nomem(port->fixup_count * sizeof *port->fixups);
     collect_fixups(plan, root, port->fixups);
+    for (size_t i = 0; i < port->fixup_count; i++)
+        port->has_parts = port->has_parts || port->fixups[i].offset;
     port->own = plan->slots[root].data;
     return MLS_OK;
 }
@@ -336,20 +338,16 @@ static mls_status set_ports(mls__plan *plan)
     return status;
 }
 
-static void move_port(const mls__plan *plan, const mls__port *port)
-{
-    collect_fixups(plan, mls__plan_root(plan, port->slot), port->fixups);
-}
-
 void mls__plan_address(mls__plan *plan)
 {
     set_addresses(plan);
     for (size_t i = 0; i < plan->run_count; i++)
         set_buffers(plan, plan->run_steps[i].step);
-    for (size_t i = 0; i < plan->graph->inputs.count; i++)
-        move_port(plan, &plan->inputs[i]);
-    for (size_t i = 0; i < plan->graph->outputs.count; i++)
-        move_port(plan, &plan->outputs[i]);
+    for (size_t i = 0; i < plan->graph->outputs.count; i++) {
+        const mls__port *port = &plan->outputs[i];
+        if (port->has_parts)
+            collect_fixups(plan, mls__plan_root(plan, port->slot), port->fixups);
+    }
 }
 
 mls_status mls__plan_place(mls__plan *plan)

@@ -83,7 +83,8 @@ typedef struct mls__port {
     uint32_t slot; /* the value, or the slot that it is copied into */
     mls__fixup *fixups;
     size_t fixup_count;
-    void *own; /* in the plan's block */
+    bool has_parts; /* some of these are not where the memory begins */
+    void *own;      /* in the plan's block */
     /* A decisive input: the contents that the plan was made with. */
     void *baked;
     size_t baked_bytes;
