@@ -14,6 +14,7 @@ typedef struct stage {
     int64_t kernel[2], stride[2], dilation[2], pads[4];
     const char *activation;
     bool has_bias, has_residual, is_variable;
+    mls_dtype half; /* of weights and bias, between images that are wide; 0: all is float32 */
     int64_t ceil_mode, counts_padding; /* of a pool */
 } stage;
 
@@ -57,8 +58,14 @@ static bool is_conv(const stage *s)
 
 /* --- building -------------------------------------------------------------------------------- */
 
-/* Gives their number. */
-static int64_t add_attributes(op_test *t, const stage *s, int64_t channels, bool is_x_blocked)
+static int64_t count_attributes(const stage *s)
+{
+    if (!is_conv(s))
+        return 6 + s->counts_padding;
+    return 7 + (s->activation != NULL) + 2 * (s->half != 0);
+}
+
+static void add_attributes(op_test *t, const stage *s, int64_t channels, bool is_x_blocked)
 {
     op_test_ints(t, "kernel_shape", 2, s->kernel);
     op_test_ints(t, "strides", 2, s->stride);
@@ -70,13 +77,31 @@ static int64_t add_attributes(op_test *t, const stage *s, int64_t channels, bool
         op_test_int(t, "y_blocked", 1);
         if (s->activation)
             op_test_string(t, "activation", s->activation);
-        return 7 + (s->activation != NULL);
+        if (s->half) {
+            op_test_int(t, "x_wide", 1);
+            op_test_int(t, "y_wide", 1);
+        }
+        return;
     }
     op_test_int(t, "ceil_mode", s->ceil_mode);
     op_test_int(t, "channels", channels);
     if (s->counts_padding)
         op_test_int(t, "count_include_pad", 1);
-    return 6 + s->counts_padding;
+}
+
+/* A constant in the stage's dtype. */
+static void add_constant(op_test *t, const stage *s, const operand *o)
+{
+    const int64_t count = count_of(o);
+    if (!s->half) {
+        op_test_constant(t, MLS_FLOAT32, o->rank, o->dims, o->data);
+        return;
+    }
+    uint16_t *data = malloc((size_t) count * sizeof *data);
+    for (int64_t i = 0; i < count; i++)
+        op_float_set(s->half, data, i, (double) o->data[i]);
+    op_test_constant(t, s->half, o->rank, o->dims, data);
+    free(data);
 }
 
 /* Weights, bias and residual; gives their number. */
@@ -88,9 +113,9 @@ static int64_t add_inputs(op_test *t, const stage *s, const operand *operands)
     if (s->is_variable)
         op_test_input(t, MLS_FLOAT32, w->rank, w->dims, w->data);
     else
-        op_test_constant(t, MLS_FLOAT32, w->rank, w->dims, w->data);
+        add_constant(t, s, w);
     if (s->has_bias)
-        op_test_constant(t, MLS_FLOAT32, b->rank, b->dims, b->data);
+        add_constant(t, s, b);
     else if (s->has_residual)
         op_test_left_out(t);
     if (s->has_residual)
@@ -151,7 +176,7 @@ static void check_case(const stack_case *c)
         types[i] = s->type;
         images[i + 1] = run_stage(s, &images[i], channels[i], c->is_plain && !i, operands[i]);
         channels[i + 1] = is_conv(s) ? s->filters : channels[i];
-        program[2 * i] = is_conv(s) ? 7 + (s->activation != NULL) : 6 + s->counts_padding;
+        program[2 * i] = count_attributes(s);
         program[2 * i + 1] =
             is_conv(s) ? 1 + (s->has_bias || s->has_residual) + s->has_residual : 0;
     }
@@ -271,6 +296,24 @@ static const stack_case cases[] = {
      .stages = {{WIDE(8, 3, 1, 1), .activation = "Relu"},
                 {WIDE(8, 3, 1, 1), .has_bias = true},
                 {WIDE(20, 3, 2, 1)}}},
+    /* Rounded to 16 bits by each stage: by itself, and behind an activation. */
+    {.batch = 1,
+     .channels = 16,
+     .height = 90,
+     .width = 80,
+     .count = 3,
+     .stages = {{POINTS(16), .half = MLS_FLOAT16, .has_bias = true, .activation = "Relu"},
+                {DEEP(16, 3, 1, 1), .half = MLS_FLOAT16, .activation = "HardSwish"},
+                {POINTS(16), .half = MLS_FLOAT16, .has_residual = true}}},
+    {.batch = 1,
+     .channels = 3,
+     .height = 80,
+     .width = 90,
+     .is_plain = true,
+     .count = 3,
+     .stages = {{WIDE(16, 3, 1, 1), .half = MLS_BFLOAT16, .activation = "HardSwish"},
+                {DEEP(16, 3, 2, 1), .half = MLS_BFLOAT16, .has_bias = true},
+                {POINTS(16), .half = MLS_BFLOAT16}}},
     /* Followed to smaller images, and fewer. */
     {.batch = 1,
      .channels = 17,
