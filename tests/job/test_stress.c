@@ -252,6 +252,189 @@ START_TEST(through_cancellations)
 }
 END_TEST
 
+/* Jobs with nothing special, one at a time: claimed and ended without the mutex. */
+
+enum { PLAIN_EACH = 2000, PLAIN_JOBS = SUBMITTERS * PLAIN_EACH };
+
+static atomic_uint_fast64_t plain_ids[PLAIN_JOBS];
+static atomic_uint plain_runs[PLAIN_JOBS];
+static uint32_t plain_last[SUBMITTERS]; /* of each submitter's, where one slot runs them */
+static atomic_bool plain_is_done, plain_is_unordered;
+
+typedef struct plain_setup {
+    uint32_t slots, spin_us, capacity;
+    uint32_t wait_for;            /* submitters wait for the end of each so manieth job */
+    void *(*disturb)(void *user); /* NULL: nobody does */
+    bool is_ordered;
+} plain_setup;
+
+static const plain_setup *plain_is;
+
+static mls_status run_plain(void *slot, mls_job *job)
+{
+    (void) slot;
+    const uint32_t number = number_of(job);
+    atomic_fetch_add(&plain_runs[number], 1);
+    if (plain_is->slots == 1) {
+        if (number < plain_last[number / PLAIN_EACH])
+            atomic_store(&plain_is_unordered, true);
+        plain_last[number / PLAIN_EACH] = number;
+    }
+    return number % 3 ? MLS_OK : mls_job_set_result(job, &number, sizeof number);
+}
+
+static void *submit_plain(void *arg)
+{
+    const uint32_t *first = arg;
+    for (uint32_t i = *first; i < *first + PLAIN_EACH; i++) {
+        mls_job_options options = fixture_options("plain", NULL);
+        options.payload = &i;
+        options.payload_bytes = sizeof i;
+        options.retention_ms = plain_is->capacity ? 0 : 3600000;
+        options.room_timeout_ms = -1;
+        const uint64_t id = fixture_submit(queue, &options);
+        atomic_store(&plain_ids[i], id);
+        if (plain_is->wait_for && i % plain_is->wait_for == 0)
+            ck_assert_ok(mls_queue_wait(queue, id, 60000, NULL));
+    }
+    return NULL;
+}
+
+/* Looks at jobs, each of which is in one state. */
+static void *look_at_some(void *user)
+{
+    uint64_t random = 5;
+    (void) user;
+    while (!atomic_load(&plain_is_done)) {
+        const uint64_t id = plain_ids[mls_test_random_below(&random, PLAIN_JOBS)];
+        const mls_queue_stats stats = fixture_stats(queue);
+        ck_assert_uint_eq(stats.jobs[MLS_JOB_READY] + stats.jobs[MLS_JOB_RUNNING] +
+                              stats.jobs[MLS_JOB_SUCCEEDED],
+                          stats.submitted);
+        if (id)
+            ck_assert_uint_le(fixture_look(queue, id).attempt, 1);
+    }
+    return NULL;
+}
+
+static void *cancel_plain(void *user)
+{
+    uint64_t random = 6;
+    (void) user;
+    while (!atomic_load(&plain_is_done))
+        mls_queue_cancel(queue, plain_ids[mls_test_random_below(&random, PLAIN_JOBS)]);
+    return NULL;
+}
+
+static void *pause_now_and_then(void *user)
+{
+    (void) user;
+    mls_queue_filter plain = MLS_QUEUE_FILTER_INIT;
+    plain.type = "plain";
+    while (!atomic_load(&plain_is_done)) {
+        ck_assert_ok(mls_queue_pause(queue, &plain));
+        sched_yield();
+        ck_assert_ok(mls_queue_resume(queue, &plain));
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* Jobs that go before those that are laid out, and claimers that come and go. */
+static void *press_on(void *user)
+{
+    (void) user;
+    while (!atomic_load(&plain_is_done)) {
+        mls_job_options options = fixture_options("urgent", NULL);
+        options.priority = MLS_PRIORITY_HIGHEST;
+        options.retention_ms = 0;
+        fixture_submit(queue, &options);
+        mls_claimer *claimer = fixture_claimer(queue, NULL);
+        mls_job *job;
+        size_t count;
+        if (mls_claimer_claim(claimer, 0, 1, &job, &count) == MLS_OK) {
+            ck_assert_ok(mls_job_release(job));
+            mls_job_free(job);
+        }
+        mls_claimer_close(claimer);
+    }
+    return NULL;
+}
+
+static mls_status run_urgent(void *slot, mls_job *job)
+{
+    (void) slot;
+    (void) job;
+    return MLS_OK;
+}
+
+static mls_worker *start_plain_worker(const plain_setup *setup)
+{
+    mls_worker *worker;
+    mls_worker_options options = MLS_WORKER_OPTIONS_INIT;
+    options.slots = setup->slots;
+    options.spin_us = setup->spin_us;
+    mls_handler plain = MLS_HANDLER_INIT, urgent = MLS_HANDLER_INIT;
+    plain.type = "plain";
+    plain.run = run_plain;
+    urgent.type = "urgent";
+    urgent.run = run_urgent;
+    ck_assert_ok(mls_worker_create(queue, &options, &worker));
+    ck_assert_ok(mls_worker_add_handler(worker, &plain));
+    ck_assert_ok(mls_worker_add_handler(worker, &urgent));
+    ck_assert_ok(mls_worker_start(worker));
+    return worker;
+}
+
+static void expect_plain_runs(void)
+{
+    ck_assert(!plain_is->is_ordered || !atomic_load(&plain_is_unordered));
+    for (uint32_t i = 0; i < PLAIN_JOBS; i++) {
+        const bool is_kept = !plain_is->capacity;
+        const int32_t state = is_kept ? fixture_state(queue, plain_ids[i]) : MLS_JOB_SUCCEEDED;
+        mls_test_expect(plain_runs[i] == (state == MLS_JOB_SUCCEEDED), "job %u ran %u times", i,
+                        plain_runs[i]);
+    }
+}
+
+static const plain_setup plain_setups[] = {
+    {.slots = 1, .is_ordered = true},
+    {.slots = 1, .is_ordered = true, .capacity = 16},
+    {.slots = 1, .is_ordered = true, .disturb = look_at_some},
+    {.slots = 3, .spin_us = 20, .wait_for = 8},
+    {.slots = 3, .disturb = cancel_plain},
+    {.slots = 2, .disturb = pause_now_and_then},
+    {.slots = 2, .disturb = press_on},
+};
+
+START_TEST(plain_jobs_run_once_and_in_order)
+{
+    pthread_t threads[SUBMITTERS], disturber;
+    uint32_t firsts[SUBMITTERS];
+    char url[64];
+    plain_is = &plain_setups[_i];
+    snprintf(url, sizeof url, "memory:?capacity=%u",
+             plain_is->capacity ? plain_is->capacity : 65536);
+    queue = fixture_queue(url);
+    mls_worker *worker = start_plain_worker(plain_is);
+    for (uint32_t i = 0; i < SUBMITTERS; i++) {
+        firsts[i] = i * PLAIN_EACH;
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, submit_plain, &firsts[i]), 0);
+    }
+    if (plain_is->disturb)
+        ck_assert_int_eq(pthread_create(&disturber, NULL, plain_is->disturb, NULL), 0);
+    join_all(threads, SUBMITTERS);
+    atomic_store(&plain_is_done, true);
+    if (plain_is->disturb)
+        pthread_join(disturber, NULL);
+    ck_assert_ok(mls_queue_drain(queue, 60000));
+    ck_assert_ok(mls_worker_stop(worker, 0, -1));
+    expect_plain_runs();
+    mls_worker_free(worker);
+    mls_queue_close(queue);
+}
+END_TEST
+
 static atomic_uint handled;
 
 static mls_status count_up(void *slot, mls_job *job)
@@ -324,6 +507,8 @@ int main(void)
     tcase_add_test(tests, results_are_those_of_their_jobs);
     tcase_add_test(tests, through_workers_that_stop);
     tcase_add_test(tests, through_cancellations);
+    tcase_add_loop_test(tests, plain_jobs_run_once_and_in_order, 0,
+                        sizeof plain_setups / sizeof plain_setups[0]);
     tcase_add_test(tests, no_wake_up_is_lost);
     tcase_add_test(tests, keys_are_taken_once);
     suite_add_tcase(suite, tests);

@@ -21,7 +21,9 @@ static bool is_claimed(const mls__mem_job *job, uint64_t epoch)
 void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
 {
     mls_queue_stats *stats = &job->lane->stats;
-    const uint64_t ran_ns = visit->now_ns - job->claimed_ns;
+    /* One that was taken out of a window may be younger than the visit. */
+    const uint64_t ran_ns = visit->now_ns > job->claimed_ns ? visit->now_ns - job->claimed_ns : 0;
+    job->waiting_ns += job->claimed_ns - job->ready_ns;
     job->running_ns += ran_ns;
     stats->running_ns += ran_ns;
     if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_ESCALATE)
@@ -154,19 +156,39 @@ static mls_status end_all(mls__mem_visit *visit, mls_queue_end *const *ends, siz
     return MLS_OK;
 }
 
-mls_status mls__mem_finish(void *self, mls_queue_end *const *ends, size_t count)
+static mls_status finish_in_visit(mls__mem_store *store, mls_queue_end *const *ends, size_t count)
 {
     mls__mem_visit visit;
-    mls__mem_enter(self, &visit);
+    mls__mem_enter_lightly(store, &visit);
     const mls_status status = end_all(&visit, ends, count);
     mls__mem_leave(&visit);
     return status;
 }
 
+/* Ends the claims without a visit, if they are such; false: they are not. */
+static bool finish_plainly(mls__mem_store *store, mls_queue_end *const *ends, size_t count,
+                           uint64_t now_ns)
+{
+    size_t refused;
+    if (!mls__mem_end_plainly(store, ends, count, now_ns, &refused))
+        return false;
+    for (size_t i = 0; refused && i < count; i++)
+        if (ends[i]->status != MLS_OK)
+            finish_in_visit(store, &ends[i], 1); /* to which something happened: never fails */
+    return true;
+}
+
+mls_status mls__mem_finish(void *self, mls_queue_end *const *ends, size_t count)
+{
+    if (finish_plainly(self, ends, count, mls__clock_monotonic_ns()))
+        return MLS_OK;
+    return finish_in_visit(self, ends, count);
+}
+
 void mls__mem_drop(void *self, mls_queue_job *shown)
 {
     mls__mem_visit visit;
-    mls__mem_enter(self, &visit);
+    mls__mem_enter_lightly(self, &visit);
     drop(&visit, shown);
     mls__mem_leave(&visit);
 }
@@ -182,7 +204,6 @@ static void take_claim(mls__mem_visit *visit, mls__mem_claimer *claimer, mls__me
         mls__mem_share_charge(visit->store, job);
     mls__mem_move(visit, job, MLS_JOB_ON_CLAIM);
     job->claimed_ns = visit->now_ns;
-    job->waiting_ns += waited_ns;
     job->attempt++;
     stats->waiting_ns += waited_ns;
     stats->claimed++;
@@ -258,7 +279,7 @@ static void spin(mls__mem_visit *visit, uint64_t until_ns)
         }
     } while (mls__clock_monotonic_ns() < until_ns);
 found:
-    mls__mem_enter(store, visit);
+    mls__mem_enter_lightly(store, visit);
 }
 
 /* Sleeps on `cond` until there may be work, a job is due, or the time is over. */
@@ -291,6 +312,13 @@ static mls_status give_up(const mls__mem_visit *visit, const mls__mem_claimer *c
     return MLS_OK;
 }
 
+/* Whether such claims can be made of a window. */
+static bool is_simple(const mls_queue_claim *request)
+{
+    return !request->like && !(request->flags & MLS_CLAIM_SAME_BATCH) && request->max_count &&
+           request->max_count <= MLS__MEM_WINDOW_CLAIM;
+}
+
 static mls_status wait_for_claims(mls__mem_visit *visit, mls__mem_claimer *claimer,
                                   const mls_queue_claim *request, mls_queue_job *const *jobs,
                                   size_t *ret_count)
@@ -300,8 +328,17 @@ static mls_status wait_for_claims(mls__mem_visit *visit, mls__mem_claimer *claim
     for (;;) {
         if (claimer->is_stopped)
             return mls__error(MLS_ECANCELLED, "the claimer was stopped");
+        /* Another thread may have laid it out meanwhile. */
+        if (is_simple(request) &&
+            mls__mem_window_take(visit->store, claimer, visit->now_ns, request->max_count, jobs)) {
+            *ret_count = request->max_count;
+            return MLS_OK;
+        }
+        mls__mem_window_recall(visit, claimer);
         const size_t count = take_ready(visit, claimer, request, jobs);
         if (count) {
+            if (is_simple(request))
+                mls__mem_window_open(visit, claimer);
             *ret_count = count;
             return MLS_OK;
         }
@@ -331,6 +368,7 @@ static mls_status fill_batch(mls__mem_visit *visit, mls__mem_claimer *claimer,
                              size_t *ret_count)
 {
     mls__mem_store *store = visit->store;
+    mls__mem_window_recall(visit, claimer);
     mls__mem_filler filler = {.next = store->fillers,
                               .claimer = claimer,
                               .like = job_of(request->like),
@@ -357,7 +395,17 @@ mls_status mls__mem_claim(void *self, void *claimer, const mls_queue_claim *requ
                           size_t *ret_count)
 {
     mls__mem_visit visit;
-    mls__mem_enter(self, &visit);
+    if (is_simple(request) && mls__mem_window_has(claimer, request->max_count)) {
+        const uint64_t now_ns = mls__clock_monotonic_ns();
+        if (finish_plainly(self, ends, end_count, now_ns)) {
+            end_count = 0;
+            if (mls__mem_window_take(self, claimer, now_ns, request->max_count, jobs)) {
+                *ret_count = request->max_count;
+                return MLS_OK;
+            }
+        }
+    }
+    mls__mem_enter_lightly(self, &visit);
     mls_status status = end_all(&visit, ends, end_count);
     if (!status)
         status = request->like ? fill_batch(&visit, claimer, request, jobs, ret_count)
@@ -385,7 +433,7 @@ mls_status mls__mem_progress(void *self, const mls_queue_job *shown, double prog
     if (!copy)
         return mls__error_nomem(0);
     mls__mem_visit visit;
-    mls__mem_enter(store, &visit);
+    mls__mem_enter_lightly(store, &visit);
     const bool is_mine = is_claimed(job, shown->info->epoch);
     if (is_mine) {
         char *old = job->note;

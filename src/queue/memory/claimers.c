@@ -67,6 +67,7 @@ mls_status mls__mem_claimer_open(void *self, const mls_claimer_options *options,
         return status;
     }
     claimer->refs = 1;
+    mls__mem_window_create(claimer);
     claimer->spin_ns = (uint64_t) options->spin_us * 1000;
     claimer->patience_ns = (uint64_t) options->patience_ms * UINT64_C(1000000);
     claimer->has_capacity = options->capacity != NULL;
@@ -96,6 +97,14 @@ void mls__mem_claimer_stop(void *self, void *ptr, uint32_t flags)
     mls__mem_leave(&visit);
 }
 
+/* Takes the claim from who has it; false: none has, or it is ended by now. */
+static bool lose_claim(mls__mem_job *job)
+{
+    const uint64_t claim =
+        atomic_fetch_and_explicit(&job->claim, ~MLS__MEM_CLAIM_RUNS, memory_order_acq_rel);
+    return claim & MLS__MEM_CLAIM_RUNS;
+}
+
 mls_status mls__mem_claimer_surrender(void *self, void *claimer, size_t *ret_count)
 {
     mls__mem_store *store = self;
@@ -104,9 +113,7 @@ mls_status mls__mem_claimer_surrender(void *self, void *claimer, size_t *ret_cou
     mls__mem_enter(store, &visit);
     for (uint32_t i = 0; i < store->created; i++) {
         mls__mem_job *job = mls__mem_at(store, i);
-        const bool is_claimed =
-            atomic_load_explicit(&job->claim, memory_order_relaxed) & MLS__MEM_CLAIM_RUNS;
-        if (is_claimed && job->owner == claimer) {
+        if (job->owner == claimer && lose_claim(job)) {
             mls__mem_end_claim(&visit, job, MLS_JOB_ON_RELEASE);
             count++;
         }

@@ -121,6 +121,7 @@ static mls_status open_store(const mls_plugin_host *host, const char *config, vo
     store->context = host->context;
     store->capacity = capacity;
     mls__vec_init(&store->runs, allocator, sizeof(mls_queue_run));
+    mls__mem_windows_create(store);
     const size_t chunks = (capacity + MLS__MEM_CHUNK - 1) / MLS__MEM_CHUNK;
     store->chunks = mls__alloc_array(allocator, chunks, sizeof store->chunks[0]);
     status = store->chunks ? mls__mem_keys_create(store) : mls__error_nomem(chunks);

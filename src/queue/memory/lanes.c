@@ -213,6 +213,20 @@ void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job)
         mls__mem_share_link(job);
 }
 
+void mls__mem_link_first(mls__mem_store *store, mls__mem_job *job)
+{
+    mls__mem_lane *lane = job->lane;
+    mls__mem_list *list = &lane->ready[0][job->priority];
+    job->prev = NULL;
+    job->next = list->first;
+    *(list->first ? &list->first->prev : &list->last) = job;
+    list->first = job;
+    lane->levels[0] |= UINT32_C(1) << job->priority;
+    store->active[lane->index / 64] |= UINT64_C(1) << lane->index % 64;
+    if (lane->group->is_shared)
+        mls__mem_share_link(job);
+}
+
 void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job)
 {
     mls__mem_lane *lane = job->lane;

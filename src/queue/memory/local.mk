@@ -17,4 +17,5 @@ libmls_core_la_SOURCES += \
 	%D%/timers.c \
 	%D%/views.c \
 	%D%/visit.c \
-	%D%/watch.c
+	%D%/watch.c \
+	%D%/windows.c

@@ -3,17 +3,18 @@
  * The inside of the memory driver.
  *
  * A submit takes no lock: it takes a free record (a stack of indices), fills it and
- * pushes it onto the inbox (a stack that is only ever emptied as a whole). All else
- * happens under one mutex, by a visit: whoever enters first takes in what lies in
- * the inbox, in the order it came, and lets the timers go off that are due, so that
- * under the mutex the store is always up to date and everything there is plain
- * sequential code. Memory of ended jobs is given back after leaving, since that may
- * call the host.
+ * pushes it onto the inbox (a stack that is only ever emptied as a whole). Common claims
+ * and ends take none either: windows.c. All else happens under one mutex, by a visit:
+ * whoever enters first takes in what lies in the outbox and the inbox, in the order it
+ * came, and lets the timers go off that are due, so that under the mutex the store is
+ * always up to date and everything there is plain sequential code. Memory of ended jobs
+ * is given back after leaving, since that may call the host.
  *
  * Who sleeps and who wakes. A claim that finds nothing counts itself as a sleeper,
  * looks once more into the inbox, and sleeps; a submit pushes, and then looks for
  * sleepers. Both orders are sequentially consistent, so at least one sees the other.
- * Records and those who wait for room do the same.
+ * Records and those who wait for room do the same, and ends and those who wait for them;
+ * but who waits for room looks into the outbox by itself, a thousand times a second.
  */
 #ifndef MLS_QUEUE_MEMORY_MEMORY_H
 #define MLS_QUEUE_MEMORY_MEMORY_H
@@ -39,6 +40,8 @@
 #define MLS__MEM_INLINE       64  /* bytes of a payload that need no block of their own */
 #define MLS__MEM_WAIT_CONDS   16
 #define MLS__MEM_TRASH        16
+#define MLS__MEM_WINDOW       64   /* jobs that can be claimed without the mutex, */
+#define MLS__MEM_WINDOW_CLAIM 8    /* and so many at once */
 #define MLS__MEM_IDLE_SHARES  1024 /* of tenants without jobs that are kept */
 
 typedef struct mls__mem_store mls__mem_store;
@@ -113,7 +116,7 @@ struct mls__mem_job {
     int64_t retention_ms;
     char *strings; /* tenant, key and batch key, each with a NUL; NULL: all empty */
     uint8_t state, priority, jitter_percent;
-    bool is_gone, has_extras, takes_room;
+    bool is_gone, has_extras, takes_room, has_given;
     uint32_t attempt, max_attempts;
     uint32_t pins;    /* handles that show it */
     uint32_t waiters; /* that sleep until it has ended */
@@ -123,7 +126,10 @@ struct mls__mem_job {
     uint64_t waiting_ns, running_ns;
     mls__mem_claimer *owner; /* a reference */
     mls__mem_hold hold;
-    uint32_t index; /* in the slab */
+    _Atomic uint64_t taken_ns; /* out of a window */
+    uint64_t done_ns;          /* its end is in the outbox, since then, */
+    mls__mem_job *done_next;   /* above this one */
+    uint32_t index;            /* in the slab */
     _Atomic uint32_t free_next;
 
     unsigned char bytes[MLS__MEM_INLINE];
@@ -143,6 +149,7 @@ struct mls__mem_job {
     uint64_t ended_ns;
     mls_bytes_free_fn payload_free; /* NULL: a copy, in `bytes` or a block */
     void *payload_user;
+    mls_queue_bytes given;              /* if has_given, by an end in the outbox */
     mls_resources taken;                /* of its claimer's capacity, while it runs, */
     uint64_t ends_ns;                   /* which it is expected to do until then; 0: not known */
     mls__mem_job *run_next, **run_link; /* among those that take some of it */
@@ -230,7 +237,21 @@ struct mls__mem_rule {
     char names[];
 };
 
+/* See windows.c. */
+typedef struct mls__mem_window {
+    _Alignas(64) _Atomic uint64_t word; /* generation, end, next */
+    _Atomic uint64_t until_ns;
+    _Atomic uint32_t changes; /* of the store, as of which it was laid out */
+    _Atomic(mls__mem_job *) jobs[MLS__MEM_WINDOW];
+    /* Under the mutex. */
+    uint64_t generation;
+    size_t size, settled;
+    uint32_t priority; /* of all its jobs */
+    bool is_open;
+} mls__mem_window;
+
 struct mls__mem_claimer {
+    mls__mem_window window;
     mls__mem_claimer *next;              /* the open ones */
     uint64_t lanes[MLS__MEM_LANE_WORDS]; /* that it serves */
     mls__cond any;                       /* claims of whatever it serves wait here, */
@@ -264,9 +285,13 @@ struct mls__mem_store {
     uint32_t capacity;
 
     _Alignas(64) _Atomic(mls__mem_job *) inbox;
+    _Alignas(64) _Atomic(mls__mem_job *) outbox;
     _Alignas(64) _Atomic uint64_t free_head; /* 0 or index + 1, and a count against ABA */
     _Alignas(64) atomic_uint sleepers;       /* claims that sleep or are about to */
     atomic_uint room_waiters;                /* submits that wait for a record */
+    atomic_uint watchers;                    /* who must learn of ends at once */
+    atomic_uint changes;                     /* moves when a submit closes windows */
+    _Atomic uint32_t window_floor;           /* the lowest priority in one */
     atomic_uint ready_events;                /* moves when a job becomes ready; for spinning */
 
     /* Written under the mutex, read without. */
@@ -290,6 +315,7 @@ struct mls__mem_store {
     mls__vec runs; /* of mls_queue_run: kept for the next time */
     uint64_t rules_changes;
     bool rules_were_set;  /* ever */
+    bool rules_watch;     /* there are some: they are counted as a watcher */
     bool has_tenants;     /* some have lanes of their own */
     bool has_needs;       /* some lane's jobs need something */
     mls__mem_heap due;    /* scheduled jobs */
@@ -316,6 +342,7 @@ struct mls__mem_store {
 typedef struct mls__mem_visit {
     mls__mem_store *store;
     uint64_t now_ns;
+    uint32_t changes;    /* of the store, before it took in the inbox */
     int64_t wall_ms;     /* the wall clock's time of now_ns, 0 until somebody asks */
     mls__mem_job *dying; /* records to free after leaving */
     mls_queue_bytes trash[MLS__MEM_TRASH];
@@ -324,6 +351,8 @@ typedef struct mls__mem_visit {
 
 /* visit.c: entering, leaving, sleeping. */
 void mls__mem_enter(mls__mem_store *store, mls__mem_visit *visit);
+/* The same, and leaves the windows as they are: what lies there is in no list. */
+void mls__mem_enter_lightly(mls__mem_store *store, mls__mem_visit *visit);
 void mls__mem_leave(mls__mem_visit *visit);
 /* Leaves, sleeps until `cond` or `until_ns`, and enters; wakes without reason are possible. */
 void mls__mem_sleep(mls__mem_visit *visit, mls__cond *cond, uint64_t until_ns);
@@ -364,6 +393,32 @@ void mls__mem_unpin(mls__mem_visit *visit, mls__mem_job *job);
 /* The wall clock's time of the visit. */
 int64_t mls__mem_wall_ms(mls__mem_visit *visit);
 
+/* Shows a job that was just taken out of a window to who took it. */
+void mls__mem_show_taken(mls__mem_visit *times, mls__mem_job *job, mls_queue_job *ret_job);
+
+/* windows.c: claims and ends without the mutex. */
+void mls__mem_windows_create(mls__mem_store *store);
+void mls__mem_window_create(mls__mem_claimer *claimer);
+/* Lays out what the claimer would claim next, if it may be claimed so. */
+void mls__mem_window_open(mls__mem_visit *visit, mls__mem_claimer *claimer);
+/* Settles what was taken, and puts back the rest. */
+void mls__mem_window_recall(mls__mem_visit *visit, mls__mem_claimer *claimer);
+void mls__mem_windows_recall(mls__mem_visit *visit);
+/* Whether a job that comes may have to go before what is in a window, or is not so simple. */
+bool mls__mem_closes_windows(const mls__mem_store *store, bool has_extras, uint32_t priority);
+/* Settles what was taken of all windows, and lets the ends take effect that are in the outbox. */
+void mls__mem_take_ends(mls__mem_visit *visit);
+/* Not under the mutex: takes so many jobs out of the window, or none. */
+bool mls__mem_window_has(mls__mem_claimer *claimer, size_t count);
+bool mls__mem_window_take(mls__mem_store *store, mls__mem_claimer *claimer, uint64_t now_ns,
+                          size_t count, mls_queue_job *const *jobs);
+/*
+ * Not under the mutex: ends the claims if that takes no more than the outbox; false: nothing
+ * was done. Those that were refused have no status yet.
+ */
+bool mls__mem_end_plainly(mls__mem_store *store, mls_queue_end *const *ends, size_t count,
+                          uint64_t now_ns, size_t *ret_refused);
+
 /* lanes.c: who is next. */
 mls__mem_lane *mls__mem_find_lane(mls__mem_store *store, const char *queue, const char *type,
                                   const char *tenant, const mls_resources *needs);
@@ -380,6 +435,8 @@ mls__mem_job *mls__mem_lane_first(const mls__mem_lane *lane);
 void mls__mem_match_lanes(const mls__mem_store *store, mls__mem_claimer *claimer);
 void mls__mem_link_ready(mls__mem_store *store, mls__mem_job *job);
 void mls__mem_unlink_ready(mls__mem_store *store, mls__mem_job *job);
+/* Links a job without extras in front of its list. */
+void mls__mem_link_first(mls__mem_store *store, mls__mem_job *job);
 /* The next job for the claimer, or the next that runs with `like`; NULL: none. */
 mls__mem_job *mls__mem_pick(const mls__mem_visit *visit, mls__mem_claimer *claimer);
 mls__mem_job *mls__mem_pick_like(const mls__mem_visit *visit, mls__mem_claimer *claimer,
@@ -397,7 +454,7 @@ mls_status mls__mem_flow_take(mls__mem_store *store, const mls__mem_lane *lane, 
                               const char *tenant, mls__mem_flow **ret_flow);
 void mls__mem_flow_drop(mls__mem_store *store, mls__mem_flow *flow);
 /* A job of a tenant begins: from now on its queue is shared. */
-void mls__mem_share_begin(mls__mem_store *store, const mls__mem_job *job);
+void mls__mem_share_begin(mls__mem_visit *visit, const mls__mem_job *job);
 /* A job of a shared queue is in the lists of its lane, or not any more. */
 void mls__mem_share_link(mls__mem_job *job);
 void mls__mem_share_unlink(mls__mem_job *job);

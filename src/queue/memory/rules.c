@@ -251,6 +251,17 @@ static mls_status apply(mls__mem_store *store, mls__mem_rule **spare, const mls_
     return MLS_OK;
 }
 
+/* Who is held back by what runs must learn of its end. */
+static void watch_ends(mls__mem_store *store)
+{
+    const bool has_rules = store->rule_list != NULL;
+    if (has_rules && !store->rules_watch)
+        atomic_fetch_add_explicit(&store->watchers, 1, memory_order_seq_cst);
+    else if (!has_rules && store->rules_watch)
+        atomic_fetch_sub_explicit(&store->watchers, 1, memory_order_relaxed);
+    store->rules_watch = has_rules;
+}
+
 mls_status mls__mem_set_rule(void *self, const mls_queue_rule *wanted, uint64_t parts)
 {
     mls__mem_store *store = self;
@@ -260,6 +271,7 @@ mls_status mls__mem_set_rule(void *self, const mls_queue_rule *wanted, uint64_t 
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
     const mls_status status = apply(store, &spare, wanted, parts);
+    watch_ends(store);
     atomic_fetch_add_explicit(&store->ready_events, 1, memory_order_relaxed);
     mls__mem_rearm_claimers(store);
     mls__mem_leave(&visit);

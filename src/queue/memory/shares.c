@@ -303,11 +303,13 @@ static void start_plain(mls__mem_lane *lane)
     }
 }
 
-void mls__mem_share_begin(mls__mem_store *store, const mls__mem_job *job)
+void mls__mem_share_begin(mls__mem_visit *visit, const mls__mem_job *job)
 {
+    const mls__mem_store *store = visit->store;
     mls__mem_group *group = job->lane->group;
     if (group->is_shared)
         return;
+    mls__mem_windows_recall(visit);
     group->is_shared = true;
     for (uint32_t i = 0; i < store->lane_count; i++)
         if (store->lanes[i]->group == group)

@@ -33,6 +33,8 @@ static void set_timer(mls__mem_store *store, mls__mem_heap *heap, mls__mem_job *
 static void enter_ready(mls__mem_visit *visit, mls__mem_job *job)
 {
     mls__mem_store *store = visit->store;
+    if (mls__mem_closes_windows(store, job->has_extras, job->priority))
+        mls__mem_windows_recall(visit);
     job->ready_ns = visit->now_ns;
     job->order = ++store->order;
     mls__mem_link_ready(store, job);
@@ -46,12 +48,14 @@ static void enter_ready(mls__mem_visit *visit, mls__mem_job *job)
 
 static void enter_scheduled(mls__mem_visit *visit, mls__mem_job *job)
 {
+    mls__mem_windows_recall(visit); /* they end when the first is due */
     const bool dies_first = job->deadline_ns && job->deadline_ns < job->due_ns;
     set_timer(visit->store, &visit->store->due, job, dies_first ? job->deadline_ns : job->due_ns);
 }
 
 static void enter_blocked(mls__mem_visit *visit, mls__mem_job *job)
 {
+    atomic_fetch_add_explicit(&visit->store->watchers, 1, memory_order_seq_cst);
     if (job->deadline_ns)
         set_timer(visit->store, &visit->store->expiry, job, job->deadline_ns);
 }
@@ -136,8 +140,10 @@ bool mls__mem_move(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
         return false;
     if (job->state == MLS_JOB_READY)
         mls__mem_unlink_ready(store, job);
-    else if (job->state == MLS_JOB_BLOCKED)
+    if (job->state == MLS_JOB_BLOCKED) {
         mls__mem_parents_leave(job);
+        atomic_fetch_sub_explicit(&store->watchers, 1, memory_order_relaxed);
+    }
     mls__mem_timer_clear(job);
     job->lane->stats.jobs[job->state]--;
     if (event == MLS_JOB_ON_REQUEUE)
@@ -149,7 +155,7 @@ bool mls__mem_move(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
 void mls__mem_begin(mls__mem_visit *visit, mls__mem_job *job)
 {
     if (job->has_extras && job->flow)
-        mls__mem_share_begin(visit->store, job);
+        mls__mem_share_begin(visit, job);
     if (visit->store->has_tenants)
         job->lane = mls__mem_lane_of_tenant(visit->store, job);
     job->id = job->new_id;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define ROOM_PAUSE_NS UINT64_C(1000000)
+
 static mls_status error_full(const mls__mem_store *store, size_t count, uint64_t until_ns)
 {
     return mls__error(MLS_EFULL,
@@ -40,7 +42,9 @@ static mls_status find_room(mls__mem_visit *visit, size_t count, uint64_t until_
         }
         if (visit->now_ns >= until_ns)
             return error_full(store, count, until_ns);
-        mls__mem_sleep(visit, &store->room, mls__mem_earlier(until_ns, mls__mem_next_timer(store)));
+        /* Ends that make room may lie in the outbox: a while, since they come in groups so. */
+        const uint64_t look_ns = mls__mem_earlier(until_ns, visit->now_ns + ROOM_PAUSE_NS);
+        mls__mem_sleep(visit, &store->room, mls__mem_earlier(look_ns, mls__mem_next_timer(store)));
     }
 }
 
@@ -201,7 +205,11 @@ static void push_inbox(mls__mem_store *store, mls__mem_job *first)
 {
     mls__mem_job *top = NULL;
     mls__mem_job *bottom = first;
+    bool has_extras = false;
+    uint32_t priority = 0;
     while (first) {
+        has_extras |= first->has_extras;
+        priority = first->priority > priority ? first->priority : priority;
         mls__mem_job *next = first->next;
         first->next = top;
         top = first;
@@ -212,10 +220,12 @@ static void push_inbox(mls__mem_store *store, mls__mem_job *first)
         bottom->next = below;
     } while (!atomic_compare_exchange_weak_explicit(&store->inbox, &below, top,
                                                     memory_order_seq_cst, memory_order_relaxed));
+    if (mls__mem_closes_windows(store, has_extras, priority))
+        atomic_fetch_add_explicit(&store->changes, 1, memory_order_seq_cst);
     if (!atomic_load_explicit(&store->sleepers, memory_order_seq_cst))
         return;
     mls__mem_visit visit;
-    mls__mem_enter(store, &visit); /* takes them in, which wakes whom they concern */
+    mls__mem_enter_lightly(store, &visit); /* takes them in, which wakes whom they concern */
     mls__mem_leave(&visit);
 }
 

@@ -91,16 +91,20 @@ int64_t mls__mem_wall_ms(mls__mem_visit *visit)
     return visit->wall_ms;
 }
 
-static void show_times(mls__mem_visit *visit, const mls__mem_job *job, mls_job_info *info)
+/* As of a claim at `claimed_ns`; 0: there was none. */
+static void show_times(mls__mem_visit *visit, const mls__mem_job *job, uint64_t claimed_ns,
+                       mls_job_info *info)
 {
     const int64_t now_ms = mls__mem_wall_ms(visit);
     info->submitted_ms = wall(now_ms, visit->now_ns, job->submitted_ns);
-    info->claimed_ms = wall(now_ms, visit->now_ns, job->claimed_ns);
+    info->claimed_ms = wall(now_ms, visit->now_ns, claimed_ns);
     info->ended_ms = wall(now_ms, visit->now_ns, job->ended_ns);
     info->run_at_ms = job->run_at_ms;
     info->deadline_ms = job->deadline_ms;
     info->waiting_ns = job->waiting_ns;
     info->running_ns = job->running_ns;
+    if (info->state == MLS_JOB_RUNNING || info->state == MLS_JOB_STOPPING)
+        info->waiting_ns += claimed_ns - job->ready_ns; /* added with the end of the claim */
 }
 
 static void show_outcome(const mls__mem_job *job, mls_job_info *info)
@@ -114,18 +118,29 @@ static void show_outcome(const mls__mem_job *job, mls_job_info *info)
     info->progress = job->progress;
 }
 
-void mls__mem_show(mls__mem_visit *visit, mls__mem_job *job, mls__mem_hold *hold,
-                   mls_queue_job *ret_job)
+static void show(mls__mem_visit *visit, const mls__mem_job *job, int32_t state, uint64_t claimed_ns,
+                 mls__mem_hold *hold, mls_job_info *info)
 {
-    mls_job_info *info = ret_job->info;
     info->id = job->id;
     info->epoch = atomic_load_explicit(&job->claim, memory_order_relaxed) >> MLS__MEM_EPOCH_SHIFT;
-    info->state = job->state;
+    info->state = state;
     show_strings(job, info);
     show_texts(job, hold, info);
     show_policy(job, info);
-    show_times(visit, job, info);
+    show_times(visit, job, claimed_ns, info);
     show_outcome(job, info);
+}
+
+void mls__mem_show_taken(mls__mem_visit *times, mls__mem_job *job, mls_queue_job *ret_job)
+{
+    show(times, job, MLS_JOB_RUNNING, times->now_ns, &job->hold, ret_job->info);
+    ret_job->hold = &job->hold;
+}
+
+void mls__mem_show(mls__mem_visit *visit, mls__mem_job *job, mls__mem_hold *hold,
+                   mls_queue_job *ret_job)
+{
+    show(visit, job, job->state, job->claimed_ns, hold, ret_job->info);
     if (hold->is_view) /* a record's own never changes: a lost claim may be reading it */
         hold->job = job;
     ret_job->hold = hold;

@@ -42,11 +42,13 @@ static void bring_up_to_date(mls__mem_visit *visit)
 {
     visit->now_ns = mls__clock_monotonic_ns();
     visit->wall_ms = 0;
+    visit->changes = atomic_load_explicit(&visit->store->changes, memory_order_seq_cst);
+    mls__mem_take_ends(visit);
     take_in(visit);
     mls__mem_tick(visit);
 }
 
-void mls__mem_enter(mls__mem_store *store, mls__mem_visit *visit)
+void mls__mem_enter_lightly(mls__mem_store *store, mls__mem_visit *visit)
 {
     visit->store = store;
     visit->dying = NULL;
@@ -55,8 +57,25 @@ void mls__mem_enter(mls__mem_store *store, mls__mem_visit *visit)
     bring_up_to_date(visit);
 }
 
+void mls__mem_enter(mls__mem_store *store, mls__mem_visit *visit)
+{
+    mls__mem_enter_lightly(store, visit);
+    mls__mem_windows_recall(visit);
+    /* Those that were taken while this came here may have ended by now. */
+    mls__mem_take_ends(visit);
+}
+
+/* Whether somebody waits for ends that lie in the outbox. */
+static bool has_news(const mls__mem_store *store)
+{
+    return atomic_load_explicit(&store->watchers, memory_order_relaxed) &&
+           atomic_load_explicit(&store->outbox, memory_order_seq_cst);
+}
+
 void mls__mem_leave(mls__mem_visit *visit)
 {
+    while (has_news(visit->store))
+        mls__mem_take_ends(visit);
     pthread_mutex_unlock(&visit->store->mutex);
     for (size_t i = 0; i < visit->trash_count; i++) {
         const mls_queue_bytes *bytes = &visit->trash[i];
@@ -81,7 +100,8 @@ void mls__mem_sleep(mls__mem_visit *visit, mls__cond *cond, uint64_t until_ns)
         step_out(visit); /* others may be waiting for just that room */
         return;
     }
-    mls__cond_wait_until(cond, &visit->store->mutex, until_ns);
+    if (!has_news(visit->store))
+        mls__cond_wait_until(cond, &visit->store->mutex, until_ns);
     bring_up_to_date(visit);
 }
 

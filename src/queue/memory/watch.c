@@ -38,6 +38,7 @@ static mls_status wait_pinned(mls__mem_visit *visit, mls__mem_job *job, uint64_t
     mls__mem_store *store = visit->store;
     mls_status status = MLS_OK;
     job->waiters++;
+    atomic_fetch_add_explicit(&store->watchers, 1, memory_order_seq_cst);
     while (!mls__mem_has_ended(store, job)) {
         if (visit->now_ns >= until_ns) {
             status = mls__error(MLS_ETIMEDOUT, "job %llu has not ended in time",
@@ -50,6 +51,7 @@ static mls_status wait_pinned(mls__mem_visit *visit, mls__mem_job *job, uint64_t
         mls__mem_sleep(visit, &store->ended[job->index % MLS__MEM_WAIT_CONDS],
                        mls__mem_earlier(until_ns, timer_ns));
     }
+    atomic_fetch_sub_explicit(&store->watchers, 1, memory_order_relaxed);
     job->waiters--;
     return status;
 }
@@ -123,9 +125,11 @@ mls_status mls__mem_drain(void *self, uint64_t until_ns)
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
     store->drain_waiters++;
+    atomic_fetch_add_explicit(&store->watchers, 1, memory_order_seq_cst);
     while ((alive = store->alive) != 0 && visit.now_ns < until_ns)
         mls__mem_sleep(&visit, &store->drained,
                        mls__mem_earlier(until_ns, mls__mem_next_timer(store)));
+    atomic_fetch_sub_explicit(&store->watchers, 1, memory_order_relaxed);
     store->drain_waiters--;
     mls__mem_leave(&visit);
     if (alive)
