@@ -110,6 +110,8 @@ void bench_memory(mls_context *context, double seconds)
     static const setup rates[] = {
         {"1 producer, 1 slot", 1, 1, 1, 0},
         {"1 producer, 1 slot, spinning", 1, 1, 1, 50},
+        {"1 producer, 2 slots", 1, 2, 1, 0},
+        {"4 producers, 1 slot", 4, 1, 1, 0},
         {"1 producer, 1 slot, prefetch 16", 1, 1, 16, 0},
         {"1 producer, 1 slot, prefetch 64", 1, 1, 64, 0},
         {"1 producer, 2 slots, prefetch 16", 1, 2, 16, 0},
