@@ -16,7 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORKERS = 2, SUBMITTERS = 2, MOST_IDS = 2000000 };
+/* A submitter that is killed, and a server more so, may leave ids that no job has. */
+enum { WORKERS = 2, SUBMITTERS = 2, LEAST_IDS = 2000000, IDS_OF_ROUND = 8192 };
 
 /* What a process says in one write, which a pipe does not tear apart. */
 typedef struct event {
@@ -125,19 +126,20 @@ static void work_forever(int up, int down, uint64_t seed)
 }
 
 typedef struct record {
-    bool submitted;
     uint64_t done_epoch;
     unsigned done;
+    bool submitted;
 } record;
 
 static record *records;
+static uint64_t most_ids;
 
 static child children[SUBMITTERS + WORKERS];
 static bool has_opened[SUBMITTERS + WORKERS];
 
 static void take_event(const event *e)
 {
-    ck_assert_uint_lt(e->id, MOST_IDS);
+    ck_assert_uint_lt(e->id, most_ids);
     record *r = &records[e->id];
     if (e->kind == 's') {
         ck_assert_msg(!r->submitted, "job %llu was submitted twice", (unsigned long long) e->id);
@@ -204,7 +206,7 @@ static void kill_and_read(size_t index)
 static void check_records(mls_queue *queue)
 {
     uint64_t succeeded = 0;
-    for (uint64_t id = 0; id < MOST_IDS; id++) {
+    for (uint64_t id = 0; id < most_ids; id++) {
         const record *r = &records[id];
         mls_job *job;
         if (!r->submitted && !r->done)
@@ -270,7 +272,8 @@ void crashes_run(const char *url, int rounds, void (*disaster)(int round))
 {
     uint64_t seed = mls_test_seed(20260);
     the_url = url;
-    records = calloc(MOST_IDS, sizeof *records);
+    most_ids = LEAST_IDS + (uint64_t) rounds * IDS_OF_ROUND;
+    records = calloc(most_ids, sizeof *records);
     ck_assert_ptr_nonnull(records);
     mls_queue_close(open_patiently());
     for (size_t i = 0; i < SUBMITTERS + WORKERS; i++)

@@ -11,6 +11,7 @@
 #define STEADY_MS INT64_C(1000000000000) /* after a boot, by then: some 30 years */
 
 static _Atomic int64_t passed_ms = -1; /* since the start; -1: not started */
+static _Atomic int64_t set_by_ms;      /* the wall clock alone */
 
 void virtual_clock_start(void)
 {
@@ -24,7 +25,7 @@ void virtual_clock_stop(void)
 
 int64_t virtual_clock_ms(void)
 {
-    return START_MS + passed_ms;
+    return START_MS + passed_ms + set_by_ms;
 }
 
 void virtual_clock_advance(int64_t ms)
@@ -32,10 +33,15 @@ void virtual_clock_advance(int64_t ms)
     passed_ms += ms;
 }
 
+void virtual_clock_set(int64_t by_ms)
+{
+    set_by_ms += by_ms;
+}
+
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
     const int64_t ms = passed_ms;
-    const int64_t start_ms = id == CLOCK_REALTIME ? START_MS : STEADY_MS;
+    const int64_t start_ms = id == CLOCK_REALTIME ? START_MS + set_by_ms : STEADY_MS;
     if (ms < 0 || (id != CLOCK_REALTIME && id != CLOCK_MONOTONIC && id != CLOCK_BOOTTIME))
         return (int) syscall(SYS_clock_gettime, id, ret);
     ret->tv_sec = (time_t) ((start_ms + ms) / 1000);

@@ -22,4 +22,7 @@ int64_t virtual_clock_ms(void);
 
 void virtual_clock_advance(int64_t ms);
 
+/* Sets the wall clock alone, by so much forward or back. */
+void virtual_clock_set(int64_t by_ms);
+
 #endif
