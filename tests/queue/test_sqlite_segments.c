@@ -5,12 +5,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-enum { LARGE = 100000 };
+enum { LARGE = 100000, HUGE = 10 * LARGE };
 
 static const char *url(void)
 {
@@ -138,6 +140,46 @@ START_TEST(damaged_segments_bury_their_jobs)
 }
 END_TEST
 
+static void limit_files(rlim_t most)
+{
+    struct rlimit files;
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &files), 0);
+    files.rlim_cur = most;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &files), 0);
+}
+
+/* There is room for what is small: who wants to write more is told, and leaves nothing behind. */
+START_TEST(segments_that_cannot_be_written_are_told)
+{
+    static const char data[HUGE] = "p";
+    mls_queue *queue = fixture_queue(url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    mls_job_options options = fixture_options("t", NULL);
+    signal(SIGXFSZ, SIG_IGN);
+    fixture_submit_type(queue, "t");
+    mls_job *job = fixture_claim(claimer);
+    options.payload = data;
+    options.payload_bytes = HUGE;
+    limit_files(HUGE - 1);
+    ck_assert_fails(mls_queue_submit(queue, &options, NULL), MLS_EIO, "cannot be written");
+    ck_assert_uint_eq(count_segments(NULL, 0), 0);
+    ck_assert_ok(mls_job_set_result(job, data, HUGE));
+    ck_assert_fails(mls_job_complete(job), MLS_EIO, "cannot be written");
+    limit_files(RLIM_INFINITY);
+    mls_job_free(job);
+    job = fixture_claim(claimer); /* given back: nothing of its end was stored */
+    ck_assert_uint_eq(fixture_info(job).epoch, 2);
+    ck_assert_ok(mls_job_set_result(job, data, HUGE));
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    ck_assert_ok(mls_queue_submit(queue, &options, NULL));
+    ck_assert_uint_eq(count_segments(NULL, 0), 1);
+    ck_assert_uint_eq(fixture_stats(queue).submitted, 2);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
 /* What a crash may leave is removed when the file is opened, and nothing else. */
 START_TEST(left_over_segments_are_removed)
 {
@@ -169,6 +211,7 @@ int main(void)
     tcase_add_test(tests, damaged_segments_are_written_again);
     tcase_add_test(tests, segments_come_and_go_with_what_names_them);
     tcase_add_test(tests, damaged_segments_bury_their_jobs);
+    tcase_add_test(tests, segments_that_cannot_be_written_are_told);
     tcase_add_test(tests, left_over_segments_are_removed);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
