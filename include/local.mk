@@ -19,4 +19,5 @@ extdir = $(includedir)/mlscale/ext
 ext_HEADERS = \
 	%D%/mlscale/ext/plugin.h \
 	%D%/mlscale/ext/backend.h \
-	%D%/mlscale/ext/queue_driver.h
+	%D%/mlscale/ext/queue_driver.h \
+	%D%/mlscale/ext/transport.h

@@ -46,7 +46,9 @@ typedef enum mls_status {
     MLS_EFORKED = -19,     /* used in a child of the process that created it */
     MLS_EABI = -20,        /* a table or option struct of an incompatible build */
     MLS_EHANDLER = -21,    /* a job's handler reported failure */
-    MLS_EINTERNAL = -22    /* a broken invariant of the library: please report it */
+    MLS_EINTERNAL = -22,   /* a broken invariant of the library: please report it */
+    MLS_EPEER = -23,       /* another rank of the group has left, died or shut this one out */
+    MLS_EMISMATCH = -24    /* ranks of the group called different things */
 } mls_status;
 
 /*

@@ -96,6 +96,8 @@ static const struct {
     {MLS_EABI, "MLS_EABI"},
     {MLS_EHANDLER, "MLS_EHANDLER"},
     {MLS_EINTERNAL, "MLS_EINTERNAL"},
+    {MLS_EPEER, "MLS_EPEER"},
+    {MLS_EMISMATCH, "MLS_EMISMATCH"},
 };
 
 const char *mls_status_name(mls_status status)

@@ -2,8 +2,8 @@
 /*
  * Registration checks a table once, so that callers need not. Tables stay registered
  * as long as the drivers live, so they are used without the lock. One mutex guards the
- * lists; it is a leaf while a driver is looked up, and held over a backend's open so
- * that each opens once. In a child of fork() another thread may have held it, so
+ * lists; it is a leaf while a driver is looked up, and held over a backend's or transport's
+ * open so that each opens once. In a child of fork() another thread may have held it, so
  * nothing is to be had there but an error.
  */
 #include "plugin/drivers.h"
@@ -13,6 +13,7 @@
 #include "base/vec.h"
 
 #include <mlscale/ext/queue_driver.h>
+#include <mlscale/ext/transport.h>
 
 #include <dlfcn.h>
 #include <string.h>
@@ -20,10 +21,10 @@
 
 #define MAX_NAME 32
 
-typedef struct open_backend {
-    const mls_backend *ops;
+typedef struct open_driver {
+    const mls_plugin *plugin;
     void *self;
-} open_backend;
+} open_driver;
 
 struct mls__drivers {
     mls_context *context; /* not a reference: the context owns the drivers */
@@ -32,7 +33,7 @@ struct mls__drivers {
     pthread_mutex_t mutex; /* guards the three lists */
     mls__vec plugins;      /* const mls_plugin * */
     mls__vec modules;      /* void * of dlopen */
-    mls__vec backends;     /* open_backend */
+    mls__vec open;         /* open_driver: backends and transports */
 };
 
 /* What each kind of driver must have, as the end of its last mandatory operation. */
@@ -45,6 +46,8 @@ static const struct {
      offsetof(mls_backend, can_alias)},
     {MLS_PLUGIN_QUEUE_DRIVER, "queue driver", offsetof(mls_queue_driver, bind),
      offsetof(mls_queue_driver, stats) + sizeof(((mls_queue_driver *) 0)->stats)},
+    {MLS_PLUGIN_TRANSPORT, "transport", offsetof(mls_transport, open_link),
+     offsetof(mls_transport, survivors)},
 };
 
 static void *host_alloc(mls_context *context, size_t size_bytes)
@@ -73,7 +76,7 @@ mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
     }
     mls__vec_init(&drivers->plugins, &context->allocator, sizeof(const mls_plugin *));
     mls__vec_init(&drivers->modules, &context->allocator, sizeof(void *));
-    mls__vec_init(&drivers->backends, &context->allocator, sizeof(open_backend));
+    mls__vec_init(&drivers->open, &context->allocator, sizeof(open_driver));
     for (size_t i = 0; !status && mls__builtin_plugins[i]; i++)
         status = mls__drivers_register(drivers, mls__builtin_plugins[i]);
     if (status) {
@@ -87,9 +90,9 @@ mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
 /* A child must not close what its parent goes on using: connections, files, threads. */
 static void close_all(mls__drivers *drivers)
 {
-    for (size_t i = drivers->backends.count; i-- > 0;) {
-        const open_backend *backend = mls__vec_at(&drivers->backends, i);
-        backend->ops->plugin.close(backend->self);
+    for (size_t i = drivers->open.count; i-- > 0;) {
+        const open_driver *driver = mls__vec_at(&drivers->open, i);
+        driver->plugin->close(driver->self);
     }
     for (size_t i = drivers->modules.count; i-- > 0;)
         dlclose(*(void **) mls__vec_at(&drivers->modules, i));
@@ -101,7 +104,7 @@ void mls__drivers_free(void *ptr)
     mls__drivers *drivers = ptr;
     if (drivers->fork_generation == mls__fork_generation())
         close_all(drivers);
-    mls__vec_clear(&drivers->backends);
+    mls__vec_clear(&drivers->open);
     mls__vec_clear(&drivers->modules);
     mls__vec_clear(&drivers->plugins);
     mls__free(&drivers->context->allocator, drivers);
@@ -334,38 +337,64 @@ mls_status mls__drivers_find(mls__drivers *drivers, uint32_t kind, const char *n
     return MLS_OK;
 }
 
-static mls_status open_locked(mls__drivers *drivers, const mls_backend *ops,
-                              mls__backend *ret_backend)
+static mls_status open_locked(mls__drivers *drivers, const mls_plugin *plugin, const char *config,
+                              void **ret_self)
 {
-    for (size_t i = 0; i < drivers->backends.count; i++) {
-        const open_backend *open = mls__vec_at(&drivers->backends, i);
-        if (open->ops == ops) {
-            *ret_backend = (mls__backend){ops, open->self};
+    for (size_t i = 0; i < drivers->open.count; i++) {
+        const open_driver *open = mls__vec_at(&drivers->open, i);
+        if (open->plugin == plugin) {
+            *ret_self = open->self;
             return MLS_OK;
         }
     }
-    open_backend *open = mls__vec_push(&drivers->backends);
+    open_driver *open = mls__vec_push(&drivers->open);
     if (!open)
         return mls__error_nomem(sizeof *open);
-    open->ops = ops;
-    const mls_status status = ops->plugin.open(&drivers->host, drivers->context->isa, &open->self);
+    open->plugin = plugin;
+    const mls_status status = plugin->open(&drivers->host, config, &open->self);
     if (status) {
-        drivers->backends.count--;
-        return mls__error_at(status, "backend '%s'", ops->plugin.name);
+        drivers->open.count--;
+        return mls__error_at(status, "%s '%s'", kind_noun(plugin->kind), plugin->name);
     }
-    *ret_backend = (mls__backend){ops, open->self};
+    *ret_self = open->self;
     return MLS_OK;
+}
+
+/* The driver's instance for the context, opened when it is first asked for. */
+static mls_status open_once(mls__drivers *drivers, const mls_plugin *plugin, const char *config,
+                            void **ret_self)
+{
+    mls_status status = lock(drivers);
+    if (status)
+        return status;
+    status = open_locked(drivers, plugin, config, ret_self);
+    unlock(drivers);
+    return status;
 }
 
 mls_status mls__drivers_backend(mls__drivers *drivers, const char *name, mls__backend *ret_backend)
 {
     const mls_plugin *plugin;
+    void *self;
     mls_status status = mls__drivers_find(drivers, MLS_PLUGIN_BACKEND, name, strlen(name), &plugin);
     if (!status)
-        status = lock(drivers);
+        status = open_once(drivers, plugin, drivers->context->isa, &self);
     if (status)
         return status;
-    status = open_locked(drivers, (const mls_backend *) (const void *) plugin, ret_backend);
-    unlock(drivers);
-    return status;
+    *ret_backend = (mls__backend){(const mls_backend *) (const void *) plugin, self};
+    return MLS_OK;
+}
+
+mls_status mls__drivers_transport(mls__drivers *drivers, const char *name, size_t name_size,
+                                  mls__transport *ret_transport)
+{
+    const mls_plugin *plugin;
+    void *self;
+    mls_status status = mls__drivers_find(drivers, MLS_PLUGIN_TRANSPORT, name, name_size, &plugin);
+    if (!status)
+        status = open_once(drivers, plugin, "", &self);
+    if (status)
+        return status;
+    *ret_transport = (mls__transport){(const mls_transport *) (const void *) plugin, self};
+    return MLS_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The drivers of a context: a registry of tables by kind and name, the modules
- * that brought them, and the backends that are open.
+ * that brought them, and the backends and transports that are open.
  */
 #ifndef MLS_PLUGIN_DRIVERS_H
 #define MLS_PLUGIN_DRIVERS_H
@@ -10,6 +10,7 @@
 
 #include <mlscale/ext/backend.h>
 #include <mlscale/ext/plugin.h>
+#include <mlscale/ext/transport.h>
 
 typedef struct mls__drivers mls__drivers;
 
@@ -55,6 +56,15 @@ typedef struct mls__backend {
 } mls__backend;
 
 mls_status mls__drivers_backend(mls__drivers *drivers, const char *name, mls__backend *ret_backend);
+
+/* A transport, likewise. */
+typedef struct mls__transport {
+    const mls_transport *ops;
+    void *self;
+} mls__transport;
+
+mls_status mls__drivers_transport(mls__drivers *drivers, const char *name, size_t name_size,
+                                  mls__transport *ret_transport);
 
 /* The built-in tables, ended by NULL (src/plugin/builtin.c). */
 extern const mls_plugin *const mls__builtin_plugins[];

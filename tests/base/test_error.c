@@ -78,10 +78,11 @@ START_TEST(names_are_constants)
 {
     ck_assert_str_eq(mls_status_name(MLS_OK), "MLS_OK");
     ck_assert_str_eq(mls_status_name(MLS_EINTERNAL), "MLS_EINTERNAL");
+    ck_assert_str_eq(mls_status_name(MLS_EMISMATCH), "MLS_EMISMATCH");
     ck_assert_str_eq(mls_status_name((mls_status) 17), "MLS_E?");
-    for (int s = MLS_EINTERNAL; s <= MLS_OK; s++)
+    for (int s = MLS_EMISMATCH; s <= MLS_OK; s++)
         ck_assert_str_ne(mls_status_name((mls_status) s), "MLS_E?");
-    ck_assert_str_eq(mls_status_name((mls_status) (MLS_EINTERNAL - 1)), "MLS_E?");
+    ck_assert_str_eq(mls_status_name((mls_status) (MLS_EMISMATCH - 1)), "MLS_E?");
 }
 END_TEST
 

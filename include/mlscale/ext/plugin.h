@@ -52,8 +52,8 @@ typedef struct mls_plugin {
     const char *name;
     /*
      * Opens an instance. `config` is what follows "name:" in a URL, or ""; for a
-     * backend, the context's instruction set. `ret_self` is handed to every other
-     * operation. Mandatory, with close. Neither may load drivers into the context or
+     * backend, the context's instruction set; for a transport "". `ret_self` is handed to
+     * every other operation. Mandatory, with close. Neither may load drivers into the context or
      * create sessions of it; close is not called in a child of fork().
      */
     mls_status (*open)(const mls_plugin_host *host, const char *config, void **ret_self);
