@@ -13,7 +13,8 @@ nouns_HEADERS = \
 	%D%/mlscale/queue.h \
 	%D%/mlscale/worker.h \
 	%D%/mlscale/job_types.h \
-	%D%/mlscale/service.h
+	%D%/mlscale/service.h \
+	%D%/mlscale/group.h
 
 extdir = $(includedir)/mlscale/ext
 ext_HEADERS = \

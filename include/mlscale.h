@@ -13,5 +13,6 @@
 #include <mlscale/worker.h>
 #include <mlscale/job_types.h>
 #include <mlscale/service.h>
+#include <mlscale/group.h>
 
 #endif

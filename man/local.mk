@@ -2,6 +2,7 @@
 dist_man_MANS += \
 	%D%/mls_backend.3 \
 	%D%/mls_context.3 \
+	%D%/mls_group.3 \
 	%D%/mls_job.3 \
 	%D%/mls_job_types.3 \
 	%D%/mls_model.3 \
@@ -12,6 +13,7 @@ dist_man_MANS += \
 	%D%/mls_session.3 \
 	%D%/mls_status.3 \
 	%D%/mls_tensor.3 \
+	%D%/mls_transport.3 \
 	%D%/mls_worker.3 \
 	%D%/mlscale-job-types.5 \
 	%D%/mlscale.1

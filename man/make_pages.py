@@ -28,9 +28,12 @@ PAGES = [
     ("worker.h", "mls_worker", ["mls_job", "mls_job_types", "mls_queue"]),
     ("job_types.h", "mls_job_types", ["mls_service", "mls_worker"]),
     ("service.h", "mls_service", ["mls_job_types", "mls_worker"]),
-    ("ext/plugin.h", "mls_plugin", ["mls_backend", "mls_context", "mls_queue_driver"]),
+    ("group.h", "mls_group", ["mls_context", "mls_tensor", "mls_transport"]),
+    ("ext/plugin.h", "mls_plugin",
+     ["mls_backend", "mls_context", "mls_queue_driver", "mls_transport"]),
     ("ext/backend.h", "mls_backend", ["mls_plugin", "mls_session"]),
     ("ext/queue_driver.h", "mls_queue_driver", ["mls_job", "mls_plugin", "mls_queue"]),
+    ("ext/transport.h", "mls_transport", ["mls_group", "mls_plugin"]),
 ]
 
 

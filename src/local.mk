@@ -13,3 +13,5 @@ include %D%/queue/memory/local.mk
 include %D%/queue/durable/local.mk
 include %D%/queue/sqlite/local.mk
 include %D%/queue/postgres/local.mk
+include %D%/group/local.mk
+include %D%/transport/inproc/local.mk

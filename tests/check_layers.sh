@@ -20,6 +20,8 @@ queue/memory: base
 queue/durable:
 queue/sqlite: base queue/durable
 queue/postgres: queue/durable
+group: base tensor plugin
+transport/inproc: base
 '
 
 # One pass over all files: a shell that runs a program for each include takes seconds.

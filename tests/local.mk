@@ -55,6 +55,7 @@ include %D%/exec/local.mk
 include %D%/perf/local.mk
 include %D%/queue/local.mk
 include %D%/conformance/queue/local.mk
+include %D%/conformance/transport/local.mk
 
 # These start no threads: under ThreadSanitizer they could find nothing.
 if !MLS_SANITIZED_THREAD

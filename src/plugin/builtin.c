@@ -5,14 +5,17 @@
 
 #include <mlscale/ext/backend.h>
 #include <mlscale/ext/queue_driver.h>
+#include <mlscale/ext/transport.h>
 
 extern const mls_backend mls__backend_cpu;
 extern const mls_queue_driver mls__queue_driver_memory;
 extern const mls_queue_driver mls__queue_driver_sqlite;
+extern const mls_transport mls__transport_inproc;
 
 const mls_plugin *const mls__builtin_plugins[] = {
     &mls__backend_cpu.plugin,
     &mls__queue_driver_memory.plugin,
+    &mls__transport_inproc.plugin,
 #ifdef MLS_SQLITE
     &mls__queue_driver_sqlite.plugin,
 #endif

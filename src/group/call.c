@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The families of calls, and running one when its turn has come. */
+#include "group/group.h"
+
+#include "base/error.h"
+
+#include <inttypes.h>
+
+/* By MLS__CALL_*. */
+static const mls__family families[] = {
+    [MLS__CALL_OPEN] = {.name = "open", .run = mls__run_barrier},
+    [MLS__CALL_BARRIER] = {.name = "barrier", .run = mls__run_barrier},
+    [MLS__CALL_BROADCAST] = {.name = "broadcast",
+                             .moves = true,
+                             .from_root = true,
+                             .run = mls__run_move},
+    [MLS__CALL_REDUCE] =
+        {.name = "reduce", .moves = true, .reduces = true, .to_root = true, .run = mls__run_reduce},
+    [MLS__CALL_ALLREDUCE] = {.name = "allreduce",
+                             .moves = true,
+                             .reduces = true,
+                             .run = mls__run_reduce},
+    [MLS__CALL_GATHER] = {.name = "gather",
+                          .moves = true,
+                          .to_root = true,
+                          .target_is_all = true,
+                          .run = mls__run_move},
+    [MLS__CALL_ALLGATHER] = {.name = "allgather",
+                             .moves = true,
+                             .target_is_all = true,
+                             .run = mls__run_move},
+    [MLS__CALL_SCATTER] = {.name = "scatter",
+                           .moves = true,
+                           .from_root = true,
+                           .source_is_all = true,
+                           .run = mls__run_move},
+    [MLS__CALL_REDUCE_SCATTER] = {.name = "reduce_scatter",
+                                  .moves = true,
+                                  .reduces = true,
+                                  .source_is_all = true,
+                                  .run = mls__run_reduce},
+    [MLS__CALL_ALL_TO_ALL] = {.name = "all_to_all",
+                              .moves = true,
+                              .source_is_all = true,
+                              .target_is_all = true,
+                              .run = mls__run_move},
+    [MLS__CALL_SPLIT] = {.name = "split", .run = mls__run_split},
+    [MLS__CALL_MESSAGE] = {.name = "message", .moves = true},
+};
+
+const mls__family *mls__family_get(uint32_t op)
+{
+    const bool is_known = op < sizeof families / sizeof families[0] && families[op].name;
+    return is_known ? &families[op] : NULL;
+}
+
+mls_status mls__run_barrier(mls_group *group, mls__call *call)
+{
+    return mls__round(group, call, 0, NULL, 0);
+}
+
+/* A call whose deadline passes before its turn ends those before it. */
+void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket)
+{
+    bool in_time = true;
+    pthread_mutex_lock(&group->mutex);
+    while (group->serving != ticket && in_time)
+        in_time = mls__cond_wait_until(&group->changed, &group->mutex, call->until_ns);
+    const bool is_late = group->serving != ticket;
+    const uint64_t ahead = ticket - group->serving;
+    pthread_mutex_unlock(&group->mutex);
+    if (!is_late)
+        return;
+    char text[MLS__HEADER_TEXT];
+    mls__error(MLS_EDEADLINE,
+               "%s: its time is over, and %" PRIu64 " calls of rank %u before it "
+               "have not ended",
+               mls__header_text(&call->header, text), ahead, group->rank);
+    mls__group_break(group, MLS_EDEADLINE);
+    pthread_mutex_lock(&group->mutex);
+    while (group->serving != ticket)
+        mls__cond_wait_until(&group->changed, &group->mutex, MLS__FOREVER);
+    pthread_mutex_unlock(&group->mutex);
+}
+
+void mls__turn_end(mls_group *group)
+{
+    pthread_mutex_lock(&group->mutex);
+    group->serving++;
+    pthread_cond_broadcast(&group->changed.cond);
+    pthread_mutex_unlock(&group->mutex);
+}
+
+mls_status mls__turn_run(mls_group *group, mls__call *call)
+{
+    mls_status status = mls__group_check(group, MLS__GROUP_ON_CALL);
+    if (status)
+        return status;
+    call->header.seq = ++group->seq;
+    status = mls__family_get(call->header.op)->run(group, call);
+    mls__reading_end(group);
+    group->last = call->header;
+    if (status && status != MLS_EMISMATCH)
+        return mls__group_break(group, status);
+    return status;
+}
+
+mls_status mls__call_run(mls_group *group, mls__call *call, uint64_t ticket)
+{
+    mls__turn_wait(group, call, ticket);
+    const mls_status status = mls__turn_run(group, call);
+    mls__turn_end(group);
+    return status;
+}
+
+mls_status mls__call_start(mls_group *group, mls__call *call, mls_work **ret_work)
+{
+    const mls_status status = mls__call_check(group, call);
+    if (status)
+        return status;
+    if (ret_work)
+        return mls__work_submit(group, call, ret_work);
+    pthread_mutex_lock(&group->mutex);
+    const uint64_t ticket = group->next_ticket++;
+    pthread_mutex_unlock(&group->mutex);
+    return mls__call_run(group, call, ticket);
+}

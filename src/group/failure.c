@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a call failed, in words: which rank, what it did last, and who ended the group. */
+#include "group/group.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Ranks that are named one by one. */
+#define MAX_NAMED 8
+
+mls_status mls__group_break(mls_group *group, mls_status status)
+{
+    char text[MLS__FAILURE_TEXT];
+    snprintf(text, sizeof text, "%s", mls_error_message());
+    pthread_mutex_lock(&group->mutex);
+    const mls__group_state next = mls__group_next_state(group->state, MLS__GROUP_ON_FAIL);
+    if (next == MLS__GROUP_BROKEN && group->state != MLS__GROUP_BROKEN) {
+        group->failure = status;
+        memcpy(group->failure_text, text, sizeof text);
+    }
+    group->state = next;
+    pthread_mutex_unlock(&group->mutex);
+    /* Again where it is not the first: then nobody reads this rank's memory any more. */
+    group->transport.ops->abort(group->link, status, text);
+    return mls__error(status, "%s", text);
+}
+
+/* "seq 812 allreduce sum of 100 float32 'grad.3' after 4.2 s" */
+static const char *place_of(const mls__call *call, char *text, size_t size)
+{
+    char what[MLS__HEADER_TEXT], seq[32] = "";
+    const uint64_t passed_ns = mls__clock_monotonic_ns() - call->started_ns;
+    if (call->header.op != MLS__CALL_MESSAGE)
+        snprintf(seq, sizeof seq, "seq %" PRIu64 " ", call->header.seq);
+    snprintf(text, size, "%s%s after %.1f s", seq, mls__header_text(&call->header, what),
+             (double) passed_ns / 1e9);
+    return text;
+}
+
+static mls_transport_peer peer_of(const mls_group *group, uint32_t rank)
+{
+    mls_transport_peer peer = {.size = sizeof peer, .state = MLS_PEER_ALIVE};
+    group->transport.ops->peer(group->link, rank, &peer);
+    return peer;
+}
+
+static const char *state_text(uint32_t state)
+{
+    switch (state) {
+    case MLS_PEER_LEFT:
+        return "has left the group";
+    case MLS_PEER_DEAD:
+        return "is dead";
+    default:
+        return "is alive";
+    }
+}
+
+/* "last did seq 811 allreduce ..."; all ranks have done what this one has done before. */
+static const char *last_text(const mls_group *group, uint32_t phase, char *text, size_t size)
+{
+    char what[MLS__HEADER_TEXT];
+    if (phase)
+        snprintf(text, size, "has begun this call");
+    else if (!group->last.op)
+        snprintf(text, size, "has done nothing yet");
+    else
+        snprintf(text, size, "last did seq %" PRIu64 " %s", group->last.seq,
+                 mls__header_text(&group->last, what));
+    return text;
+}
+
+/* " 2, 3 and 7 others" of those whose record of this round is missing. */
+static uint32_t list_missing(const mls_group *group, char *text, size_t size, uint32_t *ret_first)
+{
+    uint32_t count = 0;
+    size_t used = 0;
+    for (uint32_t i = 0; i < group->size; i++) {
+        if (i == group->rank || peer_of(group, i).rounds >= group->rounds)
+            continue;
+        if (!count)
+            *ret_first = i;
+        if (++count <= MAX_NAMED)
+            used += (size_t) snprintf(text + used, size - used, count > 1 ? ", %u" : "%u", i);
+    }
+    if (count > MAX_NAMED)
+        snprintf(text + used, size - used, " and %u others", count - MAX_NAMED);
+    return count;
+}
+
+static mls_status late(const mls_group *group, const mls__call *call)
+{
+    char place[512], missing[160] = "", last[320];
+    uint32_t first = 0;
+    const uint32_t count = list_missing(group, missing, sizeof missing, &first);
+    place_of(call, place, sizeof place);
+    last_text(group, call->header.phase, last, sizeof last);
+    if (count == 0) /* the last one came just now */
+        return mls__error(MLS_EDEADLINE, "%s: the ranks arrived too late", place);
+    if (count > 1)
+        return mls__error(MLS_EDEADLINE, "%s: ranks %s have not arrived; rank %u %s and %s", place,
+                          missing, first, state_text(peer_of(group, first).state), last);
+    return mls__error(MLS_EDEADLINE, "%s: rank %s has not arrived; it %s and %s", place, missing,
+                      state_text(peer_of(group, first).state), last);
+}
+
+/* Who ended the group, with that one's status. */
+static mls_status aborted(const mls_group *group, const mls__call *call)
+{
+    char place[512], reason[512] = "";
+    uint32_t rank = group->rank;
+    const mls_status status =
+        group->transport.ops->aborted(group->link, &rank, reason, sizeof reason);
+    place_of(call, place, sizeof place);
+    if (status == MLS_ENOTFOUND || (status == MLS_EPEER && rank == group->rank))
+        return mls__error(MLS_ECANCELLED, "%s: this rank cancelled it, or freed the group", place);
+    return mls__error(status, "%s: rank %u ended the group: %s", place, rank, reason);
+}
+
+static mls_status gone(const mls_group *group, const mls__call *call)
+{
+    char place[512], last[320], reason[16];
+    uint32_t rank;
+    /* Who saw it first may have left since. */
+    if (group->transport.ops->aborted(group->link, &rank, reason, sizeof reason) != MLS_ENOTFOUND)
+        return aborted(group, call);
+    place_of(call, place, sizeof place);
+    last_text(group, call->header.phase, last, sizeof last);
+    for (uint32_t i = 0; i < group->size; i++) {
+        const mls_transport_peer peer = peer_of(group, i);
+        if (peer.state != MLS_PEER_ALIVE && peer.rounds < group->rounds)
+            return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, i, state_text(peer.state),
+                              last);
+    }
+    return mls__error(MLS_EPEER, "%s: a rank is gone", place);
+}
+
+mls_status mls__call_lost(const mls_group *group, const mls__call *call, mls_status status)
+{
+    switch ((int) status) {
+    case MLS_EDEADLINE:
+        return late(group, call);
+    case MLS_EPEER:
+        return gone(group, call);
+    case MLS_ECANCELLED:
+        return aborted(group, call);
+    default:
+        return status;
+    }
+}
+
+mls_status mls__call_lost_peer(const mls_group *group, const mls__call *call, uint32_t peer,
+                               mls_status status, const char *missing)
+{
+    char place[512];
+    if (status == MLS_ECANCELLED)
+        return aborted(group, call);
+    place_of(call, place, sizeof place);
+    return mls__error(status, "%s: rank %u %s; it %s", place, peer, missing,
+                      state_text(peer_of(group, peer).state));
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a group: a link of a transport, whose turn it is, and what collectives need.
+ *
+ * Collectives take turns by tickets, in the order of their calls: blocking ones run on the
+ * caller's thread when their turn comes, those with a handle on the group's thread. What is
+ * marked so belongs to the one whose turn it is; the rest is guarded by the mutex, which is
+ * a leaf but for the transport's locks.
+ */
+#ifndef MLS_GROUP_GROUP_H
+#define MLS_GROUP_GROUP_H
+
+#include "base/refcount.h"
+#include "base/thread.h"
+#include "group/header.h"
+#include "group/reduction.h"
+#include "group/state.h"
+#include "group/tree.h"
+#include "plugin/drivers.h"
+#include "tensor/tensor.h"
+
+#include <mlscale/ext/transport.h>
+#include <mlscale/group.h>
+
+#define MLS__HEADER_VERSION 1
+#define MLS__FAILURE_TEXT   1024
+
+/* What headers name; the values go over the wire. */
+enum {
+    MLS__CALL_OPEN = 1,
+    MLS__CALL_BARRIER,
+    MLS__CALL_BROADCAST,
+    MLS__CALL_REDUCE,
+    MLS__CALL_ALLREDUCE,
+    MLS__CALL_GATHER,
+    MLS__CALL_ALLGATHER,
+    MLS__CALL_SCATTER,
+    MLS__CALL_REDUCE_SCATTER,
+    MLS__CALL_ALL_TO_ALL,
+    MLS__CALL_SPLIT,
+    MLS__CALL_MESSAGE
+};
+
+/* One call of one rank, its arguments checked. */
+typedef struct mls__call {
+    mls__header header;
+    const mls_tensor *source; /* NULL where the rank gives nothing */
+    mls_tensor *target;       /* NULL where it gets nothing */
+    mls_combine_fn combine;
+    void *combine_user;
+    uint64_t started_ns, until_ns;
+    uint32_t *colors; /* of a split: color and key of each rank; its own are set */
+} mls__call;
+
+/* What a collective is: who gives and gets, and how it is done. */
+typedef struct mls__family {
+    const char *name;
+    bool moves; /* elements */
+    bool reduces;
+    bool from_root, to_root; /* only the root gives; only the root gets */
+    bool source_is_all;      /* a source has a piece for each rank */
+    bool target_is_all;      /* a target has a piece of each rank */
+    mls_status (*run)(mls_group *group, mls__call *call);
+} mls__family;
+
+const mls__family *mls__family_get(uint32_t op);
+
+/* Memory that grows with what is asked of it, kept for the next call. */
+enum {
+    MLS__SCRATCH_SOURCE, /* a source that is not contiguous, or that the result would overwrite */
+    MLS__SCRATCH_TARGET, /* a result whose target is not contiguous, or elsewhere */
+    MLS__SCRATCH_PARTS,  /* what the rank's shards were reduced to */
+    MLS__SCRATCH_TAKEN,  /* what messages brought */
+    MLS__SCRATCHES
+};
+
+typedef struct mls__scratch {
+    void *data;
+    size_t size_bytes;
+} mls__scratch;
+
+/* A piece of what a rank lets another have, or wants of it. */
+typedef struct mls__piece {
+    size_t offset, size_bytes;
+    void *into;        /* of what is taken: where to, or NULL where reading is enough */
+    const void *found; /* set by the exchange, of what is taken: where it is */
+} mls__piece;
+
+struct mls_group {
+    mls__refcount refs;
+    mls_context *context;
+    mls__transport transport;
+    void *link;
+    uint64_t fork_generation;
+    int64_t timeout_ms;
+    uint32_t spin_us, stated_shards;
+    unsigned char token[MLS_GROUP_TOKEN_MAX];
+    size_t token_bytes;
+    unsigned char address[MLS_TRANSPORT_ADDRESS_MAX];
+    size_t address_bytes;
+    uint32_t rank, size, shards, epoch; /* since it is open; before 0 */
+
+    pthread_mutex_t mutex;
+    mls__cond changed; /* the turn, the end of a work, the coming of one */
+    mls__group_state state;
+    mls_status failure; /* why it is broken */
+    char failure_text[MLS__FAILURE_TEXT];
+    uint64_t next_ticket, serving;
+    mls_work *works, **works_end; /* for the thread */
+    bool has_thread, stops;
+    pthread_t thread;
+
+    /* Of the one whose turn it is. */
+    uint64_t seq, rounds;
+    bool is_reading;  /* others' memory, until the next round */
+    mls__header last; /* of the last collective; op 0: none */
+    mls__tree tree;
+    unsigned char *record; /* the one to be given: a header, and a payload behind it */
+    mls_transport_record *records;
+    mls_transport_message *messages; /* two a rank */
+    mls__piece *give, *take;         /* one a rank */
+    mls__leaf *leaves;               /* of parts, or of the rank's shards */
+    unsigned char *stack;
+    mls__scratch scratch[MLS__SCRATCHES];
+};
+
+/* --- group.c --- */
+
+void mls__group_ref(mls_group *group);
+void mls__group_unref(mls_group *group);
+
+/* MLS_EFORKED in a child of the process that made it. */
+mls_status mls__group_check_fork(const mls_group *group);
+
+/* The time `timeout_ms` from now. */
+uint64_t mls__group_until(uint64_t now_ns, int64_t timeout_ms);
+
+/* Whether the event is possible now; what broke the group otherwise. Takes the mutex. */
+mls_status mls__group_check(mls_group *group, mls__group_event event);
+
+/* --- open.c --- */
+
+/* A group over a connected link of its parent's transport, which it takes over even if it fails. */
+mls_status mls__group_adopt(const mls_group *parent, const mls_group_options *options, void *link,
+                            uint32_t rank, uint32_t size, uint32_t epoch, uint64_t until_ns,
+                            mls_group **ret_group);
+
+/* `defaults` are those where `given` is NULL. */
+mls_status mls__group_read_options(const mls_group_options *given,
+                                   const mls_group_options *defaults,
+                                   mls_group_options *ret_options);
+
+/* --- failure.c --- */
+
+/* Breaks the group by `status` and the thread's message, here and on all ranks. Gives `status`. */
+mls_status mls__group_break(mls_group *group, mls_status status);
+
+/* Words for a round that failed without a message, or for an exchange with `peer`. */
+mls_status mls__call_lost(const mls_group *group, const mls__call *call, mls_status status);
+mls_status mls__call_lost_peer(const mls_group *group, const mls__call *call, uint32_t peer,
+                               mls_status status, const char *missing);
+
+/* --- exchange.c --- */
+
+/*
+ * Says what the call is, with `payload_bytes` that lie behind group->record's header, and
+ * lets others read at `base`; waits for all ranks, and that they say the same.
+ */
+mls_status mls__round(mls_group *group, mls__call *call, uint32_t phase, const void *base,
+                      size_t payload_bytes);
+
+/* Where the payload to be given is written, and how large it can be. */
+void *mls__payload(const mls_group *group);
+size_t mls__payload_room(const mls_group *group);
+
+/* The payload of `rank`, which must be of that size. */
+mls_status mls__payload_of(const mls_group *group, uint32_t rank, size_t size_bytes,
+                           const void **ret_payload);
+
+/* Whether the others' memory can be read. */
+bool mls__reads(const mls_group *group);
+
+/* Nothing is read any more; at the end of a call that failed, too. */
+void mls__reading_end(mls_group *group);
+
+/*
+ * Each rank lets rank i have give[i] of `base` and takes take[i] of what rank i has; sizes
+ * agree by the algorithm. After the round of phase 0 `base` is the one said there; a later
+ * phase says its own. Where memory can be read, pieces without `into` are found where they
+ * are; else every piece of another rank needs one.
+ */
+mls_status mls__exchange(mls_group *group, mls__call *call, uint32_t phase, const void *base);
+
+/* Waits until nobody reads this rank's memory any more. */
+mls_status mls__exchange_end(mls_group *group, mls__call *call, uint32_t phase);
+
+/* --- flat.c --- */
+
+mls_status mls__scratch_get(mls_group *group, int which, size_t size_bytes, void **ret_data);
+
+/* The elements of a tensor one behind another: as they lie, or a copy (always, if `copy`). */
+mls_status mls__flat_source(mls_group *group, const mls_tensor *tensor, bool copy,
+                            const void **ret_data);
+
+/* Where a result is to be written, and how it gets from there to the target. */
+mls_status mls__flat_target(mls_group *group, const mls_tensor *tensor, void **ret_data);
+mls_status mls__flat_store(const void *data, mls_tensor *target);
+
+/* Copies between tensors and contiguous memory of so many bytes. */
+mls_status mls__flat_load(const mls_tensor *source, void *data);
+
+bool mls__tensors_overlap(const mls_tensor *a, const mls_tensor *b);
+bool mls__tensors_same(const mls_tensor *a, const mls_tensor *b);
+/* Whether elements of the tensor share memory. */
+bool mls__tensor_repeats(const mls_tensor *tensor);
+
+/* --- check.c --- */
+
+/* Checks arguments and fills in dtype and count. */
+mls_status mls__call_check(const mls_group *group, mls__call *call);
+
+/* Begins a call: options, name, deadline. */
+mls_status mls__call_begin(mls_group *group, uint32_t op, const mls_group_call *given,
+                           mls__call *ret_call);
+
+/* --- call.c --- */
+
+/* Waits until `ticket` has its turn; runs its call; lets the next one have it. */
+void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket);
+mls_status mls__turn_run(mls_group *group, mls__call *call);
+void mls__turn_end(mls_group *group);
+
+/* All three. */
+mls_status mls__call_run(mls_group *group, mls__call *call, uint64_t ticket);
+
+/* Checks the call, and then runs it or hands it to the thread. */
+mls_status mls__call_start(mls_group *group, mls__call *call, mls_work **ret_work);
+
+/* --- families --- */
+
+mls_status mls__run_barrier(mls_group *group, mls__call *call);
+mls_status mls__run_move(mls_group *group, mls__call *call);
+mls_status mls__run_reduce(mls_group *group, mls__call *call);
+mls_status mls__run_split(mls_group *group, mls__call *call);
+
+/* --- work.c --- */
+
+/* Takes the call over with views of its tensors, for the group's thread. */
+mls_status mls__work_submit(mls_group *group, const mls__call *call, mls_work **ret_work);
+
+/* Ends what waits for the thread, and the thread. */
+void mls__works_stop(mls_group *group);
+
+/* --- message.c --- */
+
+typedef struct mls__letter mls__letter; /* a message on its way */
+
+/* Waits until `until_ns`, or its own deadline if that is earlier; see mls_work_wait(). */
+mls_status mls__letter_wait(mls__letter *letter, uint64_t until_ns);
+mls_status mls__letter_cancel(mls__letter *letter);
+void mls__letter_free(mls__letter *letter);
+
+/* A handle for it. */
+mls_status mls__work_of_letter(mls_group *group, mls__letter *letter, mls_work **ret_work);
+
+#endif

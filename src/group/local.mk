@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+libmls_core_la_SOURCES += \
+	%D%/call.c \
+	%D%/calls.c \
+	%D%/check.c \
+	%D%/exchange.c \
+	%D%/failure.c \
+	%D%/flat.c \
+	%D%/group.c %D%/group.h \
+	%D%/halves.c %D%/halves.h \
+	%D%/header.c %D%/header.h \
+	%D%/message.c \
+	%D%/move.c \
+	%D%/open.c \
+	%D%/reduce.c \
+	%D%/reduction.c %D%/reduction.h \
+	%D%/regroup.c \
+	%D%/state.c %D%/state.h \
+	%D%/tree.c %D%/tree.h \
+	%D%/work.c

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Groups made from a group: by color, and of those that are left. */
+#include "group/group.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <string.h>
+
+/* Subsets of survivors; those of splits are named by their call's number. */
+#define SURVIVORS_ID (UINT64_C(1) << 63)
+
+/* Color and key of each rank. */
+mls_status mls__run_split(mls_group *group, mls__call *call)
+{
+    const size_t size = 2 * sizeof *call->colors;
+    memcpy(mls__payload(group), call->colors + (size_t) group->rank * 2, size);
+    mls_status status = mls__round(group, call, 0, NULL, size);
+    for (uint32_t i = 0; !status && i < group->size; i++) {
+        const void *payload;
+        status = mls__payload_of(group, i, size, &payload);
+        if (!status)
+            memcpy(call->colors + (size_t) i * 2, payload, size);
+    }
+    return status;
+}
+
+/* By key, then by rank: an insertion into what is sorted. */
+static void insert(uint32_t *ranks, uint32_t count, const uint32_t *colors, uint32_t rank)
+{
+    uint32_t at = count;
+    for (; at > 0 && colors[2 * ranks[at - 1] + 1] > colors[2 * rank + 1]; at--)
+        ranks[at] = ranks[at - 1];
+    ranks[at] = rank;
+}
+
+/* The ranks of this rank's color, in their new order. */
+static uint32_t pick(const mls_group *group, const uint32_t *colors, uint32_t *ranks)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < group->size; i++)
+        if (colors[2 * i] == colors[2 * group->rank])
+            insert(ranks, count++, colors, i);
+    return count;
+}
+
+/* A group of `count` ranks, this one among them. */
+static mls_status make(const mls_group *group, const mls_group_options *options,
+                       const uint32_t *ranks, uint32_t count, uint64_t id, uint32_t epoch,
+                       mls_group **ret_group)
+{
+    const mls_transport *ops = group->transport.ops;
+    uint32_t rank = 0;
+    while (ranks[rank] != group->rank)
+        rank++;
+    const mls_transport_subset subset = {
+        .size = sizeof subset,
+        .id = id,
+        .ranks = ranks,
+        .count = count,
+        .rank = rank,
+        .until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms),
+        .spin_us = options->spin_us,
+    };
+    void *link;
+    const mls_status status = ops->split(group->link, &subset, &link);
+    if (status)
+        return status;
+    return mls__group_adopt(group, options, link, rank, count, epoch, subset.until_ns, ret_group);
+}
+
+static mls_group_options inherited(const mls_group *group, uint32_t shards)
+{
+    mls_group_options options = MLS_GROUP_OPTIONS_INIT;
+    options.timeout_ms = group->timeout_ms;
+    options.spin_us = group->spin_us;
+    options.shards = shards;
+    return options;
+}
+
+static mls_status split(mls_group *group, mls__call *call, const mls_group_options *options,
+                        mls_group **ret_group)
+{
+    const mls__allocator *allocator = &group->context->allocator;
+    const uint32_t color = call->colors[2 * (size_t) group->rank];
+    uint32_t *ranks = mls__alloc_array(allocator, group->size, sizeof *ranks);
+    if (!ranks)
+        return mls__error_nomem(group->size * sizeof *ranks);
+    mls_status status = mls__call_start(group, call, NULL);
+    if (!status && color != MLS_GROUP_NO_COLOR) {
+        const uint32_t count = pick(group, call->colors, ranks);
+        status = make(group, options, ranks, count, call->header.seq, 0, ret_group);
+    } else if (!status) {
+        *ret_group = NULL;
+    }
+    mls__free(allocator, ranks);
+    return status;
+}
+
+mls_status mls_group_split(mls_group *group, uint32_t color, uint32_t key,
+                           const mls_group_options *given, mls_group **ret_group)
+{
+    if (!group || !ret_group)
+        return mls__error_null(__func__, "group and ret_group");
+    mls__call call;
+    mls_group_options options;
+    mls_status status = mls__call_begin(group, MLS__CALL_SPLIT, NULL, &call);
+    if (status)
+        return status;
+    const mls_group_options defaults = inherited(group, 0);
+    status = mls__group_read_options(given, &defaults, &options);
+    if (status)
+        return status;
+    call.until_ns = mls__group_until(call.started_ns, options.timeout_ms);
+    call.colors =
+        mls__alloc_array(&group->context->allocator, group->size, 2 * sizeof *call.colors);
+    if (!call.colors)
+        return mls__error_nomem(group->size * 2 * sizeof *call.colors);
+    call.colors[2 * (size_t) group->rank] = color;
+    call.colors[2 * (size_t) group->rank + 1] = key;
+    status = split(group, &call, &options, ret_group);
+    mls__free(&group->context->allocator, call.colors);
+    return status;
+}
+
+static mls_status shrink(mls_group *group, const mls_group_options *options, mls_group **ret_group)
+{
+    const mls_transport *ops = group->transport.ops;
+    const mls__allocator *allocator = &group->context->allocator;
+    uint32_t count;
+    uint32_t *ranks = mls__alloc_array(allocator, group->size, sizeof *ranks);
+    if (!ranks)
+        return mls__error_nomem(group->size * sizeof *ranks);
+    mls__error(MLS_ECANCELLED, "it makes a new group of those that are left");
+    mls__group_break(group, MLS_ECANCELLED);
+    const uint64_t until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms);
+    mls_status status = ops->survivors(group->link, until_ns, ranks, &count);
+    if (!status)
+        status = make(group, options, ranks, count, SURVIVORS_ID, group->epoch + 1, ret_group);
+    mls__free(allocator, ranks);
+    return status;
+}
+
+mls_status mls_group_shrink(mls_group *group, const mls_group_options *given, mls_group **ret_group)
+{
+    if (!group || !ret_group)
+        return mls__error_null(__func__, "group and ret_group");
+    mls_group_options options;
+    mls_status status = mls__group_check_fork(group);
+    if (!status)
+        status = mls__group_check(group, MLS__GROUP_ON_SHRINK);
+    if (status)
+        return status;
+    if (!MLS_HAS_OP(group->transport.ops, mls_transport, survivors))
+        return mls__error(MLS_EUNSUPPORTED, "transport '%s' cannot tell who is left",
+                          group->transport.ops->plugin.name);
+    const mls_group_options defaults = inherited(group, group->stated_shards);
+    status = mls__group_read_options(given, &defaults, &options);
+    return status ? status : shrink(group, &options, ret_group);
+}

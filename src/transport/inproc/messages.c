@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages wait in a list of the room until the other one is posted; whose post comes second
+ * copies, without the lock. The other sleeps meanwhile, so its memory stays.
+ */
+#include "transport/inproc/inproc.h"
+
+#include <string.h>
+
+#define WAITING 0 /* in the list */
+#define MOVING  1 /* met, and being copied */
+#define ENDED   2 /* its status says how */
+
+static bool do_meet(const mls_transport_message *a, const mls_transport_message *b)
+{
+    const inproc_link *owner_a = a->owner, *owner_b = b->owner;
+    return a->kind != b->kind && a->tag == b->tag && a->peer == owner_b->rank &&
+           b->peer == owner_a->rank;
+}
+
+static void unlink_at(inproc_room *room, mls_transport_message **at)
+{
+    mls_transport_message *message = *at;
+    *at = message->next;
+    if (!*at)
+        room->posted_end = at;
+    message->next = NULL;
+}
+
+static mls_transport_message *take_other(inproc_room *room, const mls_transport_message *message)
+{
+    for (mls_transport_message **at = &room->posted; *at; at = &(*at)->next) {
+        mls_transport_message *other = *at;
+        if (!do_meet(message, other))
+            continue;
+        unlink_at(room, at);
+        return other;
+    }
+    return NULL;
+}
+
+static void show_head(const mls_transport_message *from, mls_transport_message *to)
+{
+    memset(to->other_head, 0, sizeof to->other_head);
+    memcpy(to->other_head, from->head, from->head_bytes);
+}
+
+static mls_status move(mls_transport_message *a, mls_transport_message *b)
+{
+    show_head(a, b);
+    show_head(b, a);
+    if (a->size_bytes != b->size_bytes || a->head_bytes != b->head_bytes ||
+        memcmp(a->head, b->head, a->head_bytes) != 0)
+        return MLS_EMISMATCH;
+    const mls_transport_message *from = a->kind == MLS_MESSAGE_SEND ? a : b;
+    const mls_transport_message *to = from == a ? b : a;
+    if (from->size_bytes)
+        memcpy(to->data, from->data, from->size_bytes);
+    return MLS_OK;
+}
+
+mls_status inproc_post(void *self, mls_transport_message *message)
+{
+    inproc_link *link = self;
+    inproc_room *room = link->room;
+    message->owner = link;
+    message->next = NULL;
+    message->status = MLS_OK;
+    message->phase = WAITING;
+    pthread_mutex_lock(&room->mutex);
+    mls_transport_message *other = take_other(room, message);
+    if (other) {
+        message->phase = other->phase = MOVING;
+    } else {
+        *room->posted_end = message;
+        room->posted_end = &message->next;
+    }
+    pthread_mutex_unlock(&room->mutex);
+    if (!other)
+        return MLS_OK;
+
+    const mls_status status = move(message, other);
+    pthread_mutex_lock(&room->mutex);
+    message->status = other->status = status;
+    message->phase = other->phase = ENDED;
+    inproc_wake_locked(room);
+    pthread_mutex_unlock(&room->mutex);
+    return MLS_OK;
+}
+
+/* MLS_ETIMEDOUT: it has not ended. A message that has met another one always ends by that. */
+static mls_status look(const inproc_link *link, const mls_transport_message *message)
+{
+    const inproc_room *room = link->room;
+    if (message->phase == ENDED)
+        return (mls_status) message->status;
+    if (message->phase == MOVING)
+        return MLS_ETIMEDOUT;
+    if (atomic_load(&room->is_aborted) || atomic_load(&room->seats[link->rank].has_left))
+        return MLS_ECANCELLED;
+    return atomic_load(&room->seats[message->peer].has_left) ? MLS_EPEER : MLS_ETIMEDOUT;
+}
+
+static void withdraw(inproc_room *room, mls_transport_message *message, mls_status status)
+{
+    mls_transport_message **at = &room->posted;
+    while (*at != message)
+        at = &(*at)->next;
+    unlink_at(room, at);
+    message->status = status;
+    message->phase = ENDED;
+}
+
+mls_status inproc_wait(void *self, mls_transport_message *message, uint64_t until_ns)
+{
+    inproc_link *link = self;
+    inproc_room *room = link->room;
+    bool in_time = until_ns != 0;
+    mls_status status;
+    pthread_mutex_lock(&room->mutex);
+    atomic_fetch_add(&room->sleepers, 1);
+    while ((status = look(link, message)) == MLS_ETIMEDOUT && in_time)
+        in_time = mls__cond_wait_until(&room->changed, &room->mutex, until_ns);
+    atomic_fetch_sub(&room->sleepers, 1);
+    if (status != MLS_ETIMEDOUT && message->phase == WAITING)
+        withdraw(room, message, status);
+    pthread_mutex_unlock(&room->mutex);
+    return status;
+}
+
+mls_status inproc_retract(void *self, mls_transport_message *message)
+{
+    inproc_link *link = self;
+    inproc_room *room = link->room;
+    pthread_mutex_lock(&room->mutex);
+    atomic_fetch_add(&room->sleepers, 1);
+    while (message->phase == MOVING) /* for the time of a copy */
+        mls__cond_wait_until(&room->changed, &room->mutex, MLS__FOREVER);
+    atomic_fetch_sub(&room->sleepers, 1);
+    if (message->phase == WAITING)
+        withdraw(room, message, MLS_ECANCELLED);
+    inproc_wake_locked(room); /* who waits for it */
+    pthread_mutex_unlock(&room->mutex);
+    return (mls_status) message->status;
+}
