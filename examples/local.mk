@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 EXTRA_DIST += \
+	%D%/allreduce.c \
 	%D%/data/README.md \
 	%D%/data/features.csv \
 	%D%/data/h10_daily.csv \

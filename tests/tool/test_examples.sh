@@ -45,6 +45,15 @@ says "pipeline.c runs, and one bad line fails alone" out "500 of 501 rows scored
 says "and its report is of the scores" out "mean log variance -2.5196"
 holds "and it has less than 150 lines" test "$(wc -l <examples/pipeline.c)" -lt 150
 
+# shellcheck disable=SC2086
+holds "allreduce.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
+    "$top/examples/allreduce.c" $options -pthread -o "$scratch/allreduce"
+holds "allreduce.c runs on one thread" "$scratch/allreduce" 1
+says "and gives a mean" out "the mean of 12 shards has digest"
+cp "$scratch/out" "$scratch/one"
+holds "allreduce.c runs on seven threads" "$scratch/allreduce" 7
+holds "and gives the same bytes" cmp "$scratch/one" "$scratch/out"
+
 if uv=$(pkg-config --cflags --libs libuv 2>/dev/null); then
     # shellcheck disable=SC2086
     holds "event_loop.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
