@@ -50,10 +50,10 @@
  * What postgres: promises. As sqlite:, by the server's disk and its clock: durable submits,
  * claims and ends are committed with synchronous_commit on, others with it off, which the
  * server makes up for within three times its wal_writer_delay. Jobs of a process that died
- * are ready again within 100 ms while anyone waits for jobs, on a host that fell silent
+ * are ready again within 100 ms while anyone on its host waits for jobs, and to other hosts
  * after 10 s; deaths count towards poison=K. When the connection is lost, calls are tried
  * again for 10 s, exactly once in effect, and then fail with MLS_EIO; who comes back within
- * 10 s of the server's start goes on with the jobs that it runs. Keys and names are UTF-8.
+ * 10 s goes on with the jobs that it runs. Keys and names are UTF-8.
  * Each open queue holds one connection. Messages never show a URL's password, but other
  * users may see it in a program's arguments: libpq's ~/.pgpass or PGPASSWORD are better.
  */

@@ -216,8 +216,48 @@ START_TEST(turns_are_shared_by_all_clients)
 }
 END_TEST
 
+static void *wait_for_one(void *user)
+{
+    mls_claimer *claimer = user;
+    mls_job *job;
+    size_t count;
+    ck_assert_ok(mls_claimer_claim(claimer, 60000, 1, &job, &count));
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    return NULL;
+}
+
+/* Its connection is cut, and there is no room for another one for a while: nothing is lost. */
+START_TEST(who_finds_no_connection_tries_again)
+{
+    char url[720];
+    pthread_t thread;
+    mls_context *context;
+    mls_queue *refused;
+    snprintf(url, sizeof url, "postgres://few%s", strchr(mls_test_postgres_url(), '@'));
+    mls_test_postgres_sql("CREATE ROLE few LOGIN CONNECTION LIMIT 1;"
+                          " GRANT CREATE ON DATABASE postgres TO few");
+    mls_queue *queue = fixture_queue(url);
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    ck_assert_ok(mls_context_create(NULL, &context));
+    ck_assert_fails(mls_queue_open(context, url, NULL, &refused), MLS_EIO, "max_connections");
+    pthread_create(&thread, NULL, wait_for_one, claimer);
+    mls_test_postgres_sql("ALTER ROLE few CONNECTION LIMIT 0");
+    mls_test_postgres_sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                          " WHERE usename = 'few'");
+    mls_test_postgres_sql("ALTER ROLE few CONNECTION LIMIT 1");
+    fixture_submit_type(queue, "t");
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(fixture_stats(queue).succeeded, 1);
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+    mls_context_free(context);
+}
+END_TEST
+
 void postgres_clients_add(TCase *tests)
 {
+    tcase_add_test(tests, who_finds_no_connection_tries_again);
     tcase_add_test(tests, turns_are_shared_by_all_clients);
     tcase_add_test(tests, a_cut_connection_is_no_death);
     tcase_add_test(tests, limits_hold_for_all_clients_together);

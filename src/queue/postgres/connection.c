@@ -37,7 +37,8 @@ static const struct {
     {"53100", MLS_EIO, MLS__PG_FAILED, "make room on the server's disk"},
     {"53200", MLS_ENOMEM, MLS__PG_FAILED, "the server has no memory left"},
     {"53300", MLS_EIO, MLS__PG_FAILED,
-     "each open queue is one connection: close some, or raise the server's max_connections"},
+     "each open queue is one connection: close some, or raise the limit, which is the server's "
+     "max_connections, or one of the role or the database"},
     {"0A", MLS_EUNSUPPORTED, MLS__PG_FAILED, NULL},
     {"XX00", MLS_EFORMAT, MLS__PG_FAILED, "look for what the server's log says before it"},
     {"42P01", MLS_EFORMAT, MLS__PG_FAILED, "tables of the queue were dropped or renamed"},
