@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps what each write that is not synced yet has replaced, so that it can be taken back. */
+/*
+ * Keeps what each write that is not synced yet has replaced, sector by sector, so that it can be
+ * taken back.
+ */
 #include "queue/shim_vfs.h"
 
 #include "support/test.h"
@@ -10,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_FILES 64
+#define MOST_FILES   64
+#define SECTOR_BYTES 512
 
 typedef struct old_bytes {
     struct old_bytes *next; /* the one written before */
@@ -168,6 +172,18 @@ static void remember(shim_file *file, int size, sqlite3_int64 at)
     file->unsynced = old;
 }
 
+/* A disk writes sectors: of a longer write some may be there, and others not. */
+static void remember_sectors(shim_file *file, int size, sqlite3_int64 at)
+{
+    while (size) {
+        const int left = SECTOR_BYTES - (int) (at % SECTOR_BYTES);
+        const int part = size < left ? size : left;
+        remember(file, part, at);
+        size -= part;
+        at += part;
+    }
+}
+
 static int shim_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)
 {
     shim_file *mine = (shim_file *) file;
@@ -175,7 +191,7 @@ static int shim_write(sqlite3_file *file, const void *bytes, int size, sqlite3_i
     if (code)
         return code;
     if (mine->is_watched && power_loss_at)
-        remember(mine, size, at);
+        remember_sectors(mine, size, at);
     return mine->real->pMethods->xWrite(mine->real, bytes, size, at);
 }
 
