@@ -91,7 +91,7 @@ typedef struct mls_claimer mls_claimer;
 #define MLS_QUEUE_CAN_FAIRNESS     (UINT64_C(1) << 14) /* shares between tenants, always */
 #define MLS_QUEUE_CAN_LIMITS       (UINT64_C(1) << 15) /* of rate and concurrency */
 #define MLS_QUEUE_CAN_PAUSE        (UINT64_C(1) << 16)
-#define MLS_QUEUE_CAN_CRON         (UINT64_C(1) << 17)
+#define MLS_QUEUE_CAN_CRON         (UINT64_C(1) << 17) /* mls_queue_schedule() */
 #define MLS_QUEUE_CAN_LIST         (UINT64_C(1) << 18)
 #define MLS_QUEUE_CAN_RESOURCES    (UINT64_C(1) << 19) /* needs of jobs, capacity of claimers */
 
@@ -388,6 +388,82 @@ typedef struct mls_queue_cost {
  */
 typedef void (*mls_queue_cost_fn)(void *user, const mls_queue_cost *cost);
 MLS_API mls_status mls_queue_visit_costs(mls_queue *queue, mls_queue_cost_fn visit, void *user);
+
+/*
+ * Schedules: jobs that a queue submits by itself, as a line of cron says.
+ *
+ * A line has five fields: minute (0 to 59), hour (0 to 23), day of the month (1 to 31), month (1 to
+ * 12, or jan to dec), day of the week (0 to 7, both ends Sunday, or sun to sat). A field is '*' or
+ * a list, by commas, of numbers and ranges (9-17); '*' and ranges may have a step (5-59/15). When
+ * neither of the two fields of days begins with '*' a day matches that is of either; else one that
+ * is of both. @hourly, @daily, @weekly, @monthly and @yearly are lines too. A line of which no day
+ * ever comes is refused.
+ *
+ * The times are of a zone of the IANA database ("Europe/Berlin"). Where its clocks are changed:
+ * - A line whose hour begins with '*' is about time that passes: it fires whenever the clock shows
+ *   a time that matches, so in both of an hour that comes twice, and not for one that is skipped.
+ * - Any other fires once for each time of a day: the first time that it comes, and at the first
+ *   instant behind the gap if it is skipped; those of several skipped minutes are one.
+ *
+ * Each firing submits one job, whose key is "cron:NAME@MS" and whose run_at_ms is MS, the instant
+ * it is of. A firing takes place exactly once however many processes have the queue open, killed or
+ * not: its job, and that it took place, are stored in one step. A clock that is set back repeats
+ * none: the next firing is as far away as it was by the calendar. Durable drivers fire while any
+ * process has the queue open; one in memory while somebody waits for jobs, and with each call that
+ * looks at the store.
+ *
+ * Firings that are found over, since nobody had the queue open, or the clock was set forward, go by
+ * `missed`. The latest of them is not one when it is less than MLS_SCHEDULE_LATE_MS late.
+ */
+#define MLS_MISSED_SKIP 0 /* they do not take place */
+#define MLS_MISSED_ONCE 1 /* the latest takes place, for all of them */
+#define MLS_MISSED_ALL  2 /* each takes place, of more than MLS_MISSED_MOST the latest */
+
+#define MLS_MISSED_MOST          100
+#define MLS_SCHEDULE_LATE_MS     60000
+#define MLS_SCHEDULE_CRON_MAX    255  /* bytes of a line */
+#define MLS_SCHEDULE_ZONE_MAX    63   /* of a zone's name */
+#define MLS_SCHEDULE_SOURCE_MAX  1023 /* of a source */
+#define MLS_SCHEDULE_PAYLOAD_MAX 8192 /* of its job's payload */
+
+typedef struct mls_schedule {
+    size_t size;      /* sizeof(mls_schedule) */
+    const char *name; /* unique in the queue, as a type's */
+    const char *cron;
+    const char *zone; /* NULL is "UTC", which needs no database of zones */
+    const char
+        *source;       /* who set it, for people and for who takes back what is its own; NULL: "" */
+    uint32_t missed;   /* MLS_MISSED_* */
+    uint32_t reserved; /* 0 */
+    /*
+     * What is submitted: without key, flags, times (run_at_ms, delay_ms, deadline_ms),
+     * depends_on and payload_free. `ack` and room_timeout_ms count for nothing.
+     */
+    const mls_job_options *job;
+    int64_t next_ms; /* shown: when it fires next; INT64_MAX: not any more */
+    int64_t last_ms; /* shown: of its last firing; 0: there was none */
+} mls_schedule;
+
+#define MLS_SCHEDULE_INIT                                                                          \
+    {                                                                                              \
+        sizeof(mls_schedule), NULL, NULL, NULL, NULL, MLS_MISSED_SKIP, 0, NULL, 0, 0               \
+    }
+
+/*
+ * Sets the schedule of that name. One of the same line and zone goes on as it was: what was missed
+ * is still missed, and a host may set its schedules at each start. Another one begins now.
+ * Errors: MLS_EINVAL (the message says where in the line), MLS_ENOTFOUND (the zone), MLS_EFORMAT
+ * (its file), MLS_ELIMIT (the payload; types), MLS_EUNSUPPORTED (needs MLS_QUEUE_CAN_CRON),
+ * MLS_EIO, MLS_EFORKED, MLS_ENOMEM.
+ */
+MLS_API mls_status mls_queue_schedule(mls_queue *queue, const mls_schedule *schedule);
+
+/* Ends the schedule of that name; jobs that it submitted stay. Errors: MLS_ENOTFOUND, as above. */
+MLS_API mls_status mls_queue_unschedule(mls_queue *queue, const char *name);
+
+/* Calls visit(user, schedule) for each, by name. One is good until `visit` returns. */
+typedef void (*mls_schedule_fn)(void *user, const mls_schedule *schedule);
+MLS_API mls_status mls_queue_visit_schedules(mls_queue *queue, mls_schedule_fn visit, void *user);
 
 /*
  * A claimer takes jobs off a queue for a loop of the host's own; mls_worker

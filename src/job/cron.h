@@ -15,10 +15,9 @@
 
 #include "job/zone.h"
 
-#include <mlscale/status.h>
+#include <mlscale/queue.h>
 
 #define MLS__CRON_NEVER INT64_MAX
-#define MLS__CRON_MAX   255 /* bytes of a line */
 
 /* Sets of numbers as bits. */
 typedef struct mls__cron {

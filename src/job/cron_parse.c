@@ -231,9 +231,10 @@ static const char *line_of(const char *name)
 /* What is shown of it in messages is a line of text. */
 static mls_status check_text(const char *line)
 {
-    const size_t length = strnlen(line, MLS__CRON_MAX + 1);
-    if (length > MLS__CRON_MAX)
-        return mls__error(MLS_EINVAL, "the cron line is longer than %d bytes", MLS__CRON_MAX);
+    const size_t length = strnlen(line, MLS_SCHEDULE_CRON_MAX + 1);
+    if (length > MLS_SCHEDULE_CRON_MAX)
+        return mls__error(MLS_EINVAL, "the cron line is longer than %d bytes",
+                          MLS_SCHEDULE_CRON_MAX);
     for (size_t i = 0; i < length; i++)
         if ((line[i] < 0x20 && line[i] != '\t') || line[i] > 0x7e)
             return mls__error(MLS_EINVAL,

@@ -12,6 +12,7 @@ libmls_core_la_SOURCES += \
 	%D%/resources.c %D%/resources.h \
 	%D%/rules.c %D%/rules.h \
 	%D%/run.c \
+	%D%/schedules.c %D%/schedules.h \
 	%D%/slot.c \
 	%D%/submit.c \
 	%D%/url.c %D%/url.h \

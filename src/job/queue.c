@@ -12,6 +12,7 @@
 #include "job/lifecycle.h"
 #include "job/resources.h"
 #include "job/rules.h"
+#include "job/schedules.h"
 #include "job/url.h"
 #include "plugin/drivers.h"
 
@@ -111,6 +112,9 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .expected_start_ns = mls__backfill_start_ns,
         .rule_weight = mls__rule_weight,
         .weight_step = mls__weight_step,
+        .schedule_copy = mls__schedule_copy,
+        .schedule_advance = mls__schedule_advance,
+        .schedule_fire = mls__schedule_fire,
     };
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)

@@ -178,8 +178,8 @@ static bool is_name_byte(char c)
 /* Without a dot there is no way out of the folder. */
 mls_status mls__zone_check_name(const char *name)
 {
-    const size_t length = strnlen(name, MLS__ZONE_NAME_MAX + 1);
-    bool is_good = length && length <= MLS__ZONE_NAME_MAX;
+    const size_t length = strnlen(name, MLS_SCHEDULE_ZONE_MAX + 1);
+    bool is_good = length && length <= MLS_SCHEDULE_ZONE_MAX;
     for (size_t i = 0; is_good && i < length; i++) {
         const bool is_inside = i && i + 1 < length && name[i - 1] != '/';
         is_good = is_name_byte(name[i]) || (name[i] == '/' && is_inside);

@@ -8,11 +8,9 @@
 
 #include "base/alloc.h"
 
-#include <mlscale/status.h>
+#include <mlscale/queue.h>
 
 typedef struct mls__zone mls__zone;
-
-#define MLS__ZONE_NAME_MAX 63
 
 /* No offset is larger, either way. */
 #define MLS__ZONE_OFFSET_MAX 93599

@@ -28,7 +28,7 @@ static void fire(const mls__cron *cron, const mls__zone *zone, int64_t after_ms)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char line[MLS__CRON_MAX + 2] = "";
+    char line[MLS_SCHEDULE_CRON_MAX + 2] = "";
     mls__cron cron;
     mls__zone *zone;
     const uint8_t *end = size ? memchr(data, '\n', size) : NULL;

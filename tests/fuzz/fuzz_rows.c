@@ -71,6 +71,16 @@ static const struct {
     {"blobs", "id"},
     {"meta", "next_id"},
     {"meta", "next_rank"},
+    {"meta", "schedules"},
+    {"schedules", "id"},
+    {"schedules", "name"},
+    {"schedules", "cron"},
+    {"schedules", "zone"},
+    {"schedules", "next_ms"},
+    {"schedules", "missed"},
+    {"schedules", "priority"},
+    {"schedules", "type"},
+    {"schedules", "payload"},
 };
 
 static char folder[64], path[96], url[128];
@@ -101,6 +111,21 @@ static void submit(mls_queue *queue, const char *type, size_t payload, int64_t d
     job.depends_on = parent ? &parent : NULL;
     job.depends_on_count = parent != 0;
     need(mls_queue_submit(queue, &job, NULL) == MLS_OK, "submit");
+}
+
+/* Of which an edit makes it due. */
+static void schedule(mls_queue *queue, const char *name)
+{
+    mls_job_options job = MLS_JOB_OPTIONS_INIT;
+    mls_schedule s = MLS_SCHEDULE_INIT;
+    job.type = "fired";
+    job.payload = name;
+    job.payload_bytes = 1;
+    s.name = name;
+    s.cron = "0 0 1 1 *";
+    s.missed = MLS_MISSED_ALL;
+    s.job = &job;
+    need(mls_queue_schedule(queue, &s) == MLS_OK, "schedule");
 }
 
 /* Claims up to `most` and ends each in another way. */
@@ -140,6 +165,8 @@ static void fill(mls_queue *queue)
     submit(queue, "small", 0, 0, 0);
     submit(queue, "later", 5, 100000000, 0);
     submit(queue, "child", 5, 0, 7);
+    schedule(queue, "a");
+    schedule(queue, "b");
 }
 
 static void read_sound(void)

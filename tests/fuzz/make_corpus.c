@@ -73,7 +73,7 @@ static int write_rows(const char *directory)
     };
     int status = EXIT_SUCCESS;
     for (size_t v = 0; !status && v < sizeof values / sizeof values[0]; v++)
-        for (uint8_t column = 0; !status && column < 48; column += 6) {
+        for (uint8_t column = 0; !status && column < 60; column += 6) {
             uint8_t edits[66];
             char name[64];
             for (uint8_t i = 0; i < 6; i++) {

@@ -98,9 +98,9 @@ START_TEST(lines_that_are_none_say_where)
     mls__cron cron;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_fails(mls__cron_parse(bad[i].line, &cron), MLS_EINVAL, bad[i].words);
-    char longest[MLS__CRON_MAX + 2];
+    char longest[MLS_SCHEDULE_CRON_MAX + 2];
     memset(longest, ' ', sizeof longest);
-    longest[MLS__CRON_MAX + 1] = '\0';
+    longest[MLS_SCHEDULE_CRON_MAX + 1] = '\0';
     ck_assert_fails(mls__cron_parse(longest, &cron), MLS_EINVAL, "longer than");
 }
 END_TEST
@@ -353,9 +353,9 @@ START_TEST(zones_are_named)
     mls__zone *zone;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         ck_assert_fails(mls__zone_load(heap, bad[i], &zone), MLS_EINVAL, "no name of a time zone");
-    char longest[MLS__ZONE_NAME_MAX + 2];
+    char longest[MLS_SCHEDULE_ZONE_MAX + 2];
     memset(longest, 'a', sizeof longest);
-    longest[MLS__ZONE_NAME_MAX + 1] = '\0';
+    longest[MLS_SCHEDULE_ZONE_MAX + 1] = '\0';
     ck_assert_fails(mls__zone_load(heap, longest, &zone), MLS_EINVAL, "no name");
     ck_assert_fails(mls__zone_load(heap, "Mars/Olympus", &zone), MLS_ENOTFOUND, "Mars/Olympus");
     ck_assert_int_eq(setenv("TZDIR", "/nowhere", 1), 0);

@@ -4,6 +4,7 @@ QUEUE_CRASHES = %D%/crashes.c %D%/crashes.h %D%/processes.c %D%/processes.h
 check_PROGRAMS += %D%/test_simulation
 TESTS += %D%/test_simulation
 %C%_test_simulation_SOURCES = %D%/test_simulation.c %D%/model.c %D%/model.h \
+	%D%/schedules.c %D%/schedules.h \
 	%D%/virtual_clock.c %D%/virtual_clock.h %D%/processes.c %D%/processes.h \
 	tests/job/fixture.c tests/job/fixture.h tests/support/folder.c tests/support/folder.h
 %C%_test_simulation_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

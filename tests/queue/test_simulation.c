@@ -5,13 +5,14 @@
  * that the model would allow, none refused that it would give. One that fails says its seed;
  * with that in MLS_TEST_SEED it is gone again, first.
  *
- * What a driver can do by its flags is what it is asked: schedules of cron would be one more step
- * here.
+ * What a driver can do by its flags is what it is asked. Schedules have a run of their own, in
+ * schedules.c.
  */
 #include "job/fixture.h"
 #include "job/queue.h"
 #include "queue/model.h"
 #include "queue/processes.h"
+#include "queue/schedules.h"
 #include "queue/virtual_clock.h"
 #include "support/folder.h"
 
@@ -738,6 +739,7 @@ int main(void)
     tcase_add_test(tests, sqlite_does_as_the_model);
     tcase_add_test(tests, clocks_may_be_set);
     suite_add_tcase(suite, tests);
+    suite_add_tcase(suite, schedules_tests());
     const int code = mls_test_run(suite);
     say_seed("memory", seeds[0]);
     say_seed("sqlite", seeds[1]);

@@ -184,6 +184,13 @@ START_TEST(jobs_of_the_first_version_go_on)
     ck_assert_ok(mls_job_complete(job));
     mls_job_free(job);
     fixture_complete(claimer, child, NULL);
+    const mls_job_options scheduled = fixture_options("t", NULL);
+    mls_schedule schedule = MLS_SCHEDULE_INIT;
+    schedule.name = "s";
+    schedule.cron = "@yearly";
+    schedule.job = &scheduled;
+    ck_assert_ok(mls_queue_schedule(queue, &schedule));
+    ck_assert_ok(mls_queue_unschedule(queue, "s"));
     mls_claimer_close(claimer);
     mls_queue_close(queue);
 }

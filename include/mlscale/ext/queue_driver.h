@@ -72,6 +72,26 @@ typedef struct mls_queue_run {
     mls_resources takes;
 } mls_queue_run; /* never grows */
 
+/*
+ * A checked submit: options that the capabilities allow, strings never NULL and
+ * within limits, retention resolved. `state` is where the job starts: scheduled,
+ * blocked or ready.
+ */
+typedef struct mls_queue_item {
+    size_t size;
+    const mls_job_options *options;
+    int32_t state;
+    int32_t reserved;
+    int64_t due_ms; /* wall clock, for MLS_JOB_SCHEDULED: run_at and delay, the later */
+} mls_queue_item;
+
+/* The submit of a schedule's firing, as the library fills it in. */
+typedef struct mls_queue_firing {
+    mls_queue_item item;
+    mls_job_options options;
+    char key[MLS_JOB_KEY_MAX + 1];
+} mls_queue_firing; /* never grows */
+
 /* What the library lends to a queue driver, besides mls_plugin_host. */
 typedef struct mls_queue_host {
     size_t size;
@@ -131,6 +151,22 @@ typedef struct mls_queue_host {
      */
     uint64_t (*expected_start_ns)(const mls_resources *capacity, const mls_resources *needs,
                                   mls_queue_run *runs, size_t count, uint64_t now_ns);
+    /*
+     * A copy of a schedule with all it points to, in one block, which mls_plugin_host's free()
+     * gives back. NULL: no memory.
+     */
+    mls_schedule *(*schedule_copy)(const mls_plugin_host *host, const mls_schedule *schedule);
+    /*
+     * What a schedule does that is due: fills ret_due_ms, of room for MLS_MISSED_MOST, with the
+     * instants of which it fires at `now_ms`, the earliest first, and sets its next_ms and last_ms
+     * to what they are then. Reads the zone's file. Errors: MLS_EINVAL, MLS_ENOTFOUND,
+     * MLS_EFORMAT (the schedule cannot go on), MLS_EIO, MLS_ENOMEM.
+     */
+    mls_status (*schedule_advance)(const mls_plugin_host *host, mls_schedule *schedule,
+                                   int64_t now_ms, int64_t *ret_due_ms, size_t *ret_count);
+    /* The submit of one of these, which joins a job that has its key; it points into both. */
+    void (*schedule_fire)(const mls_schedule *schedule, int64_t due_ms,
+                          mls_queue_firing *ret_firing);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
@@ -156,19 +192,6 @@ typedef struct mls_queue_bytes {
     mls_bytes_free_fn release;
     void *user;
 } mls_queue_bytes; /* never grows */
-
-/*
- * A checked submit: options that the capabilities allow, strings never NULL and
- * within limits, retention resolved. `state` is where the job starts: scheduled,
- * blocked or ready.
- */
-typedef struct mls_queue_item {
-    size_t size;
-    const mls_job_options *options;
-    int32_t state;
-    int32_t reserved;
-    int64_t due_ms; /* wall clock, for MLS_JOB_SCHEDULED: run_at and delay, the later */
-} mls_queue_item;
 
 /* What to claim. */
 #define MLS_CLAIM_SAME_BATCH UINT64_C(1) /* jobs of the first one's type, queue and batch key */
@@ -328,6 +351,18 @@ typedef struct mls_queue_driver {
      * written late, and dropped rather than failing anything.
      */
     mls_status (*visit_costs)(void *self, mls_queue_cost_fn visit, void *user);
+
+    /*
+     * Optional: MLS_QUEUE_CAN_CRON. set_schedule: stores a checked schedule, no string or job of
+     * which is NULL, in the place of the one of its name; that one's next_ms and last_ms stay when
+     * line and zone are the same. When next_ms has come the driver submits what
+     * schedule_advance() says and stores its next_ms and last_ms, in one step. A schedule that
+     * cannot go on is kept with a next_ms of INT64_MAX. remove_schedule: MLS_ENOTFOUND.
+     * visit_schedules: in any order, as visit_rules does. Errors: MLS_ELIMIT, MLS_EIO, MLS_ENOMEM.
+     */
+    mls_status (*set_schedule)(void *self, const mls_schedule *schedule);
+    mls_status (*remove_schedule)(void *self, const char *name);
+    mls_status (*visit_schedules)(void *self, mls_schedule_fn visit, void *user);
 } mls_queue_driver;
 
 #ifdef __cplusplus

@@ -119,6 +119,7 @@ static mls_status open_store(const mls_plugin_host *host, const char *config, vo
     if (!store)
         return mls__error_nomem(sizeof *store);
     store->context = host->context;
+    store->host = host;
     store->capacity = capacity;
     mls__vec_init(&store->runs, allocator, sizeof(mls_queue_run));
     mls__mem_windows_create(store);
@@ -164,6 +165,7 @@ static void close_store(void *self)
     for (uint32_t i = 0; i < store->lane_count; i++)
         mls__free(allocator, store->lanes[i]);
     mls__mem_rules_free(store);
+    mls__mem_schedules_free(store);
     list_conds(store, conds);
     for (size_t i = 0; i < CONDS; i++)
         mls__cond_destroy(conds[i]);
@@ -179,7 +181,8 @@ const mls_queue_driver mls__queue_driver_memory = {
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_PAUSE |
-                    MLS_QUEUE_CAN_FAIRNESS | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_RESOURCES,
+                    MLS_QUEUE_CAN_FAIRNESS | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_RESOURCES |
+                    MLS_QUEUE_CAN_CRON,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__mem_submit,
@@ -202,4 +205,7 @@ const mls_queue_driver mls__queue_driver_memory = {
     .visit_rules = mls__mem_visit_rules,
     .visit_offers = mls__mem_visit_offers,
     .visit_costs = mls__mem_visit_costs,
+    .set_schedule = mls__mem_set_schedule,
+    .remove_schedule = mls__mem_remove_schedule,
+    .visit_schedules = mls__mem_visit_schedules,
 };

@@ -11,6 +11,7 @@ libmls_core_la_SOURCES += \
 	%D%/records.c \
 	%D%/room.c \
 	%D%/rules.c \
+	%D%/schedules.c \
 	%D%/shares.c \
 	%D%/states.c \
 	%D%/submit.c \

@@ -55,6 +55,7 @@ typedef struct mls__mem_share mls__mem_share;
 typedef struct mls__mem_flow mls__mem_flow;
 typedef struct mls__mem_rule mls__mem_rule;
 typedef struct mls__mem_cost mls__mem_cost;
+typedef struct mls__mem_schedule mls__mem_schedule;
 
 /* What an mls_queue_job holds: the record, kept by a pin; for snapshots a view of texts. */
 typedef struct mls__mem_hold {
@@ -310,6 +311,7 @@ struct mls__mem_store {
     mls__mem_claimer *claimers;
     mls__mem_filler *fillers;
     mls__mem_rule *rule_list;
+    mls__mem_schedule *schedule_list;
     mls__mem_group *groups;
     mls__mem_cost *costs;
     mls__vec runs; /* of mls_queue_run: kept for the next time */
@@ -319,6 +321,7 @@ struct mls__mem_store {
     bool has_tenants;     /* some have lanes of their own */
     bool has_needs;       /* some lane's jobs need something */
     mls__mem_heap due;    /* scheduled jobs */
+    mls__mem_heap cron;   /* schedules */
     mls__mem_heap expiry; /* deadlines of ready jobs, retention of ended ones */
     uint64_t order;
     uint64_t alive;                  /* jobs that have not ended */
@@ -476,7 +479,7 @@ void mls__mem_timer_clear(mls__mem_job *job);
 /* The job whose timer goes off first, or NULL. */
 mls__mem_job *mls__mem_timer_first(const mls__mem_heap *heap);
 /* When the next one goes off, or MLS__FOREVER. */
-uint64_t mls__mem_next_due(const mls__mem_store *store);   /* of scheduled jobs */
+uint64_t mls__mem_next_due(const mls__mem_store *store);   /* of scheduled jobs, schedules */
 uint64_t mls__mem_next_timer(const mls__mem_store *store); /* of any */
 
 /* keys.c: unique keys. */
@@ -501,6 +504,14 @@ bool mls__mem_is_held(const mls__mem_visit *visit, const mls__mem_lane *lane);
 /* Finds out which rules cover a new lane. */
 void mls__mem_match_rules(mls__mem_store *store, mls__mem_lane *lane);
 void mls__mem_rules_free(mls__mem_store *store);
+
+/* schedules.c: jobs that the queue submits by itself. */
+/* Lets those fire that are due. */
+void mls__mem_schedules_tick(mls__mem_visit *visit);
+void mls__mem_schedules_free(mls__mem_store *store);
+mls_status mls__mem_set_schedule(void *self, const mls_schedule *schedule);
+mls_status mls__mem_remove_schedule(void *self, const char *name);
+mls_status mls__mem_visit_schedules(void *self, mls_schedule_fn visit, void *user);
 
 /* room.c: what jobs need and claimers have. */
 /* Before others are looked at: room for a large job that waits too long. */
@@ -554,6 +565,9 @@ void mls__mem_die(mls__mem_visit *visit, mls__mem_job *job);
 /* The operations. */
 mls_status mls__mem_submit(void *self, const mls_queue_item *const *items, size_t count,
                            uint64_t until_ns, uint64_t *ret_ids);
+/* Submits a ready job into a lane of no tenant, under the mutex; one with its key does too. */
+mls_status mls__mem_submit_now(mls__mem_visit *visit, mls__mem_lane *lane,
+                               const mls_queue_item *item);
 mls_status mls__mem_claimer_open(void *self, const mls_claimer_options *options,
                                  void **ret_claimer);
 void mls__mem_claimer_stop(void *self, void *claimer, uint32_t flags);

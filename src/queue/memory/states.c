@@ -185,6 +185,7 @@ static void go_off(mls__mem_visit *visit, mls__mem_job *job)
 
 void mls__mem_tick(mls__mem_visit *visit)
 {
+    mls__mem_schedules_tick(visit);
     mls__mem_heap *const heaps[] = {&visit->store->due, &visit->store->expiry};
     for (size_t i = 0; i < sizeof heaps / sizeof heaps[0]; i++)
         while (heaps[i]->root && heaps[i]->root->key <= visit->now_ns)

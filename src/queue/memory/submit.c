@@ -161,12 +161,11 @@ static void fill_times(const mls_queue_item *item, mls__mem_job *job)
         options->deadline_ms ? monotonic(job->submitted_ns, now_ms, options->deadline_ms) : 0;
 }
 
-static mls_status fill(mls__mem_store *store, const mls_queue_item *item, mls__mem_job *job)
+/* Of a job whose lane is known. */
+static mls_status fill_in_lane(mls__mem_store *store, const mls_queue_item *item, mls__mem_job *job)
 {
     const mls_job_options *options = item->options;
-    mls_status status = find_lane(store, options, &job->lane);
-    if (!status)
-        status = fill_strings(store, options, job);
+    mls_status status = fill_strings(store, options, job);
     if (!status && options->tenant[0])
         status = mls__mem_flow_take(store, job->lane, (uint32_t) options->priority, options->tenant,
                                     &job->flow);
@@ -187,6 +186,12 @@ static mls_status fill(mls__mem_store *store, const mls_queue_item *item, mls__m
     atomic_store_explicit(&job->claim, 0, memory_order_relaxed);
     job->new_id += UINT64_C(1) << MLS__MEM_INDEX_BITS;
     return MLS_OK;
+}
+
+static mls_status fill(mls__mem_store *store, const mls_queue_item *item, mls__mem_job *job)
+{
+    const mls_status status = find_lane(store, item->options, &job->lane);
+    return status ? status : fill_in_lane(store, item, job);
 }
 
 /* A failed submit leaves what was handed over with the caller. */
@@ -366,4 +371,32 @@ mls_status mls__mem_submit(void *self, const mls_queue_item *const *items, size_
     else if (!is_checked)
         push_inbox(store, first);
     return status;
+}
+
+/* A record without waiting; NULL: there is no room. */
+static mls__mem_job *take_now(mls__mem_store *store)
+{
+    mls__mem_job *job = mls__mem_take_records(store, 1);
+    return job || mls__mem_grow(store) ? job : mls__mem_take_records(store, 1);
+}
+
+mls_status mls__mem_submit_now(mls__mem_visit *visit, mls__mem_lane *lane,
+                               const mls_queue_item *item)
+{
+    mls__mem_store *store = visit->store;
+    if (mls__mem_key_find(store, item->options->key))
+        return MLS_OK;
+    mls__mem_job *job = take_now(store);
+    if (!job)
+        return error_full(store, 1, 0);
+    job->lane = lane;
+    const mls_status status = fill_in_lane(store, item, job);
+    if (status) {
+        job->next = visit->dying;
+        visit->dying = job;
+        return status;
+    }
+    mls__mem_key_add(store, job);
+    mls__mem_begin(visit, job);
+    return MLS_OK;
 }

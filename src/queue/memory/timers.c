@@ -118,7 +118,7 @@ static uint64_t next_of(const mls__mem_heap *heap)
 
 uint64_t mls__mem_next_due(const mls__mem_store *store)
 {
-    return next_of(&store->due);
+    return mls__mem_earlier(next_of(&store->due), next_of(&store->cron));
 }
 
 uint64_t mls__mem_next_timer(const mls__mem_store *store)

@@ -125,14 +125,14 @@ static bool find_timer(mls__sql_store *store)
     const int64_t rules_ms = mls__sql_rules_next_ms(store);
     if (rules_ms && (!store->next_timer_ms || rules_ms < store->next_timer_ms))
         store->next_timer_ms = rules_ms;
-    return !store->txn.status;
+    return mls__sql_schedules_find_next(store) && !store->txn.status;
 }
 
 static bool run_all(mls__sql_store *store, mls__sql_op **ops, size_t count, unsigned news)
 {
     if (news & MLS__SQL_NEWS_DEATH && !mls__sql_reap(store))
         return false;
-    if (!mls__sql_tick(store))
+    if (!mls__sql_schedules_tick(store) || !mls__sql_tick(store))
         return false;
     for (size_t i = 0; i < count; i++)
         if (!run_op(store, ops[i]))
@@ -297,17 +297,19 @@ mls_status mls__sql_run_alone(mls__sql_store *store, mls__sql_op *op)
 
 /* Time */
 
+#define ALWAYS_WANTED (MLS__SQL_NEWS_CANCEL | MLS__SQL_NEWS_SCHEDULE)
+
 static unsigned wanted_news(const mls__sql_store *store)
 {
     const bool claims = store->claims.first || store->fillers.first;
     const bool waits = store->waits.first || store->drains.first;
     return (claims ? MLS__SQL_NEWS_READY : 0) |
-           (waits ? MLS__SQL_NEWS_READY | MLS__SQL_NEWS_ENDED : 0) | MLS__SQL_NEWS_CANCEL;
+           (waits ? MLS__SQL_NEWS_READY | MLS__SQL_NEWS_ENDED : 0) | ALWAYS_WANTED;
 }
 
 static bool is_anyone_parked(const mls__sql_store *store)
 {
-    return (wanted_news(store) & ~MLS__SQL_NEWS_CANCEL) != 0;
+    return (wanted_news(store) & ~ALWAYS_WANTED) != 0;
 }
 
 /* Answers the parked operations whose time is over; finds when the next one's is. */
@@ -346,6 +348,14 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Until the wall clock says so, but at most a second, as it may be set meanwhile. */
+static uint64_t until_wall_ms(int64_t wall_ms, uint64_t now_ns)
+{
+    int64_t left_ms = wall_ms - mls__clock_wall_ms();
+    left_ms = left_ms < 0 ? 0 : left_ms > 1000 ? 1000 : left_ms;
+    return now_ns + (uint64_t) left_ms * UINT64_C(1000000);
+}
+
 /* How long the committer may sleep. */
 static uint64_t pause_ns(const mls__sql_store *store)
 {
@@ -360,13 +370,11 @@ static uint64_t pause_ns(const mls__sql_store *store)
     if (is_anyone_parked(store)) {
         if (!mls__sql_slot_is_alone(store))
             until_ns = earlier(until_ns, store->looked_ns + MLS__SQL_LOOK_NS);
-        if (store->next_timer_ms) {
-            /* At most a second, as the wall clock may be set meanwhile. */
-            int64_t left_ms = store->next_timer_ms - mls__clock_wall_ms();
-            left_ms = left_ms < 0 ? 0 : left_ms > 1000 ? 1000 : left_ms;
-            until_ns = earlier(until_ns, now_ns + (uint64_t) left_ms * UINT64_C(1000000));
-        }
+        if (store->next_timer_ms)
+            until_ns = earlier(until_ns, until_wall_ms(store->next_timer_ms, now_ns));
     }
+    if (store->next_schedule_ms)
+        until_ns = earlier(until_ns, until_wall_ms(store->next_schedule_ms, now_ns));
     if (until_ns == MLS__FOREVER)
         return MLS__FOREVER;
     return until_ns > now_ns ? until_ns - now_ns : 0;
@@ -405,6 +413,8 @@ static unsigned look_around(mls__sql_store *store)
     if (is_anyone_parked(store) && store->next_timer_ms &&
         mls__clock_wall_ms() >= store->next_timer_ms)
         news |= MLS__SQL_NEWS_READY;
+    if (store->next_schedule_ms && mls__clock_wall_ms() >= store->next_schedule_ms)
+        news |= MLS__SQL_NEWS_SCHEDULE;
     return news;
 }
 

@@ -173,7 +173,8 @@ static bool is_meta_possible(const mls__sql_meta *meta)
 {
     return MLS__SQL_IS_POSSIBLE(meta->next_id) && MLS__SQL_IS_POSSIBLE(meta->next_rank) &&
            MLS__SQL_IS_POSSIBLE(meta->next_member) && MLS__SQL_IS_POSSIBLE(meta->edges) &&
-           MLS__SQL_IS_POSSIBLE(meta->rules) && MLS__SQL_IS_POSSIBLE(meta->shares);
+           MLS__SQL_IS_POSSIBLE(meta->rules) && MLS__SQL_IS_POSSIBLE(meta->shares) &&
+           MLS__SQL_IS_POSSIBLE(meta->schedules);
 }
 
 static bool load_meta(mls__sql_store *store)
@@ -194,6 +195,7 @@ static bool load_meta(mls__sql_store *store)
         .edges = sqlite3_column_int64(statement, 3),
         .rules = sqlite3_column_int64(statement, 4),
         .shares = sqlite3_column_int64(statement, 5),
+        .schedules = sqlite3_column_int64(statement, 6),
     };
     sqlite3_reset(statement);
     if (is_meta_possible(&store->txn.meta))
@@ -215,6 +217,7 @@ static bool save_meta(mls__sql_store *store)
     sqlite3_bind_int64(statement, 4, store->txn.meta.edges);
     sqlite3_bind_int64(statement, 5, store->txn.meta.rules);
     sqlite3_bind_int64(statement, 6, store->txn.meta.shares);
+    sqlite3_bind_int64(statement, 7, store->txn.meta.schedules);
     return mls__sql_run(store, statement);
 }
 

@@ -280,7 +280,7 @@ const mls_queue_driver mls__queue_driver_sqlite = {
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_DEPENDENCIES | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_PAUSE |
                     MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_FAIRNESS | MLS_QUEUE_CAN_LIST |
-                    MLS_QUEUE_CAN_RESOURCES,
+                    MLS_QUEUE_CAN_RESOURCES | MLS_QUEUE_CAN_CRON,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
     .submit = mls__sql_submit,
@@ -303,4 +303,7 @@ const mls_queue_driver mls__queue_driver_sqlite = {
     .visit_rules = mls__sql_visit_rules,
     .visit_offers = mls__sql_visit_offers,
     .visit_costs = mls__sql_visit_costs,
+    .set_schedule = mls__sql_set_schedule,
+    .remove_schedule = mls__sql_remove_schedule,
+    .visit_schedules = mls__sql_visit_schedules,
 };

@@ -19,6 +19,7 @@ libmls_core_la_SOURCES += \
 	%D%/returns.c \
 	%D%/rows.c \
 	%D%/rules.c \
+	%D%/schedules.c \
 	%D%/schema.c \
 	%D%/segments.c \
 	%D%/shares.c \

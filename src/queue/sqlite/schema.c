@@ -153,6 +153,19 @@ const mls__sql_migration mls__sql_migrations[] = {
         " WITHOUT ROWID;"
         "ALTER TABLE rules ADD COLUMN weight INTEGER NOT NULL DEFAULT 0;",
     },
+    {
+        /* Jobs that the queue submits by itself. */
+        "ALTER TABLE meta ADD COLUMN schedules INTEGER NOT NULL DEFAULT 0;"
+        "CREATE TABLE schedules(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+        " source TEXT NOT NULL, cron TEXT NOT NULL, zone TEXT NOT NULL, type TEXT NOT NULL,"
+        " queue TEXT NOT NULL, tenant TEXT NOT NULL, batch_key TEXT NOT NULL,"
+        " missed INTEGER NOT NULL, next_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,"
+        " priority INTEGER NOT NULL, max_attempts INTEGER NOT NULL, backoff_ms INTEGER NOT NULL,"
+        " backoff_max_ms INTEGER NOT NULL, jitter_percent INTEGER NOT NULL,"
+        " retention_ms INTEGER NOT NULL, cpu_milli INTEGER NOT NULL,"
+        " memory_bytes INTEGER NOT NULL, gpus INTEGER NOT NULL, payload BLOB);"
+        "CREATE INDEX schedules_next ON schedules(next_ms);",
+    },
 };
 const int mls__sql_version = sizeof mls__sql_migrations / sizeof mls__sql_migrations[0];
 

@@ -64,10 +64,11 @@ typedef struct mls__sql_costs {
 } mls__sql_costs;
 
 /* What others may wait for; bits. */
-#define MLS__SQL_NEWS_READY  1u /* a job is ready, or a timer was set */
-#define MLS__SQL_NEWS_ENDED  2u
-#define MLS__SQL_NEWS_CANCEL 4u /* a running job shall stop */
-#define MLS__SQL_NEWS_DEATH  8u /* a process may have died: ours alone */
+#define MLS__SQL_NEWS_READY    1u /* a job is ready, or a timer was set */
+#define MLS__SQL_NEWS_ENDED    2u
+#define MLS__SQL_NEWS_CANCEL   4u  /* a running job shall stop */
+#define MLS__SQL_NEWS_DEATH    8u  /* a process may have died: ours alone */
+#define MLS__SQL_NEWS_SCHEDULE 16u /* a schedule was set */
 
 /* Where bytes are. The values are stored. */
 #define MLS__SQL_AT_NONE    0
@@ -266,6 +267,13 @@ enum {
     MLS__SQL_COSTS,
     MLS__SQL_COST_LOAD,
     MLS__SQL_COST_SAVE,
+    MLS__SQL_SCHEDULES,
+    MLS__SQL_SCHEDULE_DUE,
+    MLS__SQL_SCHEDULE_NEXT,
+    MLS__SQL_SCHEDULE_COUNT,
+    MLS__SQL_SCHEDULE_SET,
+    MLS__SQL_SCHEDULE_MOVE,
+    MLS__SQL_SCHEDULE_DELETE,
     MLS__SQL_MEMBERS,
     MLS__SQL_MEMBER_ADD,
     MLS__SQL_MEMBER_DELETE,
@@ -283,6 +291,7 @@ typedef struct mls__sql_meta {
     int64_t edges;  /* dependencies of blocked jobs: none, and nobody looks for them */
     int64_t rules;  /* likewise: what holds back ready jobs */
     int64_t shares; /* whether a job ever had a tenant */
+    int64_t schedules;
 } mls__sql_meta;
 
 /* The transaction at present. */
@@ -340,7 +349,8 @@ struct mls__sql_store {
     int wal_pages;
     mls__sql_txn txn;
     int64_t member;
-    int64_t next_timer_ms; /* the earliest in the file; 0: none */
+    int64_t next_timer_ms;                       /* the earliest in the file; 0: none */
+    int64_t next_schedule_ms, schedules_from_ms; /* likewise; and before that none fires */
     uint64_t parked_until_ns, looked_ns;
     unsigned wants;     /* as others were told */
     unsigned news_left; /* to be looked at: of a transaction that failed, or told too late */
@@ -525,6 +535,15 @@ bool mls__sql_rules_save(mls__sql_store *store);
 mls_status mls__sql_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__sql_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 
+/* schedules.c: jobs that the queue submits by itself. */
+/* Lets those fire that are due, up to a bound. false: the transaction failed. */
+bool mls__sql_schedules_tick(mls__sql_store *store);
+/* Sets next_schedule_ms. false: the transaction failed. */
+bool mls__sql_schedules_find_next(mls__sql_store *store);
+mls_status mls__sql_set_schedule(void *self, const mls_schedule *schedule);
+mls_status mls__sql_remove_schedule(void *self, const char *name);
+mls_status mls__sql_visit_schedules(void *self, mls_schedule_fn visit, void *user);
+
 /* costs.c: what jobs took. */
 /* Those of a type and a need of memory; NULL: no memory. */
 mls__sql_cost *mls__sql_cost_of(mls__sql_store *store, const char *type, int64_t memory_bytes);
@@ -622,6 +641,8 @@ typedef struct mls__sql_submit_op {
     uint64_t reserved;                            /* the first id of a block; 0: none */
 } mls__sql_submit_op;
 mls_status mls__sql_submit_run(mls__sql_store *store, mls__sql_op *op);
+/* Inside a transaction: adds one job without dependencies, unless it joins another. */
+mls_status mls__sql_submit_now(mls__sql_store *store, const mls_queue_item *item);
 void mls__sql_submit_publish(mls__sql_store *store, mls__sql_op *op);
 void mls__sql_submit_abandon(mls__sql_store *store, mls__sql_op *op);
 mls_status mls__sql_submit(void *self, const mls_queue_item *const *items, size_t count,

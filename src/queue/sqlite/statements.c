@@ -14,6 +14,13 @@
     " key, tenant, batch_key, payload_at, payload, payload_bytes, result_at, result,"              \
     " result_bytes, error, error_text, progress, note, escalations"
 
+/* In the order in which schedules.c reads and binds them. */
+#define SCHEDULE_COLUMNS                                                                           \
+    "name, source, cron, zone, type, queue, tenant, batch_key, missed, next_ms, last_ms,"          \
+    " priority, max_attempts, backoff_ms, backoff_max_ms, jitter_percent, retention_ms, "          \
+    "cpu_milli,"                                                                                   \
+    " memory_bytes, gpus, payload"
+
 static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_BEGIN] = "BEGIN IMMEDIATE",
     [MLS__SQL_COMMIT] = "COMMIT",
@@ -21,11 +28,11 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_SAVE] = "SAVEPOINT op",
     [MLS__SQL_UNSAVE] = "ROLLBACK TO op",
     [MLS__SQL_RELEASE] = "RELEASE op",
-    [MLS__SQL_META_LOAD] =
-        "SELECT next_id, next_rank, next_member, edges, rules, shares FROM meta WHERE one = 1",
+    [MLS__SQL_META_LOAD] = "SELECT next_id, next_rank, next_member, edges, rules, shares, schedules"
+                           " FROM meta WHERE one = 1",
     [MLS__SQL_META_SAVE] =
         "UPDATE meta SET next_id = ?1, next_rank = ?2, next_member = ?3, edges = ?4,"
-        " rules = ?5, shares = ?6 WHERE one = 1",
+        " rules = ?5, shares = ?6, schedules = ?7 WHERE one = 1",
     [MLS__SQL_LANE_FIND] = "SELECT id FROM lanes WHERE queue = ?1 AND type = ?2"
                            " AND is_keyed = ?3 AND tenant = ?4 AND cpu_milli = ?5"
                            " AND memory_bytes = ?6 AND gpus = ?7",
@@ -165,6 +172,24 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
     [MLS__SQL_COST_LOAD] = "SELECT sketches FROM costs WHERE type = ?1 AND memory_bytes = ?2",
     [MLS__SQL_COST_SAVE] =
         "INSERT OR REPLACE INTO costs(type, memory_bytes, sketches) VALUES(?1, ?2, ?3)",
+    [MLS__SQL_SCHEDULES] = "SELECT id, " SCHEDULE_COLUMNS " FROM schedules",
+    [MLS__SQL_SCHEDULE_DUE] = "SELECT id, " SCHEDULE_COLUMNS
+                              " FROM schedules WHERE next_ms <= ?1 ORDER BY next_ms, id LIMIT 1",
+    [MLS__SQL_SCHEDULE_NEXT] = "SELECT next_ms FROM schedules ORDER BY next_ms LIMIT 1",
+    [MLS__SQL_SCHEDULE_COUNT] = "SELECT count(*) FROM schedules",
+    /* One of the same line and zone goes on as it was, unless it had stopped. */
+    [MLS__SQL_SCHEDULE_SET] =
+        "INSERT INTO schedules(" SCHEDULE_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+        " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT(name) DO UPDATE"
+        " SET source = ?2, cron = ?3, zone = ?4, type = ?5, queue = ?6, tenant = ?7,"
+        " batch_key = ?8, missed = ?9,"
+        " next_ms = iif(cron = ?3 AND zone = ?4 AND next_ms < 9223372036854775807, next_ms, ?10),"
+        " last_ms = iif(cron = ?3 AND zone = ?4, last_ms, ?11),"
+        " priority = ?12, max_attempts = ?13, backoff_ms = ?14, backoff_max_ms = ?15,"
+        " jitter_percent = ?16, retention_ms = ?17, cpu_milli = ?18, memory_bytes = ?19,"
+        " gpus = ?20, payload = ?21",
+    [MLS__SQL_SCHEDULE_MOVE] = "UPDATE schedules SET next_ms = ?2, last_ms = ?3 WHERE id = ?1",
+    [MLS__SQL_SCHEDULE_DELETE] = "DELETE FROM schedules WHERE name = ?1",
     [MLS__SQL_MEMBERS] = "SELECT id, slot, boot FROM members WHERE id > ?1 ORDER BY id LIMIT 1",
     [MLS__SQL_MEMBER_ADD] = "INSERT INTO members(id, slot, boot) VALUES(?1, ?2, ?3)",
     [MLS__SQL_MEMBER_DELETE] = "DELETE FROM members WHERE id = ?1",

@@ -178,6 +178,16 @@ mls_status mls__sql_submit_run(mls__sql_store *store, mls__sql_op *op)
     return is_keyed && s->count > 1 ? add_bulk(store, s) : add_all(store, s);
 }
 
+mls_status mls__sql_submit_now(mls__sql_store *store, const mls_queue_item *item)
+{
+    uint64_t id;
+    mls__sql_lane *lane;
+    const mls_queue_item *const items[] = {item};
+    const mls__sql_submit_op s = {.items = items, .count = 1, .ids = &id, .lanes = &lane};
+    const mls_status status = make_lanes(store, &s);
+    return status ? status : add_all(store, &s);
+}
+
 void mls__sql_submit_publish(mls__sql_store *store, mls__sql_op *op)
 {
     mls__sql_ids_publish(store, (mls__sql_submit_op *) (void *) op);

@@ -44,7 +44,7 @@ int conformance_queue_run(const char *name, conformance_url_fn url)
         {"times", conformance_add_times},     {"listing", conformance_add_listing},
         {"parents", conformance_add_parents}, {"pauses", conformance_add_pauses},
         {"limits", conformance_add_limits},   {"resources", conformance_add_resources},
-        {"shares", conformance_add_shares},
+        {"shares", conformance_add_shares},   {"schedules", conformance_add_schedules},
     };
     make_url = url;
     Suite *suite = suite_create(name);
