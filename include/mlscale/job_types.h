@@ -23,6 +23,7 @@
 
 #include <mlscale/context.h>
 #include <mlscale/job.h>
+#include <mlscale/queue.h>
 #include <mlscale/worker.h>
 
 #ifdef __cplusplus
@@ -56,6 +57,16 @@ MLS_API const char *mls_job_types_name(const mls_job_types *types, size_t index)
  */
 MLS_API mls_status mls_job_types_fill(const mls_job_types *types, const char *name,
                                       mls_job_options *options);
+
+/*
+ * Hands the schedules of the types to the queue, each by the name of its type, and takes back
+ * those that an earlier reading of the same file (of the same `path`) had and this one has not:
+ * a schedule's source says which file it is of. Those of others stay as they are. mlscale worker
+ * does this at its start and when it reads the file again. A queue without schedules is fine for
+ * types without any. Errors: those of mls_queue_schedule(), and MLS_EEXIST: there is a schedule of
+ * a type's name that is not of this file. What was done before an error stays done.
+ */
+MLS_API mls_status mls_job_types_schedule(const mls_job_types *types, mls_queue *queue);
 
 /* What the types may use of the host. */
 typedef struct mls_job_types_options {

@@ -11,31 +11,27 @@
 #define AT(member) offsetof(mls__type, member)
 #define INTEGER(key, member, least, most)                                                          \
     {                                                                                              \
-        key, MLS__FIELD_INTEGER, AT(member), least, most, 0, 0                                     \
+        key, MLS__FIELD_INTEGER, AT(member), least, most, 0                                        \
     }
 #define DURATION(key, member, least, most)                                                         \
     {                                                                                              \
-        key, MLS__FIELD_DURATION, AT(member), least, most, 0, 0                                    \
+        key, MLS__FIELD_DURATION, AT(member), least, most, 0                                       \
     }
 #define BYTES(key, member, least, most)                                                            \
     {                                                                                              \
-        key, MLS__FIELD_BYTES, AT(member), least, most, 0, 0                                       \
+        key, MLS__FIELD_BYTES, AT(member), least, most, 0                                          \
     }
 #define VALUE(key, kind, member)                                                                   \
     {                                                                                              \
-        key, MLS__FIELD_##kind, AT(member), 0, 0, 0, 0                                             \
+        key, MLS__FIELD_##kind, AT(member), 0, 0, 0                                                \
     }
 #define MAPPING(key, fields)                                                                       \
     {                                                                                              \
-        key, MLS__FIELD_MAPPING, 0, 0, 0, fields, 0                                                \
-    }
-#define REFUSED(key, why)                                                                          \
-    {                                                                                              \
-        key, MLS__FIELD_REFUSED, 0, 0, 0, 0, why                                                   \
+        key, MLS__FIELD_MAPPING, 0, 0, 0, fields                                                   \
     }
 #define END                                                                                        \
     {                                                                                              \
-        0, 0, 0, 0, 0, 0, 0                                                                        \
+        0, 0, 0, 0, 0, 0                                                                           \
     }
 
 static const mls__field handler_fields[] = {
@@ -51,10 +47,10 @@ static const mls__field handler_fields[] = {
     END,
 };
 static const mls__field resources_fields[] = {
-    {"cpu", MLS__FIELD_MILLI, AT(resources.cpu), 0, MLS_CPU_MILLI_MAX, 0, 0},
+    {"cpu", MLS__FIELD_MILLI, AT(resources.cpu), 0, MLS_CPU_MILLI_MAX, 0},
     INTEGER("gpu", resources.gpu, 0, MLS_GPUS_MAX),
     BYTES("memory", resources.memory, 0, MLS_MEMORY_BYTES_MAX),
-    {"escalate", MLS__FIELD_SIZES, AT(resources.escalate), 1, MLS_MEMORY_BYTES_MAX, 0, 0},
+    {"escalate", MLS__FIELD_SIZES, AT(resources.escalate), 1, MLS_MEMORY_BYTES_MAX, 0},
     END,
 };
 static const mls__field retries_fields[] = {
@@ -79,6 +75,13 @@ static const mls__field batch_fields[] = {
     END,
 };
 
+static const mls__field schedule_fields[] = {
+    VALUE("cron", CRON, schedule.cron),
+    VALUE("zone", ZONE, schedule.zone),
+    VALUE("missed", TEXT, schedule.missed),
+    END,
+};
+
 const mls__field mls__type_fields[] = {
     VALUE("name", NAME, name),
     INTEGER("version", version, 0, INT64_MAX),
@@ -90,8 +93,7 @@ const mls__field mls__type_fields[] = {
     MAPPING("limits", limits_fields),
     DURATION("retention", retention_ms, 0, 100 * YEAR_MS),
     MAPPING("batch", batch_fields),
-    REFUSED("schedule", "a file of job types cannot submit jobs by a schedule; let cron(8) call "
-                        "'mlscale queue submit'"),
+    MAPPING("schedule", schedule_fields),
     VALUE("dependencies", TEXT, dependencies),
     END,
 };

@@ -5,6 +5,7 @@ libmls_core_la_SOURCES += \
 	%D%/container.c %D%/container.h \
 	%D%/handlers.c \
 	%D%/process.c %D%/process.h \
+	%D%/schedules.c \
 	%D%/score.c \
 	%D%/service.c \
 	%D%/types.c %D%/types.h

@@ -100,9 +100,7 @@ static const mls__field *read_key(const mls__types_reader *r, const yaml_node_t 
     const mls__field *found = find_field(fields, text);
     if (!found)
         fail_unknown(r, key, fields);
-    else if (found->kind == MLS__FIELD_REFUSED)
-        mls__types_fail(r, &key->start_mark, "%s: %s", found->key, found->why);
-    return found && found->kind != MLS__FIELD_REFUSED ? found : NULL;
+    return found;
 }
 
 /* As deep as the tables are. */
@@ -152,6 +150,18 @@ static const char *find_misplaced(const mls__type *type)
     return NULL;
 }
 
+static bool check_schedule(const mls__types_reader *r, const yaml_mark_t *mark,
+                           const mls__type *type)
+{
+    const char *missed = type->schedule.missed;
+    if (!type->schedule.cron && (type->schedule.zone || missed))
+        return mls__types_fail(r, mark, "type '%s': its schedule has no 'cron'", type->name);
+    if (missed && strcmp(missed, "skip") != 0 && strcmp(missed, "once") != 0 &&
+        strcmp(missed, "all") != 0)
+        return mls__types_fail(r, mark, "type '%s': missed is 'skip', 'once' or 'all'", type->name);
+    return true;
+}
+
 /* What the tables cannot say. */
 static bool check_type(const mls__types_reader *r, const yaml_mark_t *mark, const mls__type *type)
 {
@@ -187,6 +197,8 @@ static bool check_type(const mls__types_reader *r, const yaml_mark_t *mark, cons
                                "type '%s': with resources.escalate the limit of memory is what a "
                                "job needs; leave out limits.memory",
                                type->name);
+    if (!check_schedule(r, mark, type))
+        return false;
     const char *wrong = type->handler.container ? mls__container_check(type) : NULL;
     if (wrong)
         return mls__types_fail(r, mark, "type '%s': %s", type->name, wrong);

@@ -27,6 +27,8 @@ typedef enum mls__field_kind {
     MLS__FIELD_NAME,     /* of a type or queue */
     MLS__FIELD_TEXT,     /* any string of at least one byte */
     MLS__FIELD_PATH,     /* the same, from the folder of the file; ours to free */
+    MLS__FIELD_CRON,     /* a line of cron */
+    MLS__FIELD_ZONE,     /* a time zone's name */
     MLS__FIELD_INTEGER,  /* from least to most */
     MLS__FIELD_DURATION, /* "250ms", "30s", "5m", "2h", "7d"; the same in milliseconds */
     MLS__FIELD_BYTES,    /* "4096", "64K", "512M", "2G" */
@@ -35,7 +37,6 @@ typedef enum mls__field_kind {
     MLS__FIELD_WORDS,    /* a sequence of strings, at least one */
     MLS__FIELD_PAIRS,    /* a mapping from strings to strings */
     MLS__FIELD_MAPPING,  /* with keys of its own */
-    MLS__FIELD_REFUSED,  /* known, and not there: `why` says what to do */
 } mls__field_kind;
 
 typedef struct mls__field {
@@ -44,7 +45,6 @@ typedef struct mls__field {
     size_t offset; /* in mls__type */
     int64_t least, most;
     const struct mls__field *fields; /* of a mapping, ended by a key of NULL */
-    const char *why;
 } mls__field;
 
 /* fields.c: the keys of a type and of the file, and what a type has without them. */

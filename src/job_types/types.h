@@ -7,6 +7,7 @@
 
 #include <mlscale/job_types.h>
 #include <mlscale/model.h>
+#include <mlscale/queue.h>
 
 #include <stdint.h>
 
@@ -61,6 +62,9 @@ typedef struct mls__type {
     } retries;
     mls__type_limits limits;
     int64_t retention_ms; /* -1: the queue's */
+    struct {
+        const char *cron, *zone, *missed;
+    } schedule;
     struct {
         int64_t size, wait_ms;
     } batch;

@@ -2,9 +2,13 @@
 /* Values of keys: numbers with units, names, paths, lists and pairs of strings. */
 #include "job_types/reader.h"
 
+#include "base/error.h"
+#include "job/cron.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -107,6 +111,23 @@ static bool read_path(const mls__types_reader *r, const yaml_node_t *node, const
     return true;
 }
 
+/* What the library says of such a text is told at its place. */
+static bool check_kind(const mls__types_reader *r, const mls__field *f, const yaml_node_t *node,
+                       const char *text)
+{
+    mls__cron cron;
+    mls_status status = MLS_OK;
+    if (f->kind == MLS__FIELD_CRON)
+        status = mls__cron_parse(text, &cron);
+    else if (f->kind == MLS__FIELD_ZONE)
+        status = mls__zone_check_name(text);
+    if (!status)
+        return true;
+    char why[512];
+    snprintf(why, sizeof why, "%s", mls_error_message());
+    return mls__types_fail(r, &node->start_mark, "%s: %s", f->key, why);
+}
+
 static bool read_text(const mls__types_reader *r, const mls__field *f, const yaml_node_t *node,
                       const char **ret)
 {
@@ -119,6 +140,8 @@ static bool read_text(const mls__types_reader *r, const mls__field *f, const yam
         return mls__types_fail(r, &node->start_mark,
                                "%s: '%.64s' is not a name: 1 to %d letters, digits and \"._:/-\"",
                                f->key, text, MLS_JOB_NAME_MAX);
+    if (!check_kind(r, f, node, text))
+        return false;
     *ret = text;
     return true;
 }
@@ -218,6 +241,12 @@ static bool read_sizes(const mls__types_reader *r, const mls__field *f, const ya
     return true;
 }
 
+static bool is_text_kind(mls__field_kind kind)
+{
+    return kind == MLS__FIELD_NAME || kind == MLS__FIELD_TEXT || kind == MLS__FIELD_PATH ||
+           kind == MLS__FIELD_CRON || kind == MLS__FIELD_ZONE;
+}
+
 bool mls__types_read_value(const mls__types_reader *r, const mls__field *f, const yaml_node_t *node,
                            mls__type *type)
 {
@@ -235,7 +264,7 @@ bool mls__types_read_value(const mls__types_reader *r, const mls__field *f, cons
     if (!mls__types_is_text(node))
         return mls__types_fail(r, &node->start_mark, "%s is a single value, not a list or mapping",
                                f->key);
-    if (f->kind == MLS__FIELD_NAME || f->kind == MLS__FIELD_TEXT || f->kind == MLS__FIELD_PATH)
+    if (is_text_kind(f->kind))
         return read_text(r, f, node, at);
     return read_number(r, f, node, at);
 }

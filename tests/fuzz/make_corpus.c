@@ -43,7 +43,8 @@ static int write_types(const char *directory)
         "  resources: {cpu: 1, gpu: 0, memory: 64M}\n  priority: 7\n"
         "  retries: {attempts: 2, backoff: 1ms, backoff-max: 1s, jitter: 0}\n"
         "  limits: {time: 1s, grace: 1s, cpu: 10s, cpus: 2, memory: 1G, output: 4K}\n"
-        "  retention: 1h\n  dependencies: any-end\n  batch: {size: 8, wait: 10ms}\n",
+        "  retention: 1h\n  schedule: {cron: 0 9 * * mon, zone: UTC, missed: once}\n  "
+        "dependencies: any-end\n  batch: {size: 8, wait: 10ms}\n",
         ("job-types: [{name: m, handler: {score: m.onnx, inputs: {a: b}}}, "
          "{name: c, handler: {c: x}}]\n"),
         "job-types: [{name: b, handler: {container: i, engine: podman, options: [--x]}}]\n",

@@ -98,7 +98,13 @@ static const struct fault {
     {ONE "    queue: \"a\\0b\"\n", "types/t.yaml:4:12: queue is a single value"},
     {ONE "    queue: ''\n", "types/t.yaml:4:12: queue is empty"},
     {ONE "    queue: a b\n", "types/t.yaml:4:12: queue: 'a b' is not a name"},
-    {ONE "    schedule: x\n", "types/t.yaml:4:5: schedule: "},
+    {ONE "    schedule: x\n", "types/t.yaml:4:15: schedule is a mapping"},
+    {ONE "    schedule: {cron: 0 25 * * *}\n",
+     "types/t.yaml:4:22: cron: cron line '0 25 * * *', field 2 (hour), column 3: 0 to 23"},
+    {ONE "    schedule: {cron: 0 0 31 2 *}\n", "types/t.yaml:4:22: cron: cron line '0 0 31 2 *'"},
+    {ONE "    schedule: {cron: '@daily', zone: ../x}\n", "types/t.yaml:4:38: zone: '../x' is no"},
+    {ONE "    schedule: {zone: UTC}\n", "types/t.yaml:2:5: type 'a': its schedule has no 'cron'"},
+    {ONE "    schedule: {cron: '@daily', missed: x}\n", "types/t.yaml:2:5: type 'a': missed is "},
     {ONE "    dependencies: [x]\n", "types/t.yaml:4:19: dependencies is a single value"},
     {ONE "    dependencies: x\n", "types/t.yaml:2:5: type 'a': dependencies is 'success'"},
     {ONE "  - {name: a, handler: {c: y}}\n", "types/t.yaml:4:5: type 'a' is there already"},
@@ -206,11 +212,68 @@ START_TEST(memory_may_end_anywhere)
 }
 END_TEST
 
+/* All schedules of a queue as text. */
+static void note_schedule(void *user, const mls_schedule *s)
+{
+    char *text = user;
+    snprintf(text + strlen(text), 400 - strlen(text), "%s:%s:%s:%u:%s:%s ", s->name, s->cron,
+             s->zone, s->missed, s->source, s->job->type);
+}
+
+static mls_status schedule_all(mls_queue *queue, const char *text)
+{
+    mls_job_types *types;
+    ck_assert_ok(parse(text, &types));
+    const mls_status status = mls_job_types_schedule(types, queue);
+    mls_job_types_free(types);
+    return status;
+}
+
+static void expect_schedules(mls_queue *queue, const char *wanted)
+{
+    char text[400] = "";
+    ck_assert_ok(mls_queue_visit_schedules(queue, note_schedule, text));
+    ck_assert_str_eq(text, wanted);
+}
+
+START_TEST(schedules_follow_their_file)
+{
+    static const char both[] =
+        "job-types:\n- {name: a, handler: {c: x}, schedule: {cron: '@daily'}}\n"
+        "- {name: b, handler: {c: x}, schedule: {cron: 5 4 * * sun, zone: UTC, missed: all}}\n";
+    static const char one[] =
+        "job-types:\n- {name: a, handler: {c: x}, schedule: {cron: '@hourly', missed: once}}\n"
+        "- {name: b, handler: {c: x}, dependencies: any-end}\n";
+    const mls_job_options job = {
+        .size = sizeof job, .type = "t", .max_attempts = 1, .priority = MLS_PRIORITY_DEFAULT};
+    mls_queue *queue;
+    ck_assert_ok(mls_queue_open(context, "memory:", NULL, &queue));
+    mls_schedule foreign = MLS_SCHEDULE_INIT;
+    foreign.name = "c";
+    foreign.cron = "@weekly";
+    foreign.job = &job;
+    ck_assert_ok(mls_queue_schedule(queue, &foreign));
+    ck_assert_ok(schedule_all(queue, both));
+    expect_schedules(queue, "a:@daily:UTC:0:job-types:types/t.yaml:a "
+                            "b:5 4 * * sun:UTC:2:job-types:types/t.yaml:b c:@weekly:UTC:0::t ");
+    ck_assert_ok(schedule_all(queue, one));
+    expect_schedules(queue, "a:@hourly:UTC:1:job-types:types/t.yaml:a c:@weekly:UTC:0::t ");
+    foreign.name = "b";
+    ck_assert_ok(mls_queue_schedule(queue, &foreign));
+    ck_assert_fails(schedule_all(queue, both), MLS_EEXIST,
+                    "types/t.yaml:3: there is a schedule 'b'");
+    expect_schedules(queue, "a:@hourly:UTC:1:job-types:types/t.yaml:a b:@weekly:UTC:0::t "
+                            "c:@weekly:UTC:0::t ");
+    mls_queue_close(queue);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("job_types/types");
     TCase *tests = tcase_create("types");
     tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, schedules_follow_their_file);
     tcase_add_test(tests, a_submit_gets_what_its_type_says);
     tcase_add_loop_test(tests, faults_are_told_with_their_place, 0,
                         (int) (sizeof faults / sizeof faults[0]));

@@ -735,6 +735,7 @@ int main(void)
     const uint64_t *seeds = the_seed; /* of memory, and of sqlite */
     Suite *suite = suite_create("queue/simulation");
     TCase *tests = tcase_create("simulation");
+    tcase_set_timeout(tests, 600);
     tcase_add_test(tests, memory_does_as_the_model);
     tcase_add_test(tests, sqlite_does_as_the_model);
     tcase_add_test(tests, clocks_may_be_set);

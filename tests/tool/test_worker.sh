@@ -384,8 +384,8 @@ printf 'job-types:\n  - {name: a, handler: {c: thing}}\n' >bad.yaml
 refuses "a handler of the host is there" "2: type 'a': no handler 'thing' was registered"
 printf 'job-types:\n  - {name: a, handler: {command: [x], c: y}}\n' >bad.yaml
 refuses "a type has one handler" "2:5: type 'a': its handler has more than one of"
-printf 'job-types:\n  - {name: a, handler: {command: [x]}, schedule: daily}\n' >bad.yaml
-refuses "what cannot be honoured is refused" "2:40: schedule: "
+printf 'job-types:\n  - {name: a, handler: {command: [x]}, schedule: {cron: 0 25 * * *}}\n' >bad.yaml
+refuses "a schedule has a line of cron" "2:57: cron: cron line '0 25 * * *', field 2 (hour)"
 printf 'job-types: [\n' >bad.yaml
 refuses "what is no YAML is refused" "2:1: "
 printf '\xff\n' >bad.yaml

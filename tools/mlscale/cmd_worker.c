@@ -58,8 +58,10 @@ static mls_status start_or_reload(server *s, size_t *ret_types)
     options.name = "mlscale worker";
     options.slots = s->slots;
     options.capacity = s->has_capacity ? &s->capacity : NULL;
-    status = s->service ? mls_service_reload(s->service, types)
-                        : mls_service_start(s->tool.queue, types, &options, &s->service);
+    status = mls_job_types_schedule(types, s->tool.queue);
+    if (!status)
+        status = s->service ? mls_service_reload(s->service, types)
+                            : mls_service_start(s->tool.queue, types, &options, &s->service);
     if (status)
         mls_job_types_free(types);
     return status;
