@@ -8,7 +8,9 @@ mlscale_SOURCES = \
 	%D%/mlscale/cmd_queue_list.c \
 	%D%/mlscale/cmd_queue_needs.c \
 	%D%/mlscale/cmd_queue_rules.c \
+	%D%/mlscale/cmd_queue_schedules.c \
 	%D%/mlscale/cmd_queue_store.c \
+	%D%/mlscale/cmd_queue_submit.c \
 	%D%/mlscale/cmd_queue_top.c \
 	%D%/mlscale/cmd_run.c \
 	%D%/mlscale/cmd_score.c \

@@ -143,6 +143,36 @@ exits "wants to know what to pause" 2 queue pause --queue "$q"
 says "and what there is" err "--in-queue"
 exits "pauses all or some" 2 queue pause --queue "$q" --all --type line
 
+exits "has a job submitted each year" 0 queue schedule yearly --cron '0 0 1 1 *' --type report \
+    --payload all --tenant acme --missed once --queue "$q"
+says "and says when" out "yearly: fires next at 2"
+says "to the minute" out "-01-01 00:00:00Z"
+exits "lists schedules" 0 queue schedules --queue "$q"
+grep -qE '^yearly +0 0 1 1 \* +UTC +once +report +2[0-9]+-01-01 00:00:00Z +-$' out
+result "for people" $?
+exits "schedules in a time zone" 0 queue schedule leap --cron '30 2 29 feb *' --zone UTC \
+    --type report --queue "$q" --json
+says "and says when as JSON" out '"next_ms": '
+exits "lists schedules as JSON" 0 queue schedules --queue "$q" --json
+says "with who set them" out '"source": "mlscale queue schedule"'
+says "and whose jobs they are" out '"tenant": "acme"'
+says "and null for never" out '"last_ms": null'
+exits "refuses a line that is none" 1 queue schedule x --cron '0 25 * * *' --type t --queue "$q"
+says "and says where" err "column 3"
+exits "knows no such zone" 1 queue schedule x --cron @daily --zone Mars/Base --type t --queue "$q"
+says "and says which" err "Mars/Base"
+exits "wants a line" 2 queue schedule x --type t --queue "$q"
+says "and says so" err "--cron is missing"
+exits "wants a type" 2 queue schedule x --cron @daily --queue "$q"
+exits "knows three rules of what was missed" 2 queue schedule x --cron @daily --type t \
+    --missed twice --queue "$q"
+says "and says which" err "skip, once and all"
+exits "ends a schedule" 0 queue unschedule yearly --queue "$q"
+same "and says so" "yearly: fires no more"
+exits "not twice" 1 queue unschedule yearly --queue "$q"
+says "and says which" err "yearly"
+exits "ends the other" 0 queue unschedule leap --queue "$q" --json
+
 exits "changes nothing" 2 queue cancel 9 x --queue "$q"
 exits "when an id is none" 0 queue show 9 --queue "$q"
 says "not even what is before it" out "state          ready"

@@ -14,10 +14,25 @@
 #define PAGE 256 /* ids listed at once */
 
 static const command *const commands[] = {
-    &command_queue_init,  &command_queue_submit, &command_queue_list,   &command_queue_show,
-    &command_queue_stats, &command_queue_top,    &command_queue_cancel, &command_queue_retry,
-    &command_queue_purge, &command_queue_pause,  &command_queue_resume, &command_queue_limit,
-    &command_queue_weigh, &command_queue_rules,  &command_queue_export, NULL,
+    &command_queue_init,
+    &command_queue_submit,
+    &command_queue_list,
+    &command_queue_show,
+    &command_queue_stats,
+    &command_queue_top,
+    &command_queue_cancel,
+    &command_queue_retry,
+    &command_queue_purge,
+    &command_queue_pause,
+    &command_queue_resume,
+    &command_queue_limit,
+    &command_queue_weigh,
+    &command_queue_rules,
+    &command_queue_schedule,
+    &command_queue_unschedule,
+    &command_queue_schedules,
+    &command_queue_export,
+    NULL,
 };
 
 const command command_queue = {

@@ -9,8 +9,9 @@
 extern const command command_queue_init;
 extern const command command_queue_stats;
 extern const command command_queue_purge;
-/* cmd_queue_jobs.c: jobs by their ids. */
+/* cmd_queue_submit.c: new jobs. */
 extern const command command_queue_submit;
+/* cmd_queue_jobs.c: jobs by their ids. */
 extern const command command_queue_show;
 extern const command command_queue_cancel;
 extern const command command_queue_retry;
@@ -22,6 +23,10 @@ extern const command command_queue_resume;
 extern const command command_queue_limit;
 extern const command command_queue_weigh;
 extern const command command_queue_rules;
+/* cmd_queue_schedules.c: jobs that the queue submits by itself. */
+extern const command command_queue_schedule;
+extern const command command_queue_unschedule;
+extern const command command_queue_schedules;
 /* cmd_queue_list.c: many jobs. */
 extern const command command_queue_list;
 extern const command command_queue_export;
@@ -93,6 +98,30 @@ bool needs_are_any(const mls_resources *needs);
 bool needs_are_offered(mls_queue *queue, const mls_resources *needs);
 /* "2 cpu, 512 MiB, 1 gpu". */
 const char *needs_text(const mls_resources *needs, char *text, size_t size);
+
+/* cmd_queue_submit.c: what a job is, once or by a schedule. */
+#define JOB_OPTIONS                                                                                \
+    {"type", "TYPE", "which handler runs it"},                                                     \
+        {"config", "FILE",                                                                         \
+         "job types, of which this one's queue, priority, retries, retention,\n"                   \
+         "resources and batch are taken"},                                                         \
+        {"payload", "TEXT", "what the handler gets"},                                              \
+        {"payload-file", "FILE", "the same from a file; - for standard input"},                    \
+        {"in-queue", "NAME", "the named queue (default: default)"},                                \
+        {"tenant", "NAME", "whose job it is"},                                                     \
+        {"batch-key", "KEY", "jobs of one type and batch key may be run together"},                \
+        {"priority", "P", "0, served last, to 9 (default 4)"},                                     \
+        {"attempts", "N", "how often it may be run (default 1)"},                                  \
+        {"backoff", "MS", "the pause before the second attempt; it doubles (default 1000)"},       \
+        NEEDS_OPTIONS("it needs")
+typedef struct job_input {
+    mls_job_options options;
+    mls_job_types *types; /* that it is of, or NULL */
+    char *data;           /* its payload, read from a file */
+} job_input;
+/* Reads JOB_OPTIONS. Gives an exit code, after a message. */
+int job_input_read(const arguments *args, job_input *ret_input);
+void job_input_free(job_input *input);
 
 /* The sums of mls_queue_stats by their names. The first QUEUE_RATES count what happens to jobs. */
 enum { QUEUE_RATES = 6, QUEUE_SUMS = 11 };
