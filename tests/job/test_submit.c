@@ -278,9 +278,9 @@ START_TEST(options_of_open_are_honoured)
     mls_queue *q = NULL;
     ck_assert_ok(mls_context_create(NULL, &context));
     mls_queue_options options = MLS_QUEUE_OPTIONS_INIT;
-    options.require = MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_CRON;
+    options.require = MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_SHARE;
     ck_assert_fails(mls_queue_open(context, "memory:", &options, &q), MLS_EUNSUPPORTED,
-                    "cron schedules");
+                    "sharing between processes");
     options.require = UINT64_C(1) << 63;
     ck_assert_fails(mls_queue_open(context, "memory:", &options, &q), MLS_EUNSUPPORTED,
                     "0x8000000000000000");

@@ -52,7 +52,7 @@ holds "allreduce.c runs on one thread" "$scratch/allreduce" 1
 says "and gives a mean" out "the mean of 12 shards has digest"
 cp "$scratch/out" "$scratch/one"
 holds "allreduce.c runs on seven threads" "$scratch/allreduce" 7
-holds "and gives the same bytes" cmp "$scratch/one" "$scratch/out"
+says "and gives the same bytes" out "$(cat "$scratch/one")"
 
 if uv=$(pkg-config --cflags --libs libuv 2>/dev/null); then
     # shellcheck disable=SC2086
