@@ -114,6 +114,7 @@ static uint32_t part_of(const mls__plan *plan, uint32_t slot, uint32_t whole)
 mls_status mls__plan_follow_parts(mls__plan *plan, const mls__step *step, bool *has_moved)
 {
     size_t begin = 0;
+    bool is_lost = false;
     if (!(step->schema->flags & MLS__OP_JOIN) || !mls__arg_bytes(step->outputs))
         return MLS_OK;
     for (size_t k = 0; k < step->op.input_count; k++) {
@@ -123,11 +124,11 @@ mls_status mls__plan_follow_parts(mls__plan *plan, const mls__step *step, bool *
             const size_t within = begin - offset_in(plan, v, part);
             *has_moved = *has_moved || within != plan->slots[part].within;
             plan->slots[part].within = within;
-            plan->no_parts = plan->no_parts || !is_row(step);
+            is_lost = is_lost || !is_row(step);
         }
         begin += mls__arg_bytes(&step->inputs[k]);
     }
-    if (plan->no_parts)
-        return mls__op_error(&step->op, MLS_ELIMIT, "cannot have its inputs in its output");
-    return MLS_OK;
+    plan->no_parts = plan->no_parts || is_lost;
+    return is_lost ? mls__op_error(&step->op, MLS_ELIMIT, "cannot have its inputs in its output")
+                   : MLS_OK;
 }
