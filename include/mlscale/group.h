@@ -153,7 +153,8 @@ MLS_API mls_status mls_group_split(mls_group *group, uint32_t color, uint32_t ke
  * neither left nor died; those that have not come when the first deadline passes are left
  * out, and get MLS_EPEER should they come later. With `options` NULL the new group has the
  * timeout of this one, and its shards if they were stated: so results stay the same bytes.
- * Errors: MLS_EPEER, MLS_EINVAL (options), MLS_EUNSUPPORTED (the transport), MLS_ENOMEM.
+ * Errors: MLS_EPEER, MLS_EINVAL (options), MLS_ESTATE (it was never joined), MLS_EUNSUPPORTED (the
+ * transport), MLS_ENOMEM.
  */
 MLS_API mls_status mls_group_shrink(mls_group *group, const mls_group_options *options,
                                     mls_group **ret_group);

@@ -89,6 +89,8 @@ static void reduce_own(mls_group *group, const reduce_plan *plan, const unsigned
                        size_t first, size_t count, unsigned char *to)
 {
     uint32_t shards;
+    if (!count) /* nor is there a place */
+        return;
     mls_group_shards(group, group->rank, NULL, &shards);
     for (uint32_t i = 0; i < shards; i++)
         group->leaves[i] =
@@ -103,7 +105,7 @@ static void reduce_slices(mls_group *group, const reduce_plan *plan, const unsig
                           unsigned char *to)
 {
     const size_t bytes = element_bytes(group, plan, group->rank);
-    for (uint32_t i = 0; i < plan->ranks; i++)
+    for (uint32_t i = 0; plan->count && i < plan->ranks; i++)
         reduce_own(group, plan, source, slice_first(plan, i), slice_count(plan, i),
                    to + slice_first(plan, i) * bytes);
 }
@@ -187,7 +189,7 @@ static mls_status finish_slice(mls_group *group, mls__call *call, const reduce_p
             taken += round_up(count * bytes, MLS__ALIGN);
     }
     const mls_status status = mls__exchange(group, call, 0, parts);
-    if (status)
+    if (status || !count) /* of no elements no place is known */
         return status;
     for (uint32_t i = 0; i < plan->ranks; i++)
         set_leaves(group, plan, i, group->take[i].found, count, 0);

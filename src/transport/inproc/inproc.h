@@ -40,6 +40,7 @@ typedef struct inproc_seat {
     atomic_bool has_left;
     atomic_bool is_reading; /* memory of others */
     bool is_taken, survives;
+    uint32_t moving; /* messages of its that are being copied */
     size_t sizes[2];
     _Alignas(64) unsigned char records[2][INPROC_RECORD_BYTES];
 } inproc_seat;
@@ -102,6 +103,8 @@ void inproc_peer(void *link, uint32_t rank, mls_transport_peer *ret_peer);
 mls_status inproc_post(void *link, mls_transport_message *message);
 mls_status inproc_wait(void *link, mls_transport_message *message, uint64_t until_ns);
 mls_status inproc_retract(void *link, mls_transport_message *message);
+/* Ends those of a rank that leaves; the room's mutex is held. Its memory is its own again. */
+void inproc_end_messages(const inproc_link *link);
 
 /* survivors.c */
 mls_status inproc_survivors(void *link, uint64_t until_ns, uint32_t *ret_ranks,

@@ -59,6 +59,13 @@ static mls_status move(mls_transport_message *a, mls_transport_message *b)
     return MLS_OK;
 }
 
+/* While it is positive the rank does not leave. */
+static void count_moving(inproc_room *room, const mls_transport_message *message, uint32_t change)
+{
+    const inproc_link *owner = message->owner;
+    room->seats[owner->rank].moving += change;
+}
+
 mls_status inproc_post(void *self, mls_transport_message *message)
 {
     inproc_link *link = self;
@@ -68,9 +75,12 @@ mls_status inproc_post(void *self, mls_transport_message *message)
     message->status = MLS_OK;
     message->phase = WAITING;
     pthread_mutex_lock(&room->mutex);
-    mls_transport_message *other = take_other(room, message);
+    mls_transport_message *other =
+        atomic_load(&room->is_aborted) ? NULL : take_other(room, message);
     if (other) {
         message->phase = other->phase = MOVING;
+        count_moving(room, message, 1);
+        count_moving(room, other, 1);
     } else {
         *room->posted_end = message;
         room->posted_end = &message->next;
@@ -81,6 +91,8 @@ mls_status inproc_post(void *self, mls_transport_message *message)
 
     const mls_status status = move(message, other);
     pthread_mutex_lock(&room->mutex);
+    count_moving(room, message, UINT32_MAX);
+    count_moving(room, other, UINT32_MAX);
     message->status = other->status = status;
     message->phase = other->phase = ENDED;
     inproc_wake_locked(room);
@@ -142,4 +154,24 @@ mls_status inproc_retract(void *self, mls_transport_message *message)
     inproc_wake_locked(room); /* who waits for it */
     pthread_mutex_unlock(&room->mutex);
     return (mls_status) message->status;
+}
+
+static mls_transport_message *find_posted(const inproc_link *link)
+{
+    mls_transport_message *message = link->room->posted;
+    while (message && message->owner != link)
+        message = message->next;
+    return message;
+}
+
+void inproc_end_messages(const inproc_link *link)
+{
+    inproc_room *room = link->room;
+    mls_transport_message *message;
+    while ((message = find_posted(link)) != NULL)
+        withdraw(room, message, MLS_ECANCELLED);
+    atomic_fetch_add(&room->sleepers, 1);
+    while (room->seats[link->rank].moving) /* for the time of a copy */
+        mls__cond_wait_until(&room->changed, &room->mutex, MLS__FOREVER);
+    atomic_fetch_sub(&room->sleepers, 1);
 }

@@ -314,6 +314,7 @@ void inproc_leave(void *self)
     pthread_mutex_lock(&room->mutex);
     if (!atomic_exchange(&room->seats[link->rank].has_left, true))
         atomic_fetch_add(&room->left_count, 1);
+    inproc_end_messages(link);
     inproc_wake_locked(room);
     pthread_mutex_unlock(&room->mutex);
 }

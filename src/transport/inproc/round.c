@@ -173,7 +173,12 @@ void inproc_abort(void *self, mls_status status, const char *reason)
         pthread_cond_broadcast(&room->changed.cond);
     }
     atomic_fetch_add(&room->sleepers, 1);
-    while (others_read(link)) /* for the time of a copy or a sum */
+    /*
+     * For the time of a copy or a sum. Not while this rank reads itself, perhaps in a function
+     * of the host's that calls this: two such would wait for each other. Its call fails, and
+     * comes here again.
+     */
+    while (!atomic_load(&room->seats[link->rank].is_reading) && others_read(link))
         mls__cond_wait_until(&room->changed, &room->mutex, MLS__FOREVER);
     atomic_fetch_sub(&room->sleepers, 1);
     pthread_mutex_unlock(&room->mutex);

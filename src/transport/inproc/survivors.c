@@ -29,6 +29,8 @@ mls_status inproc_survivors(void *self, uint64_t until_ns, uint32_t *ret_ranks, 
     const inproc_link *link = self;
     inproc_room *room = link->room;
     uint32_t count = 0;
+    if (!room)
+        return link->hall->host->error(MLS_ESTATE, "the ranks were never joined to a group");
     pthread_mutex_lock(&room->mutex);
     const bool is_late = room->is_decided && !room->seats[link->rank].survives;
     if (!is_late) {

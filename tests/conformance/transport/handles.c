@@ -195,6 +195,35 @@ START_TEST(messages_fail_alone)
 }
 END_TEST
 
+/* The memory of who left is its own: nobody writes there any more. */
+static void leave_with_message(ranked *r)
+{
+    static float memory[4];
+    mls_group_call call = MLS_GROUP_CALL_INIT;
+    call.timeout_ms = 10000;
+    mls_tensor *a = conformance_view(MLS_FLOAT32, 4, memory);
+    mls_work *work = NULL;
+    if (r->rank == 0) {
+        ck_assert_ok(mls_group_receive(r->group, a, 1, NULL, &work));
+        mls_group_free(r->group);
+        r->group = NULL;
+        pthread_barrier_wait(&meeting);
+        ck_assert_fails(mls_work_wait(work, -1), MLS_ECANCELLED, "");
+        mls_work_free(work);
+    } else {
+        pthread_barrier_wait(&meeting);
+        ck_assert_fails(mls_group_send(r->group, a, 0, &call, NULL), MLS_EPEER, "rank 0");
+    }
+    mls_tensor_free(a);
+}
+
+START_TEST(messages_end_with_their_rank)
+{
+    pthread_barrier_init(&meeting, NULL, 2);
+    conformance_ranks(2, NULL, leave_with_message, NULL);
+}
+END_TEST
+
 void conformance_add_handles(TCase *tests)
 {
     tcase_add_test(tests, works_run_in_order);
@@ -202,4 +231,5 @@ void conformance_add_handles(TCase *tests)
     tcase_add_test(tests, messages_go_around);
     tcase_add_test(tests, messages_of_views);
     tcase_add_test(tests, messages_fail_alone);
+    tcase_add_test(tests, messages_end_with_their_rank);
 }

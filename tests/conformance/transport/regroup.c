@@ -169,10 +169,21 @@ START_TEST(late_ranks_are_left_behind)
 }
 END_TEST
 
+START_TEST(nobody_is_left_of_an_offer)
+{
+    mls_group *offer, *rest;
+    ck_assert_ok(mls_group_offer(the_context, the_url, NULL, &offer));
+    ck_assert_ok(mls_group_abort(offer, "it is enough"));
+    ck_assert_fails(mls_group_shrink(offer, NULL, &rest), MLS_ESTATE, "never joined");
+    mls_group_free(offer);
+}
+END_TEST
+
 void conformance_add_regroup(TCase *tests)
 {
     tcase_add_test(tests, hosts_bring_ranks_together);
     tcase_add_test(tests, groups_are_split);
     tcase_add_test(tests, survivors_go_on);
     tcase_add_test(tests, late_ranks_are_left_behind);
+    tcase_add_test(tests, nobody_is_left_of_an_offer);
 }
