@@ -34,7 +34,7 @@ static const char session_sql[] =
     "SET idle_in_transaction_session_timeout TO 0; SET idle_session_timeout TO 0;"
     "SET lock_timeout TO 0;"
     "SET tcp_keepalives_idle TO 5; SET tcp_keepalives_interval TO 1;"
-    "SET tcp_keepalives_count TO 5;";
+    "SET tcp_keepalives_count TO 5; SET tcp_user_timeout TO 10000;";
 
 static mls_status configure(mls__pg_store *store)
 {
@@ -109,9 +109,11 @@ static void connect_in_time(mls__pg_store *store)
 
 mls_status mls__pg_connect(mls__pg_store *store)
 {
-    /* The one before dbname is a default of ours; the one behind it is not to be changed. */
-    const char *const names[] = {"fallback_application_name", "dbname", "client_encoding", NULL};
-    const char *const values[] = {"mlscale", store->url, "UTF8", NULL};
+    /* Those before dbname are defaults of ours; the one behind it is not to be changed. */
+    const char *const names[] = {
+        "fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "tcp_user_timeout",          "dbname",          "client_encoding",     NULL};
+    const char *const values[] = {"mlscale", "5", "1", "5", "10000", store->url, "UTF8", NULL};
     mls__pg_reset_txn(store);
     store->connection = PQconnectStartParams(names, values, 1);
     memset(store->is_prepared, 0, sizeof store->is_prepared);

@@ -60,7 +60,7 @@ static bool read_rules(mls__pg_store *store, bool counts_all)
 /* Reading is another statement than locking: it sees what the one before committed. */
 bool mls__pg_rules_load(mls__pg_store *store)
 {
-    if ((store->txn.rules == MLS__PG_RULES_LIMIT || store->txn.shares) &&
+    if ((store->txn.rules || store->txn.shares) &&
         !mls__pg_run_none(store, MLS__PG_RULES_LOCK, NULL))
         return false;
     return !store->txn.rules || read_rules(store, false);
