@@ -54,20 +54,6 @@ WITH_OP double join_f64(uint32_t op, double a, double b)
     }
 }
 
-WITH_OP int32_t join_i32(uint32_t op, int32_t a, int32_t b)
-{
-    switch (op) {
-    case MLS_REDUCE_PRODUCT:
-        return (int32_t) ((uint32_t) a * (uint32_t) b);
-    case MLS_REDUCE_MIN:
-        return a < b ? a : b;
-    case MLS_REDUCE_MAX:
-        return a > b ? a : b;
-    default:
-        return (int32_t) ((uint32_t) a + (uint32_t) b);
-    }
-}
-
 WITH_OP int64_t join_i64(uint32_t op, int64_t a, int64_t b)
 {
     switch (op) {
@@ -80,6 +66,12 @@ WITH_OP int64_t join_i64(uint32_t op, int64_t a, int64_t b)
     default:
         return (int64_t) ((uint64_t) a + (uint64_t) b);
     }
+}
+
+/* The low half is that of the wider sum or product. */
+WITH_OP int32_t join_i32(uint32_t op, int32_t a, int32_t b)
+{
+    return (int32_t) join_i64(op, a, b);
 }
 
 WITH_OP void loop_f32(uint32_t op, const float *a, const float *b, float *r, size_t n)

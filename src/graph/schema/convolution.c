@@ -63,13 +63,17 @@ static mls_status check_wide(const mls_op *op)
     return MLS_OK;
 }
 
+static mls_status read_blocked(const mls_op *op, mls__convolution *ret_convolution)
+{
+    const mls_status status = check_wide(op);
+    return status ? status : mls__op_convolution(op, ret_convolution);
+}
+
 static mls_status infer_blocked_conv(const mls_op *op, mls_arg *ret_outputs)
 {
     mls__convolution c;
     int64_t dims[MLS_MAX_RANK];
-    mls_status status = check_wide(op);
-    if (!status)
-        status = mls__op_convolution(op, &c);
+    mls_status status = read_blocked(op, &c);
     if (status)
         return status;
     const int rank = mls__convolution_dims(&c, dims);
@@ -85,9 +89,7 @@ static mls_status infer_pooled(const mls_op *op, mls_arg *ret_outputs)
     mls__convolution c;
     mls__pooling pool;
     int64_t dims[MLS_MAX_RANK];
-    mls_status status = check_wide(op);
-    if (!status)
-        status = mls__op_convolution(op, &c);
+    mls_status status = read_blocked(op, &c);
     if (status)
         return status;
     if (!c.is_y_blocked || c.groups != 1)
