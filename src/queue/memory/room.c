@@ -77,7 +77,7 @@ void mls__mem_set_aside(const mls__mem_visit *visit, mls__mem_claimer *claimer)
             if (!is_crowded_out(visit, claimer, lane))
                 continue;
             const mls__mem_job *job = mls__mem_lane_first(lane);
-            if (visit->now_ns - job->ready_ns >= claimer->patience_ns &&
+            if (visit->now_ns >= job->ready_ns + claimer->patience_ns &&
                 (!longest || job->ready_ns < longest->ready_ns))
                 longest = job;
         }
