@@ -6,7 +6,6 @@ SH_LOG_DRIVER = $(TEST_LOG_DRIVER)
 TEST_EXTENSIONS = .sh
 AM_TESTS_ENVIRONMENT = \
 	CK_TAP_LOG_FILE_NAME=-; export CK_TAP_LOG_FILE_NAME; \
-	CK_DEFAULT_TIMEOUT=$${CK_DEFAULT_TIMEOUT:-120}; export CK_DEFAULT_TIMEOUT; \
 	srcdir='$(srcdir)'; export srcdir; \
 	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
 	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
@@ -50,15 +49,19 @@ include %D%/plugin/local.mk
 include %D%/cpu/local.mk
 include %D%/job/local.mk
 include %D%/job_types/local.mk
-include %D%/graph/local.mk
+include %D%/graph/threads.mk
+include %D%/group/local.mk
 include %D%/exec/local.mk
 include %D%/perf/local.mk
 include %D%/queue/local.mk
 include %D%/conformance/queue/local.mk
 include %D%/conformance/transport/local.mk
+include %D%/transport/local.mk
+include %D%/sharded/local.mk
 
 # These start no threads: under ThreadSanitizer they could find nothing.
 if !MLS_SANITIZED_THREAD
+include %D%/graph/local.mk
 include %D%/tensor/local.mk
 include %D%/op/local.mk
 include %D%/onnx/local.mk

@@ -57,11 +57,6 @@ TESTS += %D%/test_fuse_pointwise
 %C%_test_fuse_pointwise_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_fuse_pointwise_LDADD = $(MLS_TEST_LIBS)
 
-check_PROGRAMS += %D%/test_pointwise_programs
-TESTS += %D%/test_pointwise_programs
-%C%_test_pointwise_programs_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
-%C%_test_pointwise_programs_LDADD = $(MLS_TEST_LIBS)
-
 check_PROGRAMS += %D%/test_attributes
 TESTS += %D%/test_attributes
 %C%_test_attributes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

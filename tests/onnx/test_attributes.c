@@ -187,8 +187,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("onnx/attributes");
-    TCase *tests = tcase_create("attributes");
-    tcase_add_checked_fixture(tests, setup, teardown);
+    TCase *tests = mls_test_case(suite, "attributes", setup, teardown);
     tcase_add_loop_test(tests, attributes_that_no_op_has_are_unknown, 0, 9);
     tcase_add_loop_test(tests, attributes_of_the_translation_are_unknown, 0, 3);
     tcase_add_test(tests, notes_of_other_programs_are_passed_over);
@@ -196,6 +195,5 @@ int main(void)
     tcase_add_loop_test(tests, what_an_op_must_have_is_there, 0, 8);
     tcase_add_loop_test(tests, old_attributes_are_of_old_opsets, 0, 11);
     tcase_add_test(tests, old_attributes_have_their_types);
-    suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

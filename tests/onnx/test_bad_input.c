@@ -188,7 +188,6 @@ int main(void)
     int samples = 0;
     while (onnx_samples[samples].name)
         samples++;
-    tcase_set_timeout(tests, 300);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, samples_load, 0, samples);
     tcase_add_loop_test(tests, every_prefix, 0, samples);

@@ -106,7 +106,6 @@ int main(void)
 {
     Suite *suite = suite_create("onnx/models");
     TCase *tests = tcase_create("models");
-    tcase_set_timeout(tests, 300);
     tcase_add_test(tests, shared_models);
     tcase_add_test(tests, debian_test_data);
     suite_add_tcase(suite, tests);

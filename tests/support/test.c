@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 /*
  * Read by the sanitizers when the program starts: an allocation that is too large gives
@@ -22,6 +23,12 @@ const char *__tsan_default_options(void)
     return "allocator_may_return_null=1";
 }
 
+/* For tests that do not say otherwise: who hangs ends, who waits on a slow machine does not. */
+__attribute__((constructor)) static void set_timeout(void)
+{
+    setenv("CK_DEFAULT_TIMEOUT", "300", 0); /* seconds; read when a case is created */
+}
+
 bool mls_test_is_quick(void)
 {
     return MLS_TEST_THREAD_SANITIZED || getenv("MLS_TEST_QUICK");
@@ -31,6 +38,14 @@ uint64_t mls_test_seed(uint64_t usual)
 {
     const char *wanted = getenv("MLS_TEST_SEED");
     return wanted ? strtoull(wanted, NULL, 10) : usual;
+}
+
+TCase *mls_test_case(Suite *suite, const char *name, void (*begin)(void), void (*end)(void))
+{
+    TCase *tests = tcase_create(name);
+    tcase_add_checked_fixture(tests, begin, end);
+    suite_add_tcase(suite, tests);
+    return tests;
 }
 
 int mls_test_run(Suite *suite)
@@ -133,6 +148,13 @@ void mls_test_each_allocation(mls_status (*body)(mls_context *context, void *arg
         n++;
     ck_assert_msg(n > 1, "nothing was allocated: there is nothing to test");
     mls_test_heap_free(heap);
+}
+
+void mls_test_await_stop(pid_t child)
+{
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+    ck_assert_msg(WIFSTOPPED(status), "it ended with %#x instead", (unsigned) status);
 }
 
 uint64_t mls_test_random(uint64_t *state)

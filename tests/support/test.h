@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include <mlscale.h>
 
@@ -35,6 +36,9 @@ bool mls_test_is_quick(void);
  * goes other ways each time and one that failed can be gone again, or `usual`.
  */
 uint64_t mls_test_seed(uint64_t usual);
+
+/* A case of the suite, with begin() and end() around each of its tests; NULL is nothing. */
+TCase *mls_test_case(Suite *suite, const char *name, void (*begin)(void), void (*end)(void));
 
 /* Runs the suite, prints TAP, returns main's exit code. Frees the suite. */
 int mls_test_run(Suite *suite);
@@ -86,6 +90,12 @@ mls_status mls_test_heap_context(mls_test_heap *heap, mls_context **ret_context)
  * frees what it made: no block may be left once the context is freed.
  */
 void mls_test_each_allocation(mls_status (*body)(mls_context *context, void *arg), void *arg);
+
+/*
+ * Returns once a child that stops itself has done so: one that is told to go on before would stay
+ * stopped for ever.
+ */
+void mls_test_await_stop(pid_t child);
 
 /* The next number of a sequence that `state`, the seed, decides: the same on every machine. */
 uint64_t mls_test_random(uint64_t *state);

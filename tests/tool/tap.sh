@@ -44,6 +44,19 @@ holds() {
     result "$label" $?
 }
 
+# hear PIPE COUNT: waits for so many lines in a pipe that the test holds open, a minute at most
+hear() {
+    # shellcheck disable=SC2016 # the inner shell expands it
+    timeout 60 sh -c 'for _ in $(seq "$1"); do read -r _ || exit 1; done' - "$2" <"$1"
+}
+
+# watch_over PIPE: begins to watch those that open the pipe to write; `wait $watch` then waits until
+# the last of them has ended, a minute at most
+watch_over() {
+    timeout 60 cat "$1" >/dev/null &
+    watch=$!
+}
+
 tap_end() {
     echo "1..$tests"
 }

@@ -20,6 +20,10 @@ same() {
 
 exits "makes a queue" 0 queue init --queue "$q"
 says "and says so" out "is ready"
+exits "takes the URL as it is" 0 queue init "$q"
+exits "but once" 2 queue init "$q" --queue "$q"
+exits "wants --queue for others" 2 queue stats "$q"
+says "and says so" err "name a queue by --queue"
 exits "takes a URL with options" 0 queue init --queue "$q?poison=2" --json
 says "and prints JSON" out '"ready": true'
 
@@ -70,7 +74,9 @@ says "for people" out "submitted               4"
 exits "cancels by id" 0 queue cancel 1 2 --queue "$q"
 same "and counts" "2 cancelled"
 exits "not twice" 1 queue cancel 1 --queue "$q"
-says "and says why" err "job 1 is cancelled"
+says "and says why" err "only jobs that have not ended can be cancelled: job 1 is cancelled"
+exits "nor what waits again" 1 queue retry 3 --queue "$q"
+says "and says why" err "only dead and cancelled jobs can be made ready again: job 3 is "
 exits "cancels all of a type" 0 queue cancel --all --type line --queue "$q" --json
 says "counting as JSON" out '"cancelled": 3'
 exits "retries" 0 queue retry --all --state cancelled --type line --queue "$q"
@@ -135,8 +141,10 @@ exits "wants a limit" 2 queue limit --queue "$q" --type line
 says "and says which there are" err "--running"
 exits "wants a rate for a burst" 2 queue limit --queue "$q" --running 1 --burst 3
 exits "resumes a type" 0 queue resume --queue "$q" --type line
-same "and says so" "queue *, type line: resumed"
+says "and says so" out "queue *, type line: resumed"
+says "and that others are paused" out "other pauses hold such jobs still"
 exits "resumes a named queue" 0 queue resume --queue "$q" --in-queue slow
+same "and no other is" "queue slow, type *: resumed"
 exits "lists no pause" 0 queue rules --queue "$q" --json
 says "then" out '"rules": []'
 exits "wants to know what to pause" 2 queue pause --queue "$q"
@@ -201,18 +209,18 @@ exits "and once where there is no terminal" 0 queue top --queue "$top"
 exits "or as JSON" 0 queue top --queue "$top" --once --json
 says "with counts" out '"ready":1'
 says "and no rates" out '"submitted":null'
-: >looks # the shell opens that of a program behind & when it comes to it
-"$mlscale" queue top --queue "$top" --json --interval 100 >looks 2>err &
+mkfifo seen
+exec 3<>seen # it stays open when nobody reads on
+"$mlscale" queue top --queue "$top" --json --interval 100 >seen 2>err &
 watcher=$!
-for _ in $(seq 600); do
-    [ "$(wc -l <looks)" -ge 3 ] && break
-    sleep 0.1
-done
+timeout 60 head -n 3 seen >looks
 kill -TERM $watcher
 wait $watcher
 result "looks until it is told to end" $?
 tail -n 1 looks >out
 says "with rates" out '"submitted":0.0'
+[ "$(cut -d, -f1 looks | sort -u | wc -l)" = 3 ]
+result "each with its time" $?
 if script -qec true /dev/null >/dev/null 2>&1; then
     timeout 60 script -qec "'$mlscale' queue top --queue '$top' --interval 100" typed >/dev/null 2>&1 <<EOF
 q

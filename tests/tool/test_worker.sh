@@ -38,13 +38,18 @@ shown() {
     result "$1" $?
 }
 
-# until_true COMMAND...: until it succeeds, for a minute at most
-until_true() {
-    for _ in $(seq 600); do
-        "$@" 2>/dev/null && return 0
-        sleep 0.1
-    done
-    return 1
+# Programs tell that they run by a line into `told`, and wait for one in `go`; those that have
+# `alive` open live. A program that sleeps waits for nothing but its end.
+mkfifo told go said alive
+exec 3<>go 4<>told 5<>said
+
+# hears TEXT: what a worker says into `said` goes to worker.err, until it is this; a minute at most
+hears() {
+    # shellcheck disable=SC2016 # the inner shell expands it
+    timeout 60 sh -c 'while read -r line; do
+        echo "$line"
+        case $line in *"$1"*) exit 0 ;; esac
+    done' - "$1" <said >>worker.err
 }
 
 # --- resources ---
@@ -91,18 +96,15 @@ exits "numbers are checked" 2 worker --queue "$q" --config sizes.yaml --cpus man
 
 # --- a drain that is told to stop ---
 cat >long.yaml <<'EOF'
-job-types: [{name: long, handler: {command: [sh, -c, 'touch begun; read -r _ <go']}}]
+job-types: [{name: long, handler: {command: [sh, -c, 'echo >told; read -r _ <go']}}]
 EOF
-rm -f begun
-mkfifo go
-exec 3<>go # neither end waits for the other
 "$mlscale" queue submit --queue "$q" --config long.yaml --type long >out 2>err
 "$mlscale" queue submit --queue "$q" --config long.yaml --type long >out 2>err
-"$mlscale" worker --queue "$q" --config long.yaml --drain >drained.txt 2>err &
+"$mlscale" worker --queue "$q" --config long.yaml --drain >drained.txt 2>said &
 drainer=$!
-until_true test -e begun
+hear told 1
 kill -TERM $drainer
-until_true grep -q "no new jobs" err
+hears "no new jobs"
 echo >&3
 wait $drainer
 result "a drain ends by a signal" $?
@@ -111,6 +113,7 @@ says "with the job that ran, and not the next" out "1 succeeded, 0 failed"
 echo >&3
 "$mlscale" worker --queue "$q" --config long.yaml --drain >out 2>err
 says "which another drain runs" out "1 succeeded"
+hear told 1
 
 # --- what programs say, on a terminal ---
 cat >rude.yaml <<'EOF'
@@ -145,7 +148,7 @@ job-types:
     handler: {command: [sh, -c, 'echo because >&2; exit 3']}
     retries: {attempts: 2, backoff: 1ms, backoff-max: 1s, jitter: 0}
   - name: slow
-    handler: {command: [sh, -c, 'trap "" TERM; sleep 100 & echo \$! >slow.pid; wait; sleep 100']}
+    handler: {command: [sh, -c, 'exec 4>alive; trap "" TERM; sleep 100 & wait; sleep 100']}
     limits: {time: 200ms, grace: 100ms}
   - name: loud
     handler: {command: [sh, -c, 'yes']}
@@ -188,6 +191,7 @@ ragged=$id
 put score '{"x": '
 broken=$id
 export MLS_CGROUP=/nonexistent # limits by rlimits, which a program can see
+watch_over alive
 exits "runs what is there" 0 worker --queue "$q" --config types.yaml --slots 3 --drain
 exits "and what was to be tried again" 0 worker --queue "$q" --config types.yaml --drain --json
 unset MLS_CGROUP
@@ -202,12 +206,7 @@ shown "a program that fails is tried as often as its type says" '"max_attempts":
 shown "and says why" 'exit status 3: because'
 id=$slow
 shown "a program ends at its limit of time" 'longer than limits.time'
-# A process that was killed is there until its new parent has looked at it.
-is_gone() {
-    ! kill -0 "$(cat slow.pid)" 2>/dev/null ||
-        grep -q '^State:.Z' "/proc/$(cat slow.pid)/status"
-}
-until_true is_gone
+wait $watch
 result "with all of its group" $?
 id=$loud
 shown "a program ends when it writes too much" 'more than limits.output'
@@ -310,7 +309,7 @@ if [ -n "$mount" ] && mkdir "$group" 2>/dev/null && [ -w "$group/cgroup.kill" ];
     cat >groups.yaml <<'EOF'
 job-types:
   - name: escape
-    handler: {command: [sh, -c, 'setsid sleep 1000 & echo $! >slow.pid; cat /proc/self/cgroup']}
+    handler: {command: [sh, -c, 'exec 4>alive; setsid sleep 1000 & cat /proc/self/cgroup']}
   - name: bound
     handler: {command: [sh, -c, 'cd "$MLS_CGROUP"/mls-*; cat memory.max memory.oom.group cpu.max']}
     limits: {memory: 1G, cpus: 2}
@@ -325,17 +324,19 @@ EOF
     sh -c "echo 0 >$group/cgroup.procs && exec '$mlscale' worker --queue '$q' \
         --config groups.yaml" >service.txt 2>&1 &
     pid=$!
+    watch_over alive
     "$mlscale" queue submit --queue "$q" --type escape --wait >out 2>err
     says "a program is in a group below its worker's" out "/mls-test-$$/mls-"
-    until_true is_gone
+    wait $watch
     result "what left its process group is ended too" $?
     kill -TERM $pid
     wait $pid
 
     export MLS_CGROUP="$group"
+    watch_over alive
     run_group escape
     shown "or in one below another folder" "/mls-test-$$/mls-"
-    until_true is_gone
+    wait $watch
     result "with the same end" $?
     if grep -qw cpu "$group/cgroup.controllers" && grep -qw memory "$group/cgroup.controllers"; then
         run_group bound
@@ -397,8 +398,9 @@ refuses "a list in itself is refused" "1:12: a job type is a mapping"
 
 # --- signals ---
 echo "job-types: [{name: turn, handler: {command: [echo, first]}}]" >turn.yaml
-"$mlscale" worker --queue "$q" --config turn.yaml >worker.out 2>worker.err &
+"$mlscale" worker --queue "$q" --config turn.yaml >worker.out 2>said &
 pid=$!
+: >worker.err
 turn() {
     "$mlscale" queue submit --queue "$q" --type turn --wait >out 2>err
     [ "$(cat out)" = "$1" ]
@@ -407,49 +409,46 @@ turn() {
 turn first "a worker serves"
 echo "job-types: [{name: turn, handler: {command: [echo, second]}}]" >turn.yaml
 kill -HUP $pid
-until_true grep -q "for jobs from now on" worker.err
+hears "for jobs from now on"
 turn second "SIGHUP makes it read the file again"
 echo "job-types: [{name: turn, handler: {command: [echo, third], x: y}}]" >turn.yaml
 kill -HUP $pid
-until_true grep -q "nothing was changed" worker.err
+hears "nothing was changed"
 turn second "a bad file changes nothing"
 cp worker.err err
 says "and is named with the fault" err "turn.yaml:1:"
-echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; read -r _ <go; echo done']}}]" >turn.yaml
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >told; read -r _ <go; echo done']}}]" >turn.yaml
 kill -HUP $pid
-# shellcheck disable=SC2016 # the inner shell expands it
-until_true sh -c '[ "$(grep -c "from now on" worker.err)" = 2 ]'
+hears "for jobs from now on"
 id=$("$mlscale" queue submit --queue "$q" --type turn)
-until_true test -e started
+hear told 1
 kill -TERM $pid
 echo >&3
 wait $pid
 result "SIGTERM ends it well" $?
 shown "when what ran has ended" '"result": "done\n"'
 
-rm -f started
-echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >started; sleep 100']}}]" >turn.yaml
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'echo >told; exec sleep 100']}}]" >turn.yaml
 "$mlscale" worker --queue "$q" --config turn.yaml --stop-timeout 0 >worker.out 2>worker.err &
 pid=$!
 id=$("$mlscale" queue submit --queue "$q" --type turn)
-until_true test -e started
+hear told 1
 kill -INT $pid
 wait $pid
 result "SIGINT too" $?
 shown "what takes longer goes back to the queue" '"state": "ready"'
-rm -f started
+echo "job-types: [{name: turn, handler: {command: [sh, -c, 'exec 4>alive; echo >told; exec sleep 100']}}]" >turn.yaml
+watch_over alive
 "$mlscale" worker --queue "$q" --config turn.yaml >worker.out 2>worker.err &
 pid=$!
-until_true test -e started
+hear told 1
 "$mlscale" queue cancel "$id" --queue "$q" >out 2>err
 "$mlscale" queue submit --queue "$q" --type other >/dev/null
-cancelled() {
-    "$mlscale" queue show "$id" --queue "$q" --json | grep -q '"state": "cancelled"'
-}
-until_true cancelled
+wait $watch
 result "a cancelled program is ended" $?
 kill -TERM $pid
 wait $pid
+shown "and its job is cancelled" '"state": "cancelled"'
 
 # --- the command line ---
 exits "shows help" 0 worker --help
