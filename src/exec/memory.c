@@ -87,10 +87,16 @@ static void share(mls__plan *plan, uint32_t out, uint32_t root)
     other->is_pinned = own->is_pinned;
 }
 
+/* Whether the step is the first to write its output: none of its inputs lies there (parts.c). */
+static bool begins(const mls__plan *plan, uint32_t at, uint32_t out)
+{
+    return plan->slots[out].root != out || plan->slots[out].first == at;
+}
+
 static void alias_step(mls__plan *plan, uint32_t at, mls__step *step)
 {
     const uint32_t out = step->op.output_count ? step->output_values[0] : MLS__NO_VALUE;
-    if (step->mode != MLS__STEP_RUN || out == MLS__NO_VALUE)
+    if (step->mode != MLS__STEP_RUN || out == MLS__NO_VALUE || !begins(plan, at, out))
         return;
     for (size_t k = 0; k < step->op.input_count; k++) {
         if (!can_take(plan, at, step, k))

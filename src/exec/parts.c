@@ -9,6 +9,9 @@
 
 #include "base/alloc.h"
 
+/* Parts of parts go so deep: the way from a slot to its memory is walked at every look. */
+#define MAX_DEPTH 128
+
 uint32_t mls__plan_root(const mls__plan *plan, uint32_t slot)
 {
     while (plan->slots[slot].root != slot)
@@ -47,20 +50,22 @@ static bool joins(const mls__plan *plan, const mls__step *step)
 
 /* --- at planning ----------------------------------------------------------------------------- */
 
-/* Whether the memory of `root`, placed at `base` of the output, is there what the inputs are. */
-static bool is_fit(const mls__plan *plan, const mls__step *step, uint32_t root, size_t base)
+/*
+ * Whether the memory of `root`, which begins at input `first`, is what that one and those behind it
+ * are. Whoever looks for this at each input whose offset is 0 looks at none twice.
+ */
+static bool is_fit(const mls__plan *plan, const mls__step *step, uint32_t root, size_t first)
 {
-    const size_t end = base + plan->slots[root].capacity;
+    const size_t end = plan->slots[root].capacity;
     size_t begin = 0;
-    for (size_t k = 0; k < step->op.input_count; k++) {
+    for (size_t k = first; k < step->op.input_count && begin < end; k++) {
         const uint32_t v = step->input_values[k];
         const size_t bytes = mls__arg_bytes(&step->inputs[k]);
-        const bool meets = bytes && begin < end && begin + bytes > base;
-        if (meets && (mls__plan_root(plan, v) != root || begin != base + offset_in(plan, v, root)))
+        if (bytes && (mls__plan_root(plan, v) != root || begin != offset_in(plan, v, root)))
             return false;
         begin += bytes;
     }
-    return end <= begin;
+    return begin == end;
 }
 
 static bool can_join(const mls__plan *plan, const mls__step *step, size_t input, size_t begin)
@@ -68,11 +73,10 @@ static bool can_join(const mls__plan *plan, const mls__step *step, size_t input,
     size_t aligned;
     const uint32_t v = step->input_values[input], root = mls__plan_root(plan, v);
     const mls__slot *own = &plan->slots[root];
-    const size_t offset = mls__plan_offset(plan, v);
     return own->kind == MLS__SLOT_COMPUTED && !own->is_pinned && own->capacity &&
-           root != step->output_values[0] && offset <= begin &&
-           mls__align_size(begin - offset, &aligned) && aligned == begin - offset &&
-           is_fit(plan, step, root, begin - offset);
+           own->depth < MAX_DEPTH && root != step->output_values[0] &&
+           mls__plan_offset(plan, v) == 0 && mls__align_size(begin, &aligned) && aligned == begin &&
+           is_fit(plan, step, root, input);
 }
 
 static void join(mls__plan *plan, uint32_t whole, uint32_t root, size_t base, size_t input)
@@ -82,6 +86,8 @@ static void join(mls__plan *plan, uint32_t whole, uint32_t root, size_t base, si
     part->within = base;
     part->part = (uint32_t) input;
     part->is_part = true;
+    if (y->depth <= part->depth)
+        y->depth = part->depth + 1;
     y->first = part->first < y->first ? part->first : y->first;
     y->last = part->last > y->last ? part->last : y->last;
 }
@@ -94,8 +100,7 @@ void mls__plan_join(mls__plan *plan)
         for (size_t k = 0; joins(plan, step) && k < step->op.input_count; k++) {
             const uint32_t v = step->input_values[k];
             if (can_join(plan, step, k, begin))
-                join(plan, step->output_values[0], mls__plan_root(plan, v),
-                     begin - mls__plan_offset(plan, v), k);
+                join(plan, step->output_values[0], mls__plan_root(plan, v), begin, k);
             begin += mls__arg_bytes(&step->inputs[k]);
         }
     }
@@ -115,7 +120,8 @@ mls_status mls__plan_follow_parts(mls__plan *plan, const mls__step *step, bool *
 {
     size_t begin = 0;
     bool is_lost = false;
-    if (!(step->schema->flags & MLS__OP_JOIN) || !mls__arg_bytes(step->outputs))
+    const bool is_empty = !mls__arg_bytes(step->outputs);
+    if (!(step->schema->flags & MLS__OP_JOIN))
         return MLS_OK;
     for (size_t k = 0; k < step->op.input_count; k++) {
         const uint32_t v = step->input_values[k];
@@ -124,7 +130,7 @@ mls_status mls__plan_follow_parts(mls__plan *plan, const mls__step *step, bool *
             const size_t within = begin - offset_in(plan, v, part);
             *has_moved = *has_moved || within != plan->slots[part].within;
             plan->slots[part].within = within;
-            is_lost = is_lost || !is_row(step);
+            is_lost = is_lost || !(is_empty || is_row(step));
         }
         begin += mls__arg_bytes(&step->inputs[k]);
     }

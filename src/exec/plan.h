@@ -38,6 +38,7 @@ typedef struct mls__slot {
     /* Of a root: bytes at the planned maximum, place in the block, steps that use it. */
     size_t capacity, offset;
     uint32_t first, last;
+    uint32_t depth; /* of parts in parts that lie in it */
     bool is_pinned; /* keeps its place for the whole run */
 } mls__slot;
 

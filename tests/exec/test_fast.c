@@ -286,7 +286,6 @@ int main(void)
     Suite *suite = suite_create("exec/fast");
     TCase *tests = tcase_create("fast");
     const int count = (int) (sizeof isas / sizeof isas[0]);
-    tcase_set_timeout(tests, 120);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_loop_test(tests, test_products, 0, count);
     tcase_add_loop_test(tests, test_long_streams, 0, count);

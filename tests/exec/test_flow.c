@@ -498,7 +498,6 @@ int main(void)
     Suite *suite = suite_create("flow");
     TCase *tests = tcase_create("flow");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, if_takes_one_branch);
     tcase_add_test(tests, outputs_may_be_bound);
     tcase_add_test(tests, branches_that_are_missing_are_named);

@@ -399,7 +399,6 @@ int main(void)
     Suite *suite = suite_create("maps");
     TCase *tests = tcase_create("maps");
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, texts_are_looked_up);
     tcase_add_test(tests, values_may_be_of_other_types);
     tcase_add_test(tests, numbers_are_looked_up);

@@ -8,6 +8,7 @@
 
 #include "exec/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -223,6 +224,7 @@ static const struct {
     {"a b", "c a b", "j", 5}, /* it lies behind something */
     {"a b", "a c b", "j", 3}, /* it would be torn apart */
     {"a a", "a b c", "j", 3}, /* twice the same: one is copied */
+    {"a b", "a a b", "j", 4}, /* it lies behind a copy of what it begins with */
     {"x a", "i x c", "j", 3}, /* what the caller gives stays there */
     {"a b", "i c", "i", 3},   /* the first one is an output, and in no other */
     {"a b", "d c", "j", 4},   /* what is in place of another */
@@ -240,7 +242,28 @@ START_TEST(inputs_lie_in_their_concat)
     onnx_build_node(b, "Tanh", "e", "d");
     onnx_node_int(onnx_build_node(b, "Concat", joined[_i].second, "j"), "axis", 0);
     onnx_build_output(b, joined[_i].output, MLS_FLOAT32, NULL);
-    ck_assert_uint_eq(parts_of(b, 3, (int64_t[]){4, 1, 3}), joined[_i].parts);
+    ck_assert_uint_eq(parts_of(b, 4, (int64_t[]){4, 1, 0, 3}), joined[_i].parts);
+}
+END_TEST
+
+/* Parts of parts: the way to the memory of the innermost one has an end. */
+START_TEST(parts_go_so_deep)
+{
+    enum { CONCATS = 200 };
+    onnx_build *b = onnx_build_create(17);
+    onnx_build_input(b, "x", MLS_FLOAT32, "m,16");
+    onnx_build_node(b, "Neg", "x", "whole0");
+    for (int i = 0; i < CONCATS; i++) {
+        char inputs[32], part[16], whole[16];
+        snprintf(part, sizeof part, "part%d", i);
+        snprintf(inputs, sizeof inputs, "whole%d part%d", i, i);
+        snprintf(whole, sizeof whole, "whole%d", i + 1);
+        onnx_build_node(b, "Abs", "x", part);
+        onnx_node_int(onnx_build_node(b, "Concat", inputs, whole), "axis", 0);
+    }
+    onnx_build_output(b, "whole200", MLS_FLOAT32, NULL);
+    /* All but the one that would make it deeper; that is copied. */
+    ck_assert_uint_eq(parts_of(b, 2, (int64_t[]){2, 1}), 2 * CONCATS - 1);
 }
 END_TEST
 
@@ -321,6 +344,7 @@ int main(void)
     tcase_add_test(tests, living_buffers_do_not_overlap);
     tcase_add_test(tests, parts_follow_dims);
     tcase_add_loop_test(tests, inputs_lie_in_their_concat, 0, sizeof joined / sizeof joined[0]);
+    tcase_add_test(tests, parts_go_so_deep);
     tcase_add_loop_test(tests, rows_are_no_parts, 0, 2);
     tcase_add_test(tests, bound_memory_gets_the_same);
     tcase_add_test(tests, runs_repeat);
