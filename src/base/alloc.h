@@ -43,6 +43,9 @@ bool mls__add_size(size_t a, size_t b, size_t *ret_sum);
 bool mls__mul_i64(int64_t a, int64_t b, int64_t *ret_product);
 bool mls__add_i64(int64_t a, int64_t b, int64_t *ret_sum);
 
+/* Rounded up to a multiple; for what is far from not fitting. */
+size_t mls__round_up(size_t size, size_t multiple);
+
 /* `size` rounded up to a multiple of MLS__ALIGN; false when it does not fit. */
 bool mls__align_size(size_t size, size_t *ret_size);
 

@@ -371,7 +371,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/gemm_bf16");
     TCase *tests = tcase_create("gemm_bf16");
-    tcase_set_timeout(tests, 300);
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_loop_test(tests, test_rows, 0, 2);
     tcase_add_loop_test(tests, test_columns, 0, 2);

@@ -490,7 +490,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_attention");
     TCase *tests = tcase_create("attention");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, plain, 0, 32);
     tcase_add_loop_test(tests, masks, 0, 56);
     tcase_add_loop_test(tests, pasts_and_scores, 0, 160);

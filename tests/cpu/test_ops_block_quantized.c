@@ -393,7 +393,6 @@ int main(void)
 {
     Suite *suite = suite_create("weights in blocks");
     TCase *tests = tcase_create("weights in blocks");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, has_the_bytes_of_its_pieces, 0,
                         (int) (sizeof cases / sizeof cases[0]));
     tcase_add_test(tests, wrong_forms_are_named);

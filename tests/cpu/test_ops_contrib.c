@@ -216,7 +216,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_contrib");
     TCase *tests = tcase_create("contrib");
-    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, gelu_with_a_bias);
     tcase_add_test(tests, gelu_errors);
     tcase_add_test(tests, embeddings);

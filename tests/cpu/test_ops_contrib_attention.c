@@ -391,7 +391,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_contrib_attention");
     TCase *tests = tcase_create("contrib_attention");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, attention, 0, 12 * PADDINGS);
     tcase_add_loop_test(tests, q_attention, 0, 16);
     tcase_add_loop_test(tests, multi_head, 0, 24 * PADDINGS);

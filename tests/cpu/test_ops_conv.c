@@ -512,7 +512,6 @@ int main(void)
 {
     Suite *suite = suite_create("ops_conv");
     TCase *random = tcase_create("random");
-    tcase_set_timeout(random, 60);
     tcase_add_loop_test(random, test_conv, 0, 40);
     tcase_add_loop_test(random, test_conv_transpose, 0, 30);
     tcase_add_loop_test(random, test_fused, 0, 40);

@@ -304,7 +304,6 @@ int main(void)
     enum { COUNT = sizeof cases / sizeof cases[0] };
     Suite *suite = suite_create("ops_conv_pooled");
     TCase *tests = tcase_create("pooled");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_random, 0, 30);
     tcase_add_loop_test(tests, test_given, 0, COUNT);
     tcase_add_loop_test(tests, test_smaller, 0, COUNT);

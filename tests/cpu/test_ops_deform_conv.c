@@ -306,7 +306,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_deform_conv");
     TCase *tests = tcase_create("deform_conv");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, definition, 0, COUNT(cases));
     tcase_add_test(tests, many_outputs);
     tcase_add_test(tests, far_away);

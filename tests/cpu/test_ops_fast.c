@@ -310,7 +310,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_fast");
     TCase *tests = tcase_create("fast");
-    tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, test_gemm, 0, 5);
     tcase_add_test(tests, test_matmul);
     tcase_add_test(tests, test_empty_products);

@@ -422,7 +422,6 @@ int main(void)
 {
     Suite *suite = suite_create("GroupQueryAttention");
     TCase *tests = tcase_create("GroupQueryAttention");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, agrees_with_its_definition, 0,
                         (int) (sizeof cases / sizeof cases[0]));
     tcase_add_test(tests, wrong_lengths_are_named);

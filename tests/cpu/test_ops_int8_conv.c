@@ -479,7 +479,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops/int8_conv");
     TCase *tests = tcase_create("int8_conv");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, conv_integer, 0, COUNT(cases));
     tcase_add_loop_test(tests, qlinear_conv, 0, COUNT(cases));
     tcase_add_loop_test(tests, channels_last, 0, COUNT(cases) + COUNT(last_cases));

@@ -362,7 +362,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops/int8_product");
     TCase *tests = tcase_create("int8_product");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, matmul_integer, 0, COUNT(products));
     tcase_add_loop_test(tests, qlinear_matmul, 0, COUNT(products));
     tcase_add_loop_test(tests, to_float, 0, COUNT(products));

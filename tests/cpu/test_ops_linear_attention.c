@@ -304,7 +304,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_linear_attention");
     TCase *tests = tcase_create("linear_attention");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, linear_attention, 0, 48);
     tcase_add_loop_test(tests, large_linear_attention, 0, 4);
     tcase_add_loop_test(tests, wrong_linear_attention, 0, 5);

@@ -383,7 +383,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_loss");
     TCase *tests = tcase_create("loss");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, all_ways, 0, COUNT(floats));
     tcase_add_loop_test(tests, many_samples, 0, COUNT(floats));
     tcase_add_loop_test(tests, logarithms, 0, COUNT(floats));

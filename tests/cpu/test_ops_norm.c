@@ -329,7 +329,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_norm");
     TCase *tests = tcase_create("norms");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, layer_norm, 0, COUNT(rows_cases));
     tcase_add_loop_test(tests, rms_norm, 0, COUNT(rows_cases));
     tcase_add_test(tests, the_stash_type_is_that_of_statistics);

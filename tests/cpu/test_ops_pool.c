@@ -433,7 +433,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_pool");
     TCase *tests = tcase_create("pools");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, max_pool, 0, 6);
     tcase_add_loop_test(tests, average_pool, 0, 6);
     tcase_add_loop_test(tests, lp_pool, 0, 4);

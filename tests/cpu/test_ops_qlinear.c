@@ -250,7 +250,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops/qlinear");
     TCase *tests = tcase_create("qlinear");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, binary, 0, 2);
     tcase_add_loop_test(tests, leaky_relu, 0, 2);
     tcase_add_loop_test(tests, sigmoid, 0, 2);

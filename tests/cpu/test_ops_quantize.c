@@ -360,7 +360,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops/quantize");
     TCase *tests = tcase_create("quantize");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, quantize_layouts, 0, COUNT(layouts));
     tcase_add_loop_test(tests, quantize_precisions, 0, COUNT(integers));
     tcase_add_loop_test(tests, dequantize_layouts, 0, COUNT(layouts));

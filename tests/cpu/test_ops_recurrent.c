@@ -233,7 +233,6 @@ int main(void)
 {
     Suite *suite = suite_create("cpu/ops_recurrent");
     TCase *tests = tcase_create("recurrent");
-    tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, plain_layers, 0, 12);
     tcase_add_loop_test(tests, everything_at_once, 0, 72);
     tcase_add_loop_test(tests, resets_before_and_after, 0, 16);

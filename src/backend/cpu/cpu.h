@@ -82,4 +82,9 @@ mls_status mls__cpu_run_error(const mls_kernel *kernel, mls_status status, const
 /* MLS_EUNSUPPORTED for an input's dtype, listing nothing: "input 1 is string". */
 mls_status mls__cpu_dtype_error(const mls_op *op, size_t input);
 
+static inline int64_t mls__at_most(int64_t count, int64_t most)
+{
+    return count < most ? count : most;
+}
+
 #endif

@@ -88,8 +88,9 @@ libmls_core_la_SOURCES += \
 # Convolutions.
 libmls_core_la_SOURCES += \
 	%D%/ops/blocks.c %D%/ops/blocked_pool.c \
-	%D%/ops/conv.c %D%/ops/conv.h %D%/ops/conv_band.c %D%/ops/conv_fast.c \
-	%D%/ops/conv_ops.c %D%/ops/conv_pack.c %D%/ops/conv_pooled.c %D%/ops/conv_rows.c \
+	%D%/ops/conv.c %D%/ops/conv.h %D%/ops/conv_along.c %D%/ops/conv_band.c \
+	%D%/ops/conv_direct.c %D%/ops/conv_fast.c %D%/ops/conv_ops.c %D%/ops/conv_pack.c \
+	%D%/ops/conv_pooled.c %D%/ops/conv_rows.c %D%/ops/conv_tasks.h \
 	%D%/ops/deform_conv.c \
 	%D%/ops/fold_batch_norm.c \
 	%D%/ops/stack.c %D%/ops/stack.h %D%/ops/stack_run.c

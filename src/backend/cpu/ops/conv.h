@@ -3,8 +3,9 @@
  * The kernel that Conv, ConvTranspose and their fused forms share.
  *
  * conv_ops.c reads an op into one and decides how it is done, conv_rows.c says what each row of
- * outputs reads, conv_pack.c brings weights into the order of the kernels, conv.c runs; conv_fast.c
- * has what fast numerics allow to be products of bfloat16, conv_pooled.c the maximum behind one.
+ * outputs reads, conv_pack.c brings weights into the order of the kernels. conv.c runs it, by tasks
+ * (conv_tasks.h): conv_direct.c, conv_along.c, and conv_fast.c for what fast numerics allow to be
+ * products of bfloat16. conv_pooled.c has the maximum behind one, conv_band.c bands for stacks.
  */
 #ifndef MLS_BACKEND_CPU_OPS_CONV_H
 #define MLS_BACKEND_CPU_OPS_CONV_H
@@ -62,8 +63,11 @@ typedef struct mls__conv_op {
     int64_t *offsets; /* kernels/conv.h; NULL: of no use */
     mls__conv_class *classes;
     int64_t class_count, class_capacity;
-    /* The work on one image: units of filters, each of chunks of rows or pieces of one. */
-    int64_t units, chunks, chunk_rows, row_pieces, piece;
+    /*
+     * The work on one image: units of filters, each of chunks of rows or, where a row has several,
+     * pieces of one, which end between two of its row_units of piece_unit outputs.
+     */
+    int64_t units, chunks, row_pieces, row_units, piece_unit;
     bool is_chunk_outer;
     bool is_region_of_rows;    /* a region of tasks: some chunks of all units, or else units */
     int64_t step_blocks;       /* of channels that one pass over a chunk sums */

@@ -5,11 +5,6 @@
  */
 #include "backend/cpu/ops/conv.h"
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 bool mls__conv_is_banded(const mls__conv_op *conv)
 {
     const mls__convolution *s = &conv->shape;
@@ -54,9 +49,10 @@ static void run_direct(const mls__conv_op *conv, const mls__conv *c, const mls__
 {
     const mls__conv_kernels *kernels = conv->base.cpu->kernels->conv;
     const int64_t blocks = mls__channel_blocks(c->channels);
-    const int64_t panels = at_most(conv->panels - panel, MLS__CONV_PANELS);
+    const int64_t panels = mls__at_most(conv->panels - panel, MLS__CONV_PANELS);
     for (int64_t b = 0; b == 0 || b < blocks; b += conv->step_blocks)
-        kernels->direct(c, row, 0, count, panel, panels, b, at_most(conv->step_blocks, blocks - b));
+        kernels->direct(c, row, 0, count, panel, panels, b,
+                        mls__at_most(conv->step_blocks, blocks - b));
 }
 
 /* So many rows from `first` on, of what is before `last`, that lie in one piece. */
@@ -67,7 +63,7 @@ static int64_t rows_at_once(const mls__conv_op *conv, const mls__band *band, int
         return 1;
     const int64_t x = band->x_rows - first % band->x_rows;
     const int64_t y = band->y_rows - first % band->y_rows;
-    return at_most(last - first, at_most(x, y));
+    return mls__at_most(last - first, mls__at_most(x, y));
 }
 
 static int64_t run_direct_rows(const mls__conv_op *conv, const mls__conv *c, const mls__band *band,
@@ -90,7 +86,8 @@ static int64_t run_depthwise_rows(const mls__conv_op *conv, const mls__conv *c,
     const int64_t x_left = band->x_rows - x_begin - (axis->kernel - 1) * axis->dilation - 1;
     if (rows.count > 1) {
         const int64_t most = x_left < 0 ? 1 : x_left / axis->stride + 1;
-        rows.count = at_most(rows.count, at_most(most, band->y_rows - first % band->y_rows));
+        rows.count =
+            mls__at_most(rows.count, mls__at_most(most, band->y_rows - first % band->y_rows));
     }
     for (int64_t b = 0; b < blocks; b++)
         conv->base.cpu->kernels->conv->depthwise(c, row, &rows, band->width, b);

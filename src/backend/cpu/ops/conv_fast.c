@@ -4,7 +4,7 @@
  * into a row of A, in the order of a sum (kernels/conv.h) with all blocks of channels whole. Of
  * the rows there are as many at a time as the cache holds.
  */
-#include "backend/cpu/ops/conv.h"
+#include "backend/cpu/ops/conv_tasks.h"
 
 #include "backend/cpu/ops/fast.h"
 #include "base/alloc.h"
@@ -191,4 +191,77 @@ void mls__conv_run_piece(const mls__conv_op *conv, const mls__conv_piece *piece)
         s.a += count * s.a_row;
     }
     conv->fast->run(&g, 0, piece->rows * count, 0, piece->panels);
+}
+
+/* --- tasks ----------------------------------------------------------------------------------- */
+
+/* What all pieces of a unit begin with. */
+static mls__conv_piece piece_of(const mls__conv_image *w, int64_t unit, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    const int64_t group = unit / conv->fast_parts, own = unit % conv->fast_parts;
+    const int64_t panel = conv->panels * own / conv->fast_parts;
+    return (mls__conv_piece){
+        .x = (const float *) w->x + group * s->channels * conv->x_plane,
+        .bias = w->bias ? (const float *) w->bias + group * conv->panels * MLS__CONV_BLOCK : NULL,
+        .group = group,
+        .panel = panel,
+        .panels = conv->panels * (own + 1) / conv->fast_parts - panel,
+        .slot = slot,
+    };
+}
+
+/* Rows of a step, as many outputs at a time as a piece may have. */
+static void run_fast_step(mls__conv_piece *piece, const mls__conv_band *band)
+{
+    const mls__conv_op *conv = band->conv;
+    const int64_t width = band->x_end - band->x_begin;
+    const int64_t columns = mls__at_most(width, conv->fast_rows);
+    const int64_t rows = columns ? conv->fast_rows / columns : 1;
+    piece->y_panel = band->y_panel;
+    for (int64_t r = band->fresh; r < band->held_end; r += piece->rows)
+        for (int64_t i = 0; i < width; i += columns) {
+            piece->row = r;
+            piece->rows = columns < width ? 1 : mls__at_most(rows, band->held_end - r);
+            piece->begin = band->x_begin + i;
+            piece->end = band->x_begin + mls__at_most(i + columns, width);
+            piece->y = band->y + (r - band->held) * band->y_row + i * MLS__CONV_BLOCK;
+            mls__conv_run_piece(conv, piece);
+        }
+}
+
+static void run_fast_pooled(const mls__conv_image *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const int64_t plane = conv->out_plane * MLS__CONV_BLOCK;
+    mls__conv_piece piece = piece_of(w, unit, slot);
+    mls__conv_band band = mls__conv_band_at(conv, index, slot);
+    while (mls__conv_band_next(&band, piece.panels)) {
+        run_fast_step(&piece, &band);
+        for (int64_t i = 0; i < piece.panels; i++)
+            mls__conv_band_reduce(&band, i, (float *) w->y + (piece.panel + i) * plane);
+    }
+}
+
+void mls__conv_run_fast(const mls__conv_image *w, int64_t unit, int64_t index, char *slot)
+{
+    const mls__conv_op *conv = w->conv;
+    const mls__convolution *s = &conv->shape;
+    if (conv->is_pooled) {
+        run_fast_pooled(w, unit, index, slot);
+        return;
+    }
+    const mls__conv_chunk chunk = mls__conv_chunk_at(conv, index);
+    mls__conv_piece piece = piece_of(w, unit, slot);
+    piece.row = chunk.first;
+    piece.rows = chunk.last - chunk.first;
+    piece.begin = chunk.begin;
+    piece.end = mls__at_most(chunk.end, conv->classes[0].count);
+    piece.y_panel = conv->y_plane * MLS__CONV_BLOCK;
+    const int64_t at = piece.group * s->filters * conv->y_plane + piece.panel * piece.y_panel +
+                       (piece.row * conv->classes[0].count + piece.begin) * MLS__CONV_BLOCK;
+    piece.y = (float *) w->y + at;
+    piece.z = w->z ? (const float *) w->z + at : NULL;
+    mls__conv_run_piece(conv, &piece);
 }

@@ -210,16 +210,36 @@ static int64_t chunk_outputs(const mls__conv_op *conv)
 static void cut_chunks(mls__conv_op *conv)
 {
     const int64_t width = conv->classes[0].count;
+    const bool is_cut = conv->method == MLS__CONV_DIRECT || conv->method == MLS__CONV_FAST;
     if (conv->is_pooled) {
         mls__conv_cut_bands(conv);
         return;
     }
-    conv->piece = chunk_outputs(conv);
-    conv->chunk_rows = width < conv->piece ? conv->piece / width : 1;
+    const int64_t outputs = chunk_outputs(conv);
+    const int64_t rows = width < outputs ? outputs / width : 1;
+    conv->piece_unit = conv->method == MLS__CONV_FAST ? outputs : TASK_OUTPUTS;
+    conv->row_units = divide_up(width, conv->piece_unit);
     conv->row_pieces = 1;
-    if (conv->method == MLS__CONV_DIRECT || conv->method == MLS__CONV_FAST)
-        conv->row_pieces = divide_up(width, conv->piece);
-    conv->chunks = divide_up(conv->rows, conv->chunk_rows) * conv->row_pieces;
+    if (is_cut && width > outputs)
+        conv->row_pieces = divide_up(conv->row_units, outputs / conv->piece_unit);
+    conv->chunks = divide_up(conv->rows, rows) * conv->row_pieces;
+}
+
+/*
+ * Threads that have a region of chunks each have as many of them, and as large ones, as far as rows
+ * can be cut so: or else one has done its own before the others, and what it then can take of
+ * theirs is more than its share of what is left, or nothing.
+ */
+static void even_chunks(mls__conv_op *conv)
+{
+    const bool is_cut = conv->row_pieces > 1;
+    const int64_t most = is_cut ? conv->row_units : conv->rows, threads = conv->threads;
+    if (conv->is_pooled || !conv->is_region_of_rows || conv->chunks <= threads ||
+        (is_cut && conv->rows > 1))
+        return;
+    conv->chunks = mls__at_most(divide_up(conv->chunks, threads) * threads, most);
+    if (is_cut)
+        conv->row_pieces = conv->chunks;
 }
 
 /* So many that there are two tasks a thread, if that can be: each of them rounds its inputs. */
@@ -263,6 +283,7 @@ static void follow(mls__conv_op *conv)
     if (conv->method == MLS__CONV_FAST)
         conv->units *= conv->fast_parts;
     choose_order(conv);
+    even_chunks(conv);
 }
 
 /* --- workspace ------------------------------------------------------------------------------- */

@@ -19,11 +19,6 @@ enum { LANES = MLS__CONV_BLOCK };
 /* Bands that a thread should have, to even out what each takes. */
 #define BANDS_A_THREAD 4
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t at_least(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -85,7 +80,7 @@ static int64_t span_of(const mls__pool_axis *axis)
 /* Elements that `count` windows read, as far as there are so many. */
 static int64_t reach_of(const mls__pool_axis *axis, int64_t count)
 {
-    return at_most((count - 1) * axis->stride + span_of(axis), axis->input);
+    return mls__at_most((count - 1) * axis->stride + span_of(axis), axis->input);
 }
 
 /* Pieces of rows that are longer than a chunk. */
@@ -104,11 +99,15 @@ static void cut_steps(mls__conv_op *conv)
     const mls__pool_axis *rows = &conv->pool_rows;
     const int64_t outputs = conv->held_columns * rows->stride;
     const int64_t steps = outputs ? MLS__CONV_CHUNK / outputs : 1;
-    conv->pool_step = steps < 1 || rows->stride > span_of(rows) ? 1 : at_most(steps, rows->output);
+    conv->pool_step =
+        steps < 1 || rows->stride > span_of(rows) ? 1 : mls__at_most(steps, rows->output);
     conv->held_rows = reach_of(rows, conv->pool_step);
 }
 
-/* One band for one thread; for several as many as can be without much that is computed twice. */
+/*
+ * One band for one thread; for several as many as can be without much that is computed twice, and
+ * as many for each.
+ */
 void mls__conv_cut_bands(mls__conv_op *conv)
 {
     const mls__pool_axis *rows = &conv->pool_rows;
@@ -116,9 +115,11 @@ void mls__conv_cut_bands(mls__conv_op *conv)
     const int64_t least = shared > 0 ? divide_up(ROWS_FOR_SHARED * shared, rows->stride) : 1;
     const int64_t size = at_least(least, conv->pool_step);
     const int64_t wanted = threads > 1 ? threads * BANDS_A_THREAD : 1;
-    int64_t bands = at_most(divide_up(rows->output, size), wanted);
-    if (bands > threads)
+    int64_t bands = mls__at_most(divide_up(rows->output, size), wanted);
+    if (bands > threads && shared > 0)
         bands -= bands % threads;
+    else if (bands > threads)
+        bands = mls__at_most(divide_up(bands, threads) * threads, rows->output);
     conv->pool_bands = bands;
     conv->chunks = bands * conv->pool_pieces;
 }
@@ -130,17 +131,17 @@ void mls__conv_cut_bands(mls__conv_op *conv)
 static int64_t most_held(const mls__conv_op *conv)
 {
     const mls__pool_axis *rows = &conv->pool_rows, *along = &conv->pool_along;
-    const int64_t span = at_most(span_of(rows), rows->input);
+    const int64_t span = mls__at_most(span_of(rows), rows->input);
     const int64_t shared = at_least(span - rows->stride, 0);
-    const int64_t columns = at_most(along->input, at_least(MLS__CONV_CHUNK, span_of(along)));
-    const int64_t many = at_most(shared * columns + MLS__CONV_CHUNK, rows->input * columns);
+    const int64_t columns = mls__at_most(along->input, at_least(MLS__CONV_CHUNK, span_of(along)));
+    const int64_t many = mls__at_most(shared * columns + MLS__CONV_CHUNK, rows->input * columns);
     return at_least(span * columns, many);
 }
 
 static int64_t most_line(const mls__conv_op *conv)
 {
     const mls__pool_axis *along = &conv->pool_along;
-    return at_most(mls__blocked_line(along), MLS__CONV_CHUNK + 2 * span_of(along));
+    return mls__at_most(mls__blocked_line(along), MLS__CONV_CHUNK + 2 * span_of(along));
 }
 
 bool mls__conv_band_regions(mls__conv_op *conv, size_t *bytes)
@@ -150,14 +151,15 @@ bool mls__conv_band_regions(mls__conv_op *conv, size_t *bytes)
     cut_steps(conv);
     return mls__mul_i64(most_held(conv), mls__conv_pooled_panels(conv), &blocks) &&
            mls__work_region(bytes, blocks, LANES * sizeof(float), &conv->slot_held) &&
-           mls__work_region(bytes, at_most(conv->pool_rows.kernel, conv->pool_rows.input),
+           mls__work_region(bytes, mls__at_most(conv->pool_rows.kernel, conv->pool_rows.input),
                             sizeof(void *), &conv->slot_list) &&
            mls__work_region(bytes, most_line(conv), LANES * sizeof(float), &conv->slot_line);
 }
 
 int64_t mls__conv_pooled_panels(const mls__conv_op *conv)
 {
-    return conv->method == MLS__CONV_FAST ? conv->panels : at_most(conv->panels, MLS__CONV_PANELS);
+    return conv->method == MLS__CONV_FAST ? conv->panels
+                                          : mls__at_most(conv->panels, MLS__CONV_PANELS);
 }
 
 /* --- bands ----------------------------------------------------------------------------------- */
@@ -168,8 +170,8 @@ static void find_reach(const mls__pool_axis *axis, int64_t begin, int64_t end, i
 {
     const int64_t first = begin * axis->stride - axis->before;
     const int64_t last = (end - 1) * axis->stride - axis->before + span_of(axis);
-    *ret_begin = first < 0 ? 0 : at_most(first, axis->input);
-    *ret_end = last < *ret_begin ? *ret_begin : at_most(last, axis->input);
+    *ret_begin = first < 0 ? 0 : mls__at_most(first, axis->input);
+    *ret_end = last < *ret_begin ? *ret_begin : mls__at_most(last, axis->input);
 }
 
 mls__conv_band mls__conv_band_at(const mls__conv_op *conv, int64_t index, char *slot)
@@ -212,7 +214,7 @@ bool mls__conv_band_next(mls__conv_band *band, int64_t panels)
     band->row = band->step_end;
     if (band->row >= band->end)
         return false;
-    band->step_end = at_most(band->row + band->conv->pool_step, band->end);
+    band->step_end = mls__at_most(band->row + band->conv->pool_step, band->end);
     find_reach(&band->conv->pool_rows, band->row, band->step_end, &first, &last);
     band->fresh = first;
     if (band->held_end > first) {

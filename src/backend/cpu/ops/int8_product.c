@@ -23,11 +23,6 @@
 /* Elements of A that are worth a second thread. */
 #define GRAIN 65536
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* --- B --------------------------------------------------------------------------------------- */
 
 /* Four rows of B from k on, which are columns of the data, side by side in `rows`. */
@@ -49,11 +44,11 @@ static void pack_panels(const mls__int8_product *p, const uint8_t *data, int64_t
 {
     const mls__gemm_int8_kernels *kernels = p->base.cpu->kernels->gemm_int8;
     const int64_t k = p->shape.k, n = p->shape.n;
-    const int64_t columns = at_most(n - column, panels * MLS__INT8_PANEL);
+    const int64_t columns = mls__at_most(n - column, panels * MLS__INT8_PANEL);
     for (int64_t row = 0; row < k; row += MLS__INT8_GROUP)
-        kernels->pack_group(ret_panels + row * MLS__INT8_PANEL, mls__int8_panel_bytes(k),
-                            data + row * n + column, n, (int) at_most(k - row, MLS__INT8_GROUP),
-                            columns, p->is_b_signed ? 0 : 0x80);
+        kernels->pack_group(
+            ret_panels + row * MLS__INT8_PANEL, mls__int8_panel_bytes(k), data + row * n + column,
+            n, (int) mls__at_most(k - row, MLS__INT8_GROUP), columns, p->is_b_signed ? 0 : 0x80);
     kernels->panel_sums(ret_sums, ret_panels, k, panels, true);
 }
 
@@ -64,7 +59,7 @@ static void turn_and_pack(const mls__int8_product *p, const uint8_t *data, char 
     uint8_t *packed = (uint8_t *) ret_packed;
     memset(packed, 0, (size_t) (panel_bytes * panels));
     for (int64_t row = 0; row < k; row += MLS__INT8_GROUP)
-        turn_group(p, data, row, (int) at_most(k - row, MLS__INT8_GROUP),
+        turn_group(p, data, row, (int) mls__at_most(k - row, MLS__INT8_GROUP),
                    packed + row * MLS__INT8_PANEL, panel_bytes);
     int32_t *sums = (int32_t *) (void *) (ret_packed + p->sums_offset);
     p->base.cpu->kernels->gemm_int8->panel_sums(sums, packed, k, panels, true);
@@ -306,11 +301,11 @@ static void pack_and_run_share(void *arg, size_t index)
     const int64_t end = part_begin(panels, w->panel_parts, share + 1);
     uint8_t *packed = (uint8_t *) w->packed + begin * mls__int8_panel_bytes(p->shape.k);
     for (int64_t panel = begin; panel < end; panel += PACKED_PANELS) {
-        const int64_t taken = at_most(end - panel, PACKED_PANELS);
+        const int64_t taken = mls__at_most(end - panel, PACKED_PANELS);
         const int64_t column = panel * MLS__INT8_PANEL;
         int32_t *sums = (int32_t *) (void *) (w->packed + p->sums_offset) + column;
         pack_panels(p, w->b, column, taken, packed, sums);
-        set_terms(w, column, at_most(n - column, taken * MLS__INT8_PANEL));
+        set_terms(w, column, mls__at_most(n - column, taken * MLS__INT8_PANEL));
         const mls__gemm_int8 g = columns_from(&w->gemm, column, packed);
         p->base.cpu->kernels->gemm_int8->run(&g, 0, p->shape.m, 0, taken);
     }
@@ -320,7 +315,7 @@ static void pack_and_run(work *w)
 {
     const mls__int8_product *p = w->p;
     const bool is_parallel = p->threads > 1 && mls__product_is_large(&p->shape);
-    w->panel_parts = at_most(is_parallel ? p->threads : 1, mls__int8_panels(p->shape.n));
+    w->panel_parts = mls__at_most(is_parallel ? p->threads : 1, mls__int8_panels(p->shape.n));
     if (w->panel_parts < 2)
         pack_and_run_share(w, 0);
     else
@@ -340,10 +335,11 @@ static void run_parts(work *w)
         run_part(w, 0);
         return;
     }
-    w->row_parts = at_most((p->shape.m + PART_ROWS - 1) / PART_ROWS, parts);
+    w->row_parts = mls__at_most((p->shape.m + PART_ROWS - 1) / PART_ROWS, parts);
     if (w->row_parts < parts)
-        w->panel_parts = at_most((parts + w->row_parts - 1) / w->row_parts,
-                                 (mls__int8_panels(p->shape.n) + PART_PANELS - 1) / PART_PANELS);
+        w->panel_parts =
+            mls__at_most((parts + w->row_parts - 1) / w->row_parts,
+                         (mls__int8_panels(p->shape.n) + PART_PANELS - 1) / PART_PANELS);
     w->call->parallel_for(w->call->executor, (size_t) (w->row_parts * w->panel_parts), run_part, w);
 }
 

@@ -264,11 +264,6 @@ static void run_part(void *arg, size_t index)
                  mls__cpu_part_begin(panels, w->panel_parts, panel_at + 1) - panel);
 }
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* As many parts as threads can use; chunks have one slot a thread. */
 static void cut(work *w)
 {
@@ -276,11 +271,11 @@ static void cut(work *w)
     const int64_t parts = (int64_t) p->threads * PARTS_A_THREAD;
     const int64_t blocks = (p->shape.m + MLS__PRODUCT_CHUNK_ROWS - 1) / MLS__PRODUCT_CHUNK_ROWS;
     const int64_t panels = mls__gemm_panels(p->shape.n);
-    w->row_parts = at_most(blocks, has_chunks(p) ? p->threads : parts);
+    w->row_parts = mls__at_most(blocks, has_chunks(p) ? p->threads : parts);
     w->panel_parts = 1;
     if (!p->is_narrow && !has_chunks(p) && w->row_parts < parts)
-        w->panel_parts = at_most((parts + w->row_parts - 1) / w->row_parts,
-                                 (panels + PART_PANELS - 1) / PART_PANELS);
+        w->panel_parts = mls__at_most((parts + w->row_parts - 1) / w->row_parts,
+                                      (panels + PART_PANELS - 1) / PART_PANELS);
 }
 
 static void pack_b_in_parts(work *w, const mls_kernel_call *call)
@@ -290,7 +285,7 @@ static void pack_b_in_parts(work *w, const mls_kernel_call *call)
         return;
     }
     w->panel_parts =
-        at_most((int64_t) w->p->threads * PARTS_A_THREAD, mls__gemm_panels(w->p->shape.n));
+        mls__at_most((int64_t) w->p->threads * PARTS_A_THREAD, mls__gemm_panels(w->p->shape.n));
     call->parallel_for(call->executor, (size_t) w->panel_parts, pack_part, w);
 }
 

@@ -17,11 +17,6 @@
 /* Panels of a part, at least. */
 #define PART_PANELS 4
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Part `index` of `parts` nearly equal parts of n. */
 static int64_t part_begin(int64_t n, int64_t parts, int64_t index)
 {
@@ -174,7 +169,7 @@ static void run_share(void *arg, size_t index)
     for (int64_t t = part_begin(w->tasks, w->shares, (int64_t) index); t < last; t++) {
         const int64_t chunk = t / w->parts, part = t % w->parts, product = chunk / w->chunks;
         const int64_t row = chunk % w->chunks * w->chunk_rows;
-        const int64_t rows = at_most(w->chunk_rows, s->m - row);
+        const int64_t rows = mls__at_most(w->chunk_rows, s->m - row);
         const int64_t panel = part_begin(panels, w->parts, part);
         int64_t a_index, b_index;
         mls__product_matrices(s, product, &a_index, &b_index);
@@ -205,13 +200,13 @@ static void cut(work *w)
 {
     const mls__product *p = w->p;
     const int64_t panels = mls__bf16_panels(p->shape.n);
-    w->chunk_rows = at_most(mls__fast_rows_in(p->slot_bytes, p->shape.k), p->shape.m);
+    w->chunk_rows = mls__at_most(mls__fast_rows_in(p->slot_bytes, p->shape.k), p->shape.m);
     if (w->shares > 1)
-        w->chunk_rows = at_most(w->chunk_rows, MLS__PRODUCT_CHUNK_ROWS);
+        w->chunk_rows = mls__at_most(w->chunk_rows, MLS__PRODUCT_CHUNK_ROWS);
     w->chunks = (p->shape.m + w->chunk_rows - 1) / w->chunk_rows;
     const int64_t chunks = w->chunks * p->shape.count;
-    w->parts = w->shares > 1 ? at_most((2 * w->shares + chunks - 1) / chunks,
-                                       (panels + PART_PANELS - 1) / PART_PANELS)
+    w->parts = w->shares > 1 ? mls__at_most((2 * w->shares + chunks - 1) / chunks,
+                                            (panels + PART_PANELS - 1) / PART_PANELS)
                              : 1;
     w->tasks = chunks * w->parts;
 }

@@ -4,11 +4,6 @@
 
 #include "backend/cpu/ops/ranges.h"
 
-static int64_t at_most(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t at_least(int64_t a, int64_t b)
 {
     return a > b ? a : b;
@@ -76,12 +71,12 @@ static void produce(walker *w, int stage, int64_t end)
 {
     const mls__stack_part *p = &w->g->k->parts[stage];
     while (w->next[stage] < end) {
-        const int64_t first = w->next[stage], last = at_most(first + p->batch, end);
+        const int64_t first = w->next[stage], last = mls__at_most(first + p->batch, end);
         if (stage > w->g->first) {
             const int64_t begin = first * p->stride - p->before;
             const int64_t needed = (last - 1) * p->stride - p->before + p->extent;
             w->next[stage - 1] = at_least(w->next[stage - 1], begin);
-            produce(w, stage - 1, at_most(needed, p->x_rows));
+            produce(w, stage - 1, mls__at_most(needed, p->x_rows));
         }
         run_band(w, stage, first, last);
         w->next[stage] = last;
@@ -127,7 +122,7 @@ static void run_group(const walk *w, int first, int end)
     const bool has_residual = !tail->is_pool && tail->input_count == 3;
     group g = {.k = k, .first = first, .last = end - 1};
     g.slots = (char *) w->call->workspace + k->slots_offset;
-    g.shares = at_most(k->threads, tail->y_rows);
+    g.shares = mls__at_most(k->threads, tail->y_rows);
     for (int i = first; i < end; i++) {
         void *buffers[MLS__STAGE_INPUTS + 1];
         const mls_kernel_call call = call_of(w, i, buffers);
