@@ -181,11 +181,12 @@ static mls_status match_at(mls__onnx_node *node, int64_t axis)
         return mls__error(MLS_EUNSUPPORTED,
                           "below opset 7 it needs the ranks of its inputs, which the model does "
                           "not declare");
-    const int64_t left = a - (axis < 0 ? axis + a : axis) - b;
-    if (left < 0 || left > a)
+    const int64_t from = axis < 0 ? axis + a : axis;
+    if (from < 0 || from > a - b)
         return mls__error(MLS_EFORMAT, "axis %" PRId64 " does not fit inputs of rank %d and %d",
                           axis, a, b);
-    return left ? append_ones(node, 1, b, (int) left) : MLS_OK;
+    const int left = a - b - (int) from;
+    return left ? append_ones(node, 1, b, left) : MLS_OK;
 }
 
 static mls_status broadcast_at_axis(mls__onnx_node *node, const mls__onnx_rule *rule)
