@@ -46,6 +46,21 @@ size_t mls__dtype_alignment(mls_dtype dtype)
     return dtype == MLS_STRING ? _Alignof(mls_string) : mls_dtype_size(dtype);
 }
 
+bool mls__dtype_holds(mls_dtype dtype, const void *data, size_t count)
+{
+    const mls__dtype_info *info = mls__dtype_info_get(dtype);
+    const unsigned bits = info->class == MLS__CLASS_BOOL ? 1 : info->bits;
+    const unsigned char *bytes = data;
+    if (info->size != 1 || bits == 8)
+        return true;
+    /* With the sign's weight added, what is in range of either kind is below 2^bits. */
+    const unsigned sign = info->class == MLS__CLASS_SIGNED ? 1u << (bits - 1) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (((bytes[i] + sign) & 0xff) >> bits)
+            return false;
+    return true;
+}
+
 size_t mls_dtype_size(mls_dtype dtype)
 {
     const mls__dtype_info *info = mls__dtype_info_get(dtype);

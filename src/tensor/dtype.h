@@ -32,4 +32,10 @@ bool mls__dtype_is_valid(int32_t dtype);
 /* What the address of an element must be a multiple of. */
 size_t mls__dtype_alignment(mls_dtype dtype);
 
+/*
+ * Whether all of these elements are such as the dtype has: a bool is 0 or 1, and a byte with a type
+ * of fewer bits holds no more than that. Others may be anything.
+ */
+bool mls__dtype_holds(mls_dtype dtype, const void *data, size_t count);
+
 #endif

@@ -52,6 +52,37 @@ START_TEST(table_is_as_the_standard_says)
 }
 END_TEST
 
+START_TEST(bytes_of_few_bits_are_in_range)
+{
+    static const struct {
+        mls_dtype dtype;
+        int lowest, highest; /* -128 to 255: anything */
+    } ranges[] = {
+        {MLS_BOOL, 0, 1},
+        {MLS_UINT2, 0, 3},
+        {MLS_INT2, -2, 1},
+        {MLS_UINT4, 0, 15},
+        {MLS_INT4, -8, 7},
+        {MLS_FLOAT4E2M1, 0, 15},
+        {MLS_UINT8, -128, 255},
+        {MLS_INT8, -128, 255},
+        {MLS_FLOAT8E5M2, -128, 255},
+        {MLS_FLOAT8E8M0, -128, 255},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        for (int value = 0; value < 256; value++) {
+            const int number = ranges[i].lowest < 0 && value > 127 ? value - 256 : value;
+            const unsigned char bytes[3] = {0, 1, (unsigned char) value};
+            mls_test_expect(mls__dtype_holds(ranges[i].dtype, bytes, 3) ==
+                                (number >= ranges[i].lowest && number <= ranges[i].highest),
+                            "%s: %d", mls_dtype_name(ranges[i].dtype), value);
+        }
+    const uint32_t words[1] = {UINT32_MAX};
+    ck_assert(mls__dtype_holds(MLS_INT32, words, 1));
+    ck_assert(mls__dtype_holds(MLS_BOOL, NULL, 0));
+}
+END_TEST
+
 static bool is_expected(int value)
 {
     for (size_t i = 0; i < EXPECTED_COUNT; i++)
@@ -96,6 +127,7 @@ int main(void)
     Suite *suite = suite_create("tensor/dtype");
     TCase *tests = tcase_create("dtype");
     tcase_add_test(tests, table_is_as_the_standard_says);
+    tcase_add_test(tests, bytes_of_few_bits_are_in_range);
     tcase_add_test(tests, nothing_else_is_a_dtype);
     tcase_add_test(tests, classes_agree_with_names);
     suite_add_tcase(suite, tests);
