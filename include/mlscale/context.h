@@ -39,7 +39,10 @@ typedef void (*mls_free_fn)(void *user, void *ptr);
 #define MLS_LOG_INFO    1
 #define MLS_LOG_WARNING 2
 
-/* One line without a newline. Errors are returned, never logged. */
+/*
+ * One line without a newline, on any thread, some of which others wait for: it calls nothing of
+ * the library. Errors are returned, never logged.
+ */
 typedef void (*mls_log_fn)(void *user, int level, const char *message);
 
 /* The body of a parallel loop; it is called once for each index. */

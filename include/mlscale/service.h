@@ -40,7 +40,7 @@ typedef struct mls_service_options {
     /* What types may name by `c` (mls_job_types_options); must live as long as the service. */
     const mls_handler *const *handlers;
     size_t handler_count;
-    /* As of a worker. Jobs of types as they were before a reload count apart until they end. */
+    /* As of a worker. After a reload, what runs of before takes of it until it ends. */
     const mls_resources *capacity;
 } mls_service_options;
 

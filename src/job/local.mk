@@ -3,6 +3,7 @@ libmls_core_la_SOURCES += \
 	%D%/backfill.c %D%/backfill.h \
 	%D%/civil.c %D%/civil.h \
 	%D%/claimer.c \
+	%D%/costs.c %D%/costs.h \
 	%D%/cron.c %D%/cron.h \
 	%D%/cron_parse.c \
 	%D%/job.c %D%/job.h \
@@ -14,6 +15,8 @@ libmls_core_la_SOURCES += \
 	%D%/run.c \
 	%D%/schedules.c %D%/schedules.h \
 	%D%/slot.c \
+	%D%/start.c \
+	%D%/stop.c \
 	%D%/submit.c \
 	%D%/url.c %D%/url.h \
 	%D%/worker.c %D%/worker.h \

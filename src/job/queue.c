@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/thread.h"
 #include "job/backfill.h"
+#include "job/costs.h"
 #include "job/job.h"
 #include "job/lifecycle.h"
 #include "job/resources.h"
@@ -115,6 +116,10 @@ static void fill_queue(mls_queue *queue, const mls_queue_options *options)
         .schedule_copy = mls__schedule_copy,
         .schedule_advance = mls__schedule_advance,
         .schedule_fire = mls__schedule_fire,
+        .costs_bytes = sizeof(mls__costs),
+        .costs_note = mls__costs_note,
+        .costs_merge = mls__costs_merge,
+        .costs_show = mls__costs_show,
     };
     queue->max_payload_bytes = options->max_payload_bytes;
     if (ops->max_payload_bytes && ops->max_payload_bytes < options->max_payload_bytes)
@@ -186,7 +191,8 @@ mls_status mls_queue_open(mls_context *context, const char *url, const mls_queue
         return mls__error(MLS_EINVAL, "queue URL '%s' has no scheme: a file is \"sqlite:PATH\"",
                           shown);
     const mls_plugin *plugin;
-    status = mls__drivers_find_queue(context->drivers, url, (size_t) (colon - url), &plugin);
+    status = mls__drivers_find_scheme(context->drivers, MLS_PLUGIN_QUEUE_DRIVER, url,
+                                      (size_t) (colon - url), &plugin);
     if (status)
         return status;
     status = create_queue(context, (const mls_queue_driver *) (const void *) plugin, colon + 1,
@@ -257,10 +263,13 @@ mls_status mls_queue_wait(mls_queue *queue, uint64_t id, int64_t timeout_ms, mls
     return MLS_OK;
 }
 
-static mls_status change(mls_queue *queue, uint64_t id, int32_t event)
+/* `may` says of which jobs that is possible. */
+static mls_status change(mls_queue *queue, uint64_t id, int32_t event, const char *may)
 {
-    const mls_status status = mls__queue_check_fork(queue);
-    return status ? status : queue->ops->change(queue->self, id, event);
+    mls_status status = mls__queue_check_fork(queue);
+    if (!status)
+        status = queue->ops->change(queue->self, id, event);
+    return status == MLS_ESTATE ? mls__error_at(status, "%s", may) : status;
 }
 
 mls_status mls_queue_cancel(mls_queue *queue, uint64_t id)
@@ -270,21 +279,24 @@ mls_status mls_queue_cancel(mls_queue *queue, uint64_t id)
     mls_status status = mls__queue_check_fork(queue);
     if (!status)
         status = mls__queue_need(queue, MLS_QUEUE_CAN_CANCEL, "mls_queue_cancel");
-    return status ? status : queue->ops->change(queue->self, id, MLS_JOB_ON_CANCEL);
+    return status ? status
+                  : change(queue, id, MLS_JOB_ON_CANCEL,
+                           "only jobs that have not ended can be cancelled");
 }
 
 mls_status mls_queue_requeue(mls_queue *queue, uint64_t id)
 {
     if (!queue)
         return mls__error_null(__func__, "queue");
-    return change(queue, id, MLS_JOB_ON_REQUEUE);
+    return change(queue, id, MLS_JOB_ON_REQUEUE,
+                  "only dead and cancelled jobs can be made ready again");
 }
 
 mls_status mls_queue_forget(mls_queue *queue, uint64_t id)
 {
     if (!queue)
         return mls__error_null(__func__, "queue");
-    return change(queue, id, MLS_JOB_ON_FORGET);
+    return change(queue, id, MLS_JOB_ON_FORGET, "only jobs that have ended can be forgotten");
 }
 
 mls_status mls_queue_drain(mls_queue *queue, int64_t timeout_ms)

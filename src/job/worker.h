@@ -64,10 +64,11 @@ struct mls_worker {
     size_t queue_count;
     uint32_t slot_count, prefetch, spin_us, patience_ms;
     bool has_capacity;
-    mls_resources capacity; /* of all slots together */
-    mls__vec handlers;      /* mls_handler; type is a copy of ours */
-    size_t claim_count;     /* first claimed in a round */
-    size_t bank_size;       /* most jobs of a round */
+    mls_resources capacity;  /* of all slots together, */
+    const mls_worker *pools; /* and of those of this one; NULL: its own */
+    mls__vec handlers;       /* mls_handler; type is a copy of ours */
+    size_t claim_count;      /* first claimed in a round */
+    size_t bank_size;        /* most jobs of a round */
     bool has_batches;
     mls_claimer *claimer;
     mls__slot *slots;  /* set under the mutex, for counts; else of who manages the worker */
@@ -85,7 +86,17 @@ struct mls_worker {
     char open_message[1024];
 };
 
-/* worker.c: claims nothing more, and lets what runs come to its end, told nothing. */
+/*
+ * start.c: from its start on the worker has one capacity together with another one, which is
+ * of the same queue and capacity, and started.
+ */
+void mls__worker_pool(mls_worker *worker, const mls_worker *with);
+void mls__worker_set_phase(mls_worker *worker, mls__worker_phase phase);
+/* The first `count` of the slots' threads. */
+void mls__worker_join_threads(const mls_worker *worker, uint32_t count);
+void mls__worker_free_slots(mls_worker *worker);
+
+/* stop.c: claims nothing more, and lets what runs come to its end, told nothing. */
 void mls__worker_retire(mls_worker *worker);
 /* Whether all slots have left: mls_worker_stop() would not wait. */
 bool mls__worker_has_left(mls_worker *worker);

@@ -6,16 +6,20 @@
 #include "job/zone.h"
 
 #include "base/error.h"
-#include "base/file.h"
 #include "job/zone_rule.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MOST_BYTES    (256 * 1024)
 #define HEADER_BYTES  44
 #define MOST_COUNT    65536 /* of anything in a file */
+#define MOST_CHANGES  2000  /* some 240 are in the database: a line of cron may look at each */
 #define DEFAULT_TZDIR "/usr/share/zoneinfo"
 
 typedef struct change {
@@ -147,6 +151,8 @@ mls_status mls__zone_parse(const mls__allocator *allocator, const void *data, si
     const unsigned char *block = step(&b, block_bytes(counts, 8));
     if (!block || !counts[TYPES])
         return error_damaged("it is cut short");
+    if (counts[TIMES] > MOST_CHANGES)
+        return error_damaged("it has too many changes");
     if (counts[LEAPS])
         return error_damaged("it counts leap seconds, which clocks here do not");
     mls__zone *zone = create(allocator, counts[TIMES]);
@@ -192,20 +198,66 @@ mls_status mls__zone_check_name(const char *name)
                       name);
 }
 
+/* Reads all, as far as there is room for it; a file that is cut short meanwhile is shorter. */
+static mls_status read_all(int fd, unsigned char *data, size_t size, size_t *ret_size)
+{
+    size_t have = 0;
+    while (have < size) {
+        const ssize_t more = read(fd, data + have, size - have);
+        if (more < 0 && errno != EINTR)
+            return mls__error_os(errno, "it cannot be read");
+        if (more == 0)
+            break;
+        have += more > 0 ? (size_t) more : 0;
+    }
+    *ret_size = have;
+    return MLS_OK;
+}
+
+static mls_status load_open(const mls__allocator *allocator, int fd, mls__zone **ret_zone)
+{
+    struct stat info;
+    size_t size;
+    if (fstat(fd, &info) != 0)
+        return mls__error_os(errno, "it cannot be looked at");
+    if (!S_ISREG(info.st_mode) || info.st_size > MOST_BYTES)
+        return error_damaged(S_ISREG(info.st_mode) ? "it is too large" : "it is no regular file");
+    unsigned char *data = mls__alloc(allocator, (size_t) info.st_size + 1);
+    if (!data)
+        return mls__error_nomem((size_t) info.st_size);
+    mls_status status = read_all(fd, data, (size_t) info.st_size, &size);
+    if (!status)
+        status = mls__zone_parse(allocator, data, size, ret_zone);
+    mls__free(allocator, data);
+    return status;
+}
+
+/*
+ * Read rather than mapped: whoever writes over the file of a zone in place must not end the
+ * process.
+ */
+static mls_status load_path(const mls__allocator *allocator, const char *path, mls__zone **ret_zone)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return mls__error(MLS_ENOTFOUND, "there is no such file");
+    if (fd < 0)
+        return mls__error_os(errno, "it cannot be opened");
+    const mls_status status = load_open(allocator, fd, ret_zone);
+    close(fd);
+    return status;
+}
+
 static mls_status load_file(const mls__allocator *allocator, const char *name, mls__zone **ret_zone)
 {
     char path[4096];
-    mls__file_map map;
     const char *folder = getenv("TZDIR");
     if (!folder || !*folder)
         folder = DEFAULT_TZDIR;
     if ((size_t) snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
-        return mls__error(MLS_EINVAL, "TZDIR is longer than %zu bytes", sizeof path);
-    mls_status status = mls__file_map_open(path, &map);
-    if (status)
-        return mls__error_at(status, "time zone '%s'", name);
-    status = mls__zone_parse(allocator, map.data, map.size, ret_zone);
-    mls__file_map_close(&map);
+        return mls__error(MLS_ENOTFOUND, "time zone '%s': TZDIR is longer than %zu bytes", name,
+                          sizeof path);
+    const mls_status status = load_path(allocator, path, ret_zone);
     return status ? mls__error_at(status, "time zone '%s' ('%s')", name, path) : MLS_OK;
 }
 

@@ -80,8 +80,12 @@ static mls_status create_worker(const mls_service *service, const mls_job_types 
     return status;
 }
 
-/* Starts a crew. The types are its own from then on, unless it fails. */
-static mls_status start_crew(const mls_service *service, mls_job_types *types, crew **ret_crew)
+/*
+ * Starts a crew, which has the service's capacity together with the one `before` it (NULL: none).
+ * The types are its own from then on, unless it fails.
+ */
+static mls_status start_crew(const mls_service *service, mls_job_types *types, const crew *before,
+                             crew **ret_crew)
 {
     crew *c = mls__alloc_array(allocator_of(service), 1, sizeof *c);
     if (!c)
@@ -89,6 +93,8 @@ static mls_status start_crew(const mls_service *service, mls_job_types *types, c
     mls_status status = create_worker(service, types, &c->worker);
     if (!status)
         status = mls_worker_add_types(c->worker, types, &service->handlers);
+    if (!status && before)
+        mls__worker_pool(c->worker, before->worker);
     if (!status)
         status = mls_worker_start(c->worker);
     if (status) {
@@ -209,7 +215,7 @@ mls_status mls_service_start(mls_queue *queue, mls_job_types *types,
         status = create_service(queue, &options, &service);
     if (status)
         return status;
-    status = start_crew(service, types, &service->crews);
+    status = start_crew(service, types, NULL, &service->crews);
     if (status) {
         destroy_service(service);
         return status;
@@ -227,7 +233,7 @@ mls_status mls_service_reload(mls_service *service, mls_job_types *types)
     crew *next, *before = service->crews;
     mls_status status = mls__queue_check_fork(service->queue);
     if (!status)
-        status = start_crew(service, types, &next);
+        status = start_crew(service, types, before, &next);
     if (status)
         return status;
     pthread_mutex_lock(&service->mutex);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 
 void (*fixture_on_context)(mls_context *context);
 

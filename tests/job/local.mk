@@ -18,6 +18,8 @@ TESTS += $(JOB_TESTS)
 %C%_test_batch_SOURCES = %D%/test_batch.c $(JOB_FIXTURE)
 %C%_test_batch_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_batch_LDADD = $(MLS_TEST_LIBS)
+%C%_test_cron_SOURCES = %D%/test_cron.c %D%/zones.c %D%/zones.h \
+	tests/support/folder.c tests/support/folder.h
 %C%_test_cron_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_cron_LDADD = $(MLS_TEST_LIBS)
 %C%_test_faults_SOURCES = %D%/test_faults.c $(JOB_FIXTURE)
@@ -25,7 +27,12 @@ TESTS += $(JOB_TESTS)
 %C%_test_faults_LDADD = $(MLS_TEST_LIBS)
 %C%_test_lifecycle_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_lifecycle_LDADD = $(MLS_TEST_LIBS)
-%C%_test_memory_SOURCES = %D%/test_memory.c $(JOB_FIXTURE)
+%C%_test_memory_SOURCES = \
+	%D%/test_memory.c \
+	%D%/memory.h \
+	%D%/memory_faults.c \
+	%D%/memory_windows.c \
+	$(JOB_FIXTURE)
 %C%_test_memory_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_memory_LDADD = $(MLS_TEST_LIBS)
 %C%_test_model_SOURCES = %D%/test_model.c $(JOB_FIXTURE)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines of cron and time zones: against the C library's local time, minute by minute, and
+ * Lines of cron in time zones: against the C library's local time, minute by minute, and
  * against what is told of well-known changes of clocks.
  */
+#include "job/zones.h"
 #include "support/test.h"
 
 #include "job/civil.h"
@@ -34,12 +35,6 @@ static bool has_zones(void)
         return false;
     mls__zone_free(heap, zone);
     return true;
-}
-
-static int64_t utc_ms(int year, int month, int day, int hour, int minute)
-{
-    const mls__date date = {year, month, day};
-    return (mls__days_of_date(date) * 1440 + hour * 60 + minute) * 60000;
 }
 
 START_TEST(dates_are_days)
@@ -149,14 +144,14 @@ START_TEST(lines_fire)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const int *a = cases[i].after, *n = cases[i].next;
-        const int64_t after_ms = utc_ms(a[0], a[1], a[2], a[3], a[4]);
-        const int64_t next_ms = utc_ms(n[0], n[1], n[2], n[3], n[4]);
+        const int64_t after_ms = zones_utc_ms(a[0], a[1], a[2], a[3], a[4]);
+        const int64_t next_ms = zones_utc_ms(n[0], n[1], n[2], n[3], n[4]);
         ck_assert_msg(next(cases[i].line, "UTC", after_ms) == next_ms, "case %zu", i);
         ck_assert_msg(next(cases[i].line, "UTC", next_ms - 1) == next_ms, "case %zu", i);
     }
     ck_assert_int_eq(next("* * * * *", "UTC", INT64_MIN), 0);
     ck_assert_int_eq(next("* * * * *", "UTC", INT64_MAX), MLS__CRON_NEVER);
-    ck_assert_int_eq(next("* * * * *", "UTC", utc_ms(9999, 12, 31, 23, 59)), MLS__CRON_NEVER);
+    ck_assert_int_eq(next("* * * * *", "UTC", zones_utc_ms(9999, 12, 31, 23, 59)), MLS__CRON_NEVER);
 }
 END_TEST
 
@@ -166,11 +161,12 @@ START_TEST(clocks_that_change_fire_once_or_go_on)
         return;
     /* New York, 2026: 02:00 to 03:00 is skipped on 8 March, 01:00 to 02:00 twice on 1 November. */
     const char *const york = "America/New_York";
-    const int64_t spring_ms = utc_ms(2026, 3, 8, 7, 0), autumn_ms = utc_ms(2026, 11, 1, 5, 0);
+    const int64_t spring_ms = zones_utc_ms(2026, 3, 8, 7, 0),
+                  autumn_ms = zones_utc_ms(2026, 11, 1, 5, 0);
     ck_assert_int_eq(next("30 2 * * *", york, spring_ms - HOUR_MS), spring_ms);
-    ck_assert_int_eq(next("30 2 * * *", york, spring_ms), utc_ms(2026, 3, 9, 6, 30));
+    ck_assert_int_eq(next("30 2 * * *", york, spring_ms), zones_utc_ms(2026, 3, 9, 6, 30));
     ck_assert_int_eq(next("*/10 2 * * *", york, spring_ms - HOUR_MS), spring_ms);
-    ck_assert_int_eq(next("*/10 2 * * *", york, spring_ms), utc_ms(2026, 3, 9, 6, 0));
+    ck_assert_int_eq(next("*/10 2 * * *", york, spring_ms), zones_utc_ms(2026, 3, 9, 6, 0));
     ck_assert_int_eq(next("*/30 * * * *", york, spring_ms - HOUR_MS / 2), spring_ms);
     ck_assert_int_eq(next("*/30 * * * *", york, spring_ms), spring_ms + HOUR_MS / 2);
     ck_assert_int_eq(next("30 1 * * *", york, autumn_ms - HOUR_MS), autumn_ms + HOUR_MS / 2);
@@ -182,13 +178,13 @@ START_TEST(clocks_that_change_fire_once_or_go_on)
     ck_assert_int_eq(next("15 1 * * *", york, autumn_ms + HOUR_MS),
                      autumn_ms + 25 * HOUR_MS + HOUR_MS / 4);
     /* Lord Howe moves by half an hour, Apia skipped a day. */
-    ck_assert_int_eq(next("15 2 * * *", "Australia/Lord_Howe", utc_ms(2026, 10, 3, 15, 0)),
-                     utc_ms(2026, 10, 3, 15, 30));
-    ck_assert_int_eq(next("0 12 30 12 *", "Pacific/Apia", utc_ms(2011, 12, 29, 0, 0)),
-                     utc_ms(2011, 12, 30, 10, 0));
+    ck_assert_int_eq(next("15 2 * * *", "Australia/Lord_Howe", zones_utc_ms(2026, 10, 3, 15, 0)),
+                     zones_utc_ms(2026, 10, 3, 15, 30));
+    ck_assert_int_eq(next("0 12 30 12 *", "Pacific/Apia", zones_utc_ms(2011, 12, 29, 0, 0)),
+                     zones_utc_ms(2011, 12, 30, 10, 0));
     /* Nuuk changes on a Saturday at 22:00, which its rule calls an hour before Sunday. */
-    ck_assert_int_eq(next("30 23 * * 6", "America/Nuuk", utc_ms(2040, 3, 24, 12, 0)),
-                     utc_ms(2040, 3, 25, 1, 0));
+    ck_assert_int_eq(next("30 23 * * 6", "America/Nuuk", zones_utc_ms(2040, 3, 24, 12, 0)),
+                     zones_utc_ms(2040, 3, 25, 1, 0));
 }
 END_TEST
 
@@ -345,101 +341,17 @@ START_TEST(lines_fire_as_the_minutes_of_the_c_library_say)
 }
 END_TEST
 
-START_TEST(zones_are_named)
-{
-    static const char *const bad[] = {"",     "/etc/passwd", "../passwd", "Europe/../UTC",
-                                      "a//b", "Europe/",     "posix/.",   "a b",
-                                      "a\nb", "\xc3\xa4"};
-    mls__zone *zone;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        ck_assert_fails(mls__zone_load(heap, bad[i], &zone), MLS_EINVAL, "no name of a time zone");
-    char longest[MLS_SCHEDULE_ZONE_MAX + 2];
-    memset(longest, 'a', sizeof longest);
-    longest[MLS_SCHEDULE_ZONE_MAX + 1] = '\0';
-    ck_assert_fails(mls__zone_load(heap, longest, &zone), MLS_EINVAL, "no name");
-    ck_assert_fails(mls__zone_load(heap, "Mars/Olympus", &zone), MLS_ENOTFOUND, "Mars/Olympus");
-    ck_assert_int_eq(setenv("TZDIR", "/nowhere", 1), 0);
-    ck_assert_fails(mls__zone_load(heap, "Europe/Berlin", &zone), MLS_ENOTFOUND, "/nowhere/Europe");
-    ck_assert_ok(mls__zone_load(heap, "UTC", &zone));
-    mls__zone_free(heap, zone);
-    ck_assert_int_eq(unsetenv("TZDIR"), 0);
-}
-END_TEST
-
-/* A file of one offset of an hour, and one change at 1000 to two hours. */
-static const unsigned char tiny[] = "TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\1"
-                                    "\0\0\0\1"
-                                    "\0\0\0\0\0\0"
-                                    "\0"
-                                    "TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\0"
-                                    "\0\0\0\1"
-                                    "\0\0\0\2"
-                                    "\0\0\0\1"
-                                    "\0\0\0\0\0\0\3\xe8"
-                                    "\1"
-                                    "\0\0\x0e\x10\0\0"
-                                    "\0\0\x1c\x20\1\0"
-                                    "\0"
-                                    "\nAAA-1BBB,J60/0,300/0\n";
-enum { TINY = sizeof tiny - 1 };
-
-START_TEST(files_of_zones_are_checked)
-{
-    mls__zone *zone;
-    ck_assert_ok(mls__zone_parse(heap, tiny, TINY, &zone));
-    mls__zone_span span = mls__zone_span_at(zone, 999);
-    ck_assert(span.from_s == INT64_MIN && span.until_s == 1000 && span.offset_s == 3600);
-    span = mls__zone_span_at(zone, 1000);
-    ck_assert(span.from_s == 1000 && span.offset_s == 3600); /* as its rule says */
-    /* J60 is 1 March always, 300 is 28 October, and in leap years the 27th. */
-    span = mls__zone_span_at(zone, utc_ms(2028, 6, 1, 0, 0) / 1000);
-    ck_assert_int_eq(span.from_s, utc_ms(2028, 2, 29, 23, 0) / 1000);
-    ck_assert_int_eq(span.until_s, utc_ms(2028, 10, 27, 0, 0) / 1000 - 7200);
-    ck_assert_int_eq(span.offset_s, 7200);
-    mls__zone_free(heap, zone);
-    for (size_t size = 0; size < TINY; size++)
-        ck_assert_fails(mls__zone_parse(heap, tiny, size, &zone), MLS_EFORMAT, "no compiled");
-    for (size_t i = 0; i < TINY; i++) {
-        for (unsigned change = 1; change < 256; change++) {
-            unsigned char bytes[TINY];
-            memcpy(bytes, tiny, TINY);
-            bytes[i] = (unsigned char) (bytes[i] ^ change);
-            if (mls__zone_parse(heap, bytes, TINY, &zone))
-                continue;
-            for (int64_t at_s = -4000000000; at_s < 4000000000; at_s += 999999937) {
-                span = mls__zone_span_at(zone, at_s);
-                mls_test_expect(span.from_s <= at_s && at_s < span.until_s &&
-                                    span.offset_s <= MLS__ZONE_OFFSET_MAX &&
-                                    span.offset_s >= -MLS__ZONE_OFFSET_MAX,
-                                "byte %zu xor %u", i, change);
-            }
-            mls__zone_free(heap, zone);
-        }
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("cron");
     TCase *tcase = tcase_create("cron");
-    tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, dates_are_days);
     tcase_add_test(tcase, lines_that_are_none_say_where);
     tcase_add_test(tcase, lines_fire);
     tcase_add_test(tcase, clocks_that_change_fire_once_or_go_on);
     tcase_add_loop_test(tcase, lines_fire_as_the_minutes_of_the_c_library_say, 0,
                         (int) (sizeof zones / sizeof zones[0]));
-    tcase_add_test(tcase, zones_are_named);
-    tcase_add_test(tcase, files_of_zones_are_checked);
+    zones_add(tcase);
     suite_add_tcase(suite, tcase);
     return mls_test_run(suite);
 }

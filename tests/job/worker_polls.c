@@ -108,7 +108,7 @@ START_TEST(polls_are_bounded)
         ck_assert(is_readable(worker, -1));
         ck_assert_ok(mls_worker_poll(worker, 1, 1000000, NULL));
     }
-    ck_assert_ok(mls_queue_drain(worker_queue, 10000));
+    ck_assert_ok(mls_queue_drain(worker_queue, 60000));
     ck_assert_uint_eq(fixture_stats(worker_queue).succeeded, 7);
     mls_worker_free(worker);
 }
@@ -123,7 +123,7 @@ START_TEST(many_slots_stand_in_one_line)
         ck_assert(is_readable(worker, -1));
         ck_assert_uint_gt(poll_worker(worker, 0), 0);
     }
-    ck_assert_ok(mls_queue_drain(worker_queue, 10000));
+    ck_assert_ok(mls_queue_drain(worker_queue, 60000));
     ck_assert(!is_readable(worker, 0));
     ck_assert_uint_eq(fixture_stats(worker_queue).succeeded, 200);
     mls_worker_free(worker);
@@ -147,7 +147,7 @@ START_TEST(a_polled_batch_is_not_divided)
     mls_worker *worker = start_polled(1, 1, &handler);
     ck_assert(is_readable(worker, -1));
     ck_assert_uint_eq(poll_worker(worker, 1), 4);
-    ck_assert_ok(mls_queue_drain(worker_queue, 10000));
+    ck_assert_ok(mls_queue_drain(worker_queue, 60000));
     ck_assert_uint_eq(worker_stats(worker).batches, 1);
     mls_worker_free(worker);
 }

@@ -157,7 +157,7 @@ START_TEST(cancelled_jobs_are_not_begun)
     ck_assert_int_eq(fixture_state(worker_queue, ids[3]), MLS_JOB_READY);
     ck_assert_ok(mls_queue_cancel(worker_queue, ids[1]));
     gate_open(&barrier);
-    ck_assert_ok(mls_queue_drain(worker_queue, 10000));
+    ck_assert_ok(mls_queue_drain(worker_queue, 60000));
     ck_assert_int_eq(fixture_state(worker_queue, ids[0]), MLS_JOB_SUCCEEDED);
     ck_assert_int_eq(fixture_state(worker_queue, ids[1]), MLS_JOB_CANCELLED);
     ck_assert_int_eq(fixture_state(worker_queue, ids[2]), MLS_JOB_SUCCEEDED);

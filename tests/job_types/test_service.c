@@ -156,6 +156,47 @@ START_TEST(types_change_while_jobs_run)
 }
 END_TEST
 
+static void count_offer(void *user, const mls_queue_offer *offer)
+{
+    (void) offer;
+    ++*(unsigned *) user;
+}
+
+/* What runs of before a change takes of the capacity until it ends. */
+START_TEST(a_change_makes_no_room)
+{
+    const mls_resources capacity = {.cpu_milli = 1000};
+    mls_service *service;
+    mls_service_options options = MLS_SERVICE_OPTIONS_INIT;
+    options.slots = 2;
+    options.handlers = handlers;
+    options.handler_count = sizeof handlers / sizeof handlers[0];
+    options.capacity = &capacity;
+    ck_assert_ok(mls_service_start(queue, parse("job-types: [{name: a, handler: {c: gate}}]"),
+                                   &options, &service));
+    mls_job_options job = fixture_options("a", NULL);
+    job.needs.cpu_milli = 700;
+    const uint64_t old = fixture_submit(queue, &job);
+    gate_await(&barrier, 1);
+    for (int i = 0; i < 2; i++) /* the second one shares with the first, through the one between */
+        ck_assert_ok(mls_service_reload(
+            service, parse("job-types: [{name: a, handler: {c: two}, queue: default},"
+                           "{name: free, handler: {c: one}}]")));
+    const uint64_t large = fixture_submit(queue, &job);
+    job.needs.cpu_milli = 300;
+    expect(fixture_submit(queue, &job), "2"); /* beside the old one */
+    unsigned offers = 0;
+    ck_assert_ok(mls_queue_visit_offers(queue, count_offer, &offers));
+    ck_assert_uint_eq(offers, 1);
+    expect(submit("free", NULL), "1");
+    ck_assert_int_eq(fixture_state(queue, large), MLS_JOB_READY);
+    gate_open(&barrier);
+    expect(old, "g");
+    expect(large, "2");
+    mls_service_free(service);
+}
+END_TEST
+
 START_TEST(a_bad_change_changes_nothing)
 {
     static const char *const bad[][2] = {
@@ -324,6 +365,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, types_name_handlers_of_the_host);
     tcase_add_test(tests, types_change_while_jobs_run);
+    tcase_add_test(tests, a_change_makes_no_room);
     tcase_add_test(tests, a_bad_change_changes_nothing);
     tcase_add_test(tests, jobs_go_back_when_time_is_over);
     tcase_add_test(tests, programs_end_when_time_is_over);
