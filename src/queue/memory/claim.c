@@ -35,7 +35,7 @@ void mls__mem_end_claim(mls__mem_visit *visit, mls__mem_job *job, int32_t event)
                           memory_order_release);
     if (job->lane->has_rules)
         mls__mem_rules_end(visit, job->lane);
-    if (job->takes_room)
+    if (atomic_load_explicit(&job->takes_room, memory_order_relaxed))
         mls__mem_room_give(visit->store, job);
     if (visit->store->rules->next_state(job->state, event) == MLS_JOB_SCHEDULED)
         stats->retried++;
@@ -119,7 +119,7 @@ static void judge(mls__mem_visit *visit, mls_queue_end *end)
         return;
     }
     if (end->wall_ns)
-        mls__mem_cost_note(visit->store, job->lane, end);
+        mls__mem_cost_note(visit, job->lane, end);
     take_data(visit, job, end);
     /* Before it moves: a job that is ready again may be claimed again at once. */
     end->state = visit->store->rules->next_state(job->state, end->event);

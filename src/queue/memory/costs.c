@@ -66,24 +66,27 @@ void mls__mem_costs_free(mls__mem_store *store)
 }
 
 /* From its first sample on, jobs that stated no memory take what was seen. */
-static void note_memory(mls__mem_store *store, mls__mem_cost *cost, uint64_t peak_bytes)
+static void note_memory(mls__mem_visit *visit, mls__mem_cost *cost, uint64_t peak_bytes)
 {
+    mls__mem_store *store = visit->store;
     if (!cost->memory.total)
         for (uint32_t i = 0; i < store->lane_count; i++)
             store->lanes[i]->takes_room |= store->lanes[i]->cost == cost;
-    store->has_needs = true;
     mls__sketch_add(&cost->memory, peak_bytes);
+    store->has_needs = true;
+    mls__mem_windows_recall(visit); /* they were laid out of what took none */
 }
 
-void mls__mem_cost_note(mls__mem_store *store, const mls__mem_lane *lane, const mls_queue_end *end)
+void mls__mem_cost_note(mls__mem_visit *visit, const mls__mem_lane *lane, const mls_queue_end *end)
 {
+    mls__mem_store *store = visit->store;
     mls__mem_cost *cost = lane->cost ? lane->cost : create(store, lane);
     if (!cost)
         return; /* there is no memory for it */
     mls__sketch_add(&cost->wall, end->wall_ns);
     mls__sketch_add(&cost->cpu, end->cpu_ns);
     if (end->peak_bytes)
-        note_memory(store, cost, end->peak_bytes);
+        note_memory(visit, cost, end->peak_bytes);
     cost->is_known = false;
 }
 

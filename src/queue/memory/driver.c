@@ -208,4 +208,5 @@ const mls_queue_driver mls__queue_driver_memory = {
     .set_schedule = mls__mem_set_schedule,
     .remove_schedule = mls__mem_remove_schedule,
     .visit_schedules = mls__mem_visit_schedules,
+    .claimer_pool = mls__mem_claimer_pool,
 };

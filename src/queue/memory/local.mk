@@ -16,6 +16,7 @@ libmls_core_la_SOURCES += \
 	%D%/states.c \
 	%D%/submit.c \
 	%D%/timers.c \
+	%D%/types.h \
 	%D%/views.c \
 	%D%/visit.c \
 	%D%/watch.c \

@@ -18,6 +18,8 @@ struct mls__mem_schedule {
     mls__mem_node node; /* in the heap while it may fire */
     mls__mem_lane *lane;
     mls_schedule *s; /* a copy */
+    uint32_t refs;   /* the list, and those who let it fire */
+    bool is_gone;    /* from the list */
 };
 
 static mls__mem_schedule *schedule_of(mls__mem_node *node)
@@ -26,24 +28,63 @@ static mls__mem_schedule *schedule_of(mls__mem_node *node)
     return (mls__mem_schedule *) (void *) (at - offsetof(mls__mem_schedule, node));
 }
 
+static void free_schedule(const mls__mem_store *store, mls__mem_schedule *schedule)
+{
+    if (schedule && schedule->s)
+        store->host->free(store->host->context, schedule->s);
+    mls__free(&store->context->allocator, schedule);
+}
+
+static void unref(const mls__mem_store *store, mls__mem_schedule *schedule)
+{
+    if (schedule && --schedule->refs == 0)
+        free_schedule(store, schedule);
+}
+
+static void arm_in(mls__mem_visit *visit, mls__mem_schedule *schedule, int64_t ms)
+{
+    schedule->node.key = visit->now_ns + (uint64_t) ms * NS_OF_MS;
+    mls__mem_heap_add(&visit->store->cron, &schedule->node);
+}
+
 static void arm(mls__mem_visit *visit, mls__mem_schedule *schedule)
 {
     if (schedule->s->next_ms == INT64_MAX)
         return;
-    int64_t left_ms = schedule->s->next_ms - mls__mem_wall_ms(visit);
-    left_ms = left_ms < 0 ? 0 : left_ms > LOOK_MS ? LOOK_MS : left_ms;
-    schedule->node.key = visit->now_ns + (uint64_t) left_ms * NS_OF_MS;
-    mls__mem_heap_add(&visit->store->cron, &schedule->node);
+    const int64_t left_ms = schedule->s->next_ms - mls__mem_wall_ms(visit);
+    arm_in(visit, schedule, left_ms < 0 ? 0 : left_ms > LOOK_MS ? LOOK_MS : left_ms);
 }
 
-static void arm_later(mls__mem_visit *visit, mls__mem_schedule *schedule)
+/* Firing */
+
+/* No room, no memory, no file of the zone go away by themselves; a wrong line does not. */
+static bool may_pass(mls_status status)
 {
-    schedule->node.key = visit->now_ns + LOOK_MS * NS_OF_MS;
-    mls__mem_heap_add(&visit->store->cron, &schedule->node);
+    return status != MLS_EINVAL;
+}
+
+static void say(const mls__mem_store *store)
+{
+    mls__log(store->context, MLS_LOG_WARNING, "%s", mls_error_message());
+}
+
+/* What is due, and what follows, is worked out without the mutex: a file is read for it. */
+static mls_status advance(mls__mem_visit *visit, mls_schedule *s, int64_t *ret_due_ms,
+                          size_t *ret_count)
+{
+    const mls__mem_store *store = visit->store;
+    const int64_t now_ms = mls__mem_wall_ms(visit);
+    mls__mem_step_aside(visit);
+    const mls_status status =
+        store->rules->schedule_advance(store->host, s, now_ms, ret_due_ms, ret_count);
+    if (status)
+        say(store);
+    mls__mem_step_back(visit);
+    return status;
 }
 
 /* Submits what it fires; what there is no room for is still to come. */
-static mls_status submit_due(mls__mem_visit *visit, mls__mem_schedule *schedule,
+static mls_status submit_due(mls__mem_visit *visit, const mls__mem_schedule *schedule,
                              const int64_t *due_ms, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -54,46 +95,62 @@ static mls_status submit_due(mls__mem_visit *visit, mls__mem_schedule *schedule,
             schedule->s->next_ms = due_ms[i];
             return status;
         }
+        schedule->s->last_ms = due_ms[i];
     }
     return MLS_OK;
 }
 
-/* What may go away by itself: no room, no memory, too many open files. */
-static bool may_pass(mls_status status)
+/* When it is looked at again. Leaving the mutex gives back records that are free by now. */
+static void arm_after(mls__mem_visit *visit, mls__mem_schedule *schedule, mls_status status)
 {
-    return status == MLS_EFULL || status == MLS_ENOMEM || status == MLS_EIO;
-}
-
-static void fire(mls__mem_visit *visit, mls__mem_schedule *schedule)
-{
-    const mls__mem_store *store = visit->store;
-    int64_t due_ms[MLS_MISSED_MOST];
-    size_t count = 0;
-    mls_status status = store->rules->schedule_advance(store->host, schedule->s,
-                                                       mls__mem_wall_ms(visit), due_ms, &count);
-    if (!status)
-        status = submit_due(visit, schedule, due_ms, count);
-    if (status)
-        mls__log(store->context, MLS_LOG_WARNING, "%s", mls_error_message());
     if (!status)
         arm(visit, schedule);
     else if (may_pass(status))
-        arm_later(visit, schedule);
+        arm_in(visit, schedule, status == MLS_EFULL && visit->dying ? 1 : LOOK_MS);
     else
         schedule->s->next_ms = INT64_MAX;
+    /* It was not among the timers for a while. */
+    mls__mem_windows_recall(visit);
+    mls__mem_rearm_claimers(visit->store);
 }
 
-void mls__mem_schedules_tick(mls__mem_visit *visit)
+/* While the mutex was left it may have been taken back, or replaced by another. */
+static void fire(mls__mem_visit *visit, mls__mem_schedule *schedule)
+{
+    int64_t due_ms[MLS_MISSED_MOST];
+    size_t count = 0;
+    mls_schedule next = *schedule->s; /* texts and job are those of the schedule */
+    schedule->refs++;
+    mls_status status = advance(visit, &next, due_ms, &count);
+    if (!schedule->is_gone) {
+        const bool is_known = status == MLS_OK;
+        if (is_known) {
+            schedule->s->next_ms = next.next_ms;
+            status = submit_due(visit, schedule, due_ms, count);
+        }
+        arm_after(visit, schedule, status);
+        if (is_known && status) {
+            mls__mem_step_aside(visit);
+            say(visit->store);
+            mls__mem_step_back(visit);
+        }
+    }
+    unref(visit->store, schedule);
+}
+
+bool mls__mem_schedules_fire(mls__mem_visit *visit)
 {
     mls__mem_heap *heap = &visit->store->cron;
     while (heap->root && heap->root->key <= visit->now_ns) {
         mls__mem_schedule *schedule = schedule_of(heap->root);
         mls__mem_heap_remove(&schedule->node);
-        if (schedule->s->next_ms <= mls__mem_wall_ms(visit))
+        if (schedule->s->next_ms <= mls__mem_wall_ms(visit)) {
             fire(visit, schedule);
-        else
-            arm(visit, schedule);
+            return true;
+        }
+        arm(visit, schedule);
     }
+    return false;
 }
 
 /* Setting */
@@ -107,13 +164,6 @@ static mls__mem_schedule **find(mls__mem_store *store, const char *name)
     return link;
 }
 
-static void free_schedule(const mls__mem_store *store, mls__mem_schedule *schedule)
-{
-    if (schedule && schedule->s)
-        store->host->free(store->host->context, schedule->s);
-    mls__free(&store->context->allocator, schedule);
-}
-
 /* Takes it out of heap and list. */
 static mls__mem_schedule *take_out(mls__mem_schedule **link)
 {
@@ -121,11 +171,12 @@ static mls__mem_schedule *take_out(mls__mem_schedule **link)
     if (schedule->node.heap)
         mls__mem_heap_remove(&schedule->node);
     *link = schedule->next;
+    schedule->is_gone = true;
     return schedule;
 }
 
-/* Puts the new one in place of the one of its name, which is given back. */
-static mls__mem_schedule *replace(mls__mem_visit *visit, mls__mem_schedule *schedule)
+/* Puts the new one in place of the one of its name. */
+static void replace(mls__mem_visit *visit, mls__mem_schedule *schedule)
 {
     mls__mem_store *store = visit->store;
     mls__mem_schedule **link = find(store, schedule->s->name);
@@ -139,7 +190,7 @@ static mls__mem_schedule *replace(mls__mem_visit *visit, mls__mem_schedule *sche
     store->schedule_list = schedule;
     arm(visit, schedule);
     mls__mem_rearm_claimers(store);
-    return old;
+    unref(store, old);
 }
 
 mls_status mls__mem_set_schedule(void *self, const mls_schedule *given)
@@ -153,14 +204,16 @@ mls_status mls__mem_set_schedule(void *self, const mls_schedule *given)
         free_schedule(store, schedule);
         return mls__error_nomem(sizeof *schedule);
     }
+    schedule->refs = 1;
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
     const mls_status status =
         mls__mem_make_lanes(store, job->queue, job->type, &job->needs, &schedule->lane);
     if (!status)
-        schedule = replace(&visit, schedule);
+        replace(&visit, schedule);
     mls__mem_leave(&visit);
-    free_schedule(store, schedule);
+    if (status)
+        free_schedule(store, schedule);
     return status;
 }
 
@@ -170,12 +223,11 @@ mls_status mls__mem_remove_schedule(void *self, const char *name)
     mls__mem_visit visit;
     mls__mem_enter(store, &visit);
     mls__mem_schedule **link = find(store, name);
-    mls__mem_schedule *schedule = *link ? take_out(link) : NULL;
+    const bool is_there = *link != NULL;
+    if (is_there)
+        unref(store, take_out(link));
     mls__mem_leave(&visit);
-    if (!schedule)
-        return mls__error(MLS_ENOTFOUND, "there is no schedule '%s'", name);
-    free_schedule(store, schedule);
-    return MLS_OK;
+    return is_there ? MLS_OK : mls__error(MLS_ENOTFOUND, "there is no schedule '%s'", name);
 }
 
 mls_status mls__mem_visit_schedules(void *self, mls_schedule_fn show, void *user)

@@ -12,7 +12,7 @@ bool mls__mem_has_ended(const mls__mem_store *store, const mls__mem_job *job)
 
 static void wake_timekeepers(mls__mem_store *store, const mls__mem_heap *heap)
 {
-    if (heap == &store->due)
+    if (heap != &store->expiry)
         mls__mem_rearm_claimers(store);
     if (store->drain_waiters)
         pthread_cond_broadcast(&store->drained.cond);
@@ -41,7 +41,7 @@ static void enter_ready(mls__mem_visit *visit, mls__mem_job *job)
     if (mls__mem_deliver(visit, job))
         return;
     if (job->has_extras && job->deadline_ns)
-        set_timer(store, &store->expiry, job, job->deadline_ns);
+        set_timer(store, &store->deadlines, job, job->deadline_ns);
     atomic_fetch_add_explicit(&store->ready_events, 1, memory_order_relaxed);
     mls__mem_wake_claimers(store, job->lane);
 }
@@ -57,7 +57,7 @@ static void enter_blocked(mls__mem_visit *visit, mls__mem_job *job)
 {
     atomic_fetch_add_explicit(&visit->store->watchers, 1, memory_order_seq_cst);
     if (job->deadline_ns)
-        set_timer(visit->store, &visit->store->expiry, job, job->deadline_ns);
+        set_timer(visit->store, &visit->store->deadlines, job, job->deadline_ns);
 }
 
 static void count_end(mls__mem_job *job)
@@ -185,8 +185,8 @@ static void go_off(mls__mem_visit *visit, mls__mem_job *job)
 
 void mls__mem_tick(mls__mem_visit *visit)
 {
-    mls__mem_schedules_tick(visit);
-    mls__mem_heap *const heaps[] = {&visit->store->due, &visit->store->expiry};
+    mls__mem_store *store = visit->store;
+    mls__mem_heap *const heaps[] = {&store->due, &store->deadlines, &store->expiry};
     for (size_t i = 0; i < sizeof heaps / sizeof heaps[0]; i++)
         while (heaps[i]->root && heaps[i]->root->key <= visit->now_ns)
             go_off(visit, mls__mem_timer_first(heaps[i]));

@@ -118,10 +118,12 @@ static uint64_t next_of(const mls__mem_heap *heap)
 
 uint64_t mls__mem_next_due(const mls__mem_store *store)
 {
-    return mls__mem_earlier(next_of(&store->due), next_of(&store->cron));
+    return mls__mem_earlier(mls__mem_earlier(next_of(&store->due), next_of(&store->deadlines)),
+                            next_of(&store->cron));
 }
 
 uint64_t mls__mem_next_timer(const mls__mem_store *store)
 {
-    return mls__mem_earlier(next_of(&store->due), next_of(&store->expiry));
+    return mls__mem_earlier(mls__mem_earlier(next_of(&store->due), next_of(&store->deadlines)),
+                            next_of(&store->expiry));
 }

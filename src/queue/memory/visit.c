@@ -38,7 +38,7 @@ static void take_in(mls__mem_visit *visit)
     }
 }
 
-static void bring_up_to_date(mls__mem_visit *visit)
+static void catch_up(mls__mem_visit *visit)
 {
     visit->now_ns = mls__clock_monotonic_ns();
     visit->wall_ms = 0;
@@ -46,6 +46,24 @@ static void bring_up_to_date(mls__mem_visit *visit)
     mls__mem_take_ends(visit);
     take_in(visit);
     mls__mem_tick(visit);
+}
+
+void mls__mem_step_aside(mls__mem_visit *visit)
+{
+    pthread_mutex_unlock(&visit->store->mutex);
+}
+
+void mls__mem_step_back(mls__mem_visit *visit)
+{
+    lock(visit->store);
+    catch_up(visit);
+}
+
+static void bring_up_to_date(mls__mem_visit *visit)
+{
+    catch_up(visit);
+    while (mls__mem_schedules_fire(visit))
+        continue;
 }
 
 void mls__mem_enter_lightly(mls__mem_store *store, mls__mem_visit *visit)

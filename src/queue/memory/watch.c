@@ -113,8 +113,8 @@ mls_status mls__mem_change(void *self, uint64_t id, int32_t event)
     if (!job)
         return error_unknown(id);
     if (!allowed)
-        return mls__error(MLS_ESTATE, "job %llu is %s: that is not possible now",
-                          (unsigned long long) id, mls_job_state_name(state));
+        return mls__error(MLS_ESTATE, "job %llu is %s", (unsigned long long) id,
+                          mls_job_state_name(state));
     return MLS_OK;
 }
 

@@ -10,7 +10,7 @@
  * Whatever makes it so under the mutex recalls it. A submit that does moves on a counter, which
  * who takes from a window compares with that of the visit that laid it out, read before that
  * visit took in the inbox: a submit that came later moved it on. And a window ends when the next
- * scheduled job is due.
+ * scheduled job is due, or a deadline passes, whose children may go first then.
  *
  * Ends that say nothing but success go onto a stack, the outbox, and take effect in the next
  * visit. Those that wait for ends count themselves as watchers first, and then look into it; who
@@ -347,7 +347,8 @@ static bool is_plain_end(const mls_queue_end *end)
     const mls__mem_hold *hold = end->job->hold;
     const mls__mem_job *job = hold->job;
     return end->event == MLS_JOB_ON_SUCCEED && end->flags & MLS_END_DROP && !end->wall_ns &&
-           !hold->is_view && !job->takes_room && (!job->payload || job->payload == job->bytes);
+           !hold->is_view && !atomic_load_explicit(&job->takes_room, memory_order_relaxed) &&
+           (!job->payload || job->payload == job->bytes);
 }
 
 static bool end_claim(const mls__mem_store *store, mls_queue_end *end, uint64_t now_ns)
