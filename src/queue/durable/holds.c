@@ -34,6 +34,16 @@ bool mls__holds_remove(mls__holds *holds, mls__hold *hold)
     return is_claim;
 }
 
+bool mls__holds_has(mls__holds *holds, uint64_t id, uint64_t epoch)
+{
+    pthread_mutex_lock(&holds->mutex);
+    const mls__hold *hold = holds->buckets[id % MLS__HOLD_BUCKETS];
+    while (hold && (hold->id != id || hold->epoch != epoch))
+        hold = hold->next;
+    pthread_mutex_unlock(&holds->mutex);
+    return hold != NULL;
+}
+
 static void tell(mls__hold *hold, uint32_t signal)
 {
     atomic_fetch_or_explicit(&hold->signals, signal, memory_order_release);

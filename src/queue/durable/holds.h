@@ -28,6 +28,8 @@ typedef struct mls__holds {
 void mls__holds_add(mls__holds *holds, mls__hold *hold);
 /* Whether it was a claim that nobody ended, and that was not lost. */
 bool mls__holds_remove(mls__holds *holds, mls__hold *hold);
+/* Whether that claim is here. */
+bool mls__holds_has(mls__holds *holds, uint64_t id, uint64_t epoch);
 /* Tells the claim of a job, if it is here. */
 void mls__holds_signal(mls__holds *holds, uint64_t id, uint64_t epoch, uint32_t signal);
 /* Tells all claims of a claimer that they are lost. */

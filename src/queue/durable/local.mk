@@ -7,6 +7,8 @@ QUEUE_DURABLE = \
 	%D%/holds.h \
 	%D%/rules.c \
 	%D%/rules.h \
+	%D%/schedules.c \
+	%D%/schedules.h \
 	%D%/served.c \
 	%D%/served.h \
 	%D%/shares.c \

@@ -29,8 +29,8 @@ static mls_status run_change(mls__sql_store *store, mls__sql_op *op)
         return found ? store->txn.status : mls__sql_error_unknown(change->id);
     const int32_t next = mls__sql_next(store, row.state, change->event);
     if (next == MLS_JOB_REFUSED)
-        return mls__error(MLS_ESTATE, "job %llu is %s: that is not possible now",
-                          (unsigned long long) change->id, mls_job_state_name(row.state));
+        return mls__error(MLS_ESTATE, "job %llu is %s", (unsigned long long) change->id,
+                          mls_job_state_name(row.state));
     if (change->event == MLS_JOB_ON_REQUEUE)
         renew(&row);
     change->told_epoch = next == MLS_JOB_STOPPING ? (uint64_t) row.epoch : 0;

@@ -48,6 +48,11 @@ mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,
     if (!claimer)
         return mls__error_nomem(size);
     claimer->id = atomic_fetch_add(&store->next_claimer, 1) + 1;
+    claimer->offer_end = mls__sql_offer_end_create(store, claimer->id);
+    if (!claimer->offer_end) {
+        mls__free(&store->context->allocator, claimer);
+        return mls__error_nomem(sizeof *claimer->offer_end);
+    }
     claimer->served = mls__served_copy(options, claimer->names);
     claimer->patience_ns = (int64_t) options->patience_ms * 1000000;
     claimer->has_capacity = options->capacity != NULL;
@@ -58,12 +63,37 @@ mls_status mls__sql_claimer_open(void *self, const mls_claimer_options *options,
     return MLS_OK;
 }
 
+typedef struct pool_op {
+    mls__sql_op op; /* first: they share an address */
+    mls__sql_claimer *claimer, *with;
+} pool_op;
+
+/* The first one's id is the pool's. */
+static mls_status run_pool(mls__sql_store *store, mls__sql_op *op)
+{
+    const pool_op *both = (pool_op *) (void *) op;
+    (void) store;
+    if (!both->with->pool)
+        both->with->pool = both->with->id;
+    both->claimer->pool = both->with->pool;
+    return MLS_OK;
+}
+
+void mls__sql_claimer_pool(void *self, void *claimer, void *with)
+{
+    static const mls__sql_kind kind = {.run = run_pool, .no_transaction = true};
+    pool_op both = {.op = {.kind = &kind}, .claimer = claimer, .with = with};
+    mls__sql_call(self, &both.op);
+}
+
 void mls__sql_claimer_close(void *self, void *ptr)
 {
     mls__sql_store *store = self;
-    change_list(store, ptr, run_delist);
-    mls__sql_offer_end(store, ptr);
-    mls__free(&store->context->allocator, ptr);
+    mls__sql_claimer *claimer = ptr;
+    change_list(store, claimer, run_delist);
+    mls__sql_offer_end(store, claimer);
+    mls__free(&store->context->allocator, claimer->offer_end);
+    mls__free(&store->context->allocator, claimer);
 }
 
 static mls_status run_stop(mls__sql_store *store, mls__sql_op *op)
@@ -73,6 +103,8 @@ static mls_status run_stop(mls__sql_store *store, mls__sql_op *op)
     if (!(stop->flags & MLS_CLAIMER_DRAIN))
         stop->claimer->is_stopped = true;
     mls__sql_claims_stop(store, stop->claimer);
+    if (stop->claimer->is_stopped)
+        mls__sql_offer_end(store, stop->claimer);
     return MLS_OK;
 }
 

@@ -62,10 +62,7 @@ void mls__sql_costs_note(mls__sql_store *store, mls_queue_end *const *ends, size
         mls__sql_cost *cost = mls__sql_cost_of(store, info->type, info->needs.memory_bytes);
         if (!cost)
             continue;
-        mls__sketch_add(&cost->more.wall, end->wall_ns);
-        mls__sketch_add(&cost->more.cpu, end->cpu_ns);
-        if (end->peak_bytes)
-            mls__sketch_add(&cost->more.memory, end->peak_bytes);
+        store->rules->costs_note(&cost->more, end->wall_ns, end->cpu_ns, end->peak_bytes);
         cost->is_dirty = true;
         store->costs_are_dirty = true;
     }
@@ -73,26 +70,13 @@ void mls__sql_costs_note(mls__sql_store *store, mls_queue_end *const *ends, size
 
 /* Reading and writing */
 
-static bool is_sound(mls__sketch *sketch)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < MLS__SKETCH_BUCKETS; i++) {
-        if (sketch->counts[i] > MLS__SKETCH_RECENT)
-            return false;
-        total += sketch->counts[i];
-    }
-    sketch->total = (uint32_t) total;
-    return total <= MLS__SKETCH_RECENT;
-}
-
 /* What the file has; nothing, if it has none or that is damaged. */
-static void read_costs(sqlite3_stmt *load, int column, mls__sql_costs *ret_costs)
+static void read_costs(const mls__sql_store *store, sqlite3_stmt *load, int column,
+                       mls__sql_costs *ret_costs)
 {
+    const size_t size = (size_t) sqlite3_column_bytes(load, column);
     memset(ret_costs, 0, sizeof *ret_costs);
-    if (sqlite3_column_bytes(load, column) == (int) sizeof *ret_costs)
-        memcpy(ret_costs, sqlite3_column_blob(load, column), sizeof *ret_costs);
-    if (!is_sound(&ret_costs->wall) || !is_sound(&ret_costs->cpu) || !is_sound(&ret_costs->memory))
-        memset(ret_costs, 0, sizeof *ret_costs);
+    store->rules->costs_merge(ret_costs, sqlite3_column_blob(load, column), size);
 }
 
 static sqlite3_stmt *bind(mls__sql_store *store, int statement, const mls__sql_cost *cost)
@@ -112,18 +96,20 @@ static bool load(mls__sql_store *store, const mls__sql_cost *cost, mls__sql_cost
     if (!statement)
         return false;
     if (mls__sql_step(store, statement) == SQLITE_ROW)
-        read_costs(statement, 0, ret_costs);
+        read_costs(store, statement, 0, ret_costs);
     sqlite3_reset(statement);
     return !store->txn.status;
 }
 
-static void note_packed(mls__sql_cost *cost, const mls__sql_costs *costs)
+static void note_packed(const mls__sql_store *store, mls__sql_cost *cost,
+                        const mls__sql_costs *costs)
 {
-    const uint64_t p95 = mls__sketch_quantile(&costs->memory, 95);
-    cost->samples = costs->memory.total;
+    mls_queue_cost shown;
+    cost->samples = store->rules->costs_show(costs, &shown);
+    const uint64_t p95 = shown.peak_bytes.p95;
     cost->packed_memory = p95 < MLS_MEMORY_BYTES_MAX ? (int64_t) p95 : MLS_MEMORY_BYTES_MAX;
-    cost->wall_samples = costs->wall.total;
-    cost->wall_p95_ns = mls__sketch_quantile(&costs->wall, 95);
+    cost->wall_samples = shown.samples;
+    cost->wall_p95_ns = shown.wall_ns.p95;
     cost->is_known = true;
 }
 
@@ -134,7 +120,7 @@ bool mls__sql_cost_know(mls__sql_store *store, mls__sql_cost *cost)
         return true;
     if (!load(store, cost, &costs))
         return false;
-    note_packed(cost, &costs);
+    note_packed(store, cost, &costs);
     return true;
 }
 
@@ -155,16 +141,14 @@ static bool save(mls__sql_store *store, mls__sql_cost *cost)
     mls__sql_costs costs;
     if (!load(store, cost, &costs))
         return false;
-    mls__sketch_merge(&costs.wall, &cost->more.wall);
-    mls__sketch_merge(&costs.cpu, &cost->more.cpu);
-    mls__sketch_merge(&costs.memory, &cost->more.memory);
+    store->rules->costs_merge(&costs, &cost->more, sizeof cost->more);
     sqlite3_stmt *statement = bind(store, MLS__SQL_COST_SAVE, cost);
     if (!statement)
         return false;
     sqlite3_bind_blob(statement, 3, &costs, sizeof costs, SQLITE_TRANSIENT);
     if (!mls__sql_run(store, statement))
         return false;
-    note_packed(cost, &costs);
+    note_packed(store, cost, &costs);
     return true;
 }
 
@@ -217,27 +201,16 @@ typedef struct look_op {
     mls__vec shown;
 } look_op;
 
-static mls_quantiles quantiles_of(const mls__sketch *sketch)
-{
-    return (mls_quantiles){mls__sketch_quantile(sketch, 50), mls__sketch_quantile(sketch, 95),
-                           sketch->most};
-}
-
-static void fill(sqlite3_stmt *list, shown_cost *shown)
+static void fill(const mls__sql_store *store, sqlite3_stmt *list, shown_cost *shown)
 {
     mls__sql_costs costs;
     const char *type = (const char *) sqlite3_column_text(list, 0);
     strncpy(shown->type, type ? type : "", sizeof shown->type - 1);
     shown->type[sizeof shown->type - 1] = '\0';
-    read_costs(list, 2, &costs);
-    shown->cost = (mls_queue_cost){
-        .size = sizeof shown->cost,
-        .memory_bytes = sqlite3_column_int64(list, 1),
-        .samples = costs.wall.total,
-        .wall_ns = quantiles_of(&costs.wall),
-        .cpu_ns = quantiles_of(&costs.cpu),
-        .peak_bytes = quantiles_of(&costs.memory),
-    };
+    read_costs(store, list, 2, &costs);
+    shown->cost =
+        (mls_queue_cost){.size = sizeof shown->cost, .memory_bytes = sqlite3_column_int64(list, 1)};
+    store->rules->costs_show(&costs, &shown->cost);
 }
 
 /* It may run again, after a rollback. */
@@ -253,7 +226,7 @@ static mls_status run_look(mls__sql_store *store, mls__sql_op *op)
             sqlite3_reset(list);
             return mls__error_nomem(look->shown.count * sizeof *shown);
         }
-        fill(list, shown);
+        fill(store, list, shown);
     }
     return store->txn.status;
 }

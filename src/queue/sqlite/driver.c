@@ -175,6 +175,7 @@ static void free_store(mls__sql_store *store)
     mls__sql_lanes_free(store);
     mls__sql_costs_free(store);
     mls__vec_clear(&store->runs);
+    mls__sql_schedules_free(store);
     mls__kept_rules_free(store->host, &store->kept);
     if (store->segments_fd >= 0)
         close(store->segments_fd);
@@ -306,4 +307,5 @@ const mls_queue_driver mls__queue_driver_sqlite = {
     .set_schedule = mls__sql_set_schedule,
     .remove_schedule = mls__sql_remove_schedule,
     .visit_schedules = mls__sql_visit_schedules,
+    .claimer_pool = mls__sql_claimer_pool,
 };

@@ -10,6 +10,8 @@ libmls_core_la_SOURCES += \
 	%D%/damage.c \
 	%D%/driver.c \
 	%D%/ends.c \
+	%D%/group.c \
+	%D%/inbox.c \
 	%D%/lanes.c \
 	%D%/later.c \
 	%D%/liveness.c \
@@ -26,7 +28,9 @@ libmls_core_la_SOURCES += \
 	%D%/sqlite.h \
 	%D%/states.c \
 	%D%/statements.c \
+	%D%/statements.h \
 	%D%/submit.c \
+	%D%/types.h \
 	%D%/views.c \
 	%D%/watch.c \
 	$(QUEUE_DURABLE)

@@ -24,6 +24,37 @@ static mls_resources needs_of(const mls__sql_store *store, const mls__sql_claime
     return needs;
 }
 
+/* Whether what the one runs is taken of the other's capacity. */
+static bool are_pooled(const mls__sql_claimer *a, const mls__sql_claimer *b)
+{
+    return a == b || (a->pool && a->pool == b->pool);
+}
+
+/* The file may be damaged: then a sum may not be a number, and is as much as all there is. */
+static void add_one(int64_t *to, int64_t more, int64_t times)
+{
+    int64_t all;
+    if (!mls__mul_i64(more, times, &all) || !MLS__SQL_IS_POSSIBLE(all) ||
+        !MLS__SQL_IS_POSSIBLE(*to + all))
+        all = (INT64_MAX >> 2) - 1 - *to;
+    *to += all;
+}
+
+static mls_resources used_of(const mls__sql_store *store, const mls__sql_claimer *claimer)
+{
+    mls_resources used = claimer->used;
+    if (!claimer->pool)
+        return used;
+    for (const mls__sql_claimer *other = store->claimers; other; other = other->next) {
+        if (other == claimer || !are_pooled(claimer, other))
+            continue;
+        add_one(&used.cpu_milli, other->used.cpu_milli, 1);
+        add_one(&used.memory_bytes, other->used.memory_bytes, 1);
+        add_one(&used.gpus, other->used.gpus, 1);
+    }
+    return used;
+}
+
 void mls__sql_lane_weigh(const mls__sql_store *store, mls__sql_lane *lane)
 {
     lane->takes_room = lane->needs.cpu_milli || lane->needs.memory_bytes || lane->needs.gpus ||
@@ -42,16 +73,18 @@ static bool may_pass(const mls__sql_store *store, const mls__sql_claimer *claime
                      const mls__sql_lane *lane, const mls_resources *needs)
 {
     const uint64_t takes_ns = claimer->has_aside ? mls__sql_cost_time(store, lane->cost) : 0;
+    const mls_resources used = used_of(store, claimer);
     return takes_ns && (uint64_t) store->txn.boot_ns + takes_ns <= claimer->start_ns &&
-           store->rules->has_room(&claimer->capacity, &claimer->used, &nothing, needs);
+           store->rules->has_room(&claimer->capacity, &used, &nothing, needs);
 }
 
 bool mls__sql_has_room(const mls__sql_store *store, const mls__sql_claimer *claimer,
                        const mls__sql_lane *lane)
 {
     const mls_resources needs = needs_of(store, claimer, lane);
+    const mls_resources used = used_of(store, claimer);
     return !claimer->has_capacity ||
-           store->rules->has_room(&claimer->capacity, &claimer->used, &claimer->aside, &needs) ||
+           store->rules->has_room(&claimer->capacity, &used, &claimer->aside, &needs) ||
            may_pass(store, claimer, lane, &needs);
 }
 
@@ -60,18 +93,9 @@ bool mls__sql_is_crowded_out(const mls__sql_store *store, const mls__sql_claimer
 {
     const mls_queue_host *rules = store->rules;
     const mls_resources needs = needs_of(store, claimer, lane);
+    const mls_resources used = used_of(store, claimer);
     return rules->has_room(&claimer->capacity, &nothing, &nothing, &needs) &&
-           !rules->has_room(&claimer->capacity, &claimer->used, &nothing, &needs);
-}
-
-/* The file may be damaged: then a sum may not be a number, and is as much as all there is. */
-static void add_one(int64_t *to, int64_t more, int64_t times)
-{
-    int64_t all;
-    if (!mls__mul_i64(more, times, &all) || !MLS__SQL_IS_POSSIBLE(all) ||
-        !MLS__SQL_IS_POSSIBLE(*to + all))
-        all = (INT64_MAX >> 2) - 1 - *to;
-    *to += all;
+           !rules->has_room(&claimer->capacity, &used, &nothing, &needs);
 }
 
 static void add(const mls__sql_store *store, mls__sql_claimer *claimer, const mls__sql_lane *lane,
@@ -101,6 +125,21 @@ static bool note_run(mls__sql_store *store, const mls__sql_claimer *claimer, sql
     return true;
 }
 
+/* What runs by it. false: failed. */
+static bool note_runs(mls__sql_store *store, const mls__sql_claimer *claimer)
+{
+    sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_ROOM_RUNS);
+    bool is_whole = list != NULL;
+    if (!list)
+        return false;
+    sqlite3_bind_int64(list, 1, store->member);
+    sqlite3_bind_int64(list, 2, claimer->id);
+    while (is_whole && mls__sql_step(store, list) == SQLITE_ROW)
+        is_whole = note_run(store, claimer, list);
+    sqlite3_reset(list);
+    return is_whole && !store->txn.status;
+}
+
 /*
  * When that for which room is set aside is expected to begin. Without memory nobody may pass
  * it, and likewise where the file is damaged.
@@ -108,18 +147,10 @@ static bool note_run(mls__sql_store *store, const mls__sql_claimer *claimer, sql
 static uint64_t expect_start(mls__sql_store *store, const mls__sql_claimer *claimer)
 {
     const uint64_t now_ns = (uint64_t) store->txn.boot_ns;
-    sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_ROOM_RUNS);
-    bool is_whole = list != NULL;
-    if (!list)
-        return now_ns;
     store->runs.count = 0;
-    sqlite3_bind_int64(list, 1, store->member);
-    sqlite3_bind_int64(list, 2, claimer->id);
-    while (is_whole && mls__sql_step(store, list) == SQLITE_ROW)
-        is_whole = note_run(store, claimer, list);
-    sqlite3_reset(list);
-    if (!is_whole || store->txn.status)
-        return now_ns;
+    for (const mls__sql_claimer *at = store->claimers; at; at = at->next)
+        if (are_pooled(claimer, at) && !note_runs(store, at))
+            return now_ns;
     return store->rules->expected_start_ns(&claimer->capacity, &claimer->aside, store->runs.data,
                                            store->runs.count, now_ns);
 }
@@ -206,35 +237,52 @@ bool mls__sql_offer(mls__sql_store *store, mls__sql_claimer *claimer)
     sqlite3_bind_int64(statement, 4, capacity->cpu_milli);
     sqlite3_bind_int64(statement, 5, capacity->memory_bytes);
     sqlite3_bind_int64(statement, 6, capacity->gpus);
-    claimer->is_offered = true;
+    claimer->is_offered = claimer->was_offered = true;
     return mls__sql_run(store, statement);
 }
 
 typedef struct offer_op {
     mls__sql_op op; /* first: they share an address */
-    const mls__sql_claimer *claimer;
+    int64_t claimer;
 } offer_op;
 
 static mls_status run_offer_end(mls__sql_store *store, mls__sql_op *op)
 {
-    const mls__sql_claimer *claimer = ((offer_op *) (void *) op)->claimer;
     sqlite3_stmt *statement = mls__sql_prepare(store, MLS__SQL_OFFER_DELETE);
     if (!statement)
         return store->txn.status;
     sqlite3_bind_int64(statement, 1, store->member);
-    sqlite3_bind_int64(statement, 2, claimer->id);
+    sqlite3_bind_int64(statement, 2, ((offer_op *) (void *) op)->claimer);
     mls__sql_run(store, statement);
     return store->txn.status;
 }
 
 /* One that cannot be taken back goes with its process. */
-void mls__sql_offer_end(mls__sql_store *store, const mls__sql_claimer *claimer)
+static void end_offer_end(mls__sql_store *store, mls__sql_op *op)
 {
-    static const mls__sql_kind kind = {.run = run_offer_end};
-    if (!claimer->is_offered)
+    mls__free(&store->context->allocator, op);
+}
+
+mls__sql_op *mls__sql_offer_end_create(const mls__sql_store *store, int64_t claimer)
+{
+    static const mls__sql_kind kind = {.run = run_offer_end, .end = end_offer_end};
+    offer_op *end = mls__alloc_array(&store->context->allocator, 1, sizeof *end);
+    if (!end)
+        return NULL;
+    end->op.kind = &kind;
+    end->claimer = claimer;
+    return &end->op;
+}
+
+/* Nobody waits for that: to stop a claimer shall not depend on what the disk can do. */
+void mls__sql_offer_end(mls__sql_store *store, mls__sql_claimer *claimer)
+{
+    if (!claimer->was_offered)
         return;
-    offer_op end = {.op = {.kind = &kind}, .claimer = claimer};
-    mls__sql_call(store, &end.op);
+    mls__sql_op *end = claimer->offer_end;
+    claimer->is_offered = claimer->was_offered = false;
+    claimer->offer_end = NULL;
+    mls__sql_push(store, end);
 }
 
 /* Looking */

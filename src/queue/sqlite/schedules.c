@@ -7,15 +7,8 @@
 #include "queue/sqlite/sqlite.h"
 
 #include "base/error.h"
-#include "base/vec.h"
 
-#include <string.h>
-
-#define MOST_FIRINGS 32    /* of schedules in one look: a transaction takes no minutes */
-#define PAUSE_MS     60000 /* after what may pass: too many open files, no memory */
-
-/* In the order in which they are stored, from the first on. */
-enum { TEXTS = 8, NUMBERS = 11 };
+#define MOST_FIRINGS 32 /* of schedules in one look: a transaction takes no minutes */
 
 /* A row as it is read; pointers are into the statement. */
 typedef struct row {
@@ -24,75 +17,43 @@ typedef struct row {
     mls_job_options job;
 } row;
 
-static bool read_texts(sqlite3_stmt *from, row *r)
-{
-    static const size_t most[TEXTS] = {
-        MLS_JOB_NAME_MAX, MLS_SCHEDULE_SOURCE_MAX, MLS_SCHEDULE_CRON_MAX, MLS_SCHEDULE_ZONE_MAX,
-        MLS_JOB_NAME_MAX, MLS_JOB_NAME_MAX,        MLS_JOB_KEY_MAX,       MLS_JOB_KEY_MAX};
-    const char **const texts[TEXTS] = {&r->s.name,     &r->s.source,     &r->s.cron,
-                                       &r->s.zone,     &r->job.type,     &r->job.queue,
-                                       &r->job.tenant, &r->job.batch_key};
-    for (int i = 0; i < TEXTS; i++) {
-        *texts[i] = (const char *) sqlite3_column_text(from, 1 + i);
-        if (!*texts[i] || strlen(*texts[i]) > most[i])
-            return false;
-    }
-    return true;
-}
-
-/* Whether numbers of the file are such as were stored. */
-static bool read_numbers(sqlite3_stmt *from, row *r)
-{
-    static const struct {
-        int64_t least, most;
-    } ranges[NUMBERS] = {
-        {MLS_MISSED_SKIP, MLS_MISSED_ALL},
-        {0, INT64_MAX},
-        {0, INT64_MAX},
-        {MLS_PRIORITY_LOWEST, MLS_PRIORITY_HIGHEST},
-        {1, UINT32_MAX},
-        {0, UINT32_MAX},
-        {0, UINT32_MAX},
-        {0, 100},
-        {0, INT64_MAX >> 2},
-        {0, MLS_CPU_MILLI_MAX},
-        {0, MLS_MEMORY_BYTES_MAX},
-    };
-    int64_t n[NUMBERS];
-    for (int i = 0; i < NUMBERS; i++) {
-        n[i] = sqlite3_column_int64(from, 1 + TEXTS + i);
-        if (n[i] < ranges[i].least || n[i] > ranges[i].most)
-            return false;
-    }
-    const int64_t gpus = sqlite3_column_int64(from, 1 + TEXTS + NUMBERS);
-    r->s.missed = (uint32_t) n[0];
-    r->s.next_ms = n[1];
-    r->s.last_ms = n[2];
-    r->job.priority = (int32_t) n[3];
-    r->job.max_attempts = (uint32_t) n[4];
-    r->job.backoff_ms = (uint32_t) n[5];
-    r->job.backoff_max_ms = (uint32_t) n[6];
-    r->job.jitter_percent = (uint32_t) n[7];
-    r->job.retention_ms = n[8];
-    r->job.needs = (mls_resources){n[9], n[10], gpus};
-    return gpus >= 0 && gpus <= MLS_GPUS_MAX;
-}
+/* Where the columns begin, of which the payload is the last. */
+enum { NUMBERS_AT = 1 + MLS__SCHEDULE_TEXTS, PAYLOAD_AT = NUMBERS_AT + MLS__SCHEDULE_NUMBERS };
 
 /* false: the row is damaged. */
 static bool read_row(sqlite3_stmt *from, row *r)
 {
-    const int payload = 2 + TEXTS + NUMBERS;
-    *r = (row){.s = MLS_SCHEDULE_INIT, .job = MLS_JOB_OPTIONS_INIT};
+    mls__schedule_columns c = {.payload = NULL};
     r->id = sqlite3_column_int64(from, 0);
-    r->s.job = &r->job;
-    if (!read_texts(from, r) || !read_numbers(from, r))
-        return false;
-    if (sqlite3_column_type(from, payload) == SQLITE_NULL)
-        return true;
-    r->job.payload_bytes = (size_t) sqlite3_column_bytes(from, payload);
-    const void *data = sqlite3_column_blob(from, payload);
-    r->job.payload = data ? data : "";
-    return r->job.payload_bytes <= MLS_SCHEDULE_PAYLOAD_MAX;
+    for (int i = 0; i < MLS__SCHEDULE_TEXTS; i++)
+        c.texts[i] = (const char *) sqlite3_column_text(from, 1 + i);
+    for (int i = 0; i < MLS__SCHEDULE_NUMBERS; i++)
+        c.numbers[i] = sqlite3_column_int64(from, NUMBERS_AT + i);
+    if (sqlite3_column_type(from, PAYLOAD_AT) != SQLITE_NULL) {
+        c.payload_bytes = (size_t) sqlite3_column_bytes(from, PAYLOAD_AT);
+        c.payload = sqlite3_column_blob(from, PAYLOAD_AT);
+        c.payload = c.payload ? c.payload : "";
+    }
+    return mls__schedule_unpack(&c, &r->s, &r->job);
+}
+
+void mls__sql_schedules_free(mls__sql_store *store)
+{
+    mls__schedule_pauses_free(store->host, &store->schedule_pauses);
+}
+
+void mls__sql_schedules_changed(mls__sql_store *store)
+{
+    store->schedule_pauses.count = 0;
+}
+
+/* Until when this process leaves the schedule alone whose name is there; 0: it does not. */
+static int64_t paused_until_ms(const mls__sql_store *store, sqlite3_stmt *at, int column)
+{
+    const char *name = (const char *) sqlite3_column_text(at, column);
+    const mls__schedule_pause *pause =
+        name ? mls__schedule_pauses_find(&store->schedule_pauses, name) : NULL;
+    return pause ? pause->until_ms : 0;
 }
 
 /* Firing */
@@ -108,108 +69,104 @@ static bool move_on(mls__sql_store *store, int64_t id, int64_t next_ms, int64_t 
     return mls__sql_run(store, move);
 }
 
-static void say(const mls__sql_store *store, const char *what)
+static mls_status submit(void *user, const mls_queue_item *item)
 {
-    mls__log(store->context, MLS_LOG_WARNING, "queue '%s': %s%s", store->path, mls_error_message(),
-             what);
-}
-
-/* It is kept for people to see, and to be set again. */
-static bool stop(mls__sql_store *store, int64_t id, int64_t last_ms)
-{
-    say(store, ": this schedule does not fire any more, until it is set again");
-    return move_on(store, id, INT64_MAX, last_ms);
-}
-
-static mls_status submit_due(mls__sql_store *store, const mls_schedule *s, const int64_t *due_ms,
-                             size_t count)
-{
-    mls_status status = MLS_OK;
-    for (size_t i = 0; !status && i < count; i++) {
-        mls_queue_firing firing;
-        store->rules->schedule_fire(s, due_ms[i], &firing);
-        status = mls__sql_submit_now(store, &firing.item);
-    }
-    return status;
+    return mls__sql_submit_now(user, item);
 }
 
 /* Fires one that is due, of which this is a copy. false: the transaction failed. */
 static bool fire(mls__sql_store *store, int64_t id, mls_schedule *s)
 {
-    int64_t due_ms[MLS_MISSED_MOST];
-    size_t count = 0;
-    const int64_t last_ms = s->last_ms;
-    mls_status status =
-        store->rules->schedule_advance(store->host, s, store->txn.now_ms, due_ms, &count);
-    if (status == MLS_EIO || status == MLS_ENOMEM) {
-        say(store, ": schedules are looked at again in a minute");
-        store->schedules_from_ms = store->txn.now_ms + PAUSE_MS;
-        return true;
-    }
-    if (!status)
-        status = submit_due(store, s, due_ms, count);
+    const int64_t next_ms = s->next_ms, last_ms = s->last_ms, now_ms = store->txn.now_ms;
+    const mls_status status =
+        mls__schedule_go_off(store->host, store->rules, s, now_ms, submit, store);
     if (store->txn.status)
         return false;
-    return status ? stop(store, id, last_ms) : move_on(store, id, s->next_ms, s->last_ms);
+    if (status)
+        mls__schedule_say(store->host, store->path, status);
+    if ((s->next_ms != next_ms || s->last_ms != last_ms) &&
+        !move_on(store, id, s->next_ms, s->last_ms))
+        return false;
+    if (status && mls__schedule_may_pass(status) &&
+        !mls__schedule_pauses_add(store->host, &store->schedule_pauses, s->name, now_ms))
+        mls__sql_fail(store, mls__error_nomem(sizeof(mls__schedule_pause)));
+    return !store->txn.status;
 }
 
-/* 1: it fired; 0: none is due; -1: the transaction failed. */
-static int fire_first(mls__sql_store *store)
+/* Where a look is, in the order of what is due. */
+typedef struct cursor {
+    int64_t next_ms, id;
+} cursor;
+
+static bool fire_row(mls__sql_store *store, int64_t id, bool is_whole, mls_schedule *copy)
 {
-    row r;
+    if (!is_whole) {
+        mls__error(MLS_EFORMAT, "the row of schedule %lld is damaged", (long long) id);
+        mls__schedule_say(store->host, store->path, MLS_EINVAL);
+        return move_on(store, id, INT64_MAX, 0);
+    }
+    if (!copy) {
+        mls__sql_fail(store, mls__error_nomem(sizeof *copy));
+        return false;
+    }
+    return fire(store, id, copy);
+}
+
+/* Fires what is due behind `at`. 1: it did, or could not; 0: none is due; -1: failed. */
+static int fire_next(mls__sql_store *store, cursor *at)
+{
+    row r = {0};
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_SCHEDULE_DUE);
     if (!find)
         return -1;
     sqlite3_bind_int64(find, 1, store->txn.now_ms);
-    const int code = mls__sql_step(store, find);
+    sqlite3_bind_int64(find, 2, at->next_ms);
+    sqlite3_bind_int64(find, 3, at->id);
+    int code;
+    while ((code = mls__sql_step(store, find)) == SQLITE_ROW)
+        if (!paused_until_ms(store, find, 1))
+            break;
     if (code != SQLITE_ROW)
         return code == SQLITE_DONE ? 0 : -1;
     const bool is_whole = read_row(find, &r);
+    *at = (cursor){sqlite3_column_int64(find, NUMBERS_AT + 1), r.id};
     mls_schedule *copy = is_whole ? store->rules->schedule_copy(store->host, &r.s) : NULL;
     sqlite3_reset(find);
-    if (!is_whole) {
-        mls__error(MLS_EFORMAT, "the row of schedule %lld is damaged", (long long) r.id);
-        return stop(store, r.id, 0) ? 1 : -1;
-    }
-    if (!copy) {
-        mls__sql_fail(store, mls__error_nomem(sizeof r));
-        return -1;
-    }
-    const bool is_good = fire(store, r.id, copy);
-    store->host->free(store->host->context, copy);
+    const bool is_good = fire_row(store, r.id, is_whole, copy);
+    if (copy)
+        store->host->free(store->host->context, copy);
     return is_good ? 1 : -1;
 }
 
 bool mls__sql_schedules_tick(mls__sql_store *store)
 {
+    cursor at = {INT64_MIN, INT64_MIN};
     int fired = store->txn.meta.schedules ? 1 : 0;
-    for (int i = 0; fired > 0 && i < MOST_FIRINGS; i++) {
-        /* A clock that was set back does not make it longer than that. */
-        const int64_t wait_ms = store->schedules_from_ms - store->txn.now_ms;
-        if (wait_ms > 0 && wait_ms <= PAUSE_MS)
-            break;
-        fired = fire_first(store);
-    }
+    mls__schedule_pauses_look(&store->schedule_pauses, store->txn.now_ms);
+    for (int i = 0; fired > 0 && i < MOST_FIRINGS; i++)
+        fired = fire_next(store, &at);
     return fired >= 0;
 }
 
 bool mls__sql_schedules_find_next(mls__sql_store *store)
 {
+    int64_t next_ms = INT64_MAX;
     store->next_schedule_ms = 0;
     if (!store->txn.meta.schedules)
         return true;
     sqlite3_stmt *find = mls__sql_prepare(store, MLS__SQL_SCHEDULE_NEXT);
     if (!find)
         return false;
-    if (mls__sql_step(store, find) == SQLITE_ROW)
-        store->next_schedule_ms = sqlite3_column_int64(find, 0);
+    /* Those that are paused, and the first that is not. */
+    bool is_paused = true;
+    while (is_paused && mls__sql_step(store, find) == SQLITE_ROW) {
+        const int64_t until_ms = paused_until_ms(store, find, 0);
+        const int64_t at_ms = until_ms ? until_ms : sqlite3_column_int64(find, 1);
+        next_ms = at_ms < next_ms ? at_ms : next_ms;
+        is_paused = until_ms != 0;
+    }
     sqlite3_reset(find);
-    if (store->next_schedule_ms == INT64_MAX)
-        store->next_schedule_ms = 0;
-    const int64_t wait_ms = store->schedules_from_ms - store->txn.now_ms;
-    if (store->next_schedule_ms && wait_ms > 0 && wait_ms <= PAUSE_MS &&
-        store->next_schedule_ms < store->schedules_from_ms)
-        store->next_schedule_ms = store->schedules_from_ms;
+    store->next_schedule_ms = next_ms < INT64_MAX ? next_ms : 0;
     return !store->txn.status;
 }
 
@@ -221,37 +178,17 @@ typedef struct schedule_op {
     const char *name;
 } schedule_op;
 
-static void bind_texts(sqlite3_stmt *to, const mls_schedule *s)
+static void bind_row(sqlite3_stmt *to, const mls_schedule *s)
 {
-    const char *const texts[TEXTS] = {s->name,        s->source,        s->cron,
-                                      s->zone,        s->job->type,     s->job->queue,
-                                      s->job->tenant, s->job->batch_key};
-    for (int i = 0; i < TEXTS; i++)
-        sqlite3_bind_text(to, 1 + i, texts[i], -1, SQLITE_STATIC);
-}
-
-static void bind_numbers(sqlite3_stmt *to, const mls_schedule *s)
-{
-    const mls_job_options *o = s->job;
-    const int64_t numbers[] = {s->missed,
-                               s->next_ms,
-                               s->last_ms,
-                               o->priority,
-                               o->max_attempts,
-                               o->backoff_ms,
-                               o->backoff_max_ms,
-                               o->jitter_percent,
-                               o->retention_ms,
-                               o->needs.cpu_milli,
-                               o->needs.memory_bytes,
-                               o->needs.gpus};
-    for (int i = 0; i < (int) (sizeof numbers / sizeof numbers[0]); i++)
-        sqlite3_bind_int64(to, 1 + TEXTS + i, numbers[i]);
-    if (o->payload)
-        sqlite3_bind_blob(to, 2 + TEXTS + NUMBERS, o->payload, (int) o->payload_bytes,
-                          SQLITE_STATIC);
+    const mls__schedule_columns c = mls__schedule_pack(s);
+    for (int i = 0; i < MLS__SCHEDULE_TEXTS; i++)
+        sqlite3_bind_text(to, 1 + i, c.texts[i], -1, SQLITE_STATIC);
+    for (int i = 0; i < MLS__SCHEDULE_NUMBERS; i++)
+        sqlite3_bind_int64(to, NUMBERS_AT + i, c.numbers[i]);
+    if (c.payload)
+        sqlite3_bind_blob(to, PAYLOAD_AT, c.payload, (int) c.payload_bytes, SQLITE_STATIC);
     else
-        sqlite3_bind_null(to, 2 + TEXTS + NUMBERS);
+        sqlite3_bind_null(to, PAYLOAD_AT);
 }
 
 /* How many there are is read with each transaction. */
@@ -264,6 +201,7 @@ static bool count(mls__sql_store *store)
     store->txn.meta_is_dirty = true;
     store->txn.news |= MLS__SQL_NEWS_SCHEDULE;
     sqlite3_reset(find);
+    mls__sql_schedules_changed(store);
     return true;
 }
 
@@ -277,8 +215,7 @@ static mls_status run_set(mls__sql_store *store, mls__sql_op *op)
     sqlite3_stmt *set = status ? NULL : mls__sql_prepare(store, MLS__SQL_SCHEDULE_SET);
     if (status || !set)
         return status ? status : store->txn.status;
-    bind_texts(set, s);
-    bind_numbers(set, s);
+    bind_row(set, s);
     return mls__sql_run(store, set) && count(store) ? MLS_OK : store->txn.status;
 }
 
@@ -313,28 +250,9 @@ mls_status mls__sql_remove_schedule(void *self, const char *name)
 /* Looking */
 
 typedef struct look_op {
-    mls__sql_op op;     /* first: they share an address */
-    mls__vec schedules; /* copies: mls_schedule * */
+    mls__sql_op op; /* first: they share an address */
+    mls__schedule_list shown;
 } look_op;
-
-static void clear(const mls__sql_store *store, look_op *look)
-{
-    for (size_t i = 0; i < look->schedules.count; i++)
-        store->host->free(store->host->context,
-                          *(mls_schedule **) mls__vec_at(&look->schedules, i));
-    look->schedules.count = 0;
-}
-
-static mls_status add(const mls__sql_store *store, look_op *look, const mls_schedule *s)
-{
-    mls_schedule *copy = store->rules->schedule_copy(store->host, s);
-    mls_schedule **place = copy ? mls__vec_push(&look->schedules) : NULL;
-    if (place)
-        *place = copy;
-    else if (copy)
-        store->host->free(store->host->context, copy);
-    return place ? MLS_OK : mls__error_nomem(sizeof *s);
-}
 
 /* Copies them for the thread that asked. It may run again, after a rollback. */
 static mls_status run_look(mls__sql_store *store, mls__sql_op *op)
@@ -342,13 +260,14 @@ static mls_status run_look(mls__sql_store *store, mls__sql_op *op)
     look_op *look = (look_op *) (void *) op;
     mls_status status = MLS_OK;
     row r;
-    clear(store, look);
+    mls__schedule_list_free(store->host, &look->shown);
     sqlite3_stmt *list = mls__sql_prepare(store, MLS__SQL_SCHEDULES);
     if (!list)
         return store->txn.status;
     while (!status && mls__sql_step(store, list) == SQLITE_ROW)
-        if (read_row(list, &r)) /* of a damaged one the log tells when it is due */
-            status = add(store, look, &r.s);
+        if (read_row(list, &r) && /* of a damaged one the log tells when it is due */
+            !mls__schedule_list_add(store->host, store->rules, &look->shown, &r.s))
+            status = mls__error_nomem(sizeof r);
     sqlite3_reset(list);
     return status ? status : store->txn.status;
 }
@@ -358,11 +277,9 @@ mls_status mls__sql_visit_schedules(void *self, mls_schedule_fn visit, void *use
     static const mls__sql_kind kind = {.run = run_look};
     mls__sql_store *store = self;
     look_op look = {.op = {.kind = &kind}};
-    mls__vec_init(&look.schedules, &store->context->allocator, sizeof(mls_schedule *));
     const mls_status status = mls__sql_call(store, &look.op);
-    for (size_t i = 0; !status && i < look.schedules.count; i++)
-        visit(user, *(mls_schedule **) mls__vec_at(&look.schedules, i));
-    clear(store, &look);
-    mls__vec_clear(&look.schedules);
+    for (size_t i = 0; !status && i < look.shown.count; i++)
+        visit(user, look.shown.list[i]);
+    mls__schedule_list_free(store->host, &look.shown);
     return status;
 }

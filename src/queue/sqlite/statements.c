@@ -174,8 +174,9 @@ static const char *const texts[MLS__SQL_STATEMENTS] = {
         "INSERT OR REPLACE INTO costs(type, memory_bytes, sketches) VALUES(?1, ?2, ?3)",
     [MLS__SQL_SCHEDULES] = "SELECT id, " SCHEDULE_COLUMNS " FROM schedules",
     [MLS__SQL_SCHEDULE_DUE] = "SELECT id, " SCHEDULE_COLUMNS
-                              " FROM schedules WHERE next_ms <= ?1 ORDER BY next_ms, id LIMIT 1",
-    [MLS__SQL_SCHEDULE_NEXT] = "SELECT next_ms FROM schedules ORDER BY next_ms LIMIT 1",
+                              " FROM schedules WHERE next_ms <= ?1 AND (next_ms, id) > (?2, ?3)"
+                              " ORDER BY next_ms, id",
+    [MLS__SQL_SCHEDULE_NEXT] = "SELECT name, next_ms FROM schedules ORDER BY next_ms",
     [MLS__SQL_SCHEDULE_COUNT] = "SELECT count(*) FROM schedules",
     /* One of the same line and zone goes on as it was, unless it had stopped. */
     [MLS__SQL_SCHEDULE_SET] =
