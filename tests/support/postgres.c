@@ -9,6 +9,7 @@
  */
 #include "support/postgres.h"
 
+#include "base/clock.h"
 #include "support/folder.h"
 
 #include <glob.h>
@@ -124,6 +125,7 @@ static bool start_server(void)
                                 "-cshared_buffers=128MB",
                                 "-cmax_wal_size=1GB",
                                 "-cautovacuum_naptime=1s",
+                                "-cmax_prepared_transactions=4", /* which hold what they locked */
                                 "-cdynamic_shared_memory_type=mmap",
                                 NULL};
     int ends[2];
@@ -222,8 +224,9 @@ const char *mls_test_postgres_url(void)
     for (const char *at = folder; *at; at++) /* in place of a host '/' is written so */
         size +=
             (size_t) snprintf(socket + size, sizeof socket - size, *at == '/' ? "%%2F" : "%c", *at);
-    snprintf(url, sizeof url, "postgres://mls@%s/postgres?schema=q%d_%u&init=1", socket,
-             (int) getpid(), ++urls);
+    /* By the time, since the numbers of processes come again within one run of a program. */
+    snprintf(url, sizeof url, "postgres://mls@%s/postgres?schema=q%llx_%d_%u&init=1", socket,
+             (unsigned long long) mls__clock_monotonic_ns(), (int) getpid(), ++urls);
     return url;
 }
 
@@ -245,6 +248,31 @@ void mls_test_postgres_hold_writes(void)
     if (!file || fscanf(file, "%d", &held_writer) != 1 || kill(held_writer, SIGSTOP))
         give_up(sql);
     fclose(file);
+}
+
+/* In a file of the test's folder; another takes its place, so that it is read whole. */
+void mls_test_postgres_set_clock(int64_t wall_ms)
+{
+    char path[300], next[310];
+    snprintf(path, sizeof path, "%s/clock", mls_test_folder());
+    snprintf(next, sizeof next, "%s.next", path);
+    FILE *file = fopen(next, "w");
+    if (!file)
+        give_up(next);
+    fprintf(file, "%lld", (long long) wall_ms * 1000);
+    if (fclose(file) || chmod(next, 0644) || rename(next, path))
+        give_up(path);
+}
+
+void mls_test_postgres_hold_clock(const char *url)
+{
+    char sql[600];
+    const char *schema = strstr(url, "schema=") + strlen("schema=");
+    snprintf(sql, sizeof sql,
+             "CREATE OR REPLACE FUNCTION %.*s.now_us() RETURNS int8 LANGUAGE sql AS"
+             " 'SELECT pg_read_file(''%s/clock'')::int8'",
+             (int) strcspn(schema, "&"), schema, mls_test_folder());
+    mls_test_postgres_sql(sql);
 }
 
 void mls_test_postgres_restart(void)

@@ -8,6 +8,7 @@
 #define MLS_TESTS_SUPPORT_POSTGRES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Starts it, unless it runs; false: there is none to start. Who reaches its socket is
@@ -27,6 +28,13 @@ void mls_test_postgres_restart(void);
 
 /* Until it is killed, nothing is written that no commit waits for. */
 void mls_test_postgres_hold_writes(void);
+
+/*
+ * From now on the clock of the queue at that URL, which must be there, is told the time: it
+ * stands until then.
+ */
+void mls_test_postgres_hold_clock(const char *url);
+void mls_test_postgres_set_clock(int64_t wall_ms);
 
 /* Runs statements, as who may all. */
 void mls_test_postgres_sql(const char *sql);

@@ -23,8 +23,7 @@ static mls_status change_row(mls__pg_store *store, change_op *change, mls__pg_ro
     const int64_t state = row->numbers[MLS__PG_STATE];
     const int32_t next = mls__pg_next(store, state, change->event);
     if (next == MLS_JOB_REFUSED)
-        return mls__pg_set_status(&change->op, MLS_ESTATE,
-                                  "job %llu is %s: that is not possible now",
+        return mls__pg_set_status(&change->op, MLS_ESTATE, "job %llu is %s",
                                   (unsigned long long) change->id, mls__pg_state_name(state));
     if (change->event == MLS_JOB_ON_REQUEUE)
         renew(row);

@@ -5,7 +5,6 @@
  */
 #include "queue/postgres/postgres.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,11 +50,21 @@ static void time_out_all(mls__pg_store *store)
     time_out(store, &store->drains, now_ns);
 }
 
-/* The monotonic time at which the earliest timer is due by the server's clock. */
+/* The monotonic time at which it is that time by the server's clock. */
+static uint64_t monotonic_ns(const mls__pg_store *store, int64_t server_us)
+{
+    const int64_t at_us = server_us - store->clock_offset_us;
+    return at_us > 0 ? (uint64_t) at_us * 1000 : 0;
+}
+
 static uint64_t timer_ns(const mls__pg_store *store)
 {
-    const int64_t at_us = store->next_timer_us - store->clock_offset_us;
-    return at_us > 0 ? (uint64_t) at_us * 1000 : 0;
+    return monotonic_ns(store, store->next_timer_us);
+}
+
+static uint64_t schedule_ns(const mls__pg_store *store)
+{
+    return monotonic_ns(store, store->next_schedule_ms * 1000);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -68,13 +77,17 @@ static int pause_ms(const mls__pg_store *store)
 {
     const uint64_t now_ns = mls__pg_clock_ns();
     if (store->news_left)
-        return store->is_failing ? MLS__PG_RECONNECT_PAUSE_MS : 0;
+        return store->is_failing ? (int) (MLS__PG_RECONNECT_PAUSE_NS / 1000000) : 0;
     uint64_t until_ns = earlier(store->parked_until_ns, store->polled_ns + POLL_NS);
+    if (store->next_schedule_ms)
+        until_ns = earlier(until_ns, schedule_ns(store));
     if (is_anyone_parked(store)) {
         if (store->member_count > 1)
             until_ns = earlier(until_ns, store->looked_ns + mls__pg_look_interval_ns(store));
         if (store->next_timer_us)
             until_ns = earlier(until_ns, timer_ns(store));
+        if (store->again_ns)
+            until_ns = earlier(until_ns, store->again_ns);
     }
     return until_ns > now_ns ? (int) ((until_ns - now_ns) / 1000000 + 1) : 0;
 }
@@ -94,15 +107,16 @@ static unsigned read_news(mls__pg_store *store)
         news |= strchr(notify->extra, 'e') ? MLS__PG_NEWS_ENDED : 0;
         news |= strchr(notify->extra, 'c') ? MLS__PG_NEWS_CANCEL : 0;
         news |= strchr(notify->extra, 'm') ? MLS__PG_NEWS_MEMBER : 0;
+        news |= strchr(notify->extra, 's') ? MLS__PG_NEWS_SCHEDULE : 0;
     }
     return news;
 }
 
-/* Without anyone parked only members matter, and what shall stop. */
+/* Without anyone parked only members and schedules matter, and what shall stop. */
 static unsigned relevant(const mls__pg_store *store, unsigned news)
 {
     if (!is_anyone_parked(store))
-        news &= MLS__PG_NEWS_CANCEL | MLS__PG_NEWS_MEMBER;
+        news &= MLS__PG_NEWS_CANCEL | MLS__PG_NEWS_MEMBER | MLS__PG_NEWS_SCHEDULE;
     return news;
 }
 
@@ -118,12 +132,16 @@ static unsigned look_around(mls__pg_store *store)
         news |= MLS__PG_NEWS_MEMBER | MLS__PG_NEWS_CANCEL;
         news |= is_idle ? 0 : MLS__PG_NEWS_READY | MLS__PG_NEWS_ENDED;
     }
+    if (store->next_schedule_ms && now_ns >= schedule_ns(store))
+        news |= MLS__PG_NEWS_SCHEDULE;
     if (is_idle)
         return news;
     if (store->next_timer_us && now_ns >= timer_ns(store))
         news |= MLS__PG_NEWS_READY;
+    if (store->again_ns && now_ns >= store->again_ns)
+        news |= MLS__PG_NEWS_AGAIN;
     if (store->member_count > 1 && now_ns >= store->looked_ns + mls__pg_look_interval_ns(store)) {
-        store->looked_ns = now_ns;
+        store->looked_ns = mls__pg_look_moment_ns(store, now_ns);
         news |= MLS__PG_NEWS_MEMBER;
     }
     return news;
@@ -166,7 +184,7 @@ static void sleep_until_needed(mls__pg_store *store)
         return; /* another look does no harm */
 }
 
-static bool is_closing(mls__pg_store *store)
+bool mls__pg_is_closing(mls__pg_store *store)
 {
     pthread_mutex_lock(&store->mutex);
     const bool is_closing = store->is_closing;
@@ -174,30 +192,34 @@ static bool is_closing(mls__pg_store *store)
     return is_closing;
 }
 
+/* What there is to do now. */
+static void run_next(mls__pg_store *store)
+{
+    mls__pg_op *ops[MOST_OPS];
+    mls__pg_ops group = {.ops = ops, .news = look_around(store)};
+    group.count = take_group(&store->queue, ops);
+    if (group.count == 1 && ops[0]->kind->no_transaction) {
+        store->news_left |= group.news;
+        mls__pg_run_without(store, ops[0]);
+    } else if (group.count || group.news) {
+        mls__pg_run_group(store, &group);
+        mls__pg_claims_stop(store); /* also what was kept after all */
+    }
+}
+
 static void *run_committer(void *arg)
 {
     mls__pg_store *store = arg;
-    mls__pg_op *ops[MOST_OPS];
-    mls__pg_list queue;
-    mls__pg_list_init(&queue);
-    while (!is_closing(store)) {
-        mls__pg_take_in(store, &queue);
+    while (!mls__pg_is_closing(store)) {
+        mls__pg_take_in(store, &store->queue);
         if (mls__pg_clock_ns() >= store->polled_ns + POLL_NS)
-            mls__pg_list_move(&store->returns, &queue);
-        const unsigned news = look_around(store);
-        const size_t count = take_group(&queue, ops);
-        if (count == 1 && ops[0]->kind->no_transaction) {
-            ops[0]->status = ops[0]->kind->run(store, ops[0]);
-            store->news_left |= news;
-            mls__pg_answer(store, ops, 1);
-        } else if (count || news) {
-            mls__pg_run_group(store, ops, count, news);
-        }
+            mls__pg_list_move(&store->returns, &store->queue);
+        run_next(store);
         time_out_all(store);
-        if (!queue.first)
+        if (!store->queue.first && !mls__pg_is_closing(store))
             sleep_until_needed(store);
     }
-    mls__pg_list_move(&queue, &store->returns); /* nobody waits for anything else any more */
+    mls__pg_list_move(&store->queue, &store->returns); /* nobody waits for anything else any more */
     mls__pg_take_in(store, &store->returns);
     return NULL;
 }

@@ -6,7 +6,6 @@
  */
 #include "queue/postgres/postgres.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,15 +91,15 @@ static void connect_in_time(mls__pg_store *store)
     PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
     while (step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING) {
-        const uint64_t now_ns = mls__pg_clock_ns();
         const short events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT;
         struct pollfd fd = {PQsocket(connection), events, 0};
-        if (now_ns >= until_ns) {
+        if (mls__pg_clock_ns() >= until_ns) {
             mls__pg_fail(store, MLS_EIO, "no connection within %d s; %s", seconds, unreachable);
             return;
         }
-        poll(&fd, 1, (int) ((until_ns - now_ns) / 1000000) + 1);
-        step = PQconnectPoll(connection);
+        mls__pg_rest(store, &fd, until_ns);
+        if (fd.revents)
+            step = PQconnectPoll(connection);
     }
     PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
     if (step != PGRES_POLLING_OK)

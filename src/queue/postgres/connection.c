@@ -206,22 +206,26 @@ void mls__pg_reset_txn(mls__pg_store *store)
     store->kept.count = 0;
 }
 
-#define NOW "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+#define SINCE_1970 "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8"
 #define RULES                                                                                      \
     ", coalesce((SELECT max(CASE WHEN max_running > 0 OR rate_jobs > 0 THEN 2 ELSE 1 END)"         \
-    " FROM rules), 0), (SELECT shares FROM meta WHERE one = 1)"
+    " FROM rules), 0), (SELECT shares FROM meta WHERE one = 1),"                                   \
+    " coalesce((SELECT next_ms FROM schedules ORDER BY next_ms LIMIT 1), 0),"                      \
+    " (SELECT room FROM meta WHERE one = 1)"
 
 /*
  * The server's time comes with it: all that the transaction decides, it decides by that. So
  * does whether tenants share, and what rules there are, which stays so, since who reads the table
- * has it locked until the end against who sets rules, and who sets rules locks it before all else.
+ * has it locked until the end against who sets rules, and who sets rules locks it before all else;
+ * and when the next schedule is due.
  */
 mls_status mls__pg_begin(mls__pg_store *store, int how)
 {
     static const char *const texts[] = {
-        [MLS__PG_BARE] = "BEGIN; " NOW ", 0, 0",
-        [MLS__PG_SHARED] = "BEGIN; " NOW RULES,
-        [MLS__PG_EXCLUSIVE] = "BEGIN; LOCK TABLE rules IN ACCESS EXCLUSIVE MODE; " NOW RULES,
+        [MLS__PG_BARE] = "BEGIN; " SINCE_1970 ", 0, 0, 0, 0",
+        [MLS__PG_SHARED] = "BEGIN; SELECT now_us()" RULES,
+        [MLS__PG_EXCLUSIVE] =
+            "BEGIN; LOCK TABLE rules IN ACCESS EXCLUSIVE MODE; SELECT now_us()" RULES,
     };
     mls__pg_reset_txn(store);
     const uint64_t before_ns = mls__pg_clock_ns();
@@ -231,6 +235,8 @@ mls_status mls__pg_begin(mls__pg_store *store, int how)
     store->txn.now_us = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     store->txn.rules = atoi(PQgetvalue(result, 0, 1));
     store->txn.shares = atoi(PQgetvalue(result, 0, 2));
+    mls__pg_schedules_expect(store, strtoll(PQgetvalue(result, 0, 3), NULL, 10));
+    store->txn.room = atoi(PQgetvalue(result, 0, 4));
     store->clock_offset_us = store->txn.now_us - (int64_t) (before_ns / 1000);
     PQclear(result);
     return MLS_OK;

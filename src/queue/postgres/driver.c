@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define DEFAULT_RETENTION_MS INT64_C(86400000)
+#define MOST_CLASHES         8                     /* of what makes the schema with others */
 #define MAX_PAYLOAD_BYTES    (UINT64_C(256) << 20) /* a row's bound is 1 GiB, escapes and all */
 
 void *mls__pg_alloc(mls__pg_store *store, size_t size)
@@ -36,8 +37,10 @@ static void free_store(mls__pg_store *store)
     if (store->connection)
         mls__pg_disconnect(store);
     mls__pg_lanes_free(store);
+    mls__pg_costs_free(store);
     mls__pg_submit_forget(store);
     mls__kept_rules_free(store->host, &store->kept);
+    mls__schedule_pauses_free(store->host, &store->pauses);
     mls__pg_forget_away(store);
     mls__pg_returns_free(store);
     if (store->wake_fd >= 0)
@@ -56,7 +59,8 @@ static mls__pg_store *create_store(const mls_plugin_host *host)
     memset(store, 0, sizeof *store);
     store->host = host;
     store->parked_until_ns = MLS__PG_FOREVER;
-    mls__pg_list *const lists[] = {&store->inbox, &store->claims, &store->fillers,
+    store->next_timer_us = 1; /* not known: to be looked for */
+    mls__pg_list *const lists[] = {&store->inbox, &store->queue,  &store->claims, &store->fillers,
                                    &store->waits, &store->drains, &store->returns};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         mls__pg_list_init(lists[i]);
@@ -66,16 +70,28 @@ static mls__pg_store *create_store(const mls_plugin_host *host)
     return store;
 }
 
-/* The first connection; the schema is made, or refused, in a transaction of its own. */
-static mls_status open_schema(mls__pg_store *store)
+/* The schema is made, or refused, in a transaction of its own. */
+static mls_status try_schema(mls__pg_store *store)
 {
-    if (mls__pg_connect(store) || mls__pg_begin(store, MLS__PG_BARE))
+    if (mls__pg_begin(store, MLS__PG_BARE))
         return store->txn.status;
     if (!mls__pg_schema_open(store))
         mls__pg_commit(store);
     else
         mls__pg_rollback(store);
     return store->txn.status;
+}
+
+/* On the first connection. Those who use an older schema meanwhile may clash with what changes. */
+static mls_status open_schema(mls__pg_store *store)
+{
+    mls_status status = mls__pg_connect(store);
+    if (status)
+        return status;
+    status = try_schema(store);
+    for (int i = 0; i < MOST_CLASHES && status && store->txn.failure == MLS__PG_CLASHED; i++)
+        status = try_schema(store);
+    return status;
 }
 
 static mls_status open_store(const mls_plugin_host *host, const char *config, void **ret_self)
@@ -127,7 +143,8 @@ static const mls_queue_driver driver = {
                     MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_DEADLINES | MLS_QUEUE_CAN_CANCEL |
                     MLS_QUEUE_CAN_PROGRESS | MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_NAMED_QUEUES |
                     MLS_QUEUE_CAN_LEASES | MLS_QUEUE_CAN_LIST | MLS_QUEUE_CAN_DEPENDENCIES |
-                    MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_FAIRNESS,
+                    MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_LIMITS | MLS_QUEUE_CAN_FAIRNESS |
+                    MLS_QUEUE_CAN_CRON | MLS_QUEUE_CAN_RESOURCES,
     .max_payload_bytes = MAX_PAYLOAD_BYTES,
     .retention_ms = DEFAULT_RETENTION_MS,
     .bind = bind_store,
@@ -149,6 +166,12 @@ static const mls_queue_driver driver = {
     .list = mls__pg_list_ids,
     .set_rule = mls__pg_set_rule,
     .visit_rules = mls__pg_visit_rules,
+    .visit_offers = mls__pg_visit_offers,
+    .claimer_pool = mls__pg_claimer_pool,
+    .visit_costs = mls__pg_visit_costs,
+    .set_schedule = mls__pg_set_schedule,
+    .remove_schedule = mls__pg_remove_schedule,
+    .visit_schedules = mls__pg_visit_schedules,
 };
 
 MLS_API const mls_plugin *const *mls_plugin_entry(void);

@@ -25,6 +25,9 @@ static void take_data(mls__pg_store *store, mls__pg_row *row, const mls_queue_en
     row->texts[MLS__PG_ERROR_TEXT] = text;
     if (end->event == MLS_JOB_ON_RETRY)
         row->numbers[MLS__PG_RUN_AT] = mls__pg_now_ms(store) + end->delay_ms;
+    row->is_escalated = end->event == MLS_JOB_ON_ESCALATE;
+    if (row->is_escalated)
+        row->numbers[MLS__PG_MEMORY] = end->memory_bytes;
 }
 
 static bool judge(mls__pg_store *store, const ends_work *work, mls_queue_end *end, char *text)
@@ -89,8 +92,10 @@ static mls_status run_finish(mls__pg_store *store, mls__pg_op *op)
 static void publish_finish(mls__pg_store *store, mls__pg_op *op)
 {
     const finish_op *finish = (finish_op *) (void *) op;
-    if (!op->status)
-        mls__ends_publish(&store->holds, finish->ends.ends, finish->ends.count);
+    if (op->status)
+        return;
+    mls__ends_publish(&store->holds, finish->ends.ends, finish->ends.count);
+    mls__pg_costs_note(store, finish->ends.ends, finish->ends.count);
 }
 
 static void abandon_finish(mls__pg_store *store, mls__pg_op *op)

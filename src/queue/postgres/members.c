@@ -6,12 +6,12 @@
  *
  * A free lock is not yet a death: connections are cut, and a server that ends lets go of its
  * sessions one after another, while the last of them still look. A process on the looker's
- * machine is asked for by its name (process.c); all others have ten seconds to come back, and
- * who does goes on with what it runs.
+ * machine is asked for by its name (process.c); all others have ten seconds to come back, unless
+ * the URL says otherwise, and who does goes on with what it runs.
  *
- * Who waits for something looks whether a lock is free whose row is there. All who look
- * share about 80 looks a second among them, so that the jobs of a process that died on
- * this machine are ready again within 100 ms as long as anyone waits, however many there are.
+ * Who waits for something looks whether a lock is free whose row is there. All on one machine,
+ * who alone see that a process there died, share about 80 looks a second, and take turns: so its
+ * jobs are ready again within 100 ms as long as they wait, however many there are.
  */
 #include "queue/postgres/postgres.h"
 
@@ -19,12 +19,20 @@
 
 #define LOOKS_PER_MEMBER_NS UINT64_C(12500000)
 #define SHORTEST_LOOK_NS    UINT64_C(40000000)
-#define PATIENCE_NS         UINT64_C(10000000000)
 
 uint64_t mls__pg_look_interval_ns(const mls__pg_store *store)
 {
-    const uint64_t fair_ns = (uint64_t) store->member_count * LOOKS_PER_MEMBER_NS;
+    const uint64_t fair_ns = (uint64_t) store->neighbours * LOOKS_PER_MEMBER_NS;
     return fair_ns > SHORTEST_LOOK_NS ? fair_ns : SHORTEST_LOOK_NS;
+}
+
+/* The machine's clock is the same for all of them, and each has its place in the interval. */
+uint64_t mls__pg_look_moment_ns(const mls__pg_store *store, uint64_t now_ns)
+{
+    const uint64_t interval_ns = mls__pg_look_interval_ns(store);
+    const uint64_t count = store->neighbours ? (uint64_t) store->neighbours : 1;
+    const uint64_t place_ns = interval_ns / count * (uint64_t) store->place;
+    return now_ns - (now_ns - place_ns) % interval_ns;
 }
 
 static bool run_for(mls__pg_store *store, int statement, int64_t member)
@@ -107,19 +115,34 @@ static bool note_away(mls__pg_store *store, const PGresult *result)
     return true;
 }
 
-static bool is_dead(const mls__pg_absence *away, const char *process)
-{
-    return mls__pg_clock_ns() - away->since_ns >= PATIENCE_NS || mls__pg_process_is_dead(process);
-}
-
-/* Jobs do not die of a server's end. */
+/* Jobs do not die of a server's end, nor of a connection that was cut for long. */
 static bool remove_dead(mls__pg_store *store, const PGresult *result)
 {
-    for (int i = 0; i < PQntuples(result); i++)
-        if (is_dead(&store->away[i], PQgetvalue(result, i, 3)) &&
-            !remove_member(store, store->away[i].member, mls__pg_number(result, i, 2) == 0))
+    const uint64_t now_ns = mls__pg_clock_ns();
+    for (int i = 0; i < PQntuples(result); i++) {
+        const mls__pg_absence *away = &store->away[i];
+        const bool is_same_server = mls__pg_number(result, i, 2) == 0;
+        const int fate = mls__pg_process_fate(PQgetvalue(result, i, 3));
+        if (fate != MLS__PG_IS_DEAD && now_ns - away->since_ns < store->patience_ns)
+            continue;
+        if (!remove_member(store, away->member, is_same_server && fate != MLS__PG_LIVES))
             return false;
+    }
     return true;
+}
+
+static bool count_members(mls__pg_store *store)
+{
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, store->member);
+    PGresult *result = mls__pg_run(store, MLS__PG_MEMBER_COUNT, &p);
+    if (result) {
+        store->member_count = mls__pg_number(result, 0, 0);
+        store->neighbours = mls__pg_number(result, 0, 1);
+        store->place = mls__pg_number(result, 0, 2);
+    }
+    PQclear(result);
+    return result != NULL;
 }
 
 bool mls__pg_reap(mls__pg_store *store)
@@ -133,11 +156,7 @@ bool mls__pg_reap(mls__pg_store *store)
     PQclear(result);
     if (!is_good)
         return false;
-    result = mls__pg_run(store, MLS__PG_MEMBER_COUNT, NULL);
-    if (result)
-        store->member_count = mls__pg_number(result, 0, 0);
-    PQclear(result);
-    return result != NULL;
+    return count_members(store);
 }
 
 void mls__pg_forget_away(mls__pg_store *store)
@@ -171,7 +190,7 @@ bool mls__pg_mark(mls__pg_store *store)
  */
 void mls__pg_tell(mls__pg_store *store)
 {
-    static const char letters[] = "recm"; /* by bit of MLS__PG_NEWS_* */
+    static const char letters[] = "recms"; /* by bit of MLS__PG_NEWS_* */
     const unsigned news = store->txn.news;
     char said[sizeof letters] = "", sql[200];
     size_t size = 0;
@@ -215,40 +234,47 @@ static bool add_member(mls__pg_store *store)
     return run_for(store, MLS__PG_MEMBER_LOCK, member);
 }
 
+typedef struct member_op {
+    mls__pg_op op; /* first: they share an address */
+    int64_t member;
+} member_op;
+
 static mls_status run_join(mls__pg_store *store, mls__pg_op *op)
 {
-    (void) op;
     if (add_member(store))
         mls__pg_reap(store);
+    ((member_op *) (void *) op)->member = store->member;
     return store->txn.status;
 }
 
-/* Claims that nobody ended go back; nobody died of them. */
-typedef struct leave_op {
-    mls__pg_op op; /* first: they share an address */
-    int64_t member;
-} leave_op;
+/* It never was one; unless a new connection has joined already, since the old one was lost. */
+static void abandon_join(mls__pg_store *store, mls__pg_op *op)
+{
+    if (store->member == ((member_op *) (void *) op)->member)
+        atomic_store(&store->member, 0);
+}
 
+/* Claims that nobody ended go back; nobody died of them. */
 static mls_status run_leave(mls__pg_store *store, mls__pg_op *op)
 {
     /* What is counted from now on is nobody's. */
     if (mls__pg_lanes_save(store) &&
-        remove_member(store, ((leave_op *) (void *) op)->member, false))
+        remove_member(store, ((member_op *) (void *) op)->member, false))
         atomic_store(&store->member, 0);
     return store->txn.status;
 }
 
 mls_status mls__pg_join(mls__pg_store *store)
 {
-    static const mls__pg_kind kind = {.run = run_join};
-    mls__pg_op op = {.kind = &kind};
-    return mls__pg_run_alone(store, &op);
+    static const mls__pg_kind kind = {.run = run_join, .abandon = abandon_join};
+    member_op join = {.op = {.kind = &kind}};
+    return mls__pg_run_alone(store, &join.op);
 }
 
 void mls__pg_leave(mls__pg_store *store)
 {
     static const mls__pg_kind kind = {.run = run_leave};
-    leave_op leave = {.op = {.kind = &kind}, .member = store->member};
+    member_op leave = {.op = {.kind = &kind}, .member = store->member};
     mls__pg_run_alone(store, &leave.op);
 }
 
@@ -264,6 +290,27 @@ static int run_for_us(mls__pg_store *store, int statement)
     return there;
 }
 
+/* What a commit claimed of which we never learned is nobody's, and goes back. */
+static bool release_unheld(mls__pg_store *store)
+{
+    PGresult *result;
+    mls__pg_row *rows;
+    size_t count;
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, store->member);
+    mls__pg_add_number(&p, 0);
+    if (!mls__pg_rows_lock(store, MLS__PG_JOBS_OF_MEMBER, &p, &result, &rows, &count))
+        return false;
+    bool is_good = true;
+    for (size_t i = 0; is_good && i < count; i++)
+        if (!mls__holds_has(&store->holds, (uint64_t) rows[i].numbers[MLS__PG_ID],
+                            (uint64_t) rows[i].numbers[MLS__PG_EPOCH]))
+            is_good = mls__pg_end_claim(store, &rows[i], MLS_JOB_ON_RELEASE);
+    is_good = is_good && mls__pg_rows_save(store, rows, count) && mls__pg_lanes_save(store);
+    mls__pg_rows_free(store, result, rows);
+    return is_good;
+}
+
 /*
  * 1 as who we were, 0 others took us for dead, -1 failed. A number that was never committed
  * may be another's by now, whose lock is not ours to wait for.
@@ -275,7 +322,8 @@ static int resume(mls__pg_store *store)
         return there;
     if (!run_for(store, MLS__PG_MEMBER_LOCK, store->member))
         return -1;
-    return run_for_us(store, MLS__PG_MEMBER_RESUME);
+    const int is_back = run_for_us(store, MLS__PG_MEMBER_RESUME);
+    return is_back > 0 && store->is_doubtful && !release_unheld(store) ? -1 : is_back;
 }
 
 bool mls__pg_resume(mls__pg_store *store)
@@ -285,11 +333,15 @@ bool mls__pg_resume(mls__pg_store *store)
     if (mls__pg_begin(store, MLS__PG_BARE))
         return false;
     const int there = resume(store);
-    if (there == 0)
-        add_member(store);
+    if (there == 0 && add_member(store))
+        mls__pg_waits_note(store);
     store->txn.is_writing = store->txn.must_sync = true;
-    if (there < 0 || store->txn.status || mls__pg_commit(store))
+    if (there < 0 || store->txn.status || mls__pg_commit(store)) {
+        mls__pg_lanes_clear(store);
         return false;
+    }
+    store->is_doubtful = false;
+    mls__pg_tell(store);
     store->last_txn = there ? store->last_txn : 0;
     mls__pg_forget_away(store); /* what cut our connection may have cut theirs */
     return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of the postgres driver, a module that is loaded when it is asked for.
+ * The inside of the postgres driver, a module that is loaded when it is asked for: how it works,
+ * and what its files do for each other. What there is of rows and operations is in types.h.
  *
  * One thread of each open queue, the committer, owns the connection. Every operation of
  * every other thread is an mls__pg_op on that thread's stack: it goes through the inbox to
@@ -21,323 +22,9 @@
 #ifndef MLS_QUEUE_POSTGRES_POSTGRES_H
 #define MLS_QUEUE_POSTGRES_POSTGRES_H
 
-#include "queue/durable/ends.h"
-#include "queue/durable/rules.h"
-#include "queue/durable/served.h"
-#include "queue/durable/shares.h"
+#include "queue/postgres/types.h"
 
-#include <mlscale/ext/queue_driver.h>
-
-#include <libpq-fe.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-
-#define MLS__PG_MESSAGE_BYTES  512
-#define MLS__PG_BUCKETS        256
-#define MLS__PG_ID_BLOCK       1024 /* ids that one nextval() gives; in the schema too */
-#define MLS__PG_DEFAULT_DEATHS 3
-#define MLS__PG_SCHEMA_MAX     40
-#define MLS__PG_FOREVER        UINT64_MAX
-#define MLS__PG_PROCESS_SIZE   128
-
-typedef struct mls__pg_store mls__pg_store;
-typedef struct mls__pg_op mls__pg_op;
-typedef struct mls__pg_lane mls__pg_lane;
-typedef struct mls__pg_hold mls__pg_hold;
-
-/* What other members may wait for; bits, and letters in notifications. */
-#define MLS__PG_NEWS_READY  1u /* a job is ready */
-#define MLS__PG_NEWS_ENDED  2u
-#define MLS__PG_NEWS_CANCEL 4u /* a running job shall stop */
-#define MLS__PG_NEWS_MEMBER 8u /* one came or went */
-
-/* What is counted by lane: the jobs by state (from MLS_JOB_SCHEDULED on), then sums. */
-enum {
-    MLS__PG_SUBMITTED = MLS_JOB_CANCELLED,
-    MLS__PG_CLAIMED,
-    MLS__PG_SUCCEEDED,
-    MLS__PG_DEAD,
-    MLS__PG_CANCELLED,
-    MLS__PG_RETRIED,
-    MLS__PG_RELEASED,
-    MLS__PG_STALE,
-    MLS__PG_WAITING_US,
-    MLS__PG_RUNNING_US,
-    MLS__PG_COUNTERS
-};
-
-/* A queue and type: what is counted of them since the transaction began. */
-struct mls__pg_lane {
-    mls__pg_lane *next; /* in the bucket of its names */
-    bool is_dirty;
-    int64_t deltas[MLS__PG_COUNTERS];
-    const char *type; /* into names */
-    char names[];     /* queue, type */
-};
-
-/* The columns of a job that are numbers, in the order in which statements read them. */
-enum {
-    MLS__PG_ID,
-    MLS__PG_STATE,
-    MLS__PG_PRIORITY,
-    MLS__PG_RANK,
-    MLS__PG_EPOCH,
-    MLS__PG_ATTEMPT,
-    MLS__PG_MAX_ATTEMPTS,
-    MLS__PG_DEATHS,
-    MLS__PG_BACKOFF,
-    MLS__PG_BACKOFF_MAX,
-    MLS__PG_JITTER,
-    MLS__PG_RETENTION,
-    MLS__PG_SUBMITTED_AT,
-    MLS__PG_RUN_AT,
-    MLS__PG_DEADLINE,
-    MLS__PG_CLAIMED_AT,
-    MLS__PG_ENDED_AT,
-    MLS__PG_SINCE, /* microseconds since 1970: ready since, or running since */
-    MLS__PG_WAITED,
-    MLS__PG_RAN,
-    MLS__PG_TIMER,  /* 0: none */
-    MLS__PG_MEMBER, /* 0: none */
-    MLS__PG_CLAIMER,
-    MLS__PG_ERROR,
-    MLS__PG_CHILDREN, /* 0: no job ever waited for it */
-    MLS__PG_NUMBERS
-};
-
-/* And those that are texts; a key of "" is none. */
-enum {
-    MLS__PG_QUEUE,
-    MLS__PG_TYPE,
-    MLS__PG_TENANT,
-    MLS__PG_KEY,
-    MLS__PG_BATCH_KEY,
-    MLS__PG_OWNER,
-    MLS__PG_ERROR_TEXT,
-    MLS__PG_NOTE,
-    MLS__PG_TEXTS
-};
-
-typedef struct mls__pg_bytes {
-    const void *data; /* NULL: none */
-    size_t size;
-} mls__pg_bytes;
-
-/* A job's row. Texts are borrowed from the result that it was read from. */
-typedef struct mls__pg_row {
-    int64_t numbers[MLS__PG_NUMBERS];
-    const char *texts[MLS__PG_TEXTS];
-    double progress;
-    mls__pg_lane *lane;
-    mls__pg_bytes result; /* set by an end, to be stored */
-    bool is_changed, is_gone, has_ended, is_awaited;
-    bool still_waits; /* for other parents than those that just ended */
-    bool has_left;    /* it was blocked: what it waits for no longer matters */
-} mls__pg_row;
-
-/* What a handle shows: a copy in one block. Claims are also found by id while they live. */
-struct mls__pg_hold {
-    mls__hold base; /* first: they share an address */
-    int64_t member; /* of a claim: whose it is; 0: a snapshot */
-};
-
-typedef struct mls__pg_claimer {
-    int64_t id;
-    bool is_draining, is_stopped;
-    mls__served served; /* into names */
-    char names[];
-} mls__pg_claimer;
-
-/* A member whose lock is free: its process has died, or has lost its connection. */
-typedef struct mls__pg_absence {
-    int64_t member, came_us;
-    uint64_t since_ns; /* for how long we see it so */
-} mls__pg_absence;
-
-enum { MLS__PG_QUEUED, MLS__PG_PARKED, MLS__PG_DONE };
-
-/*
- * What kinds of operations do. `run` works inside the transaction and returns how the
- * operation went, MLS_OK too when it parks (op->parks); it may be run again when the
- * transaction could not be kept. `publish` makes known in memory what was committed.
- * `abandon` takes back what was done in memory since, after a rollback. `expire` gives a
- * parked one the answer that its time is over.
- */
-typedef struct mls__pg_kind {
-    mls_status (*run)(mls__pg_store *store, mls__pg_op *op);
-    void (*publish)(mls__pg_store *store, mls__pg_op *op);
-    void (*abandon)(mls__pg_store *store, mls__pg_op *op);
-    void (*expire)(mls__pg_op *op);
-    void (*end)(mls__pg_store *store, mls__pg_op *op); /* nobody waits for it: it is ours */
-    bool no_transaction;
-    bool is_exclusive; /* nobody else is in a transaction meanwhile */
-    bool claims;       /* it asks rules */
-    bool gathers;      /* it does not look at jobs: what was gathered can stay for a while */
-} mls__pg_kind;
-
-struct mls__pg_op {
-    mls__pg_op *next;
-    const mls__pg_kind *kind;
-    pthread_cond_t changed;
-    int phase;      /* guarded by the store's mutex */
-    bool is_async;  /* power loss may take it back for a while */
-    bool parks;     /* set by run: to be looked at again */
-    bool is_parked; /* since an earlier transaction */
-    bool is_served; /* a parked one has its answer */
-    mls_status status;
-    uint64_t until_ns;
-    char message[MLS__PG_MESSAGE_BYTES];
-};
-
-typedef struct mls__pg_list {
-    mls__pg_op *first, **last;
-} mls__pg_list;
-
-/* Bytes that grow: arrays and rows in the server's binary form. */
-typedef struct mls__pg_buffer {
-    char *data;
-    size_t size, room;
-    bool has_failed; /* no memory: nothing in it can be used */
-} mls__pg_buffer;
-
-/* The parameters of a statement, in binary form. */
-#define MLS__PG_MOST_PARAMETERS 24
-typedef struct mls__pg_parameters {
-    int count;
-    bool has_failed;
-    const char *values[MLS__PG_MOST_PARAMETERS];
-    int lengths[MLS__PG_MOST_PARAMETERS], formats[MLS__PG_MOST_PARAMETERS];
-    unsigned char numbers[MLS__PG_MOST_PARAMETERS][8];
-    mls__pg_buffer arrays[MLS__PG_MOST_PARAMETERS];
-} mls__pg_parameters;
-
-enum {
-    MLS__PG_TAKE_IDS,
-    MLS__PG_JOB_ADD,
-    MLS__PG_JOB_BY_KEY,
-    MLS__PG_JOBS_LOCK,
-    MLS__PG_JOBS_DUE,
-    MLS__PG_JOBS_OF_MEMBER,
-    MLS__PG_JOBS_SAVE,
-    MLS__PG_JOBS_DELETE,
-    MLS__PG_JOB_VIEW,
-    MLS__PG_JOBS_ENDED,
-    MLS__PG_RESULT_ADD,
-    MLS__PG_NEXT_TIMER,
-    MLS__PG_CLAIM_ANY,
-    MLS__PG_CLAIM_SOME,
-    MLS__PG_CLAIM_LIKE,
-    MLS__PG_STOPPING,
-    MLS__PG_PROGRESS,
-    MLS__PG_LIST,
-    MLS__PG_COUNT,
-    MLS__PG_SUM,
-    MLS__PG_ALIVE,
-    MLS__PG_MEMBER_ADD,
-    MLS__PG_MEMBER_FIND,
-    MLS__PG_MEMBER_LOCK,
-    MLS__PG_MEMBER_RESUME,
-    MLS__PG_MEMBER_DELETE,
-    MLS__PG_MEMBER_COUNT,
-    MLS__PG_MEMBERS_AWAY,
-    MLS__PG_MEMBER_MARK,
-    MLS__PG_MEMBER_LAST,
-    MLS__PG_WAIT_ADD,
-    MLS__PG_WAIT_DELETE,
-    MLS__PG_WAITS_FIND,
-    MLS__PG_PARENTS_LOCK,
-    MLS__PG_EDGES_ADD,
-    MLS__PG_EDGES_OF,
-    MLS__PG_EDGES_END,
-    MLS__PG_EDGES_LEAVE,
-    MLS__PG_RULES_LOCK,
-    MLS__PG_RULES,
-    MLS__PG_RULE_SAVE,
-    MLS__PG_RULE_DELETE,
-    MLS__PG_CLAIM_PASSING_LIKE,
-    MLS__PG_CLAIM_PICKED,
-    MLS__PG_HEADS,
-    MLS__PG_TURNS_SAVE,
-    MLS__PG_SHARES_SAVE,
-    MLS__PG_SHARES_SWEEP,
-    MLS__PG_SHARES_MARK,
-    MLS__PG_SHARE_CHARGE,
-    MLS__PG_STATEMENTS
-};
-
-/* The rules that there are, as a transaction's begin finds them; they stay so until its end. */
-enum { MLS__PG_RULES_NONE, MLS__PG_RULES_PAUSE, MLS__PG_RULES_LIMIT };
-
-/* How a transaction begins. */
-enum {
-    MLS__PG_BARE, /* the tables may not be there */
-    MLS__PG_SHARED,
-    MLS__PG_EXCLUSIVE /* alone, to set rules */
-};
-
-/* How a transaction came to nothing. */
-enum {
-    MLS__PG_FAILED,   /* for a reason of its own */
-    MLS__PG_CLASHED,  /* with another transaction: it may be tried again */
-    MLS__PG_LOST,     /* with the connection */
-    MLS__PG_UNDECIDED /* with the connection, while it was being committed: never tried again */
-};
-
-typedef struct mls__pg_txn {
-    mls_status status; /* of the first statement that failed: nothing of it can be kept */
-    int failure;
-    char message[MLS__PG_MESSAGE_BYTES];
-    int64_t now_us; /* the server's */
-    int rules;      /* MLS__PG_RULES_*: which there are */
-    bool shares;    /* there was a job with a tenant once */
-    bool is_writing, must_sync;
-    bool is_ready_news; /* a job became ready since parked claims were looked at */
-    bool found_none;    /* a claim of anything found no more */
-    unsigned news;
-} mls__pg_txn;
-
-struct mls__pg_store {
-    const mls_plugin_host *host;
-    const mls_queue_host *rules;
-    int64_t most_deaths;
-    char schema[MLS__PG_SCHEMA_MAX + 1];
-    bool may_create;
-    char *url;
-
-    pthread_mutex_t mutex; /* guards the inbox and phases; a leaf */
-    mls__pg_list inbox;
-    bool is_closing;
-    mls__holds holds;
-    int wake_fd;
-    _Atomic int64_t next_claimer;
-    _Atomic int64_t member; /* who we are; changes when we were taken for dead */
-
-    /* The committer's. */
-    pthread_t thread;
-    bool is_running;
-    PGconn *connection;
-    bool is_prepared[MLS__PG_STATEMENTS];
-    mls__pg_txn txn;
-    int64_t last_txn; /* counts those that wrote */
-    int64_t next_id, ids_left;
-    mls__pg_buffer jobs, payloads; /* submitted in this transaction, and not yet sent */
-    int64_t last_rank;
-    int64_t next_timer_us;   /* server's clock; 0: none known */
-    int64_t clock_offset_us; /* the server's clock less the monotonic one */
-    uint64_t polled_ns, looked_ns, parked_until_ns;
-    char process[MLS__PG_PROCESS_SIZE]; /* the member's */
-    mls__pg_absence *away;              /* members whose lock was free at the last look */
-    size_t away_count;
-    int64_t member_count;
-    unsigned news_left;
-    bool is_failing;
-    char failure[MLS__PG_MESSAGE_BYTES];
-    mls__pg_list claims, fillers, waits, drains;
-    mls__pg_list returns; /* to be tried again */
-    mls__kept_rules kept; /* in a transaction that claims */
-    mls__pg_lane *lanes[MLS__PG_BUCKETS];
-};
+#include <poll.h>
 
 /* driver.c */
 void *mls__pg_alloc(mls__pg_store *store, size_t size); /* zeroed */
@@ -375,7 +62,6 @@ bool mls__pg_copy(mls__pg_store *store, const char *sql, const mls__pg_buffer *r
 mls_status mls__pg_begin(mls__pg_store *store, int how);
 mls_status mls__pg_commit(mls__pg_store *store);
 void mls__pg_rollback(mls__pg_store *store);
-const char *mls__pg_statement_text(int statement);
 
 /* fields.c */
 void mls__pg_put_int16(mls__pg_store *store, mls__pg_buffer *buffer, int16_t value);
@@ -467,20 +153,38 @@ void mls__pg_finish_parked(mls__pg_store *store, mls__pg_op *op);
 void mls__pg_list_init(mls__pg_list *list);
 void mls__pg_list_add(mls__pg_list *list, mls__pg_op *op);
 
+/* away.c: while there is no connection */
+#define MLS__PG_RECONNECT_PAUSE_NS UINT64_C(50000000)
+/*
+ * A new connection, tried until then, and at least once. Those of `group` that need no server any
+ * more are answered meanwhile, and are out of it then; NULL: what ran may have been committed.
+ */
+bool mls__pg_reconnect(mls__pg_store *store, mls__pg_ops *group, uint64_t until_ns);
+/* Waits until then, for `fd`, or for somebody to come; answers what needs no server. */
+void mls__pg_rest(mls__pg_store *store, struct pollfd *fd, uint64_t until_ns);
+/* Whether there is no more time to try. */
+bool mls__pg_is_over(mls__pg_store *store, uint64_t until_ns);
+/* Runs, and answers, one that needs no transaction. */
+void mls__pg_run_without(mls__pg_store *store, mls__pg_op *op);
+
 /* group.c: transactions */
-#define MLS__PG_RECONNECT_PAUSE_MS 50
-/* Runs operations, answers them, and looks at what `news` says. */
-void mls__pg_run_group(mls__pg_store *store, mls__pg_op **ops, size_t count, unsigned news);
+/* Runs operations, answers them, and looks at what its news says. */
+void mls__pg_run_group(mls__pg_store *store, mls__pg_ops *group);
 /* Of the thread that has the connection, before there is a committer, and behind it. */
 mls_status mls__pg_run_alone(mls__pg_store *store, mls__pg_op *op);
 
 /* committer.c */
 mls_status mls__pg_committer_start(mls__pg_store *store);
 void mls__pg_committer_stop(mls__pg_store *store);
+bool mls__pg_is_closing(mls__pg_store *store);
 
 /* submit.c */
 /* The job that has the key; 0: none any more; -1: failed. */
 int64_t mls__pg_find_key(mls__pg_store *store, const char *key);
+/* Whether it states any need. */
+bool mls__pg_needs_any(const mls_job_options *options);
+/* Submits one job in a transaction that is under way. */
+mls_status mls__pg_submit_now(mls__pg_store *store, const mls_queue_item *item);
 /* Sends what was gathered; and forgets it, after a rollback. */
 bool mls__pg_submit_flush(mls__pg_store *store);
 void mls__pg_submit_forget(mls__pg_store *store);
@@ -528,15 +232,104 @@ bool mls__pg_rules_save(mls__pg_store *store);
 mls_status mls__pg_set_rule(void *self, const mls_queue_rule *rule, uint64_t parts);
 mls_status mls__pg_visit_rules(void *self, mls_queue_rule_fn visit, void *user);
 
+/* schedules.c: jobs that the queue submits by itself */
+/* Fires those that are due, and finds when the next is. false: the transaction failed. */
+bool mls__pg_schedules_tick(mls__pg_store *store);
+/* The next is due then; 0: none is known. */
+void mls__pg_schedules_expect(mls__pg_store *store, int64_t next_ms);
+mls_status mls__pg_set_schedule(void *self, const mls_schedule *schedule);
+mls_status mls__pg_remove_schedule(void *self, const char *name);
+mls_status mls__pg_visit_schedules(void *self, mls_schedule_fn visit, void *user);
+
+/* offers.c: what claimers have, for others to see */
+bool mls__pg_offer(mls__pg_store *store, mls__pg_claimer *claimer);
+void mls__pg_offer_end(mls__pg_store *store, mls__pg_claimer *claimer);
+mls_status mls__pg_visit_offers(void *self, mls_queue_offer_fn visit, void *user);
+
+/* costs.c: what jobs took */
+void mls__pg_costs_free(mls__pg_store *store);
+/* The ends are committed. */
+void mls__pg_costs_note(mls__pg_store *store, mls_queue_end *const *ends, size_t count);
+/* Writes down what was noted, if it is time. false: the transaction failed. */
+bool mls__pg_costs_ride(mls__pg_store *store, bool is_urgent);
+mls_status mls__pg_visit_costs(void *self, mls_queue_cost_fn visit, void *user);
+
+/* walk.c: which groups of ready jobs there are, as far as one claim looks */
+typedef struct mls__pg_walk mls__pg_walk;
+/*
+ * Those that are for the claimer, or of the needs of `like` and those it can run with; from where
+ * the trail ended, and it goes on where this ends. `is_bound`: with since when they wait. NULL:
+ * the transaction failed.
+ */
+mls__pg_walk *mls__pg_walk_create(mls__pg_store *store, const mls__pg_claimer *claimer,
+                                  const mls_queue_job *like, mls__pg_trail *trail, bool is_bound);
+void mls__pg_walk_free(mls__pg_store *store, mls__pg_walk *walk);
+mls__pg_group *mls__pg_walk_groups(const mls__pg_walk *walk, size_t *ret_count);
+mls__pg_trail *mls__pg_walk_trail(const mls__pg_walk *walk);
+/* Of the groups that fit and are not spent the highest priority; false: there are none. */
+bool mls__pg_walk_highest(const mls__pg_walk *walk, int64_t *ret_priority);
+/* Arrays of what those are of that priority. */
+void mls__pg_add_groups(mls__pg_store *store, mls__pg_parameters *p, const mls__pg_walk *walk,
+                        int64_t priority);
+/* Nothing more is to be had of them. */
+void mls__pg_walk_spend(mls__pg_walk *walk, int64_t priority);
+/* Jobs of that priority were claimed. */
+void mls__pg_walk_found(mls__pg_walk *walk, int64_t priority);
+/* Whether it looked at the last group there is. */
+bool mls__pg_walk_is_whole(const mls__pg_walk *walk);
+/* The next walk begins with the group of that job. */
+void mls__pg_trail_before(mls__pg_trail *trail, const mls_job_info *info);
+/* Whether this one look saw all groups. `was_missed`: it found nothing. */
+bool mls__pg_walk_end(const mls__pg_store *store, mls__pg_walk *walk, bool was_missed);
+
+/* room.c: what claimers have room for */
+typedef struct mls__pg_room mls__pg_room;
+/* What a job takes of the claimer, by a row with its type, its needs and its costs from there on.
+ */
+mls__pg_weight mls__pg_room_weigh(const mls__pg_store *store, const mls__pg_claimer *claimer,
+                                  const PGresult *result, int row, int column);
+/*
+ * What the claimer, which has a bound, has room for as of now in the groups of that walk. At most
+ * `most` will be claimed. NULL: the transaction failed.
+ */
+mls__pg_room *mls__pg_room_create(mls__pg_store *store, const mls__pg_claimer *claimer,
+                                  mls__pg_walk *walk, size_t most);
+/* How many jobs may be claimed at once, of at most `most`, of the groups that it says do fit. */
+size_t mls__pg_room_step(mls__pg_store *store, mls__pg_room *room, size_t most);
+/* Such a job is claimed. */
+void mls__pg_room_take(const mls__pg_store *store, mls__pg_room *room, const mls_job_info *info);
+void mls__pg_room_free(mls__pg_store *store, mls__pg_room *room);
+/*
+ * Claims that wait may have room by now. Those of other processes that set some aside for a job
+ * that left see it with their next poll.
+ */
+void mls__pg_room_changed(mls__pg_store *store);
+/* From now on claims look at capacities; those of transactions under way may not yet. */
+bool mls__pg_room_mark(mls__pg_store *store);
+/* The first job that needs something is submitted: begins anew, with nobody else under way. */
+bool mls__pg_room_begin(mls__pg_store *store);
+
 /* turns.c: which jobs are next where rules hold back some or tenants share */
 #define MLS__PG_MOST_PICKS 256
+typedef struct mls__pg_turns mls__pg_turns;
+typedef struct mls__pg_choice {
+    const mls__pg_walk *walk;
+    const mls_queue_job *like; /* of jobs like that, which has no batch key; NULL: of all */
+    size_t most;
+    int64_t priority;
+    bool locks; /* those that are looked at, and passes over those that others have locked */
+} mls__pg_choice;
 /*
- * Ids of at most `most` ready jobs in the order in which they are to be claimed, which is
- * noted; there may be more than those. With `like` of jobs like that, which has no batch
- * key. false: the transaction failed.
+ * At most so many ready jobs of that priority and of the groups of the walk that fit, in the order
+ * in which they are to be claimed; there may be more than those. NULL: the transaction failed.
  */
-bool mls__pg_turns_pick(mls__pg_store *store, const mls__served *served, const mls_queue_job *like,
-                        size_t most, int64_t *ret_ids, size_t *ret_count);
+mls__pg_turns *mls__pg_turns_pick(mls__pg_store *store, const mls__pg_choice *choice);
+size_t mls__pg_turns_count(const mls__pg_turns *turns);
+int64_t mls__pg_turns_id(const mls__pg_turns *turns, size_t index);
+/* Notes whose turns those were that were claimed, in the order in which they were picked. */
+bool mls__pg_turns_keep(mls__pg_store *store, mls__pg_turns *turns, mls_queue_job *const *taken,
+                        size_t count);
+void mls__pg_turns_free(mls__pg_store *store, mls__pg_turns *turns);
 /* So many jobs of that queue, priority and tenant were claimed though it was not their turn. */
 bool mls__pg_turns_charge(mls__pg_store *store, const mls_job_info *info, size_t count);
 /* The first job with a tenant is submitted. */
@@ -545,8 +338,9 @@ bool mls__pg_turns_begin(mls__pg_store *store);
 /* process.c */
 /* Of this process, and of one member of it. */
 void mls__pg_process_name(char name[MLS__PG_PROCESS_SIZE]);
-/* Whether it has ended, as far as can be seen: nothing is known of other machines' processes. */
-bool mls__pg_process_is_dead(const char *name);
+/* As far as can be seen: nothing is known of other machines' processes. */
+enum { MLS__PG_IS_UNSEEN, MLS__PG_LIVES, MLS__PG_IS_DEAD };
+int mls__pg_process_fate(const char *name);
 
 /* members.c */
 mls_status mls__pg_join(mls__pg_store *store);
@@ -564,6 +358,8 @@ bool mls__pg_mark(mls__pg_store *store);
 /* Tells others what happened in one that was committed. */
 void mls__pg_tell(mls__pg_store *store);
 uint64_t mls__pg_look_interval_ns(const mls__pg_store *store);
+/* The last time at which this member had to look. */
+uint64_t mls__pg_look_moment_ns(const mls__pg_store *store, uint64_t now_ns);
 
 /* ends.c */
 typedef struct mls__pg_ends {
@@ -577,12 +373,43 @@ mls_status mls__pg_ends_run(mls__pg_store *store, const mls__pg_ends *ends);
 void mls__pg_return(mls__pg_store *store, const mls__pg_hold *hold);
 void mls__pg_returns_free(mls__pg_store *store);
 
+/* claimers.c */
+/* Arrays of the types and queues that it serves, or of `like` alone. */
+void mls__pg_add_served(mls__pg_store *store, mls__pg_parameters *p, const mls__served *served,
+                        const mls_queue_job *like);
+
+/* take.c: jobs for a claim */
+typedef struct mls__pg_claim_op {
+    mls__pg_op op; /* first: they share an address */
+    mls__pg_claimer *claimer;
+    const mls_queue_claim *request;
+    mls__pg_ends ends;
+    bool ends_are_known; /* published */
+    mls__pg_walk *walk;  /* while it takes jobs; NULL: it does not matter which */
+    mls__pg_room *room;  /* likewise; NULL: no bound */
+    mls_queue_job *const *jobs;
+    size_t count;
+    size_t known; /* of them, committed */
+    /*
+     * That nothing is ready is true of those moments. Of who waits it is that of the last news,
+     * and else the one at which it came, or was told to drain: others' news do not detain it.
+     */
+    uint64_t asked;
+    bool is_more;    /* no walk since then has seen all groups */
+    bool known_more; /* likewise, committed */
+} mls__pg_claim_op;
+/* Takes what is ready, up to what the claim may have. */
+mls_status mls__pg_take_ready(mls__pg_store *store, mls__pg_claim_op *claim);
+
 /* claim.c, watch.c, change.c: what is parked */
-bool mls__pg_claims_serve(mls__pg_store *store);
-void mls__pg_claims_stop(mls__pg_store *store, const mls__pg_claimer *claimer);
+/* `is_news`: jobs may have become ready since; else those go on that have not seen all. */
+bool mls__pg_claims_serve(mls__pg_store *store, bool is_news);
+void mls__pg_claims_stop(mls__pg_store *store);
 bool mls__pg_is_awaited(const mls__pg_store *store, int64_t id);
 bool mls__pg_waits_serve(mls__pg_store *store, const mls__pg_row *row);
 bool mls__pg_waits_look(mls__pg_store *store);
+/* Anew, of a member that came anew. false: the transaction failed. */
+bool mls__pg_waits_note(mls__pg_store *store);
 bool mls__pg_drains_serve(mls__pg_store *store);
 bool mls__pg_cancels_look(mls__pg_store *store);
 
@@ -598,6 +425,7 @@ mls_status mls__pg_claimer_open(void *self, const mls_claimer_options *options, 
 void mls__pg_claimer_stop(void *self, void *claimer, uint32_t flags);
 mls_status mls__pg_claimer_surrender(void *self, void *claimer, size_t *ret_count);
 void mls__pg_claimer_close(void *self, void *claimer);
+void mls__pg_claimer_pool(void *self, void *claimer, void *with);
 mls_status mls__pg_claim(void *self, void *claimer, const mls_queue_claim *request,
                          mls_queue_end *const *ends, size_t end_count, mls_queue_job *const *jobs,
                          size_t *ret_count);

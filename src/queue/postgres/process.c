@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,8 +32,15 @@ static bool read_boot(char boot[40])
     return is_there;
 }
 
-/* What the kernel says of a process: a letter, and when it began. false: nothing. */
-static bool read_state(int64_t pid, char *ret_letter, uint64_t *ret_start)
+/* What the kernel says of a process: a letter, its threads, and when it began. */
+typedef struct state {
+    char letter;
+    int64_t threads;
+    uint64_t start;
+} state;
+
+/* false: nothing. */
+static bool read_state(int64_t pid, state *ret_state)
 {
     char path[48], line[1024];
     snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
@@ -45,18 +53,26 @@ static bool read_state(int64_t pid, char *ret_letter, uint64_t *ret_start)
     const char *behind_name = strrchr(line, ')'); /* which may have spaces and brackets */
     return behind_name && sscanf(behind_name + 1,
                                  " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-                                 " %*s %*s %*s %" SCNu64,
-                                 ret_letter, ret_start) == 2;
+                                 " %*s %" SCNd64 " %*s %" SCNu64,
+                                 &ret_state->letter, &ret_state->threads, &ret_state->start) == 3;
+}
+
+/* Whether /proc is of the space in which our numbers count: it may have been mounted outside. */
+static bool proc_is_ours(void)
+{
+    char link[24] = "";
+    return readlink("/proc/self", link, sizeof link - 1) > 0 && atol(link) == (long) getpid();
 }
 
 static bool find_self(process *ret_self)
 {
     struct stat space;
-    char letter;
+    state now;
     process self = {.pid = getpid()};
-    if (!read_boot(self.boot) || stat("/proc/self/ns/pid", &space) ||
-        !read_state(self.pid, &letter, &self.start))
+    if (!proc_is_ours() || !read_boot(self.boot) || stat("/proc/self/ns/pid", &space) ||
+        !read_state(self.pid, &now))
         return false;
+    self.start = now.start;
     self.space = (uint64_t) space.st_ino;
     *ret_self = self;
     return true;
@@ -75,19 +91,24 @@ void mls__pg_process_name(char name[MLS__PG_PROCESS_SIZE])
                  mls__pg_clock_ns(), number);
 }
 
-bool mls__pg_process_is_dead(const char *name)
+/* The first thread alone may have ended, and the process lives on in others. */
+static bool has_ended(const state *now)
+{
+    return (now->letter == 'Z' || now->letter == 'X') && now->threads <= 1;
+}
+
+int mls__pg_process_fate(const char *name)
 {
     process self, other;
-    char letter;
-    uint64_t start;
+    state now;
     if (!find_self(&self) ||
         sscanf(name, "%39s %" SCNu64 " %" SCNd64 " %" SCNu64, other.boot, &other.space, &other.pid,
                &other.start) != 4 ||
         strcmp(self.boot, other.boot) != 0 || self.space != other.space || other.pid <= 0)
-        return false;
+        return MLS__PG_IS_UNSEEN;
     if (kill((pid_t) other.pid, 0) != 0 && errno == ESRCH)
-        return true;
-    if (!read_state(other.pid, &letter, &start))
-        return false; /* another user's, perhaps */
-    return start != other.start || letter == 'Z' || letter == 'X';
+        return MLS__PG_IS_DEAD;
+    if (!read_state(other.pid, &now))
+        return MLS__PG_IS_UNSEEN; /* another user's, perhaps */
+    return now.start != other.start || has_ended(&now) ? MLS__PG_IS_DEAD : MLS__PG_LIVES;
 }

@@ -35,7 +35,7 @@ static mls_status run_return(mls__pg_store *store, mls__pg_op *op)
 
 static void end_return(mls__pg_store *store, mls__pg_op *op)
 {
-    if (op->status)
+    if (op->status && op->status != MLS_EFORMAT) /* a damaged row stays so */
         mls__pg_list_add(&store->returns, op);
     else
         mls__pg_free(store, op);

@@ -112,28 +112,29 @@ static void add_column(mls__pg_store *store, mls__pg_parameters *p, const mls__p
             mls__pg_put_number(store, array, rows[i].numbers[column]);
 }
 
-/* Those kept no longer than their end are gone, unless another member waits for it. */
+/*
+ * Those kept no longer than their end are gone, unless another member waits for it: one that we
+ * may not have heard of yet.
+ */
 static bool judge_unkept(mls__pg_store *store, mls__pg_row *rows, size_t count)
 {
     if (!count_rows(rows, count, ends_unkept))
         return true;
     for (size_t i = 0; i < count; i++)
         rows[i].is_gone |= ends_unkept(&rows[i]);
-    if (store->member_count > 1) {
-        mls__pg_parameters p = {0};
-        add_column(store, &p, rows, count, ends_unkept, MLS__PG_ID);
-        mls__pg_add_number(&p, store->member);
-        PGresult *result = mls__pg_run(store, MLS__PG_WAITS_FIND, &p);
-        if (!result)
-            return false;
-        for (int k = 0; k < PQntuples(result); k++)
-            for (size_t i = 0; i < count; i++)
-                if (rows[i].numbers[MLS__PG_ID] == mls__pg_number(result, k, 0)) {
-                    rows[i].is_gone = false;
-                    rows[i].numbers[MLS__PG_TIMER] = mls__pg_now_ms(store) + FOREIGN_WAIT_MS;
-                }
-        PQclear(result);
-    }
+    mls__pg_parameters p = {0};
+    add_column(store, &p, rows, count, ends_unkept, MLS__PG_ID);
+    mls__pg_add_number(&p, store->member);
+    PGresult *result = mls__pg_run(store, MLS__PG_WAITS_FIND, &p);
+    if (!result)
+        return false;
+    for (int k = 0; k < PQntuples(result); k++)
+        for (size_t i = 0; i < count; i++)
+            if (rows[i].numbers[MLS__PG_ID] == mls__pg_number(result, k, 0)) {
+                rows[i].is_gone = false;
+                rows[i].numbers[MLS__PG_TIMER] = mls__pg_now_ms(store) + FOREIGN_WAIT_MS;
+            }
+    PQclear(result);
     for (size_t i = 0; i < count; i++) /* mls__pg_move() counted them as kept */
         if (ends_unkept(&rows[i]) && rows[i].is_gone)
             mls__pg_lane_add(rows[i].lane, (int) rows[i].numbers[MLS__PG_STATE] - MLS_JOB_SCHEDULED,

@@ -75,6 +75,43 @@ static const char *const versions[] = {
     " pass int8 NOT NULL, turn int8 NOT NULL, PRIMARY KEY (queue, priority, tenant))"
     " WITH (fillfactor = 50);"
     "ALTER TABLE rules ADD COLUMN weight int8 NOT NULL DEFAULT 0;",
+
+    /* Jobs that the queue submits by itself; the server's time, for tests to put another there. */
+    "CREATE TABLE schedules(name text PRIMARY KEY, source text NOT NULL, cron text NOT NULL,"
+    " zone text NOT NULL, type text NOT NULL, queue text NOT NULL, tenant text NOT NULL,"
+    " batch_key text NOT NULL, missed int8 NOT NULL, next_ms int8 NOT NULL,"
+    " last_ms int8 NOT NULL, priority int8 NOT NULL, max_attempts int8 NOT NULL,"
+    " backoff_ms int8 NOT NULL, backoff_max_ms int8 NOT NULL, jitter_percent int8 NOT NULL,"
+    " retention_ms int8 NOT NULL, cpu_milli int8 NOT NULL, memory_bytes int8 NOT NULL,"
+    " gpus int8 NOT NULL, payload bytea);"
+    "CREATE INDEX schedules_next ON schedules(next_ms);"
+    "CREATE FUNCTION now_us() RETURNS int8 LANGUAGE sql AS"
+    " 'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8';",
+
+    /*
+     * What jobs need, by which they are grouped too; what claimers have; what jobs took, by type
+     * and what memory they stated to need, and of that the numbers that claims go by.
+     */
+    "ALTER TABLE meta ADD COLUMN room int8 NOT NULL DEFAULT 0;"
+    "ALTER TABLE jobs ADD COLUMN cpu_milli int8 NOT NULL DEFAULT 0,"
+    " ADD COLUMN memory_bytes int8 NOT NULL DEFAULT 0, ADD COLUMN gpus int8 NOT NULL DEFAULT 0,"
+    " ADD COLUMN escalations int8 NOT NULL DEFAULT 0;"
+    "DROP INDEX jobs_turns;"
+    "CREATE INDEX jobs_turns ON jobs(priority, queue, tenant, type, cpu_milli, memory_bytes, gpus,"
+    " rank) WHERE state = 3;"
+    "CREATE TABLE offers(member int8 NOT NULL, claimer int8 NOT NULL, name text NOT NULL,"
+    " cpu_milli int8 NOT NULL, memory_bytes int8 NOT NULL, gpus int8 NOT NULL,"
+    " PRIMARY KEY (member, claimer));"
+    "CREATE TABLE costs(type text NOT NULL, memory_bytes int8 NOT NULL,"
+    " memory_samples int8 NOT NULL, memory_p95 int8 NOT NULL, wall_samples int8 NOT NULL,"
+    " wall_p95 int8 NOT NULL, sketches bytea NOT NULL, PRIMARY KEY (type, memory_bytes))"
+    " WITH (fillfactor = 50);",
+
+    /* Claims of some types, and of what runs together, walk past no jobs of others. */
+    "CREATE INDEX jobs_types ON jobs(type, priority DESC, rank) WHERE state = 3;"
+    "DROP INDEX jobs_ready_like;"
+    "CREATE INDEX jobs_ready_like ON jobs(queue, type, batch_key, cpu_milli, memory_bytes, gpus,"
+    " priority DESC, rank) WHERE state = 3;",
 };
 
 #define VERSION ((int) (sizeof versions / sizeof versions[0]))
@@ -130,8 +167,13 @@ mls_status mls__pg_schema_open(mls__pg_store *store)
     long version = find_version(store);
     if (store->txn.status || version == VERSION)
         return store->txn.status;
-    /* Two that come at once must not both make it. */
-    if (!mls__pg_do(store, "SELECT pg_advisory_xact_lock(hashtext('mlscale queue schema'))"))
+    /*
+     * Two that come at once must not both make it; and who waits for the other has nothing locked
+     * that it changes, so it begins anew.
+     */
+    mls__pg_rollback(store);
+    if (mls__pg_begin(store, MLS__PG_BARE) ||
+        !mls__pg_do(store, "SELECT pg_advisory_xact_lock(hashtext('mlscale queue schema'))"))
         return store->txn.status;
     version = find_version(store);
     if (store->txn.status || version == VERSION)

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The texts of all statements, prepared when they are first needed. */
-#include "queue/postgres/postgres.h"
+#include "queue/postgres/statements.h"
 
 /* In the order of the enumerations of numbers and texts. */
 #define JOB_COLUMNS                                                                                \
     "j.id, j.state, j.priority, j.rank, j.epoch, j.attempt, j.max_attempts, j.deaths,"             \
     " j.backoff_ms, j.backoff_max_ms, j.jitter_percent, j.retention_ms, j.submitted_ms,"           \
     " j.run_at_ms, j.deadline_ms, j.claimed_ms, j.ended_ms, j.since_us, j.waiting_us,"             \
-    " j.running_us, j.timer_ms, j.member, j.claimer, j.error, j.children, j.queue, j.type,"        \
-    " j.tenant, j.key, j.batch_key, j.owner, j.error_text, j.note, j.progress"
+    " j.running_us, j.timer_ms, j.member, j.claimer, j.error, j.children, j.cpu_milli,"            \
+    " j.memory_bytes, j.gpus, j.escalations, j.queue, j.type, j.tenant, j.key, j.batch_key, "      \
+    "j.owner, j.error_text, j.note, j.progress"
 
+/* It breaks texts that are made of macros with arguments. */
+/* clang-format off */
 /*
  * $2 the state of a claimed job, $3 member, $4 claimer, $5 owner, $6 now in microseconds.
- * `picked` selects and locks ready jobs; those that others have locked at this moment are theirs.
+ * `picked` selects and locks ready jobs, with since when they wait.
  */
-#define TAKE(picked)                                                                               \
-    "WITH picked AS MATERIALIZED (SELECT id, since_us AS was_us FROM jobs WHERE state = 3" picked  \
-    " FOR UPDATE SKIP LOCKED),"                                                                    \
+#define TAKE(with, picked)                                                                         \
+    "WITH " with "picked AS MATERIALIZED (" picked "),"                                            \
     " taken AS (UPDATE jobs t SET state = $2::int8, epoch = epoch + 1, attempt = attempt + 1,"     \
     " member = $3::int8, claimer = $4::int8, owner = $5::text, claimed_ms = $6::int8 / 1000,"      \
     " waiting_us = waiting_us + greatest($6::int8 - was_us, 0), since_us = $6::int8,"              \
@@ -25,11 +27,15 @@
     " SELECT " JOB_COLUMNS ", j.waited, p.data FROM taken j"                                       \
     " LEFT JOIN payloads p ON p.job = j.id AND p.kind = 0"
 
+/* Those that others have locked at this moment are theirs. */
+#define READY(columns, filter)                                                                     \
+    "SELECT " columns " FROM jobs WHERE state = 3" filter " ORDER BY priority DESC, rank"
+#define LOCKED(filter, most)                                                                       \
+    READY("id, since_us AS was_us", filter) " LIMIT " most " FOR UPDATE SKIP LOCKED"
+
 /* $1 most. */
-#define CLAIM(filter)                                                                              \
-    TAKE(filter " ORDER BY priority DESC, rank LIMIT $1::int8")                                    \
-    " ORDER BY j.priority DESC, "                                                                  \
-    "j.rank"
+#define IN_ORDER      " ORDER BY j.priority DESC, j.rank"
+#define CLAIM(filter) TAKE("", LOCKED(filter, "$1::int8")) IN_ORDER
 
 /* What no rule holds back of those from `at` on: arrays of queues, types and tenants. */
 #define PASSING(of, q, t, n)                                                                       \
@@ -37,27 +43,131 @@
     " AS h(q, t, n) WHERE h.q IN ('', " of "queue) AND h.t IN ('', " of "type)"                    \
     " AND h.n IN ('', " of "tenant))"
 
+#define OF_QUEUES(of, q) " AND (" q "::text[] IS NULL OR " of "queue = ANY(" q "::text[]))"
 #define SERVED(of, t, q)                                                                           \
-    " AND (" t "::text[] IS NULL OR " of "type = ANY(" t "::text[]))"                              \
-    " AND (" q "::text[] IS NULL OR " of "queue = ANY(" q "::text[]))"
-#define LIKE " AND type = $7::text AND queue = $8::text AND batch_key = $9::text"
+    " AND (" t "::text[] IS NULL OR " of "type = ANY(" t "::text[]))" OF_QUEUES(of, q)
+#define LIKE                                                                                       \
+    " AND type = $7::text AND queue = $8::text AND batch_key = $9::text"                           \
+    " AND cpu_milli = $10::int8 AND memory_bytes = $11::int8 AND gpus = $12::int8"
 
-/* Of groups: $2 types and $3 queues, $4 to $6 what holds back jobs, $7 the batch key, or NULL. */
-#define GROUP_FILTER(of) SERVED(of, "$2", "$3") PASSING(of, "$4", "$5", "$6")
-#define GROUP_KEY        " AND ($7::text IS NULL OR j.batch_key = $7::text)"
-#define IS_OF(g)         " AND j.queue = " g ".queue AND j.tenant = " g ".tenant AND j.type = " g ".type"
+/*
+ * Of the types $7, by an index of each: no claim walks past jobs of others. First how many of
+ * each are among the first, and then only those are locked; or so many of each as there may be
+ * of all, where others have locked the first ones.
+ */
+#define OF_TYPE " AND type = w.type" OF_QUEUES("", "$8")
+#define WANTED                                                                                     \
+    "wanted AS MATERIALIZED (SELECT f.type, count(*) AS many FROM (SELECT w.type"                  \
+    " FROM unnest($7::text[]) AS w(type) CROSS JOIN LATERAL ("                                     \
+    READY("priority, rank", OF_TYPE) " LIMIT $1::int8) j" IN_ORDER " LIMIT $1::int8) f"            \
+    " GROUP BY f.type), "
+#define CLAIM_WANTED                                                                               \
+    TAKE(WANTED, "SELECT j.* FROM wanted w CROSS JOIN LATERAL (" LOCKED(OF_TYPE, "w.many") ") j")  \
+    IN_ORDER
+#define CLAIM_EACH                                                                                 \
+    TAKE("", "SELECT j.id, j.since_us AS was_us FROM"                                              \
+             " (SELECT DISTINCT unnest($7::text[]) AS type) w CROSS JOIN LATERAL ("               \
+             READY("id, since_us, priority, rank", OF_TYPE)                                        \
+             " LIMIT $1::int8 FOR UPDATE SKIP LOCKED) j" IN_ORDER " LIMIT $1::int8")               \
+    IN_ORDER
+
+/* Groups of ready jobs at a priority, in the order of an index. */
+#define NEEDS(t) t "cpu_milli, " t "memory_bytes, " t "gpus"
+#define GROUP(t) t "queue, " t "tenant, " t "type, " NEEDS(t)
+#define GROUP_DOWN                                                                                 \
+    "queue DESC, tenant DESC, type DESC, cpu_milli DESC, memory_bytes DESC, gpus DESC"
+#define IS_OF(g) " AND (" GROUP("j.") ") = (" GROUP(g ".") ")"
+
+/*
+ * A walk downwards from group to group, from behind the one of $13 to $19 on, for at most $20 of
+ * them: those that are for the claimer, of types $1 and queues $2, not held back by $3 to $5, of
+ * needs from $6 to $8 up to $9 to $11, and the last; where $12 is 1 with what their first job's
+ * rank is, the time since when it is ready. `next` selects the group behind `g`.
+ */
+#define WALK(next)                                                                                 \
+    "WITH RECURSIVE g AS (SELECT $13::int8 AS priority, $14::text AS queue, $15::text AS tenant,"  \
+    " $16::text AS type, $17::int8 AS cpu_milli, $18::int8 AS memory_bytes, $19::int8 AS gpus,"    \
+    " 0::int8 AS passes, 0::int8 AS place"                                                         \
+    " UNION ALL SELECT n.*, p.passes, g.place + 1 FROM g CROSS JOIN LATERAL (" next                \
+    ") n CROSS JOIN LATERAL (SELECT (true" SERVED("n.", "$1", "$2") PASSING("n.", "$3", "$4",      \
+    "$5") " AND (" NEEDS("n.") ") >= ($6::int8, $7::int8, $8::int8)"                               \
+    " AND (" NEEDS("n.") ") <= ($9::int8, $10::int8, $11::int8))::int4::int8 AS passes) p"         \
+    " WHERE g.place < $20::int8),"                                                                 \
+    " w AS MATERIALIZED (SELECT * FROM g)"                                                         \
+    " SELECT j.priority, j.queue, j.tenant, j.type, " NEEDS("j.") ", r.rank," KNOWN                \
+    ", j.passes, j.place FROM w j LEFT JOIN LATERAL (SELECT j2.rank FROM jobs j2"                  \
+    " WHERE j2.state = 3 AND j2.priority = j.priority"                                             \
+    " AND (" GROUP("j2.") ") = (" GROUP("j.") ") ORDER BY j2.rank LIMIT 1) r"                      \
+    " ON j.passes = 1 AND $12::int8 = 1" JOIN_COSTS                                                \
+    " WHERE j.passes = 1 OR j.place = (SELECT max(place) FROM w) ORDER BY j.place"
+
+#define FIRST_GROUP(filter)                                                                        \
+    "SELECT j.priority, " GROUP("j.") " FROM jobs j WHERE j.state = 3" filter
+
+#define NEXT_OF_ALL                                                                                \
+    FIRST_GROUP(" AND (j.priority, " GROUP("j.") ") < (g.priority, " GROUP("g.") ")")              \
+    " ORDER BY priority DESC, " GROUP_DOWN " LIMIT 1"
+
+/*
+ * Of the same priority, queue and tenant that of the next type that is served; or else the first
+ * of the next of those, of whatever type, from which the walk goes on.
+ */
+#define IS_BEHIND " t.type = g.type AND (" NEEDS("g.") ") <= ($9::int8, $10::int8, $11::int8)"
+#define NEXT_OF_TYPES                                                                              \
+    "(SELECT n.* FROM (SELECT t.type, CASE WHEN" IS_BEHIND " THEN g.cpu_milli ELSE $9::int8 END,"  \
+    " CASE WHEN" IS_BEHIND " THEN g.memory_bytes ELSE $10::int8 END,"                              \
+    " CASE WHEN" IS_BEHIND " THEN g.gpus - 1 ELSE $11::int8 END"                                   \
+    " FROM unnest($1::text[]) AS t(type) WHERE t.type <= g.type)"                                \
+    " AS t(type, cpu_milli, memory_bytes, gpus) CROSS JOIN LATERAL ("                              \
+    FIRST_GROUP(" AND j.priority = g.priority AND j.queue = g.queue AND j.tenant = g.tenant"       \
+                " AND j.type = t.type AND (" NEEDS("j.") ") <= (" NEEDS("t.") ")"                  \
+                " AND (" NEEDS("j.") ") >= ($6::int8, $7::int8, $8::int8)")                        \
+    " ORDER BY cpu_milli DESC, memory_bytes DESC, gpus DESC LIMIT 1) n ORDER BY t.type DESC"       \
+    " LIMIT 1) UNION ALL ("                                                                        \
+    FIRST_GROUP(" AND (j.priority, j.queue, j.tenant) < (g.priority, g.queue, g.tenant)")          \
+    " ORDER BY priority DESC, " GROUP_DOWN " LIMIT 1) LIMIT 1"
+
+/*
+ * The first $1 jobs of each of the groups of priority $2 that $7 to $12 name, of the batch key $6
+ * or of any, but for what is held back by $3 to $5.
+ */
+#define HEADS(lock)                                                                                \
+    "SELECT $2::int8, c.queue, c.tenant, c.type, r.id, r.rank, coalesce(t.now, 0),"                \
+    " coalesce(s.pass, -1), coalesce(s.turn, 0), " NEEDS("c.")                                     \
+    " FROM unnest($7::text[], $8::text[], $9::text[], $10::int8[], $11::int8[], $12::int8[])"      \
+    " AS c(" GROUP("") ") CROSS JOIN LATERAL (SELECT j.id, j.rank FROM jobs j"                     \
+    " WHERE j.state = 3 AND j.priority = $2::int8" IS_OF("c")                                      \
+    " AND ($6::text IS NULL OR j.batch_key = $6::text) ORDER BY j.rank LIMIT $1::int8" lock ") r"  \
+    " LEFT JOIN turns t ON t.queue = c.queue AND t.priority = $2::int8"                            \
+    " LEFT JOIN shares s ON s.queue = c.queue AND s.priority = $2::int8"                           \
+    " AND s.tenant = c.tenant WHERE true" PASSING("c.", "$3", "$4", "$5")                          \
+    " ORDER BY " GROUP("c.") ", r.rank"
+/* clang-format on */
+
+/* What is known of the costs of jobs `j`. */
+#define KNOWN                                                                                      \
+    " coalesce(c.memory_samples, 0), coalesce(c.memory_p95, 0), coalesce(c.wall_samples, 0),"      \
+    " coalesce(c.wall_p95, 0)"
+#define JOIN_COSTS " LEFT JOIN costs c ON c.type = j.type AND c.memory_bytes = j.memory_bytes"
+
+/* As durable/schedules.h has them. */
+#define SCHEDULE_COLUMNS                                                                           \
+    "name, source, cron, zone, type, queue, tenant, batch_key, missed, next_ms, last_ms,"          \
+    " priority, max_attempts, backoff_ms, backoff_max_ms, jitter_percent, retention_ms,"           \
+    " cpu_milli, memory_bytes, gpus, payload"
 
 static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_TAKE_IDS] = "SELECT nextval('job_ids')",
     [MLS__PG_JOB_ADD] =
         "WITH j AS (INSERT INTO jobs(id, state, priority, rank, max_attempts, backoff_ms,"
         " backoff_max_ms, jitter_percent, retention_ms, submitted_ms, run_at_ms, deadline_ms,"
-        " since_us, timer_ms, queue, type, tenant, key, batch_key) VALUES($1::int8, $2::int8,"
+        " since_us, timer_ms, cpu_milli, memory_bytes, gpus, queue, type, tenant, key, batch_key)"
+        " VALUES($1::int8, $2::int8,"
         " $3::int8, $4::int8, $5::int8, $6::int8, $7::int8, $8::int8, $9::int8, $10::int8,"
-        " $11::int8, $12::int8, $13::int8, nullif($14::int8, 0), $15::text, $16::text,"
-        " $17::text, nullif($18::text, ''), $19::text)"
+        " $11::int8, $12::int8, $13::int8, nullif($14::int8, 0), $15::int8, $16::int8,"
+        " $17::int8, $18::text, $19::text, $20::text, nullif($21::text, ''), $22::text)"
         " ON CONFLICT (key) WHERE key IS NOT NULL DO NOTHING RETURNING id),"
-        " p AS (INSERT INTO payloads SELECT id, 0, $20::bytea FROM j WHERE $20::bytea IS NOT NULL)"
+        " p AS (INSERT INTO payloads SELECT id, 0, $23::bytea FROM j WHERE $23::bytea IS NOT NULL)"
         " SELECT id FROM j",
     [MLS__PG_JOB_BY_KEY] = "SELECT id FROM jobs WHERE key = $1::text",
     [MLS__PG_JOBS_LOCK] =
@@ -93,37 +203,26 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_NEXT_TIMER] = "SELECT timer_ms FROM jobs WHERE timer_ms IS NOT NULL"
                            " ORDER BY timer_ms LIMIT 1",
     [MLS__PG_CLAIM_ANY] = CLAIM(""),
-    [MLS__PG_CLAIM_SOME] = CLAIM(SERVED("", "$7", "$8")),
+    [MLS__PG_CLAIM_SOME] = CLAIM(OF_QUEUES("", "$7")),
+    [MLS__PG_CLAIM_WANTED] = CLAIM_WANTED,
+    [MLS__PG_CLAIM_EACH] = CLAIM_EACH,
     [MLS__PG_CLAIM_LIKE] = CLAIM(LIKE),
-    [MLS__PG_CLAIM_PASSING_LIKE] = CLAIM(LIKE PASSING("", "$10", "$11", "$12")),
-    [MLS__PG_CLAIM_PICKED] =
-        TAKE(" AND id = ANY($1::int8[]) ORDER BY id") " ORDER BY array_position($1::int8[], j.id)",
-    /* From group to group downwards, until one passes; then all groups of that priority. */
-    [MLS__PG_HEADS] =
-        "WITH RECURSIVE g AS ((SELECT priority, queue, tenant, type FROM jobs WHERE state = 3"
-        " ORDER BY priority DESC, queue DESC, tenant DESC, type DESC LIMIT 1) UNION ALL"
-        " SELECT n.* FROM g CROSS JOIN LATERAL (SELECT j.priority, j.queue, j.tenant, j.type"
-        " FROM jobs j WHERE j.state = 3 AND (j.priority, j.queue, j.tenant, j.type) <"
-        " (g.priority, g.queue, g.tenant, g.type) ORDER BY j.priority DESC, j.queue DESC,"
-        " j.tenant DESC, j.type DESC LIMIT 1) n),"
-        " top AS MATERIALIZED (SELECT g.priority FROM g WHERE true" GROUP_FILTER(
-            "g.") " AND ($7::text IS NULL OR EXISTS (SELECT FROM jobs j WHERE j.state = 3"
-                  " AND j.priority = g.priority" IS_OF("g") GROUP_KEY
-    ")) LIMIT 1),"
-    " c AS ((SELECT j.queue, j.tenant, j.type FROM jobs j WHERE j.state = 3"
-    " AND j.priority = (SELECT priority FROM top) ORDER BY j.queue, j.tenant, j.type LIMIT 1)"
-    " UNION ALL SELECT n.* FROM c CROSS JOIN LATERAL (SELECT j.queue, j.tenant, j.type"
-    " FROM jobs j WHERE j.state = 3 AND j.priority = (SELECT priority FROM top)"
-    " AND (j.queue, j.tenant, j.type) > (c.queue, c.tenant, c.type)"
-    " ORDER BY j.queue, j.tenant, j.type LIMIT 1) n)"
-    " SELECT top.priority, c.queue, c.tenant, c.type, r.id, r.rank, coalesce(t.now, 0),"
-    " coalesce(s.pass, -1), coalesce(s.turn, 0) FROM top CROSS JOIN c CROSS JOIN LATERAL"
-    " (SELECT j.id, j.rank FROM jobs j WHERE j.state = 3 AND j.priority = top.priority" IS_OF("c")
-        GROUP_KEY " ORDER BY j.rank LIMIT $1::int8) r"
-                  " LEFT JOIN turns t ON t.queue = c.queue AND t.priority = top.priority"
-                  " LEFT JOIN shares s ON s.queue = c.queue AND s.priority = top.priority"
-                  " AND s.tenant = c.tenant WHERE true" GROUP_FILTER(
-                      "c.") " ORDER BY c.queue, c.tenant, c.type, r.rank",
+    [MLS__PG_CLAIM_PASSING_LIKE] = CLAIM(LIKE PASSING("", "$13", "$14", "$15")),
+    [MLS__PG_CLAIM_PICKED] = TAKE("", "SELECT id, since_us AS was_us FROM jobs WHERE state = 3"
+                                      " AND id = ANY($1::int8[]) ORDER BY id FOR UPDATE SKIP "
+                                      "LOCKED") " ORDER BY array_position($1::int8[], j.id)",
+    [MLS__PG_CLAIM_LEFT] = READY("1", OF_QUEUES("", "$1")) " LIMIT 1",
+    [MLS__PG_CLAIM_LEFT_OF] =
+        "SELECT 1 FROM unnest($1::text[]) AS w(type) CROSS JOIN LATERAL (SELECT FROM jobs"
+        " WHERE state = 3 AND type = w.type" OF_QUEUES("", "$2") " LIMIT 1) j LIMIT 1",
+    [MLS__PG_CLAIM_LEFT_LIKE] =
+        "SELECT 1 FROM jobs WHERE state = 3 AND type = $1::text AND queue = $2::text"
+        " AND batch_key = $3::text AND cpu_milli = $4::int8 AND memory_bytes = $5::int8"
+        " AND gpus = $6::int8" PASSING("", "$7", "$8", "$9") " LIMIT 1",
+    [MLS__PG_WALK] = WALK(NEXT_OF_ALL),
+    [MLS__PG_WALK_TYPES] = WALK(NEXT_OF_TYPES),
+    [MLS__PG_HEADS] = HEADS(""),
+    [MLS__PG_HEADS_LOCK] = HEADS(" FOR UPDATE SKIP LOCKED"),
     [MLS__PG_TURNS_SAVE] =
         "INSERT INTO turns SELECT q, $3::int8, n FROM unnest($1::text[], $2::int8[]) AS u(q, n)"
         " ON CONFLICT (queue, priority) DO UPDATE SET now = excluded.now",
@@ -144,6 +243,58 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
         " WHERE state = 3 AND priority = $2::int8 AND queue = $1::text AND tenant > $3::text)"
         " ON CONFLICT (queue, priority, tenant) DO UPDATE SET"
         " pass = greatest(s.pass + $4::int8, excluded.pass), turn = excluded.turn",
+    [MLS__PG_SCHEDULES] = "SELECT " SCHEDULE_COLUMNS " FROM schedules",
+    /* Who comes while another fires it waits, and finds it moved on: so it is there for claims. */
+    [MLS__PG_SCHEDULE_DUE] = "SELECT " SCHEDULE_COLUMNS " FROM schedules WHERE next_ms <= $1::int8"
+                             " AND name <> ALL($2::text[]) ORDER BY next_ms, name LIMIT 1"
+                             " FOR UPDATE",
+    [MLS__PG_SCHEDULE_NEXT] = "SELECT next_ms FROM schedules WHERE name <> ALL($1::text[])"
+                              " ORDER BY next_ms LIMIT 1",
+    /* One of the same line and zone goes on as it was, unless it had stopped. */
+    [MLS__PG_SCHEDULE_SET] =
+        "INSERT INTO schedules AS s(" SCHEDULE_COLUMNS ") VALUES($1::text, $2::text, $3::text,"
+        " $4::text, $5::text, $6::text, $7::text, $8::text, $9::int8, $10::int8, $11::int8,"
+        " $12::int8, $13::int8, $14::int8, $15::int8, $16::int8, $17::int8, $18::int8, $19::int8,"
+        " $20::int8, $21::bytea) ON CONFLICT (name) DO UPDATE SET source = excluded.source,"
+        " cron = excluded.cron, zone = excluded.zone, type = excluded.type,"
+        " queue = excluded.queue, tenant = excluded.tenant, batch_key = excluded.batch_key,"
+        " missed = excluded.missed, next_ms = CASE WHEN s.cron = excluded.cron"
+        " AND s.zone = excluded.zone AND s.next_ms < 9223372036854775807 THEN s.next_ms"
+        " ELSE excluded.next_ms END, last_ms = CASE WHEN s.cron = excluded.cron"
+        " AND s.zone = excluded.zone THEN s.last_ms ELSE excluded.last_ms END,"
+        " priority = excluded.priority, max_attempts = excluded.max_attempts,"
+        " backoff_ms = excluded.backoff_ms, backoff_max_ms = excluded.backoff_max_ms,"
+        " jitter_percent = excluded.jitter_percent, retention_ms = excluded.retention_ms,"
+        " cpu_milli = excluded.cpu_milli, memory_bytes = excluded.memory_bytes,"
+        " gpus = excluded.gpus, payload = excluded.payload",
+    [MLS__PG_SCHEDULE_MOVE] = "UPDATE schedules SET next_ms = $2::int8, last_ms = $3::int8"
+                              " WHERE name = $1::text",
+    [MLS__PG_SCHEDULE_DELETE] = "DELETE FROM schedules WHERE name = $1::text RETURNING next_ms",
+    [MLS__PG_JOB_ESCALATE] = "UPDATE jobs SET memory_bytes = $2::int8,"
+                             " escalations = escalations + 1 WHERE id = $1::int8",
+    [MLS__PG_ROOM_MARK] = "UPDATE meta SET room = 1 WHERE one = 1",
+    [MLS__PG_ROOM_RUNS] =
+        "SELECT j.type, j.cpu_milli, j.memory_bytes, j.gpus, j.since_us," KNOWN
+        " FROM jobs j" JOIN_COSTS " WHERE j.member = $1::int8 AND j.claimer = ANY($2::int8[])",
+    /* From group to group; a job's rank is the time since when it is ready. */
+    [MLS__PG_OFFER_ADD] =
+        "INSERT INTO offers VALUES($1::int8, $2::int8, $3::text, $4::int8, $5::int8, $6::int8)"
+        " ON CONFLICT (member, claimer) DO NOTHING",
+    [MLS__PG_OFFER_DELETE] = "DELETE FROM offers WHERE member = $1::int8 AND claimer = $2::int8",
+    /* A member that an older library took for dead leaves its own behind. */
+    [MLS__PG_OFFERS] = "SELECT name, cpu_milli, memory_bytes, gpus FROM offers o"
+                       " WHERE EXISTS (SELECT FROM members m WHERE m.id = o.member)",
+    [MLS__PG_COSTS] = "SELECT type, memory_bytes, sketches FROM costs ORDER BY type, memory_bytes",
+    [MLS__PG_COSTS_LOCK] = "SELECT pg_try_advisory_xact_lock("
+                           "'costs'::regclass::oid::int8::bit(32)::int4, 0)::int4::int8",
+    [MLS__PG_COST_LOAD] =
+        "SELECT sketches FROM costs WHERE type = $1::text AND memory_bytes = $2::int8",
+    [MLS__PG_COST_SAVE] =
+        "INSERT INTO costs VALUES($1::text, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8,"
+        " $7::bytea) ON CONFLICT (type, memory_bytes) DO UPDATE SET"
+        " memory_samples = excluded.memory_samples, memory_p95 = excluded.memory_p95,"
+        " wall_samples = excluded.wall_samples, wall_p95 = excluded.wall_p95,"
+        " sketches = excluded.sketches",
     [MLS__PG_STOPPING] = "SELECT id, epoch FROM jobs WHERE member = $1::int8 AND state = 5",
     [MLS__PG_PROGRESS] = "UPDATE jobs SET progress = $4::float8, note = $5::text"
                          " WHERE id = $1::int8 AND epoch = $2::int8 AND member = $3::int8"
@@ -153,11 +304,11 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
                      " AND ($3::text IS NULL OR type = $3::text)"
                      " AND ($4::int8 = 0 OR ($4::int8 >> state::int4) & 1 = 1)"
                      " ORDER BY id LIMIT $5::int8",
-    [MLS__PG_COUNT] =
-        "INSERT INTO counts AS c VALUES($1::int8, $2::text, $3::text, $4::int8[])"
-        " ON CONFLICT (member, queue, type) DO UPDATE SET counters ="
-        " ARRAY(SELECT a + b FROM unnest(c.counters, excluded.counters) WITH ORDINALITY"
-        " AS s(a, b, place) ORDER BY place)",
+    [MLS__PG_COUNT] = "INSERT INTO counts AS c VALUES($1::int8, $2::text, $3::text, $4::int8[])"
+                      " ON CONFLICT (member, queue, type) DO UPDATE SET counters ="
+                      " ARRAY(SELECT coalesce(a, 0) + coalesce(b, 0) FROM unnest(c.counters, "
+                      "excluded.counters) WITH ORDINALITY"
+                      " AS s(a, b, place) ORDER BY place)",
     [MLS__PG_SUM] = "SELECT s.place, sum(s.value)::int8 FROM counts c,"
                     " unnest(c.counters) WITH ORDINALITY AS s(value, place)"
                     " WHERE ($1::text IS NULL OR c.queue = $1::text)"
@@ -179,12 +330,20 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_MEMBER_DELETE] =
         "WITH c AS (DELETE FROM counts WHERE member = $1::int8 RETURNING *),"
         " w AS (DELETE FROM waits WHERE member = $1::int8),"
+        " o AS (DELETE FROM offers WHERE member = $1::int8),"
         " m AS (INSERT INTO counts AS c SELECT 0, queue, type, counters FROM c"
         " ON CONFLICT (member, queue, type) DO UPDATE SET counters ="
-        " ARRAY(SELECT a + b FROM unnest(c.counters, excluded.counters) WITH ORDINALITY"
+        " ARRAY(SELECT coalesce(a, 0) + coalesce(b, 0) FROM unnest(c.counters, excluded.counters) "
+        "WITH ORDINALITY"
         " AS s(a, b, place) ORDER BY place))"
         " DELETE FROM members WHERE id = $1::int8",
-    [MLS__PG_MEMBER_COUNT] = "SELECT count(*) FROM members",
+    /* All; those in the place of $1, a machine and space of processes; of them, those before it. */
+    [MLS__PG_MEMBER_COUNT] =
+        "WITH m AS (SELECT id, split_part(process, ' ', 1) || ' ' || split_part(process, ' ', 2)"
+        " AS place FROM members), u AS (SELECT place FROM m WHERE id = $1::int8)"
+        " SELECT count(*), count(*) FILTER (WHERE m.place = u.place),"
+        " count(*) FILTER (WHERE m.place = u.place AND m.id < $1::int8)"
+        " FROM m LEFT JOIN u ON true",
     /*
      * Those whose lock is free, and stays so until the transaction's end, though others may
      * look as well; whether the server was started since they came.

@@ -2,6 +2,8 @@
 /* Moves jobs between states as the library's table says, and keeps the counts. */
 #include "queue/postgres/postgres.h"
 
+#define LOCKED_US 5000 /* to when a job is looked at again that is due, and locked by others */
+
 static const char too_late[] = "the deadline passed before the job was claimed";
 
 int32_t mls__pg_next(const mls__pg_store *store, int64_t state, int32_t event)
@@ -112,6 +114,8 @@ bool mls__pg_move(mls__pg_store *store, mls__pg_row *row, int32_t event)
         return false;
     }
     mls__pg_lane_add(row->lane, counter_of(row->numbers[MLS__PG_STATE]), -1);
+    if (row->numbers[MLS__PG_STATE] == MLS_JOB_READY && store->has_aside)
+        mls__pg_room_changed(store);
     row->is_changed = true;
     row->has_left = row->numbers[MLS__PG_STATE] == MLS_JOB_BLOCKED;
     row->is_gone = next == MLS_JOB_GONE;
@@ -131,6 +135,15 @@ bool mls__pg_move(mls__pg_store *store, mls__pg_row *row, int32_t event)
     return true;
 }
 
+static bool escalate(mls__pg_store *store, const mls__pg_row *row)
+{
+    mls__pg_parameters p = {0};
+    mls__pg_add_number(&p, row->numbers[MLS__PG_ID]);
+    mls__pg_add_number(&p, row->numbers[MLS__PG_MEMORY]);
+    mls__pg_lane_add(row->lane, MLS__PG_ESCALATED, 1);
+    return mls__pg_run_none(store, MLS__PG_JOB_ESCALATE, &p) && mls__pg_room_mark(store);
+}
+
 bool mls__pg_end_claim(mls__pg_store *store, mls__pg_row *row, int32_t event)
 {
     const int64_t ran_us = store->txn.now_us - row->numbers[MLS__PG_SINCE];
@@ -139,7 +152,10 @@ bool mls__pg_end_claim(mls__pg_store *store, mls__pg_row *row, int32_t event)
         mls__pg_lane_add(row->lane, MLS__PG_RUNNING_US, ran_us);
     }
     mls__pg_rules_end(store, row);
-    if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE)
+    if (row->is_escalated && !escalate(store, row))
+        return false;
+    mls__pg_room_changed(store);
+    if (event == MLS_JOB_ON_RELEASE || event == MLS_JOB_ON_LOSE || event == MLS_JOB_ON_ESCALATE)
         row->numbers[MLS__PG_ATTEMPT]--;
     if (event == MLS_JOB_ON_RELEASE)
         mls__pg_lane_add(row->lane, MLS__PG_RELEASED, 1);
@@ -162,6 +178,7 @@ static bool go_off(mls__pg_store *store, mls__pg_row *row)
     return mls__pg_move(store, row, MLS_JOB_ON_DUE);
 }
 
+/* Behind a look at all that is due: what still is, others have locked. */
 static bool find_timer(mls__pg_store *store)
 {
     PGresult *result = mls__pg_run(store, MLS__PG_NEXT_TIMER, NULL);
@@ -169,10 +186,12 @@ static bool find_timer(mls__pg_store *store)
         return false;
     store->next_timer_us = PQntuples(result) ? mls__pg_number(result, 0, 0) * 1000 : 0;
     PQclear(result);
+    if (store->next_timer_us && store->next_timer_us <= store->txn.now_us)
+        store->next_timer_us = store->txn.now_us + LOCKED_US;
     return true;
 }
 
-/* What others are at, they will finish: then the timer is looked for at the next poll. */
+/* Passes over what others have locked: they are at it, but may be so for a reason of their own. */
 static bool tick_some(mls__pg_store *store, size_t *ret_count)
 {
     PGresult *result;

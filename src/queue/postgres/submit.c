@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define MOST_TRIES  16 /* to find who has a key that others take and give back */
-#define ADD_NUMBERS 14
+#define ADD_NUMBERS 17
 #define MOST_BYTES  (4u << 20) /* that are gathered before they are sent */
 
 typedef struct submit_op {
@@ -19,7 +19,7 @@ typedef struct submit_op {
     const mls_queue_item *const *items;
     size_t count;
     uint64_t *ids;
-    bool is_keyed, has_parents, has_tenants;
+    bool is_keyed, has_parents;
     mls__pg_family *family; /* while it runs, if it has parents */
 } submit_op;
 
@@ -54,6 +54,9 @@ static bool fill_row(mls__pg_store *store, const submit_op *s, size_t index, mls
     row->numbers[MLS__PG_RUN_AT] = item->due_ms;
     row->numbers[MLS__PG_DEADLINE] = o->deadline_ms;
     row->numbers[MLS__PG_SINCE] = store->txn.now_us;
+    row->numbers[MLS__PG_CPU] = o->needs.cpu_milli;
+    row->numbers[MLS__PG_MEMORY] = o->needs.memory_bytes;
+    row->numbers[MLS__PG_GPUS] = o->needs.gpus;
     row->lane = mls__pg_lane_of(store, o->queue, o->type);
     if (!row->lane || !take_id(store, &row->numbers[MLS__PG_ID]))
         return false;
@@ -68,7 +71,8 @@ static bool fill_row(mls__pg_store *store, const submit_op *s, size_t index, mls
 static const int add_numbers[ADD_NUMBERS] = {
     MLS__PG_ID,      MLS__PG_STATE,       MLS__PG_PRIORITY, MLS__PG_RANK,      MLS__PG_MAX_ATTEMPTS,
     MLS__PG_BACKOFF, MLS__PG_BACKOFF_MAX, MLS__PG_JITTER,   MLS__PG_RETENTION, MLS__PG_SUBMITTED_AT,
-    MLS__PG_RUN_AT,  MLS__PG_DEADLINE,    MLS__PG_SINCE,    MLS__PG_TIMER};
+    MLS__PG_RUN_AT,  MLS__PG_DEADLINE,    MLS__PG_SINCE,    MLS__PG_TIMER,     MLS__PG_CPU,
+    MLS__PG_MEMORY,  MLS__PG_GPUS};
 
 /* 1 added, 0 the key is taken, -1 failed. */
 static int add_one(mls__pg_store *store, const mls_job_options *o, const mls__pg_row *row)
@@ -193,6 +197,7 @@ static void put_payload(mls__pg_store *store, mls__pg_buffer *payloads, const ml
 static const char copy_jobs[] =
     "COPY jobs(id, state, priority, rank, max_attempts, backoff_ms, backoff_max_ms,"
     " jitter_percent, retention_ms, submitted_ms, run_at_ms, deadline_ms, since_us, timer_ms,"
+    " cpu_milli, memory_bytes, gpus,"
     " queue, type, tenant, batch_key) FROM STDIN (FORMAT binary)";
 static const char copy_payloads[] = "COPY payloads FROM STDIN (FORMAT binary)";
 
@@ -271,13 +276,25 @@ static mls_status run_submit(mls__pg_store *store, mls__pg_op *op)
     submit_op *s = (submit_op *) (void *) op;
     store->txn.is_writing = true;
     store->txn.must_sync |= !op->is_async;
-    if (s->has_tenants && !store->txn.shares && !mls__pg_turns_begin(store))
-        return store->txn.status;
     if (s->has_parents)
         return add_family(store, s);
     if (s->is_keyed && !mls__pg_submit_flush(store))
         return store->txn.status;
     return add_jobs(store, s);
+}
+
+bool mls__pg_needs_any(const mls_job_options *o)
+{
+    return o->needs.cpu_milli || o->needs.memory_bytes || o->needs.gpus;
+}
+
+mls_status mls__pg_submit_now(mls__pg_store *store, const mls_queue_item *item)
+{
+    const mls_job_options *o = item->options;
+    uint64_t id;
+    submit_op s = {.items = &item, .count = 1, .ids = &id, .is_keyed = o->key[0] != '\0'};
+    const mls_status status = run_submit(store, &s.op);
+    return s.op.status ? mls__pg_status_of(store, &s.op) : status;
 }
 
 static void give_back(const submit_op *s)
@@ -300,7 +317,8 @@ mls_status mls__pg_submit(void *self, const mls_queue_item *const *items, size_t
         const mls_job_options *o = items[i]->options;
         s.is_keyed |= o->key[0] != '\0';
         s.has_parents |= o->depends_on_count != 0;
-        s.has_tenants |= o->tenant[0] != '\0';
+        s.op.shares |= o->tenant[0] != '\0';
+        s.op.needs |= mls__pg_needs_any(o);
         /* One that joins promises what the other may not have done yet: it syncs both. */
         if (o->ack == MLS_ACK_DEFAULT || o->ack == MLS_ACK_DURABLE)
             s.op.is_async = false;

@@ -25,16 +25,32 @@ static mls_status read_schema(mls__pg_store *store, const char *value, size_t si
     return MLS_OK;
 }
 
+/* A number from 1 to `most`. */
+static mls_status read_number(mls__pg_store *store, const char *name, const char *value,
+                              size_t size, int64_t most, int64_t *ret_number)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < size && number <= most; i++)
+        number = value[i] >= '0' && value[i] <= '9' ? number * 10 + (value[i] - '0') : most + 1;
+    if (number < 1 || number > most)
+        return store->host->error(MLS_EINVAL, "%s=%.*s: 1 to %lld", name,
+                                  size > 64 ? 64 : (int) size, value, (long long) most);
+    *ret_number = number;
+    return MLS_OK;
+}
+
 static mls_status read_poison(mls__pg_store *store, const char *value, size_t size)
 {
-    int64_t deaths = 0;
-    for (size_t i = 0; i < size && deaths <= 1000000; i++)
-        deaths = value[i] >= '0' && value[i] <= '9' ? deaths * 10 + (value[i] - '0') : INT32_MAX;
-    if (deaths < 1 || deaths > 1000000)
-        return store->host->error(MLS_EINVAL, "poison=%.*s: 1 to 1000000 deaths",
-                                  size > 64 ? 64 : (int) size, value);
-    store->most_deaths = deaths;
-    return MLS_OK;
+    return read_number(store, "poison", value, size, 1000000, &store->most_deaths);
+}
+
+static mls_status read_patience(mls__pg_store *store, const char *value, size_t size)
+{
+    int64_t seconds = 0;
+    const mls_status status = read_number(store, "patience", value, size, 3600, &seconds);
+    if (!status)
+        store->patience_ns = (uint64_t) seconds * UINT64_C(1000000000);
+    return status;
 }
 
 static mls_status read_init(mls__pg_store *store, const char *value, size_t size)
@@ -49,7 +65,10 @@ static mls_status read_init(mls__pg_store *store, const char *value, size_t size
 static const struct {
     const char *name; /* with its '=' */
     mls_status (*read)(mls__pg_store *store, const char *value, size_t size);
-} options[] = {{"schema=", read_schema}, {"poison=", read_poison}, {"init=", read_init}};
+} options[] = {{"schema=", read_schema},
+               {"poison=", read_poison},
+               {"patience=", read_patience},
+               {"init=", read_init}};
 
 /* Reads an option of ours; *ret_is_ours says whether it is one. */
 static mls_status read_option(mls__pg_store *store, const char *option, size_t size,
@@ -138,6 +157,7 @@ static mls_status check_libpq(mls__pg_store *store)
 mls_status mls__pg_read_url(mls__pg_store *store, const char *config)
 {
     store->most_deaths = MLS__PG_DEFAULT_DEATHS;
+    store->patience_ns = MLS__PG_PATIENCE_NS;
     strcpy(store->schema, "mlscale");
     if (strncmp(config, "//", 2) != 0)
         return store->host->error(

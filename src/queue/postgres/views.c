@@ -53,6 +53,8 @@ static void show_numbers(const mls__pg_row *row, mls_job_info *info)
     info->waiting_ns = (uint64_t) n[MLS__PG_WAITED] * 1000;
     info->running_ns = (uint64_t) n[MLS__PG_RAN] * 1000;
     info->error = (int32_t) n[MLS__PG_ERROR];
+    info->needs = (mls_resources){n[MLS__PG_CPU], n[MLS__PG_MEMORY], n[MLS__PG_GPUS]};
+    info->escalations = (uint32_t) n[MLS__PG_ESCALATIONS];
     info->reserved = 0;
     info->progress = row->progress;
 }

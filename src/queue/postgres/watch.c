@@ -7,6 +7,7 @@ typedef struct look_op {
     mls__pg_op op; /* first: they share an address */
     uint64_t id;
     bool waits;
+    bool is_noted; /* that this member waits for it */
     mls_queue_job *shown;
     mls__pg_hold *hold;
 } look_op;
@@ -43,12 +44,20 @@ static mls_status park(mls__pg_store *store, look_op *look, const mls__pg_row *r
     if (mls__pg_clock_ns() >= look->op.until_ns)
         return set_late(look);
     /* What is kept no longer than its end must be kept for us, if it ends elsewhere. */
-    if (row->numbers[MLS__PG_RETENTION] == 0 &&
-        !note_wait(store, MLS__PG_WAIT_ADD, row->numbers[MLS__PG_ID]))
+    look->is_noted = row->numbers[MLS__PG_RETENTION] == 0;
+    if (look->is_noted && !note_wait(store, MLS__PG_WAIT_ADD, row->numbers[MLS__PG_ID]))
         return store->txn.status;
     look->op.parks = true;
     mls__pg_list_add(&store->waits, &look->op);
     return MLS_OK;
+}
+
+bool mls__pg_waits_note(mls__pg_store *store)
+{
+    for (mls__pg_op *op = store->waits.first; op; op = op->next)
+        if (look_of(op)->is_noted && !note_wait(store, MLS__PG_WAIT_ADD, (int64_t) look_of(op)->id))
+            return false;
+    return true;
 }
 
 static mls_status show(mls__pg_store *store, look_op *look, const mls__pg_row *row,
@@ -270,6 +279,7 @@ static void read_stats(const int64_t counters[MLS__PG_COUNTERS], mls_queue_stats
     }
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
         *sums[i] = (uint64_t) counters[MLS__PG_SUBMITTED + (int) i];
+    stats->escalated = (uint64_t) counters[MLS__PG_ESCALATED];
     stats->waiting_ns = (uint64_t) counters[MLS__PG_WAITING_US] * 1000;
     stats->running_ns = (uint64_t) counters[MLS__PG_RUNNING_US] * 1000;
 }
