@@ -21,7 +21,9 @@
  *                        MLSCALE_DRIVERS in the environment names another folder to look
  *                        for it. Options: schema=NAME (where its tables are, "mlscale"
  *                        unless given), init=1 (makes them if they are not there; without
- *                        it that is MLS_ENOTFOUND), poison=K as above, and those of libpq.
+ *                        it that is MLS_ENOTFOUND), poison=K as above, patience=S (seconds
+ *                        that a call waits for a server that is away, and others for a
+ *                        process that they cannot see die; 10 unless given), and those of libpq.
  * A driver publishes what it can do as flags. What is asked of it and not among
  * them is refused, at open (mls_queue_options.require) or at the call.
  *
@@ -51,9 +53,21 @@
  * claims and ends are committed with synchronous_commit on, others with it off, which the
  * server makes up for within three times its wal_writer_delay. Jobs of a process that died
  * are ready again within 100 ms while anyone on its host waits for jobs, and to other hosts
- * after 10 s; deaths count towards poison=K. When the connection is lost, calls are tried
- * again for 10 s, exactly once in effect, and then fail with MLS_EIO; who comes back within
- * 10 s goes on with the jobs that it runs. Keys and names are UTF-8.
+ * after the patience; deaths count towards poison=K, but not those of processes that are seen
+ * to live on without a connection. When the connection is lost, calls are tried again for as
+ * long as the patience, exactly once in effect, and then fail with MLS_EIO; who comes back in
+ * that time goes on with the jobs that it runs. What a claim that failed so had been given is
+ * ready again with the next connection. A call that comes while others are tried waits for
+ * them first, so for up to twice the patience. Stopping and closing wait for no server that is
+ * known to be away: claims that wait for jobs return, but for one that may have been given some,
+ * which returns when that is known; and a worker still says how its jobs ended, by calls like any
+ * other. A queue that closes tries once more to reach the server, for libpq's connect_timeout (10 s
+ * unless given) at most to connect; what it cannot give back then goes to others after the
+ * patience. What the server is at is waited for, by stopping and closing too: where its machine
+ * falls silent meanwhile that is known after 10 s (unless the URL sets libpq's tcp_user_timeout and
+ * keepalives); for a server that hangs while its machine, or this one, keeps the connection, as one
+ * that is suspended or waits for locks of such a client, there is no limit. Keys and names are
+ * UTF-8.
  * Each open queue holds one connection. Messages never show a URL's password, but other
  * users may see it in a program's arguments: libpq's ~/.pgpass or PGPASSWORD are better.
  */
@@ -342,7 +356,7 @@ MLS_API mls_status mls_queue_weigh(mls_queue *queue, const mls_queue_rule *weigh
 typedef void (*mls_queue_rule_fn)(void *user, const mls_queue_rule *rule);
 MLS_API mls_status mls_queue_visit_rules(mls_queue *queue, mls_queue_rule_fn visit, void *user);
 
-/* A claimer that is open, in any process, and has claimed or tried to: what it offers. */
+/* A claimer, in any process, that has claimed or tried to and was not stopped: what it offers. */
 typedef struct mls_queue_offer {
     size_t size;
     const char *name;       /* its own, or its worker's */
@@ -408,9 +422,13 @@ MLS_API mls_status mls_queue_visit_costs(mls_queue *queue, mls_queue_cost_fn vis
  * Each firing submits one job, whose key is "cron:NAME@MS" and whose run_at_ms is MS, the instant
  * it is of. A firing takes place exactly once however many processes have the queue open, killed or
  * not: its job, and that it took place, are stored in one step. A clock that is set back repeats
- * none: the next firing is as far away as it was by the calendar. Durable drivers fire while any
- * process has the queue open; one in memory while somebody waits for jobs, and with each call that
- * looks at the store.
+ * none: the next firing is as far away as it was by the calendar. So one that showed a time years
+ * ahead, if only for a moment, may leave a next_ms that is years ahead: take the schedule back, and
+ * set it anew. Durable drivers fire while any process has the queue open; one in memory while
+ * somebody waits for jobs, and with each call that looks at the store.
+ *
+ * A process that finds a zone's file missing or damaged, or has no memory, says so in the log, and
+ * tries again within a minute; the schedule stays due, also for other processes.
  *
  * Firings that are found over, since nobody had the queue open, or the clock was set forward, go by
  * `missed`. The latest of them is not one when it is less than MLS_SCHEDULE_LATE_MS late.

@@ -105,6 +105,10 @@ bool model_may_claim(const model *m, const model_claimer *claimer, const model_j
 bool model_is_next(const model *m, const model_claimer *claimer, const model_job *job);
 void model_claim(model *m, const model_claimer *claimer, model_job *job);
 
+/* Whether both jobs are of one named queue and priority, which tenants share. */
+bool model_is_share(const model_job *a, const model_job *b);
+/* A claim by the claimer is about to take the job. */
+void model_race_claim(model *m, const model_claimer *claimer, const model_job *job);
 /* Ends the races of tenants that have no job to claim. */
 void model_races_look(model *m);
 /* Whether each tenant got its share: the bound of mls_queue_weigh(). */

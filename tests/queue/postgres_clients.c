@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CLIENTS = 3, LIMIT = 2, LIMITED = 120 };
@@ -216,6 +217,37 @@ START_TEST(turns_are_shared_by_all_clients)
 }
 END_TEST
 
+/* Of many tenants few jobs are looked at, and none is served twice before all were once. */
+START_TEST(many_tenants_take_turns)
+{
+    enum { MANY = 600, EACH = 3 }; /* more than are looked at of each, at once */
+    static mls_job_options jobs[EACH * MANY];
+    static char names[MANY][8];
+    static int served[MANY];
+    mls_queue *queue = fixture_queue(mls_test_postgres_url());
+    mls_claimer *claimer = fixture_claimer(queue, NULL);
+    for (size_t i = 0; i < EACH * MANY; i++) {
+        jobs[i] = fixture_options("t", NULL);
+        jobs[i].tenant = names[i / EACH];
+        snprintf(names[i / EACH], sizeof names[0], "%zu", i / EACH);
+    }
+    ck_assert_ok(mls_queue_submit_many(queue, jobs, EACH * MANY, NULL));
+    for (int done = 0; done < EACH * MANY;) {
+        mls_job *batch[MOST];
+        size_t count;
+        ck_assert_ok(mls_claimer_claim(claimer, 0, MOST, batch, &count));
+        for (size_t i = 0; i < count; i++) {
+            const int tenant = atoi(fixture_info(batch[i]).tenant);
+            mls_test_expect(served[tenant]++ == done++ / MANY, "tenant %d out of turn", tenant);
+            ck_assert_ok(mls_job_complete(batch[i]));
+            mls_job_free(batch[i]);
+        }
+    }
+    mls_claimer_close(claimer);
+    mls_queue_close(queue);
+}
+END_TEST
+
 static void *wait_for_one(void *user)
 {
     mls_claimer *claimer = user;
@@ -255,10 +287,91 @@ START_TEST(who_finds_no_connection_tries_again)
 }
 END_TEST
 
+/*
+ * Two thousand clients come to a server that has room for some sixty. What it says may be of any
+ * language: it is the code that counts.
+ */
+enum { MOST_INSIDE = 100, KNOCKERS = 4, FEW_KNOCKS = 200, MANY_KNOCKS = 2000 };
+
+static atomic_int knocks, refusals;
+static mls_queue *inside[MOST_INSIDE];
+static atomic_size_t inside_count;
+
+static void *knock(void *user)
+{
+    mls_context *context;
+    mls_queue *queue;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    while (atomic_fetch_sub(&knocks, 1) > 0) {
+        const mls_status status = mls_queue_open(context, user, NULL, &queue);
+        if (status == MLS_OK) { /* in the place of one that had not quite gone */
+            inside[atomic_fetch_add(&inside_count, 1)] = queue;
+            continue;
+        }
+        mls_test_expect(status == MLS_EIO && strstr(mls_error_message(), "max_connections"), "%s",
+                        mls_error_message());
+        atomic_fetch_add(&refusals, 1);
+    }
+    mls_context_free(context);
+    return NULL;
+}
+
+/* Opens the queue until there is no room. */
+static void fill_server(const char *url)
+{
+    mls_context *context;
+    ck_assert_ok(mls_context_create(NULL, &context));
+    while (inside_count < MOST_INSIDE &&
+           mls_queue_open(context, url, NULL, &inside[inside_count]) == MLS_OK)
+        inside_count++;
+    ck_assert_ptr_nonnull(strstr(mls_error_message(), "max_connections"));
+    ck_assert_uint_ge(inside_count, 10);
+    mls_context_free(context);
+}
+
+static void live_a_life(mls_queue *from, mls_queue *to)
+{
+    mls_claimer *claimer = fixture_claimer(to, NULL);
+    const uint64_t id = fixture_submit_type(from, "t");
+    mls_job *job = fixture_claim(claimer);
+    ck_assert_uint_eq(mls_job_id(job), id);
+    ck_assert_ok(mls_job_complete(job));
+    mls_job_free(job);
+    mls_claimer_close(claimer);
+}
+
+START_TEST(a_full_server_refuses_clients_and_loses_nothing)
+{
+    pthread_t threads[KNOCKERS];
+    char url[700];
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue_close(fixture_queue(url)); /* which makes its tables */
+    const int wanted = mls_test_is_quick() ? FEW_KNOCKS : MANY_KNOCKS;
+    fill_server(url);
+    const size_t count = inside_count;
+    knocks = wanted;
+    for (int i = 0; i < KNOCKERS; i++)
+        pthread_create(&threads[i], NULL, knock, url);
+    for (size_t i = 0; i < count; i++)
+        live_a_life(inside[i], inside[(i + 1) % count]);
+    for (int i = 0; i < KNOCKERS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_ge(refusals, wanted / 2);
+    ck_assert_uint_eq(fixture_stats(inside[0]).succeeded, count);
+    for (size_t i = 0; i < inside_count; i++)
+        mls_queue_close(inside[i]);
+    mls_queue *after = fixture_queue(url);
+    ck_assert_uint_eq(fixture_stats(after).jobs[MLS_JOB_SUCCEEDED], count);
+    mls_queue_close(after);
+}
+END_TEST
+
 void postgres_clients_add(TCase *tests)
 {
     tcase_add_test(tests, who_finds_no_connection_tries_again);
+    tcase_add_test(tests, a_full_server_refuses_clients_and_loses_nothing);
     tcase_add_test(tests, turns_are_shared_by_all_clients);
+    tcase_add_test(tests, many_tenants_take_turns);
     tcase_add_test(tests, a_cut_connection_is_no_death);
     tcase_add_test(tests, limits_hold_for_all_clients_together);
     tcase_add_test(tests, tokens_are_shared_by_all_clients);

@@ -5,6 +5,8 @@
 
 #include <check.h>
 
+void postgres_claims_add(TCase *tests);
 void postgres_clients_add(TCase *tests);
+void postgres_plans_add(TCase *tests);
 
 #endif

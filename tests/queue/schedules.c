@@ -10,6 +10,7 @@
 #include "job/cron.h"
 #include "job/fixture.h"
 #include "queue/processes.h"
+#include "queue/stores.h"
 #include "queue/virtual_clock.h"
 #include "support/folder.h"
 
@@ -276,53 +277,155 @@ static void go(uint64_t seed)
     close_all();
 }
 
-static void go_all(const char *(*make_url)(uint64_t seed), size_t openings)
+static void go_all(store_url_fn make_url, size_t openings)
 {
     const uint64_t first = mls_test_seed(1);
     const uint64_t count = MLS_TEST_SANITIZED || mls_test_is_quick() ? 1 : SEEDS;
     the_openings = openings;
     virtual_clock_start();
     for (uint64_t seed = first; seed < first + count; seed++) {
-        the_url = make_url(seed);
+        the_url = make_url();
         go(seed);
     }
     virtual_clock_stop();
 }
 
-static const char *memory_url(uint64_t seed)
-{
-    (void) seed;
-    return "memory:";
-}
-
-static const char *sqlite_url(uint64_t seed)
-{
-    char name[64];
-    snprintf(name, sizeof name, "schedules-%llu.db", (unsigned long long) seed);
-    return mls_test_folder_url("sqlite", name);
-}
-
-static bool has_sqlite(void)
-{
-    mls_context *context;
-    mls_queue *queue = NULL;
-    ck_assert_ok(mls_context_create(NULL, &context));
-    const mls_status status = mls_queue_open(context, sqlite_url(0), NULL, &queue);
-    mls_context_free(context);
-    mls_queue_close(queue);
-    return status != MLS_ENOTFOUND;
-}
-
 START_TEST(memory_schedules_fire_as_the_model)
 {
-    go_all(memory_url, 1);
+    go_all(store_memory_url, 1);
 }
 END_TEST
 
 START_TEST(sqlite_schedules_fire_as_the_model)
 {
-    if (has_sqlite())
-        go_all(sqlite_url, 2);
+    if (store_has_sqlite())
+        go_all(store_sqlite_url, 2);
+}
+END_TEST
+
+START_TEST(postgres_schedules_fire_as_the_model)
+{
+    if (store_has_postgres())
+        go_all(store_postgres_url, 2);
+}
+END_TEST
+
+/* Zones that are not there when they are needed */
+
+/* What becomes of the file of a zone. */
+static const struct {
+    const char *target; /* of the link; NULL: there is none */
+    const char *what;
+} breaks[] = {{NULL, "missing"}, {"Z", "a loop"}, {"damaged", "damaged"}, {".", "a folder"}};
+
+static void link_zone(const char *target)
+{
+    const char *path = mls_test_folder_path("Z");
+    unlink(path);
+    if (target)
+        ck_assert_int_eq(symlink(target, path), 0);
+}
+
+/* How often each of the two fired since it was asked last. */
+static void count_firings(size_t counts[2])
+{
+    mls_job *job;
+    size_t claimed;
+    counts[0] = counts[1] = 0;
+    while (mls_claimer_claim(the_claimers[0], 0, 1, &job, &claimed) == MLS_OK) {
+        counts[fixture_info(job).key[strlen("cron:s")] - '0']++;
+        ck_assert_ok(mls_job_complete(job));
+        mls_job_free(job);
+    }
+}
+
+static void expect_firings(size_t of_zone, size_t of_utc, const char *what)
+{
+    size_t counts[2];
+    count_firings(counts);
+    mls_test_expect(counts[0] == of_zone && counts[1] == of_utc,
+                    "%s: %zu and %zu firings, not %zu and %zu", what, counts[0], counts[1], of_zone,
+                    of_utc);
+}
+
+/* A queue in a file goes by the wall clock alone. */
+static void pass_minute(bool is_file)
+{
+    if (is_file)
+        virtual_clock_set(MINUTE_MS);
+    else
+        virtual_clock_advance(MINUTE_MS);
+}
+
+static void expect_due(void *user, const mls_schedule *shown)
+{
+    mls_test_expect(shown->next_ms < virtual_clock_ms() + 2 * MINUTE_MS, "%s: %s has stopped",
+                    (const char *) user, shown->name);
+}
+
+static void break_zones(const char *good, bool is_file)
+{
+    link_zone(good);
+    for (size_t i = 0; i < 2; i++)
+        set(i, "* * * * *", i ? "UTC" : "Z", MLS_MISSED_ALL);
+    for (size_t i = 0; i < sizeof breaks / sizeof breaks[0]; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "%s", breaks[i].what);
+        pass_minute(is_file);
+        expect_firings(1, 1, what);
+        link_zone(breaks[i].target);
+        pass_minute(is_file);
+        expect_firings(0, 1, what);
+        ck_assert_ok(mls_queue_visit_schedules(the_queues[0], expect_due, what));
+        link_zone(good);
+        expect_firings(0, 0, what); /* not at each look */
+        pass_minute(is_file);
+        expect_firings(2, 1, what);
+    }
+    link_zone(NULL);
+    pass_minute(is_file);
+    expect_firings(0, 1, "gone");
+    link_zone(good);
+    set(1, "* * * * *", "UTC", MLS_MISSED_ALL);
+    expect_firings(is_file, 0, "set"); /* who sets one may have mended what was wrong */
+}
+
+static void go_without_zone(const char *url, bool is_file)
+{
+    char good[256];
+    const char *folder = getenv("TZDIR");
+    if (!has_zones())
+        return;
+    snprintf(good, sizeof good, "%s/Europe/Berlin", folder ? folder : "/usr/share/zoneinfo");
+    FILE *file = fopen(mls_test_folder_path("damaged"), "w");
+    ck_assert(file && fputs("no zone", file) >= 0 && fclose(file) == 0);
+    ck_assert_int_eq(setenv("TZDIR", mls_test_folder(), 1), 0);
+    the_url = url;
+    the_openings = 1;
+    virtual_clock_start();
+    open_all();
+    break_zones(good, is_file);
+    close_all();
+    virtual_clock_stop();
+}
+
+START_TEST(memory_schedules_wait_for_their_zone)
+{
+    go_without_zone("memory:", false);
+}
+END_TEST
+
+START_TEST(sqlite_schedules_wait_for_their_zone)
+{
+    if (store_has_sqlite())
+        go_without_zone(store_sqlite_url(), true);
+}
+END_TEST
+
+START_TEST(postgres_schedules_wait_for_their_zone)
+{
+    if (store_has_postgres())
+        go_without_zone(store_postgres_url(), true);
 }
 END_TEST
 
@@ -342,10 +445,10 @@ static void fire_and_hang(int up, int down, uint64_t arg)
 /* It is killed in the midst of it, or afterwards. */
 START_TEST(firings_are_once_whoever_is_killed)
 {
-    if (!has_sqlite() || MLS_TEST_SANITIZED)
+    if (!store_has_sqlite() || MLS_TEST_SANITIZED)
         return;
     the_openings = 1;
-    the_url = sqlite_url(0);
+    the_url = store_sqlite_url();
     the_state = mls_test_seed(7);
     virtual_clock_start();
     open_all();
@@ -380,6 +483,10 @@ TCase *schedules_tests(void)
     tcase_set_timeout(tests, 600);
     tcase_add_test(tests, memory_schedules_fire_as_the_model);
     tcase_add_test(tests, sqlite_schedules_fire_as_the_model);
+    tcase_add_test(tests, memory_schedules_wait_for_their_zone);
+    tcase_add_test(tests, sqlite_schedules_wait_for_their_zone);
+    tcase_add_test(tests, postgres_schedules_fire_as_the_model);
+    tcase_add_test(tests, postgres_schedules_wait_for_their_zone);
     tcase_add_test(tests, firings_are_once_whoever_is_killed);
     return tests;
 }

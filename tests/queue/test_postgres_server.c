@@ -5,6 +5,7 @@
  */
 #include "job/fixture.h"
 #include "queue/postgres_clients.h"
+#include "queue/postgres_losses.h"
 
 #include "support/postgres.h"
 
@@ -181,6 +182,8 @@ START_TEST(bad_urls_are_refused)
         {"postgres://x/y?schema=pg_catalog", MLS_EINVAL, "pg_"},
         {"postgres://x/y?schema=", MLS_EINVAL, "schema"},
         {"postgres://x/y?poison=0", MLS_EINVAL, "1 to 1000000"},
+        {"postgres://x/y?patience=0", MLS_EINVAL, "patience=0: 1 to 3600"},
+        {"postgres://x/y?patience=1s", MLS_EINVAL, "1 to 3600"},
         {"postgres://x/y?poison=99999999999999999999", MLS_EINVAL, "1 to 1000000"},
         {"postgres://x/y?init=2", MLS_EINVAL, "init"},
         {"postgres://x/y?nonsense=1", MLS_EINVAL, "nonsense"},
@@ -237,36 +240,6 @@ START_TEST(what_the_server_refuses_says_what_to_do)
 }
 END_TEST
 
-/* In words of another language too: it is the code that counts. Those who came first go on. */
-START_TEST(too_many_connections_are_a_clear_error)
-{
-    enum { MOST = 80 };
-    mls_queue *queues[MOST];
-    mls_context *context;
-    int count = 0;
-    mls_status status = MLS_OK;
-    const char *url = mls_test_postgres_url();
-    ck_assert_ok(mls_context_create(NULL, &context));
-    while (!status && count < MOST) {
-        status = mls_queue_open(context, url, NULL, &queues[count]);
-        count += !status;
-    }
-    ck_assert_int_ge(count, 2);
-    for (int i = 0; i < 200; i++)
-        ck_assert_fails(mls_queue_open(context, url, NULL, &queues[count]), MLS_EIO,
-                        "max_connections");
-    const uint64_t id = fixture_submit_type(queues[0], "t");
-    mls_claimer *claimer = fixture_claimer(queues[count - 1], NULL);
-    fixture_complete(claimer, id, NULL);
-    mls_claimer_close(claimer);
-    for (int i = 0; i < count; i++)
-        mls_queue_close(queues[i]);
-    ck_assert_ok(mls_queue_open(context, url, NULL, &queues[0]));
-    mls_queue_close(queues[0]);
-    mls_context_free(context);
-}
-END_TEST
-
 /* Runs the command; what it printed, to both of its outputs. Static storage. */
 static const char *run_tool(const char *words, const char *url, bool *ret_is_good)
 {
@@ -299,6 +272,9 @@ START_TEST(the_command_makes_queues)
     ck_assert_msg(is_good, "%s", said);
     said = run_tool("queue stats", url, &is_good);
     ck_assert_msg(is_good && strstr(said, "submitted               1"), "%s", said);
+    said = run_tool("queue top --once", url, &is_good);
+    ck_assert_msg(is_good && strstr(said, "postgres://mls:***@") && !strstr(said, "hidden"), "%s",
+                  said);
 }
 END_TEST
 
@@ -320,23 +296,34 @@ START_TEST(newer_schemas_are_refused)
 }
 END_TEST
 
-/* What a schema of version 1 did not have is taken away, and comes back. */
-START_TEST(older_schemas_are_brought_up_to_date)
+/* Takes away what a schema of version 1 did not have. */
+static void age_schema(const char *url)
 {
-    char url[700], sql[900];
-    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    char sql[900];
     const char *schema = strstr(url, "schema=") + strlen("schema=");
     const int length = (int) strcspn(schema, "&");
-    mls_queue *queue = fixture_queue(url);
-    const uint64_t id = fixture_submit_type(queue, "t");
-    mls_queue_close(queue);
     snprintf(sql, sizeof sql,
              "SET search_path TO %.*s; ALTER TABLE jobs DROP COLUMN children;"
              "DROP TABLE edges; DROP TABLE rules; ALTER TABLE members DROP COLUMN process,"
-             " DROP COLUMN came_us; DROP INDEX jobs_turns; DROP TABLE turns, shares;"
+             " DROP COLUMN came_us; DROP INDEX jobs_turns; DROP TABLE turns, shares, schedules;"
+             "DROP FUNCTION now_us; DROP TABLE offers, costs; ALTER TABLE meta DROP COLUMN room;"
+             "ALTER TABLE jobs DROP COLUMN cpu_milli, DROP COLUMN memory_bytes, DROP COLUMN gpus,"
+             " DROP COLUMN escalations; DROP INDEX jobs_types;"
+             "CREATE INDEX jobs_ready_like ON jobs(queue, type, batch_key, priority DESC, rank)"
+             " WHERE state = 3;"
              "ALTER TABLE meta DROP COLUMN shares; UPDATE meta SET version = 1",
              length, schema);
     mls_test_postgres_sql(sql);
+}
+
+START_TEST(older_schemas_are_brought_up_to_date)
+{
+    char url[700];
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue *queue = fixture_queue(url);
+    const uint64_t id = fixture_submit_type(queue, "t");
+    mls_queue_close(queue);
+    age_schema(url);
     queue = fixture_queue(url);
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     mls_job_options options = fixture_options("t", NULL);
@@ -350,6 +337,54 @@ START_TEST(older_schemas_are_brought_up_to_date)
     fixture_complete(claimer, child, NULL);
     mls_claimer_close(claimer);
     mls_queue_close(queue);
+}
+END_TEST
+
+typedef struct opening {
+    const char *url;
+    mls_context *context;
+    mls_queue *queue;
+    mls_status status;
+} opening;
+
+static pthread_barrier_t all_are_there;
+
+static void *open_at_once(void *user)
+{
+    opening *o = user;
+    pthread_barrier_wait(&all_are_there);
+    o->status = mls_queue_open(o->context, o->url, NULL, &o->queue);
+    return NULL;
+}
+
+/* Those who find it old at once do not wait for each other in a ring. */
+START_TEST(many_may_bring_a_schema_up_to_date)
+{
+    enum { OPENERS = 4, ROUNDS = 2 };
+    char url[700];
+    opening openings[OPENERS] = {0};
+    pthread_t threads[OPENERS];
+    snprintf(url, sizeof url, "%s", mls_test_postgres_url());
+    mls_queue_close(fixture_queue(url));
+    for (int i = 0; i < OPENERS; i++) {
+        openings[i].url = url;
+        ck_assert_ok(mls_context_create(NULL, &openings[i].context));
+    }
+    ck_assert_int_eq(pthread_barrier_init(&all_are_there, NULL, OPENERS), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        age_schema(url);
+        for (int i = 0; i < OPENERS; i++)
+            pthread_create(&threads[i], NULL, open_at_once, &openings[i]);
+        for (int i = 0; i < OPENERS; i++)
+            pthread_join(threads[i], NULL);
+        for (int i = 0; i < OPENERS; i++) {
+            ck_assert_int_eq(openings[i].status, MLS_OK);
+            mls_queue_close(openings[i].queue);
+        }
+    }
+    for (int i = 0; i < OPENERS; i++)
+        mls_context_free(openings[i].context);
+    pthread_barrier_destroy(&all_are_there);
 }
 END_TEST
 
@@ -418,17 +453,21 @@ int main(void)
     TCase *tests = tcase_create("server");
     tcase_add_test(tests, bad_urls_are_refused);
     tcase_add_test(tests, what_the_server_refuses_says_what_to_do);
-    tcase_add_test(tests, too_many_connections_are_a_clear_error);
     tcase_add_test(tests, the_command_makes_queues);
     tcase_add_test(tests, newer_schemas_are_refused);
     tcase_add_test(tests, older_schemas_are_brought_up_to_date);
+    tcase_add_test(tests, many_may_bring_a_schema_up_to_date);
     tcase_add_test(tests, bytes_that_are_no_text_are_refused);
     tcase_add_test(tests, cut_connections_are_made_again);
     tcase_add_test(tests, a_queue_that_is_not_there_is_made_on_request_only);
     tcase_add_test(tests, ids_are_not_given_twice);
     tcase_add_test(tests, jobs_of_killed_workers_come_back_until_they_are_quarantined);
     tcase_add_test(tests, a_killed_server_loses_nothing);
+    postgres_claims_add(tests);
+    postgres_plans_add(tests);
     postgres_clients_add(tests);
     suite_add_tcase(suite, tests);
+    postgres_losses_add(suite);
+    postgres_stops_add(suite);
     return mls_test_run(suite);
 }

@@ -6,6 +6,7 @@
  */
 #include "job/fixture.h"
 #include "queue/shim_vfs.h"
+#include "queue/sqlite_file.h"
 #include "support/folder.h"
 
 #include <signal.h>
@@ -26,11 +27,6 @@ typedef struct history {
     bool opened;
 } history;
 
-static const char *url(void)
-{
-    return mls_test_folder_url("sqlite", "jobs.db");
-}
-
 static void remove_store(void)
 {
     static const char *const names[] = {"jobs.db", "jobs.db-wal", "jobs.db-shm", "jobs.db-lock"};
@@ -47,15 +43,6 @@ static void reboot(void)
     char path[400];
     snprintf(path, sizeof path, "%s/jobs.db-shm", mls_test_folder());
     unlink(path);
-}
-
-static mls_status open_queue(mls_queue **ret_queue)
-{
-    mls_context *context;
-    ck_assert_ok(mls_context_create(NULL, &context));
-    const mls_status status = mls_queue_open(context, url(), NULL, ret_queue);
-    mls_context_free(context);
-    return status;
 }
 
 static void check_error(mls_status status)
@@ -108,7 +95,7 @@ static void end_job(mls_job *job, history *h)
 static void live(history *h, int report)
 {
     mls_queue *queue;
-    const mls_status status = open_queue(&queue);
+    const mls_status status = sqlite_file_open(sqlite_file_url(), &queue);
     check_error(status);
     h->opened = status == MLS_OK;
     if (!h->opened)
@@ -164,7 +151,7 @@ static void check_counts(mls_queue *queue)
 /* The store afterwards, with nothing failing any more. */
 static void check_store(const history *h)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     for (size_t i = 0; i < JOBS; i++) {
         mls_job *job;
         if (!h->submitted[i])
@@ -269,7 +256,7 @@ END_TEST
 START_TEST(claims_that_cannot_be_ended_come_back)
 {
     remove_store();
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     const uint64_t id = fixture_submit_type(queue, "t");
     mls_job *job = fixture_claim(claimer);
@@ -300,7 +287,7 @@ START_TEST(jobs_in_memory_outlive_a_disk_that_fails)
 {
     enum { KEPT = 40 };
     remove_store();
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     submit_in_memory(queue); /* it, and one behind it, reserve ids for those to come */
     fixture_submit_type(queue, "t");
@@ -327,7 +314,7 @@ END_TEST
 START_TEST(durable_is_refused_where_syncing_cannot_be_set)
 {
     remove_store();
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_job_options options = fixture_options("t", NULL);
     fixture_submit(queue, &options);
     options.ack = MLS_ACK_ASYNC;
@@ -349,7 +336,6 @@ int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/faults");
     TCase *tests = tcase_create("faults");
-    tcase_set_timeout(tests, 60); /* thousands of syncs, on a machine that may be loaded */
     tcase_add_checked_fixture(tests, shim_vfs_register, NULL);
     tcase_add_loop_test(tests, every_call_may_fail, 0, sizeof faults / sizeof faults[0]);
     tcase_add_test(tests, power_may_fail_at_every_call);

@@ -6,7 +6,7 @@
 #include "job/fixture.h"
 #include "job/queue.h"
 #include "queue/sqlite/sqlite.h"
-#include "support/folder.h"
+#include "queue/sqlite_file.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -18,7 +18,7 @@ static mls__sql_store *store;
 
 static void set_up(void)
 {
-    queue = fixture_queue(mls_test_folder_url("sqlite", "jobs.db"));
+    queue = fixture_queue(sqlite_file_url());
     store = queue->self;
 }
 
@@ -129,13 +129,10 @@ static mls_status call_end(call *c)
 
 static void damage(uint64_t id)
 {
-    sqlite3 *db;
     char sql[80];
     snprintf(sql, sizeof sql, "UPDATE jobs SET state = 99 WHERE id = %llu",
              (unsigned long long) id);
-    ck_assert_int_eq(sqlite3_open(mls_test_folder_path("jobs.db"), &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    sqlite_file_run(sql);
 }
 
 /* One operation that cannot be makes its group fall apart; what waits goes on waiting. */
@@ -193,11 +190,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("queue/sqlite/groups");
-    TCase *tests = tcase_create("groups");
-    tcase_set_timeout(tests, 60);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    TCase *tests = mls_test_case(suite, "groups", set_up, tear_down);
     tcase_add_test(tests, claims_outlive_a_group_that_fails);
     tcase_add_test(tests, cancels_reach_claims_of_their_group);
-    suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -2,7 +2,7 @@
 /* Several processes on one file; some of them die. */
 #include "job/fixture.h"
 #include "queue/processes.h"
-#include "support/folder.h"
+#include "queue/sqlite_file.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,16 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *url(void)
-{
-    return mls_test_folder_url("sqlite", "jobs.db");
-}
-
 /* The children's bodies. */
 
 static void claim_and_hang(int up, int down, uint64_t arg)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     for (uint64_t i = 0; i < arg; i++)
         fixture_claim(claimer);
@@ -33,7 +28,7 @@ static void claim_and_hang(int up, int down, uint64_t arg)
 static void claim_until_cancelled(int up, int down, uint64_t arg)
 {
     (void) arg;
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     mls_job *job = fixture_claim(claimer);
     child_say(up, 'c');
@@ -50,7 +45,7 @@ static void claim_until_cancelled(int up, int down, uint64_t arg)
 
 static void complete_all(int up, int down, uint64_t arg)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     child_say(up, 'o');
     for (uint64_t i = 0; i < arg; i++) {
@@ -69,7 +64,7 @@ START_TEST(processes_share_jobs)
 {
     enum { ROUNDS = 20 };
     child worker = child_start(complete_all, ROUNDS);
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     child_hear(worker.from, 'o');
     for (int i = 0; i < ROUNDS; i++) {
         mls_job_options options = fixture_options("t", NULL);
@@ -80,7 +75,7 @@ START_TEST(processes_share_jobs)
         ck_assert_mem_eq(data, "from afar", 9);
         mls_job_free(job);
     }
-    ck_assert_ok(mls_queue_drain(queue, 10000));
+    ck_assert_ok(mls_queue_drain(queue, 60000));
     child_hear(worker.from, 'e');
     child_say(worker.to, 'g');
     child_join(&worker);
@@ -91,7 +86,7 @@ END_TEST
 static void complete_when_told(int up, int down, uint64_t arg)
 {
     (void) arg;
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     mls_job *job = fixture_claim(claimer);
     child_say(up, 'c');
@@ -113,8 +108,8 @@ static int64_t read_number(const char *sql)
 {
     sqlite3 *db;
     sqlite3_stmt *statement;
-    ck_assert_int_eq(sqlite3_open(url() + strlen("sqlite:"), &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 10000);
+    ck_assert_int_eq(sqlite3_open(sqlite_file_url() + strlen("sqlite:"), &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 60000);
     ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
     ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
     const int64_t value = sqlite3_column_int64(statement, 0);
@@ -144,7 +139,7 @@ START_TEST(who_waits_elsewhere_gets_the_result)
 {
     child worker = child_start(complete_when_told, 0);
     pthread_t thread;
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_job_options options = fixture_options("t", NULL);
     options.retention_ms = 0;
     waiter w = {queue, fixture_submit(queue, &options)};
@@ -165,7 +160,7 @@ START_TEST(who_waited_alone_gets_the_result)
 {
     child worker = child_start(complete_late, 0);
     pthread_t thread;
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_job_options options = fixture_options("t", NULL);
     options.retention_ms = 0;
     waiter w = {queue, fixture_submit(queue, &options)};
@@ -184,7 +179,7 @@ END_TEST
 /* Nobody waits any more, and nothing is left of that in the file when the job has ended. */
 START_TEST(waits_that_are_over_leave_nothing)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     mls_job_options options = fixture_options("t", NULL);
     options.retention_ms = 0;
@@ -200,7 +195,7 @@ END_TEST
 START_TEST(cancellation_reaches_other_processes)
 {
     child worker = child_start(claim_until_cancelled, 0);
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     const uint64_t id = fixture_submit_type(queue, "t");
     child_hear(worker.from, 'c');
     ck_assert_ok(mls_queue_cancel(queue, id));
@@ -218,7 +213,7 @@ END_TEST
 START_TEST(jobs_of_the_dead_are_ready_again)
 {
     child worker = child_start(claim_and_hang, 2);
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     uint64_t ids[2];
     for (int i = 0; i < 2; i++)
@@ -246,7 +241,7 @@ END_TEST
 START_TEST(who_asks_finds_jobs_of_the_dead)
 {
     child worker = child_start(claim_and_hang, 1);
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     const uint64_t id = fixture_submit_type(queue, "t");
     child_hear(worker.from, 'c');
     child_kill(&worker);
@@ -259,13 +254,13 @@ END_TEST
 /* Nobody was there when it died: who opens the file next finds out. */
 START_TEST(opening_gives_back_what_the_dead_had)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     const uint64_t id = fixture_submit_type(queue, "t");
     mls_queue_close(queue);
     child worker = child_start(claim_and_hang, 1);
     child_hear(worker.from, 'c');
     child_kill(&worker);
-    queue = fixture_queue(url());
+    queue = fixture_queue(sqlite_file_url());
     ck_assert_int_eq(fixture_state(queue, id), MLS_JOB_READY);
     mls_queue_close(queue);
 }
@@ -273,7 +268,7 @@ END_TEST
 
 START_TEST(jobs_that_kill_are_quarantined)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     const uint64_t id = fixture_submit_type(queue, "t");
     mls_queue_close(queue);
     for (int i = 0; i < 3; i++) {
@@ -281,7 +276,7 @@ START_TEST(jobs_that_kill_are_quarantined)
         child_hear(worker.from, 'c');
         child_kill(&worker);
     }
-    queue = fixture_queue(url());
+    queue = fixture_queue(sqlite_file_url());
     mls_job *job = fixture_wait(queue, id);
     const mls_job_info info = fixture_info(job);
     ck_assert_int_eq(info.state, MLS_JOB_DEAD);
@@ -295,25 +290,18 @@ START_TEST(jobs_that_kill_are_quarantined)
 }
 END_TEST
 
-static void run_sql(const char *sql)
-{
-    sqlite3 *db;
-    ck_assert_int_eq(sqlite3_open(url() + strlen("sqlite:"), &db), SQLITE_OK);
-    ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
-    sqlite3_close(db);
-}
-
 /* The machine went down with all that ran on it: that is no job's fault. */
 START_TEST(a_reboot_is_no_death)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     const uint64_t id = fixture_submit_type(queue, "t");
     mls_queue_close(queue);
     child worker = child_start(claim_and_hang, 1);
     child_hear(worker.from, 'c');
     child_kill(&worker);
-    run_sql("UPDATE members SET boot = 'the boot before'; UPDATE jobs SET since_ns = 1 << 60");
-    queue = fixture_queue(url());
+    sqlite_file_run(
+        "UPDATE members SET boot = 'the boot before'; UPDATE jobs SET since_ns = 1 << 60");
+    queue = fixture_queue(sqlite_file_url());
     const mls_job_info info = fixture_look(queue, id);
     ck_assert_int_eq(info.state, MLS_JOB_READY);
     ck_assert_uint_eq(info.deaths, 0);
@@ -326,7 +314,7 @@ END_TEST
 static void claim_and_fork(int up, int down, uint64_t arg)
 {
     (void) arg;
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     fixture_claim(claimer);
     if (fork() == 0) {
@@ -340,7 +328,7 @@ static void claim_and_fork(int up, int down, uint64_t arg)
 START_TEST(forked_children_keep_no_locks)
 {
     child worker = child_start(claim_and_fork, 0);
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     const uint64_t id = fixture_submit_type(queue, "t");
     child_hear(worker.from, 'c');
@@ -382,7 +370,7 @@ static void *submit_bursts(void *arg)
 /* Children open queues of their own, whatever their parent's committer was doing. */
 START_TEST(forked_children_open_queues)
 {
-    submitter s = {.queue = fixture_queue(url())};
+    submitter s = {.queue = fixture_queue(sqlite_file_url())};
     pthread_t thread;
     uint64_t seed = 5;
     ck_assert_int_eq(pthread_barrier_init(&s.round, NULL, 2), 0);
@@ -395,8 +383,8 @@ START_TEST(forked_children_open_queues)
             ;
         const pid_t pid = fork();
         if (pid == 0) {
-            alarm(30); /* none hangs */
-            mls_queue_close(fixture_queue(url()));
+            alarm(100); /* none hangs */
+            mls_queue_close(fixture_queue(sqlite_file_url()));
             _exit(0);
         }
         ck_assert_int_gt(pid, 0);

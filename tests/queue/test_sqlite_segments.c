@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Segments: the files beside a sqlite queue that hold large payloads and results. */
 #include "job/fixture.h"
+#include "queue/sqlite_file.h"
 #include "support/folder.h"
 
 #include <dirent.h>
@@ -13,19 +14,6 @@
 #include <unistd.h>
 
 enum { LARGE = 100000, HUGE = 10 * LARGE };
-
-static const char *url(void)
-{
-    return mls_test_folder_url("sqlite", "jobs.db");
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *file = fopen(mls_test_folder_path(name), "w");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_ge(fputs(text, file), 0);
-    ck_assert_int_eq(fclose(file), 0);
-}
 
 static size_t count_segments(char *ret_path, size_t size)
 {
@@ -64,7 +52,7 @@ static uint64_t submit_large(mls_queue *queue, char fill)
 START_TEST(damaged_segments_are_written_again)
 {
     char path[500];
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     submit_large(queue, 'a');
     ck_assert_uint_eq(count_segments(path, sizeof path), 1);
@@ -85,7 +73,7 @@ END_TEST
 
 START_TEST(segments_come_and_go_with_what_names_them)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     const uint64_t a = submit_large(queue, 'a');
     ck_assert_uint_eq(count_segments(NULL, 0), 1);
@@ -115,7 +103,7 @@ END_TEST
 START_TEST(damaged_segments_bury_their_jobs)
 {
     char path[800];
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     const uint64_t damaged = submit_large(queue, 'd');
     ck_assert_uint_eq(count_segments(path, sizeof path), 1);
@@ -152,7 +140,7 @@ static void limit_files(rlim_t most)
 START_TEST(segments_that_cannot_be_written_are_told)
 {
     static const char data[HUGE] = "p";
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     mls_job_options options = fixture_options("t", NULL);
     signal(SIGXFSZ, SIG_IGN);
@@ -183,16 +171,16 @@ END_TEST
 /* What a crash may leave is removed when the file is opened, and nothing else. */
 START_TEST(left_over_segments_are_removed)
 {
-    mls_queue *queue = fixture_queue(url());
+    mls_queue *queue = fixture_queue(sqlite_file_url());
     submit_large(queue, 'k');
     mls_queue_close(queue);
-    write_file("jobs.db-segments/new-7-1", "unfinished");
-    write_file("jobs.db-segments/"
-               "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-               "never named");
-    write_file("jobs.db-segments/notes.txt", "somebody's");
+    sqlite_file_write("jobs.db-segments/new-7-1", "unfinished");
+    sqlite_file_write("jobs.db-segments/"
+                      "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                      "never named");
+    sqlite_file_write("jobs.db-segments/notes.txt", "somebody's");
     ck_assert_uint_eq(count_segments(NULL, 0), 4);
-    queue = fixture_queue(url());
+    queue = fixture_queue(sqlite_file_url());
     ck_assert_uint_eq(count_segments(NULL, 0), 2);
     ck_assert_int_eq(access(mls_test_folder_path("jobs.db-segments/notes.txt"), F_OK), 0);
     mls_claimer *claimer = fixture_claimer(queue, NULL);

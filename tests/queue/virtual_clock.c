@@ -12,10 +12,23 @@
 
 static _Atomic int64_t passed_ms = -1; /* since the start; -1: not started */
 static _Atomic int64_t set_by_ms;      /* the wall clock alone */
+static void (*other)(int64_t wall_ms);
+
+int64_t virtual_clock_ms(void)
+{
+    return START_MS + passed_ms + set_by_ms;
+}
+
+static void tell_other(void)
+{
+    if (other)
+        other(virtual_clock_ms());
+}
 
 void virtual_clock_start(void)
 {
     passed_ms = 0;
+    tell_other();
 }
 
 void virtual_clock_stop(void)
@@ -23,19 +36,22 @@ void virtual_clock_stop(void)
     passed_ms = -1;
 }
 
-int64_t virtual_clock_ms(void)
+void virtual_clock_tell(void (*tell)(int64_t wall_ms))
 {
-    return START_MS + passed_ms + set_by_ms;
+    other = tell;
+    tell_other();
 }
 
 void virtual_clock_advance(int64_t ms)
 {
     passed_ms += ms;
+    tell_other();
 }
 
 void virtual_clock_set(int64_t by_ms)
 {
     set_by_ms += by_ms;
+    tell_other();
 }
 
 int clock_gettime(clockid_t id, struct timespec *ret)

@@ -14,6 +14,9 @@
  */
 void virtual_clock_start(void);
 
+/* Tells another clock, of whoever goes by one of its own, whenever the wall clock moved. */
+void virtual_clock_tell(void (*tell)(int64_t wall_ms));
+
 /* They are the system's again: who measures how long a test took wants that. */
 void virtual_clock_stop(void);
 

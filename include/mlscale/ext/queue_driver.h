@@ -159,14 +159,25 @@ typedef struct mls_queue_host {
     /*
      * What a schedule does that is due: fills ret_due_ms, of room for MLS_MISSED_MOST, with the
      * instants of which it fires at `now_ms`, the earliest first, and sets its next_ms and last_ms
-     * to what they are then. Reads the zone's file. Errors: MLS_EINVAL, MLS_ENOTFOUND,
-     * MLS_EFORMAT (the schedule cannot go on), MLS_EIO, MLS_ENOMEM.
+     * to what they are then. Reads the zone's file. Errors: MLS_EINVAL (the
+     * schedule cannot go on); MLS_ENOTFOUND and MLS_EFORMAT (the zone, here and now), MLS_EIO,
+     * MLS_ENOMEM: it is tried again later, and others fire meanwhile.
      */
     mls_status (*schedule_advance)(const mls_plugin_host *host, mls_schedule *schedule,
                                    int64_t now_ms, int64_t *ret_due_ms, size_t *ret_count);
     /* The submit of one of these, which joins a job that has its key; it points into both. */
     void (*schedule_fire)(const mls_schedule *schedule, int64_t due_ms,
                           mls_queue_firing *ret_firing);
+    /*
+     * What attempts took, as bytes that a driver keeps: costs_bytes of them, all 0 at first, in
+     * memory aligned for numbers. costs_note: adds what an end says (mls_queue_end). costs_merge:
+     * adds what a store has; false, and nothing, when that is damaged. costs_show: fills in
+     * samples and quantiles, and returns how many samples there are of memory.
+     */
+    size_t costs_bytes;
+    void (*costs_note)(void *costs, uint64_t wall_ns, uint64_t cpu_ns, uint64_t peak_bytes);
+    bool (*costs_merge)(void *costs, const void *stored, size_t stored_bytes);
+    uint64_t (*costs_show)(const void *costs, mls_queue_cost *ret_cost);
 } mls_queue_host;
 
 /* Parts of a rule that are set. */
@@ -342,7 +353,8 @@ typedef struct mls_queue_driver {
     /*
      * Optional: MLS_QUEUE_CAN_RESOURCES. Claims of a claimer with a capacity take a job only when
      * has_room() for it, and those that wait learn when ends of its claims make room. The patience
-     * of such a claimer is resolved. visit_offers: shows each open claimer, as visit_rules does.
+     * of such a claimer is resolved. visit_offers: shows each open claimer that was not
+     * stopped, or only drains, as visit_rules does.
      */
     mls_status (*visit_offers)(void *self, mls_queue_offer_fn visit, void *user);
 
@@ -363,6 +375,13 @@ typedef struct mls_queue_driver {
     mls_status (*set_schedule)(void *self, const mls_schedule *schedule);
     mls_status (*remove_schedule)(void *self, const char *name);
     mls_status (*visit_schedules)(void *self, mls_schedule_fn visit, void *user);
+
+    /*
+     * Optional, for MLS_QUEUE_CAN_RESOURCES: a claimer that takes the place of another. Both are
+     * open, and have one capacity together from now on: what claims of either run counts for both,
+     * and an end makes room for both. More may join, one after another.
+     */
+    void (*claimer_pool)(void *self, void *claimer, void *with);
 } mls_queue_driver;
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
 
 #include "job/queue.h"
 
+#include <stdio.h>
 #include <string.h>
 
 START_TEST(jobs_come_in_the_order_they_became_ready)
@@ -216,6 +217,47 @@ START_TEST(batches_share_type_and_key)
 END_TEST
 
 /* One call ends claims and makes the next: the ended ones are gone from running. */
+/* Of as many tenants as a claim can take in at once, and more, or as the driver takes. */
+static void submit_held_back(const char *queue)
+{
+    enum { MANY = 1152, SOME = 64 };
+    mls_job_options jobs[SOME];
+    char tenants[SOME][16];
+    mls_status status = MLS_OK;
+    for (int done = 0; status == MLS_OK && done < MANY; done += SOME) {
+        for (int i = 0; i < SOME; i++) {
+            snprintf(tenants[i], sizeof tenants[i], "b%d", done + i);
+            jobs[i] = fixture_options("held-back", NULL);
+            jobs[i].queue = queue;
+            jobs[i].tenant = tenants[i];
+        }
+        status = mls_queue_submit_many(the_queue, jobs, SOME, NULL);
+    }
+    if (status != MLS_ELIMIT)
+        ck_assert_ok(status);
+}
+
+START_TEST(batches_fill_behind_what_is_held_back)
+{
+    static const char *const queues[] = {"other", "default"};
+    mls_queue_filter held_back = MLS_QUEUE_FILTER_INIT;
+    mls_job_options options = fixture_options("t", NULL);
+    raw_claims claims;
+    if (!conformance_can(MLS_QUEUE_CAN_BATCHES | MLS_QUEUE_CAN_PAUSE | MLS_QUEUE_CAN_FAIRNESS |
+                         MLS_QUEUE_CAN_NAMED_QUEUES))
+        return;
+    held_back.type = "held-back";
+    options.tenant = "a";
+    ck_assert_ok(mls_queue_pause(the_queue, &held_back));
+    for (size_t i = 0; i < 3; i++)
+        fixture_submit(the_queue, &options);
+    submit_held_back(queues[_i]);
+    ck_assert_ok(claim_raw(&claims, 3, MLS_CLAIM_SAME_BATCH, NULL));
+    ck_assert_uint_eq(claims.count, 3);
+    end_raw(&claims);
+}
+END_TEST
+
 START_TEST(ending_and_claiming_is_one_step)
 {
     const uint64_t first = fixture_submit_type(the_queue, "t");
@@ -316,6 +358,7 @@ void conformance_add_claims(TCase *tests)
     tcase_add_test(tests, claimers_get_their_queues_only);
     tcase_add_test(tests, several_jobs_are_claimed_at_once);
     tcase_add_test(tests, batches_share_type_and_key);
+    tcase_add_loop_test(tests, batches_fill_behind_what_is_held_back, 0, 2);
     tcase_add_test(tests, what_fills_a_batch_counts);
     tcase_add_test(tests, ending_and_claiming_is_one_step);
     tcase_add_test(tests, stopped_claimers_claim_nothing);

@@ -2,7 +2,7 @@
 # One suite for every queue driver; a driver's test hands it the URL of a new store.
 QUEUE_CONFORMANCE = \
 	tests/job/fixture.c tests/job/fixture.h \
-	%D%/basics.c %D%/claims.c %D%/limits.c %D%/listing.c %D%/parents.c %D%/pauses.c %D%/resources.c %D%/schedules.c %D%/shares.c %D%/states.c %D%/suite.c %D%/suite.h %D%/threads.c \
+	%D%/basics.c %D%/claims.c %D%/limits.c %D%/listing.c %D%/needs.c %D%/parents.c %D%/pauses.c %D%/resources.c %D%/schedules.c %D%/shares.c %D%/states.c %D%/suite.c %D%/suite.h %D%/threads.c \
 	%D%/times.c
 
 check_PROGRAMS += %D%/test_memory %D%/test_plain

@@ -252,6 +252,36 @@ START_TEST(priorities_count_among_what_fits)
 }
 END_TEST
 
+START_TEST(claimers_may_have_one_capacity)
+{
+    const mls_resources capacity = {1000, 0, 0};
+    const mls_queue_driver *ops = the_queue->ops;
+    if (lacks_resources() || !MLS_HAS_OP(ops, mls_queue_driver, claimer_pool))
+        return;
+    mls_claimer *a = open_claimer(&capacity, 0), *b = open_claimer(&capacity, 0);
+    mls_claimer *c = open_claimer(&capacity, 0), *apart = open_claimer(&capacity, 0);
+    ops->claimer_pool(the_queue->self, b->self, a->self);
+    ops->claimer_pool(the_queue->self, c->self, b->self);
+    uint64_t ids[3];
+    for (size_t i = 0; i < 3; i++)
+        ids[i] = submit(600, 0, 0);
+    mls_job *first = claim(b, ids[0]);
+    fixture_claim_none(a);
+    fixture_claim_none(c);
+    complete(claim(apart, ids[1]));
+    complete(first);
+    first = claim(c, ids[2]);
+    submit(600, 0, 0);
+    mls_claimer_close(b);
+    fixture_claim_none(a);
+    complete(first);
+    complete(fixture_claim(a));
+    mls_claimer_close(a);
+    mls_claimer_close(c);
+    mls_claimer_close(apart);
+}
+END_TEST
+
 START_TEST(offers_are_shown)
 {
     const mls_resources capacity = {1500, 4096, 2};
@@ -264,6 +294,10 @@ START_TEST(offers_are_shown)
     ck_assert_int_eq(seen.cpu_milli, 1500);
     ck_assert_int_eq(seen.memory_bytes, 4096);
     ck_assert_int_eq(seen.gpus, 2);
+    seen.gpus = 7;
+    mls_claimer_stop(claimer, 0);
+    ck_assert_ok(mls_queue_visit_offers(the_queue, note_offer, &seen));
+    ck_assert_int_eq(seen.gpus, 7); /* before it is closed, which may be long after */
     mls_claimer_close(claimer);
     claimer = open_claimer(NULL, 0);
     fixture_claim_none(claimer);
@@ -307,6 +341,22 @@ START_TEST(more_memory_is_given)
     ck_assert_uint_eq(fixture_stats(the_queue).jobs[MLS_JOB_RUNNING], 0);
     mls_claimer_close(a);
     mls_claimer_close(b);
+}
+END_TEST
+
+START_TEST(what_stated_nothing_needs_what_it_is_given)
+{
+    const mls_resources small = {0, 100, 0};
+    if (lacks_resources())
+        return;
+    mls_claimer *claimer = open_claimer(&small, 0);
+    const uint64_t id = fixture_submit_type(the_queue, "t");
+    mls_job *job = claim(claimer, id);
+    ck_assert_ok(mls_job_escalate(job, 400, NULL));
+    mls_job_free(job);
+    fixture_claim_none(claimer);
+    complete(claim(the_claimer, id));
+    mls_claimer_close(claimer);
 }
 END_TEST
 
@@ -425,6 +475,7 @@ void conformance_add_resources(TCase *tests)
     tcase_add_test(tests, who_ends_in_time_passes_a_large_job);
     tcase_add_test(tests, what_was_seen_is_packed_by);
     tcase_add_test(tests, more_memory_is_given);
+    tcase_add_test(tests, what_stated_nothing_needs_what_it_is_given);
     tcase_add_test(tests, who_is_cancelled_gets_no_more);
     tcase_add_test(tests, is_refused_where_it_is_not_there);
     tcase_add_test(tests, numbers_are_checked);
@@ -434,5 +485,6 @@ void conformance_add_resources(TCase *tests)
     tcase_add_test(tests, room_is_set_aside_for_what_waits_too_long);
     tcase_add_test(tests, room_is_not_kept_for_who_left);
     tcase_add_test(tests, priorities_count_among_what_fits);
+    tcase_add_test(tests, claimers_may_have_one_capacity);
     tcase_add_test(tests, offers_are_shown);
 }

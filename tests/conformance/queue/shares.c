@@ -310,7 +310,6 @@ END_TEST
 
 void conformance_add_shares(TCase *tests)
 {
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, tenants_take_turns);
     tcase_add_test(tests, without_tenants_it_is_by_time);
     tcase_add_test(tests, priorities_and_queues_are_apart);

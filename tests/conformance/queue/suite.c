@@ -45,6 +45,7 @@ int conformance_queue_run(const char *name, conformance_url_fn url)
         {"parents", conformance_add_parents}, {"pauses", conformance_add_pauses},
         {"limits", conformance_add_limits},   {"resources", conformance_add_resources},
         {"shares", conformance_add_shares},   {"schedules", conformance_add_schedules},
+        {"needs", conformance_add_needs},
     };
     make_url = url;
     Suite *suite = suite_create(name);

@@ -41,5 +41,6 @@ void conformance_add_limits(TCase *tests);
 void conformance_add_resources(TCase *tests);
 void conformance_add_shares(TCase *tests);
 void conformance_add_schedules(TCase *tests);
+void conformance_add_needs(TCase *tests);
 
 #endif

@@ -199,7 +199,7 @@ END_TEST
 static void *drain(void *arg)
 {
     (void) arg;
-    ck_assert_ok(mls_queue_drain(the_queue, 10000));
+    ck_assert_ok(mls_queue_drain(the_queue, 60000));
     return NULL;
 }
 
@@ -325,10 +325,10 @@ START_TEST(a_host_is_told_of_its_jobs)
     for (int i = 1; i < COUNT; i++)
         fixture_submit_type(the_queue, "t");
     while (polled < COUNT) {
-        ck_assert_int_eq(poll(&end, 1, 10000), 1);
+        ck_assert_int_eq(poll(&end, 1, 60000), 1);
         ck_assert_ok(mls_worker_poll(worker, 4, 0, NULL));
     }
-    ck_assert_ok(mls_queue_drain(the_queue, 10000));
+    ck_assert_ok(mls_queue_drain(the_queue, 60000));
     mls_job *job = fixture_wait(the_queue, first);
     ck_assert_int_eq(mls_job_state(job), MLS_JOB_SUCCEEDED);
     mls_job_free(job);
