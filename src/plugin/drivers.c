@@ -16,6 +16,7 @@
 #include <mlscale/ext/transport.h>
 
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,6 +61,19 @@ static void host_free(mls_context *context, void *ptr)
     mls__free(&context->allocator, ptr);
 }
 
+static mls_status host_transport(mls_context *context, const char *url,
+                                 const struct mls_transport **ret_table, void **ret_self,
+                                 const char **ret_config)
+{
+    mls__transport transport;
+    const mls_status status = mls__drivers_transport(context->drivers, url, ret_config, &transport);
+    if (status)
+        return status;
+    *ret_table = transport.ops;
+    *ret_self = transport.self;
+    return MLS_OK;
+}
+
 mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
 {
     mls__drivers *drivers = mls__alloc_array(&context->allocator, 1, sizeof *drivers);
@@ -67,8 +81,14 @@ mls_status mls__drivers_create(mls_context *context, mls__drivers **ret_drivers)
         return mls__error_nomem(sizeof *drivers);
     drivers->context = context;
     drivers->fork_generation = mls__fork_generation();
-    drivers->host =
-        (mls_plugin_host){sizeof(mls_plugin_host), context, host_alloc, host_free, mls__error};
+    drivers->host = (mls_plugin_host){.size = sizeof(mls_plugin_host),
+                                      .context = context,
+                                      .alloc = host_alloc,
+                                      .free = host_free,
+                                      .error = mls__error,
+                                      .transport = host_transport,
+                                      .log = mls__log,
+                                      .error_message = mls_error_message};
     mls_status status = mls__mutex_init(&drivers->mutex);
     if (status) {
         mls__free(&context->allocator, drivers);
@@ -385,16 +405,27 @@ mls_status mls__drivers_backend(mls__drivers *drivers, const char *name, mls__ba
     return MLS_OK;
 }
 
-mls_status mls__drivers_transport(mls__drivers *drivers, const char *name, size_t name_size,
+mls_status mls__drivers_transport(mls__drivers *drivers, const char *url, const char **ret_config,
                                   mls__transport *ret_transport)
 {
+    const char *colon = strchr(url, ':');
     const mls_plugin *plugin;
     void *self;
-    mls_status status = mls__drivers_find(drivers, MLS_PLUGIN_TRANSPORT, name, name_size, &plugin);
+    if (!colon || colon == url)
+        return mls__error(MLS_EINVAL, "group URL '%.200s' has no scheme; write \"inproc:NAME\"",
+                          url);
+    mls_status status = mls__drivers_find_scheme(drivers, MLS_PLUGIN_TRANSPORT, url,
+                                                 (size_t) (colon - url), &plugin);
     if (!status)
         status = open_once(drivers, plugin, "", &self);
     if (status)
         return status;
-    *ret_transport = (mls__transport){(const mls_transport *) (const void *) plugin, self};
+    const mls_transport *ops = (const mls_transport *) (const void *) plugin;
+    if (ops->record_bytes < MLS_TRANSPORT_RECORD_MIN || ops->record_bytes > SIZE_MAX / 2)
+        return mls__error(MLS_EABI,
+                          "transport '%s' has records of %" PRIu64 " bytes; it needs at least %d",
+                          plugin->name, ops->record_bytes, MLS_TRANSPORT_RECORD_MIN);
+    *ret_config = colon + 1;
+    *ret_transport = (mls__transport){ops, self};
     return MLS_OK;
 }

@@ -37,11 +37,11 @@ mls_status mls__drivers_find(mls__drivers *drivers, uint32_t kind, const char *n
                              size_t name_size, const mls_plugin **ret_plugin);
 
 /*
- * That of queues whose URL begins so; a module that is installed for it is loaded first.
- * Errors: as of finding and loading.
+ * That of queues or of transports whose URL begins so; a module that is installed for it is
+ * loaded first. Errors: as of finding and loading.
  */
-mls_status mls__drivers_find_queue(mls__drivers *drivers, const char *name, size_t name_size,
-                                   const mls_plugin **ret_plugin);
+mls_status mls__drivers_find_scheme(mls__drivers *drivers, uint32_t kind, const char *name,
+                                    size_t name_size, const mls_plugin **ret_plugin);
 
 /* The folder of the library's own modules (src/plugin/folder.c). */
 extern const char mls__driver_folder[];
@@ -57,13 +57,16 @@ typedef struct mls__backend {
 
 mls_status mls__drivers_backend(mls__drivers *drivers, const char *name, mls__backend *ret_backend);
 
-/* A transport, likewise. */
+/*
+ * The transport that a group's URL names, likewise, and what follows the scheme; its module is
+ * loaded if it has one.
+ */
 typedef struct mls__transport {
     const mls_transport *ops;
     void *self;
 } mls__transport;
 
-mls_status mls__drivers_transport(mls__drivers *drivers, const char *name, size_t name_size,
+mls_status mls__drivers_transport(mls__drivers *drivers, const char *url, const char **ret_config,
                                   mls__transport *ret_transport);
 
 /* The built-in tables, ended by NULL (src/plugin/builtin.c). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Modules that are loaded when they are first asked for: a queue URL whose scheme nobody
- * registered names one in the folder of the installation, or in the one that the
+ * Modules that are loaded when they are first asked for: the URL of a queue or a group whose
+ * scheme nobody registered names one in the folder of the installation, or in the one that the
  * environment's MLSCALE_DRIVERS says (a build tree; not for programs with more rights
  * than their user). A scheme is part of a path here: of a-z and 0-9 only.
  */
@@ -17,6 +17,12 @@
 
 #define MAX_NAME 32
 
+/* What the files of a kind's modules begin with. */
+static const char *prefix_of(uint32_t kind)
+{
+    return kind == MLS_PLUGIN_TRANSPORT ? "mls_transport_" : "mls_queue_";
+}
+
 static bool is_safe(const char *name, size_t size)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -24,27 +30,27 @@ static bool is_safe(const char *name, size_t size)
 }
 
 /* The path of the module, if there is one. */
-static bool find_module(const char *name, size_t name_size, char *path, size_t size)
+static bool find_module(uint32_t kind, const char *name, size_t name_size, char *path, size_t size)
 {
     const char *folder = secure_getenv("MLSCALE_DRIVERS");
     if (!folder || folder[0] != '/')
         folder = mls__driver_folder;
-    const int length = snprintf(path, size, "%s/mls_queue_%.*s.so", folder, (int) name_size, name);
+    const int length =
+        snprintf(path, size, "%s/%s%.*s.so", folder, prefix_of(kind), (int) name_size, name);
     return length > 0 && (size_t) length < size && access(path, R_OK) == 0;
 }
 
-mls_status mls__drivers_find_queue(mls__drivers *drivers, const char *name, size_t name_size,
-                                   const mls_plugin **ret_plugin)
+mls_status mls__drivers_find_scheme(mls__drivers *drivers, uint32_t kind, const char *name,
+                                    size_t name_size, const mls_plugin **ret_plugin)
 {
     char path[4096];
-    mls_status status =
-        mls__drivers_find(drivers, MLS_PLUGIN_QUEUE_DRIVER, name, name_size, ret_plugin);
+    mls_status status = mls__drivers_find(drivers, kind, name, name_size, ret_plugin);
     if (status != MLS_ENOTFOUND || !is_safe(name, name_size))
         return status;
-    if (!find_module(name, name_size, path, sizeof path))
+    if (!find_module(kind, name, name_size, path, sizeof path))
         return mls__error_at(status, "no module %.200s", path);
     status = mls__drivers_load(drivers, path);
     if (status && status != MLS_EEXIST) /* that is: another thread loaded it meanwhile */
         return status;
-    return mls__drivers_find(drivers, MLS_PLUGIN_QUEUE_DRIVER, name, name_size, ret_plugin);
+    return mls__drivers_find(drivers, kind, name, name_size, ret_plugin);
 }

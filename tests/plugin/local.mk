@@ -13,10 +13,13 @@ TESTS += $(PLUGIN_TESTS)
 # that -rpath names does not matter; without one libtool would build no shared object.
 PLUGIN_MODULE_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 check_LTLIBRARIES += \
+	%D%/mls_transport_refusing.la \
 	%D%/module_empty.la \
 	%D%/module_mixed.la \
 	%D%/module_none.la \
 	%D%/module_tiny.la
+%C%_mls_transport_refusing_la_LDFLAGS = $(PLUGIN_MODULE_LDFLAGS)
+%C%_mls_transport_refusing_la_SOURCES = %D%/mls_transport_refusing.c
 %C%_module_empty_la_LDFLAGS = $(PLUGIN_MODULE_LDFLAGS)
 %C%_module_empty_la_SOURCES = %D%/module_empty.c
 %C%_module_mixed_la_LDFLAGS = $(PLUGIN_MODULE_LDFLAGS)

@@ -7,6 +7,8 @@
 
 #include "config.h"
 
+#include <mlscale/group.h>
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -315,6 +317,22 @@ static bool is_loaded(const char *path)
     return module != NULL;
 }
 
+/* By the scheme of a group's URL, from the folder of modules. */
+START_TEST(transports_are_loaded_by_scheme)
+{
+    mls_group *group;
+    setenv("MLSCALE_DRIVERS", MLS_TEST_MODULES "/" LT_OBJDIR, 1);
+    for (int i = 0; i < 2; i++)
+        ck_assert_fails(mls_group_create(context, "refusing:x", 0, 1, NULL, &group),
+                        MLS_EUNSUPPORTED, "transport 'refusing': there is no wire");
+    ck_assert_fails(mls_group_create(context, "missing:x", 0, 1, NULL, &group), MLS_ENOTFOUND,
+                    "mls_transport_missing.so");
+    ck_assert_fails(mls_group_create(context, "../refusing:x", 0, 1, NULL, &group), MLS_ENOTFOUND,
+                    "there are: inproc");
+    unsetenv("MLSCALE_DRIVERS");
+}
+END_TEST
+
 START_TEST(module_is_loaded_once)
 {
     ck_assert_ok(mls_context_load_driver(context, MODULE("module_tiny")));
@@ -439,6 +457,7 @@ int main(void)
     tcase_add_test(tests, backend_that_does_not_open);
     tcase_add_test(tests, several_threads_register_and_open);
     tcase_add_test(tests, module_brings_a_backend_that_runs);
+    tcase_add_test(tests, transports_are_loaded_by_scheme);
     tcase_add_test(tests, module_is_loaded_once);
     tcase_add_test(tests, module_comes_whole_or_not_at_all);
     tcase_add_test(tests, what_is_no_module);

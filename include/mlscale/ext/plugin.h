@@ -26,6 +26,8 @@ extern "C" {
 #define MLS_PLUGIN_QUEUE_DRIVER 2
 #define MLS_PLUGIN_TRANSPORT    3
 
+struct mls_transport;
+
 /* What the library lends to a driver; valid as long as the driver is open. */
 typedef struct mls_plugin_host {
     size_t size;
@@ -39,6 +41,22 @@ typedef struct mls_plugin_host {
         __attribute__((format(printf, 2, 3)))
 #endif
         ;
+    /*
+     * The transport of a group URL, opened for the context, and what follows its scheme: for
+     * transports that are made of another one. Not to be called while a driver is opened. The
+     * table lives as long as the context. Errors: MLS_EINVAL, MLS_ENOTFOUND, and those of open.
+     */
+    mls_status (*transport)(mls_context *context, const char *url,
+                            const struct mls_transport **ret_table, void **ret_self,
+                            const char **ret_config);
+    /* Hands a message to the context's log, if it has one of that level (MLS_LOG_*). */
+    void (*log)(const mls_context *context, int level, const char *format, ...)
+#if defined(__GNUC__)
+        __attribute__((format(printf, 3, 4)))
+#endif
+        ;
+    /* mls_error_message() of the calling thread. */
+    const char *(*error_message)(void);
 } mls_plugin_host;
 
 typedef struct mls_plugin {

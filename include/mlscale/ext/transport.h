@@ -87,6 +87,12 @@ typedef struct mls_transport_peer {
 #define MLS_MESSAGE_RECEIVE UINT32_C(2)
 
 /*
+ * Of `flags`: a round has shown that both sides mean the same, so that a send may end when its
+ * memory is not read any more, before it is received. Both sides say so, or neither.
+ */
+#define MLS_MESSAGE_AGREED UINT32_C(1)
+
+/*
  * A message on its way: the caller's, the driver's to use from post() until wait() gives
  * something else than MLS_ETIMEDOUT, or retract() returns.
  */
@@ -109,7 +115,40 @@ typedef struct mls_transport_message {
     void *owner;
     int32_t status;
     uint32_t phase;
+    /* The caller's, as far as `size` says that they are there. */
+    uint32_t flags; /* MLS_MESSAGE_AGREED, or 0; drivers may ignore it */
+    uint32_t reserved;
 } mls_transport_message;
+
+/* Collectives that an engine may run: see mlscale/group.h for who gives and gets what. */
+#define MLS_COLLECTIVE_BROADCAST      UINT32_C(1)
+#define MLS_COLLECTIVE_REDUCE         UINT32_C(2)
+#define MLS_COLLECTIVE_ALLREDUCE      UINT32_C(3)
+#define MLS_COLLECTIVE_GATHER         UINT32_C(4)
+#define MLS_COLLECTIVE_ALLGATHER      UINT32_C(5)
+#define MLS_COLLECTIVE_SCATTER        UINT32_C(6)
+#define MLS_COLLECTIVE_REDUCE_SCATTER UINT32_C(7)
+#define MLS_COLLECTIVE_ALL_TO_ALL     UINT32_C(8)
+
+/*
+ * A collective as a whole. A piece has `count` elements. Sources of scatter, reduce_scatter and
+ * all_to_all, and targets of gather, allgather and all_to_all, are a piece for each rank; all
+ * others are one. A rank that gives nothing has no source, one that gets nothing no target: NULL
+ * (of a broadcast, the root has no target, and the others have no source).
+ * A source may be the target, but for all_to_all, or where a piece of the one is the other,
+ * the caller's own piece.
+ */
+typedef struct mls_transport_collective {
+    size_t size;
+    uint32_t op;        /* MLS_COLLECTIVE_* */
+    int32_t dtype;      /* mls_dtype */
+    uint32_t reduction; /* MLS_REDUCE_SUM to MLS_REDUCE_MEAN, of one shard a rank; or 0 */
+    uint32_t root;      /* 0 of those that have none */
+    uint64_t count;
+    const void *source; /* contiguous, in the host's memory, like the target */
+    void *target;
+    uint64_t until_ns;
+} mls_transport_collective;
 
 typedef struct mls_transport {
     mls_plugin plugin;
@@ -169,7 +208,9 @@ typedef struct mls_transport {
     /*
      * Optional. Agrees with all ranks that are neither gone nor late on who they are,
      * ascending; also on a link that is aborted. When a caller's until_ns passes, those that
-     * called it are it; others that call it later get MLS_EPEER, with a message.
+     * called it are it; others that call it later get MLS_EPEER, with a message. Called again
+     * it agrees anew, among those of the last time that have not left or died since. Who is about
+     * to say who is left when the time passes has a second more to do so.
      */
     mls_status (*survivors)(void *link, uint64_t until_ns, uint32_t *ret_ranks,
                             uint32_t *ret_count);
@@ -177,13 +218,39 @@ typedef struct mls_transport {
     /*
      * Optional, all three. read: where the `size_bytes` at `address` of another rank's
      * process can be read here, whatever its memory; NULL: nowhere. Rounds order writes there
-     * and reads here. Between read_begin and read_end nothing waits; once abort() has returned
+     * and reads here; a place that was given is good until the next round, also after
+     * another read_begin. Between read_begin and read_end nothing waits; once abort() has returned
      * on a rank nobody reads its memory any more, and read_begin fails: MLS_ECANCELLED, without
      * a message. With this, large collectives move no messages.
+     *
+     * With allocate, read finds only what lies in such memory, which is there until close_link and
+     * may have changed since where a call was aborted; abort() then waits for nobody, and what was
+     * found may be read without read_begin.
      */
     mls_status (*read_begin)(void *link);
     const void *(*read)(void *link, uint32_t rank, uint64_t address, size_t size_bytes);
     void (*read_end)(void *link);
+
+    /*
+     * Optional, both, with those of read. allocate: memory that all ranks can read, aligned to
+     * 64 bytes, until release, from any thread. Collectives read where all ranks give what lies
+     * in such memory; else they move messages. Errors: MLS_ENOMEM.
+     */
+    mls_status (*allocate)(void *link, size_t size_bytes, void **ret_data);
+    void (*release)(void *link, void *data);
+
+    /*
+     * Optional, both: a transport that is an engine, such as MPI. can_run: whether it runs a
+     * collective itself; a function of the link, op, dtype, reduction and count alone, for which
+     * all ranks get the same answer. Reductions over stated shards are never asked for, nor is
+     * what goes with a record. Sums of floats in an order of its own are for those whose URL says
+     * so: the library's results are the same bytes on every transport.
+     * run: is called on all ranks, behind a round in which all have said the same, in the order of
+     * rounds and by the same thread. Errors: MLS_EDEADLINE, MLS_EPEER, MLS_ECANCELLED, without a
+     * message; others with one. Once it has returned nobody uses source and target any more.
+     */
+    int (*can_run)(void *link, const mls_transport_collective *collective);
+    mls_status (*run)(void *link, const mls_transport_collective *collective);
 } mls_transport;
 
 #ifdef __cplusplus
