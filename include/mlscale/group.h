@@ -6,6 +6,35 @@
  *   inproc:NAME          threads of one process, each of which makes its own mls_group with
  *                        the same context. Ranks of one NAME meet; once all are there, the
  *                        name is free again. Tensors are read where they lie.
+ *   shm:NAME             processes of one user and host, or threads of them. Ranks meet in a
+ *                        folder of the user's ("mlscale" in XDG_RUNTIME_DIR, or
+ *                        /tmp/mlscale-UID), from which the last one removes what was there.
+ *                        A group takes a few KiB of memory for each rank, and some hundred for
+ *                        each pair of ranks that send each other messages.
+ *   tcp://HOST:PORT/NAME processes, of one host or of several. Rank 0 listens at HOST:PORT, where
+ *                        its context may have more groups, of other names; the others ask there.
+ *   tcp:///FOLDER        the same, where rank 0 is found by a file in a folder that all share,
+ *                        which is gone once all have come.
+ *                        Offers: tcp: or tcp://HOST, which is where the rank can be found.
+ *                        Behind '?' and separated by '&': bind=ADDRESS is where this rank listens
+ *                        (else loopback, or the address by which it reaches rank 0), and
+ *                        encrypt=off only shakes hands, for a network that is trusted. With a
+ *                        token both ends of each connection prove that they have it, and what
+ *                        goes over it is encrypted; without one only loopback is possible.
+ *                        A port stays taken until the context is freed. To look up the name of
+ *                        a host may take longer than the deadline; addresses do not.
+ *   mpi:NAME             processes that an MPI launcher started: the first ranks of
+ *                        MPI_COMM_WORLD, in its order; all its processes make or offer a group.
+ *                        By Open MPI or MPICH, whichever the process has, was launched by, or is
+ *                        installed; openmpi: and mpich: say which. MPI is started if the host has
+ *                        not; if it has, then by MPI_Init_thread() with MPI_THREAD_MULTIPLE, or
+ *                        with MPI_THREAD_SERIALIZED if only one thread uses MPI and groups. MPI
+ *                        moves elements and reduces integers; with ?sums=engine it adds up floats,
+ *                        too. Such a group cannot be shrunk.
+ *   nccl:URL             the group of URL, with a GPU for each rank, over which NCCL (2.14 and
+ *                        later, opened at run time) moves what is large, and reduces it: also
+ *                        floats of 32 and 64 bits, unless shards are stated. Tensors are the
+ *                        host's. Such as nccl:tcp://HOST:PORT/NAME.
  *
  * Collectives. All ranks call the same ones in the same order, and none ends before all
  * ranks have begun it. Each rank says what it calls before any data moves: another op,
@@ -28,7 +57,9 @@
  * group that is always the same (docs/numerics.md). There is one shard a rank unless
  * mls_group_options.shards says how many: then rank r of p has those from r * shards / p to
  * (r + 1) * shards / p, and the results are the same bytes for any number of ranks, on any
- * transport, whatever the size of the message.
+ * transport, whatever the size of the message. (Which of two NaN a sum takes its payload from is
+ * not said.) A transport that is an engine of its own adds up floats in an order of its own if the
+ * URL asks for it and no shards are stated.
  *
  * Tensors may be views of any strides. Messages are elements in row-major order; of shapes
  * only the number of elements counts. All element types but strings can be moved, and reduced
@@ -98,6 +129,21 @@ MLS_API mls_status mls_group_create(mls_context *context, const char *url, uint3
                                     mls_group **ret_group);
 
 /*
+ * The same for a program that was launched: its environment says which rank it is.
+ *   MLSCALE_RANK, MLSCALE_SIZE, MLSCALE_GROUP, MLSCALE_GROUP_TOKEN
+ *                        rank, size, URL, and a token of 64 hexadecimal digits, which may be
+ *                        missing: mlscale-launch(1) sets them
+ *   OMPI_COMM_WORLD_RANK and OMPI_COMM_WORLD_SIZE, PMI_RANK and PMI_SIZE, SLURM_PROCID and
+ *   SLURM_STEP_NUM_TASKS
+ *                        of mpirun, mpiexec and srun; the URL is "mpi:" then
+ * The first of these that are set count; without any the process is a group of one. A token in
+ * `options` goes before that of the environment. Errors: as mls_group_create(); MLS_EINVAL names
+ * the variable that is wrong.
+ */
+MLS_API mls_status mls_group_create_launched(mls_context *context, const mls_group_options *options,
+                                             mls_group **ret_group);
+
+/*
  * The same without a place to meet: the host brings the ranks together. Each rank makes an
  * offer, reads its address, hands that to all the others as it likes, and joins with the
  * addresses of all ranks in the order of ranks. Until then it can only be joined and freed.
@@ -133,7 +179,8 @@ MLS_API uint32_t mls_group_shards(const mls_group *group, uint32_t rank, uint32_
 
 /*
  * Breaks the group, from any thread: what all its ranks wait for ends with MLS_ECANCELLED
- * and a message with `reason` (NULL: none), and so does whatever is called later.
+ * and a message with `reason` (NULL: none), and so does whatever is called later. In
+ * mls_group_join() it counts once the other ranks have come, or the deadline has passed.
  */
 MLS_API mls_status mls_group_abort(mls_group *group, const char *reason);
 
@@ -153,11 +200,24 @@ MLS_API mls_status mls_group_split(mls_group *group, uint32_t color, uint32_t ke
  * neither left nor died; those that have not come when the first deadline passes are left
  * out, and get MLS_EPEER should they come later. With `options` NULL the new group has the
  * timeout of this one, and its shards if they were stated: so results stay the same bytes.
+ * When it failed, or ranks of the new group are lost before it is used, all that are left may
+ * call it once more.
  * Errors: MLS_EPEER, MLS_EINVAL (options), MLS_ESTATE (it was never joined), MLS_EUNSUPPORTED (the
  * transport), MLS_ENOMEM.
  */
 MLS_API mls_status mls_group_shrink(mls_group *group, const mls_group_options *options,
                                     mls_group **ret_group);
+
+/*
+ * A tensor as of mls_tensor_create(), in memory that the other ranks can read where it lies, if
+ * the transport has such: collectives of large tensors then copy nothing that need not be. With
+ * shm: it is in the rank's arena, which may grow to the size of the machine's memory or, of p
+ * ranks, a p-th of 128 GiB; "?arena=SIZE" behind the name says how far. Elsewhere it is a tensor
+ * like others. It keeps what it needs of the group, which may be freed before.
+ * Errors: MLS_EINVAL, MLS_EDTYPE (strings), MLS_ESTATE (an offer not joined), MLS_ENOMEM.
+ */
+MLS_API mls_status mls_group_create_tensor(mls_group *group, mls_dtype dtype, int rank,
+                                           const int64_t *dims, mls_tensor **ret_tensor);
 
 /* Reductions. MLS_REDUCE_MEAN divides the sum by the number of shards; floats only. */
 #define MLS_REDUCE_SUM     UINT32_C(1)
@@ -171,6 +231,8 @@ MLS_API mls_status mls_group_shrink(mls_group *group, const mls_group_options *o
  * Combines `count` elements of `left` with those of `right`, one by one, into `ret_result`,
  * which may be either of them. It need not be commutative: `left` is of earlier shards. All
  * in the tensors' own dtype. Called for parts of the tensors, from the thread of the call.
+ * It has to return: neither a deadline nor an abort ends the call of its rank before, nor with
+ * inproc, whose ranks read each other's memory, those of the others.
  */
 typedef void (*mls_combine_fn)(void *user, mls_dtype dtype, const void *left, const void *right,
                                void *ret_result, size_t count);
@@ -197,9 +259,10 @@ typedef struct mls_group_call {
  * Where a tensor may be source and target at once is said; other overlaps are MLS_EINVAL.
  *
  * Errors: MLS_EINVAL, MLS_EDTYPE, MLS_ESHAPE, MLS_EMISMATCH, MLS_EDEADLINE, MLS_EPEER,
- * MLS_ECANCELLED (mls_group_abort(), mls_work_cancel()), MLS_ESTATE (an offer not joined),
- * MLS_EIO, MLS_EFORKED, MLS_ENOMEM. When it failed otherwise than by its arguments or
- * MLS_EMISMATCH, the target may be partly written.
+ * MLS_ECANCELLED (mls_group_abort(), mls_work_cancel()), MLS_ESTATE (an offer not joined; a
+ * combine function that waits for a call of its own group, and so for itself), MLS_EIO,
+ * MLS_EFORKED, MLS_ENOMEM. When it failed otherwise than by its arguments or MLS_EMISMATCH, the
+ * target may be partly written.
  */
 
 /* Ends when all ranks have called it. */

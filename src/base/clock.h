@@ -8,6 +8,9 @@
 /* Nanoseconds since some start; never goes back. */
 uint64_t mls__clock_monotonic_ns(void);
 
+/* The same, up to a tick of the system behind (1 to 10 milliseconds), in a quarter of the time. */
+uint64_t mls__clock_coarse_ns(void);
+
 /* The same, and counts on while the machine sleeps. Starts anew with each boot. */
 uint64_t mls__clock_boot_ns(void);
 

@@ -46,6 +46,12 @@ static const mls__family families[] = {
                               .run = mls__run_move},
     [MLS__CALL_SPLIT] = {.name = "split", .run = mls__run_split},
     [MLS__CALL_MESSAGE] = {.name = "message", .moves = true},
+    [MLS__CALL_SWAP] = {.name = "redistribution", .moves = true, .run = mls__run_swap},
+    [MLS__CALL_REDUCE_BLOCKS] = {.name = "reduce_scatter",
+                                 .moves = true,
+                                 .reduces = true,
+                                 .source_is_all = true,
+                                 .run = mls__run_blocks},
 };
 
 const mls__family *mls__family_get(uint32_t op)
@@ -83,12 +89,44 @@ void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket)
     pthread_mutex_unlock(&group->mutex);
 }
 
+void mls__turn_end_locked(mls_group *group)
+{
+    group->serving++;
+    pthread_cond_broadcast(&group->changed.cond);
+}
+
 void mls__turn_end(mls_group *group)
 {
     pthread_mutex_lock(&group->mutex);
-    group->serving++;
-    pthread_cond_broadcast(&group->changed.cond);
+    mls__turn_end_locked(group);
     pthread_mutex_unlock(&group->mutex);
+}
+
+/* The calls that this thread is in: of one group, and of those that its combine functions call. */
+typedef struct frame {
+    const mls_group *group;
+    const struct frame *outer;
+} frame;
+
+static _Thread_local const frame *innermost;
+
+mls_status mls__call_check_nested(const mls_group *group)
+{
+    for (const frame *at = innermost; at; at = at->outer)
+        if (at->group == group)
+            return mls__error(MLS_ESTATE, "a combine function waits for a call of its own group, "
+                                          "which would wait for that function");
+    return MLS_OK;
+}
+
+static mls_status run(mls_group *group, mls__call *call)
+{
+    const frame own = {group, innermost};
+    innermost = &own;
+    const mls_status status = mls__family_get(call->header.op)->run(group, call);
+    mls__reading_end(group);
+    innermost = own.outer;
+    return status;
 }
 
 mls_status mls__turn_run(mls_group *group, mls__call *call)
@@ -97,20 +135,30 @@ mls_status mls__turn_run(mls_group *group, mls__call *call)
     if (status)
         return status;
     call->header.seq = ++group->seq;
-    status = mls__family_get(call->header.op)->run(group, call);
-    mls__reading_end(group);
+    status = run(group, call);
     group->last = call->header;
     if (status && status != MLS_EMISMATCH)
         return mls__group_break(group, status);
     return status;
 }
 
-mls_status mls__call_run(mls_group *group, mls__call *call, uint64_t ticket)
+mls_status mls__call_run(mls_group *group, mls__call *call)
 {
-    mls__turn_wait(group, call, ticket);
+    pthread_mutex_lock(&group->mutex);
+    const uint64_t ticket = group->next_ticket++;
+    const bool is_next = group->serving == ticket;
+    pthread_mutex_unlock(&group->mutex);
+    if (!is_next)
+        mls__turn_wait(group, call, ticket);
     const mls_status status = mls__turn_run(group, call);
     mls__turn_end(group);
     return status;
+}
+
+mls_status mls__call_queue(mls_group *group, mls__call *call)
+{
+    const mls_status status = mls__call_check_nested(group);
+    return status ? status : mls__call_run(group, call);
 }
 
 mls_status mls__call_start(mls_group *group, mls__call *call, mls_work **ret_work)
@@ -118,10 +166,5 @@ mls_status mls__call_start(mls_group *group, mls__call *call, mls_work **ret_wor
     const mls_status status = mls__call_check(group, call);
     if (status)
         return status;
-    if (ret_work)
-        return mls__work_submit(group, call, ret_work);
-    pthread_mutex_lock(&group->mutex);
-    const uint64_t ticket = group->next_ticket++;
-    pthread_mutex_unlock(&group->mutex);
-    return mls__call_run(group, call, ticket);
+    return ret_work ? mls__work_submit(group, call, ret_work) : mls__call_queue(group, call);
 }

@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define COARSE_FROM_MS 1000
+
 static mls_status read_call(const mls_group_call *given, mls_group_call *ret_call)
 {
     mls_group_call call = MLS_GROUP_CALL_INIT;
@@ -29,6 +31,14 @@ static mls_status read_call(const mls_group_call *given, mls_group_call *ret_cal
         return mls__error(MLS_EINVAL, "mls_group_call.tag is past 2^63 - 1");
     *ret_call = call;
     return MLS_OK;
+}
+
+/* Of seconds, a tick is no part that anybody would miss. */
+static void set_deadline(mls__call *call, int64_t timeout_ms)
+{
+    call->started_ns =
+        timeout_ms < COARSE_FROM_MS ? mls__clock_monotonic_ns() : mls__clock_coarse_ns();
+    call->until_ns = mls__group_until(call->started_ns, timeout_ms);
 }
 
 mls_status mls__call_begin(mls_group *group, uint32_t op, const mls_group_call *given,
@@ -54,9 +64,7 @@ mls_status mls__call_begin(mls_group *group, uint32_t op, const mls_group_call *
         header->seq = options.tag;
     ret_call->combine = options.combine;
     ret_call->combine_user = options.combine_user;
-    ret_call->started_ns = mls__clock_monotonic_ns();
-    ret_call->until_ns = mls__group_until(
-        ret_call->started_ns, options.timeout_ms ? options.timeout_ms : group->timeout_ms);
+    set_deadline(ret_call, options.timeout_ms ? options.timeout_ms : group->timeout_ms);
     return MLS_OK;
 }
 

@@ -23,9 +23,11 @@ mls_status mls__group_break(mls_group *group, mls_status status)
         memcpy(group->failure_text, text, sizeof text);
     }
     group->state = next;
+    const bool is_connected = group->is_connected;
     pthread_mutex_unlock(&group->mutex);
     /* Again where it is not the first: then nobody reads this rank's memory any more. */
-    group->transport.ops->abort(group->link, status, text);
+    if (is_connected)
+        group->transport.ops->abort(group->link, status, text);
     return mls__error(status, "%s", text);
 }
 
@@ -99,8 +101,10 @@ static mls_status late(const mls_group *group, const mls__call *call)
     const uint32_t count = list_missing(group, missing, sizeof missing, &first);
     place_of(call, place, sizeof place);
     last_text(group, call->header.phase, last, sizeof last);
-    if (count == 0) /* the last one came just now */
-        return mls__error(MLS_EDEADLINE, "%s: the ranks arrived too late", place);
+    if (count == 0) /* the last one came just now, or an engine is at it */
+        return mls__error(MLS_EDEADLINE, "%s: the ranks %s", place,
+                          call->header.phase ? "have all begun it, and it has not ended"
+                                             : "arrived too late");
     if (count > 1)
         return mls__error(MLS_EDEADLINE, "%s: ranks %s have not arrived; rank %u %s and %s", place,
                           missing, first, state_text(peer_of(group, first).state), last);
@@ -115,6 +119,7 @@ static mls_status aborted(const mls_group *group, const mls__call *call)
     uint32_t rank = group->rank;
     const mls_status status =
         group->transport.ops->aborted(group->link, &rank, reason, sizeof reason);
+    mls__text_clean(reason);
     place_of(call, place, sizeof place);
     if (status == MLS_ENOTFOUND || (status == MLS_EPEER && rank == group->rank))
         return mls__error(MLS_ECANCELLED, "%s: this rank cancelled it, or freed the group", place);
@@ -124,19 +129,20 @@ static mls_status aborted(const mls_group *group, const mls__call *call)
 static mls_status gone(const mls_group *group, const mls__call *call)
 {
     char place[512], last[320], reason[16];
-    uint32_t rank;
-    /* Who saw it first may have left since. */
-    if (group->transport.ops->aborted(group->link, &rank, reason, sizeof reason) != MLS_ENOTFOUND)
+    uint32_t aborter, rank = 0;
+    mls_transport_peer peer = peer_of(group, rank);
+    while ((peer.state == MLS_PEER_ALIVE || peer.rounds >= group->rounds) && ++rank < group->size)
+        peer = peer_of(group, rank);
+    /* Behind that: who saw a loss first may have left since, and has said so before. */
+    if (group->transport.ops->aborted(group->link, &aborter, reason, sizeof reason) !=
+        MLS_ENOTFOUND)
         return aborted(group, call);
     place_of(call, place, sizeof place);
+    if (rank == group->size)
+        return mls__error(MLS_EPEER, "%s: a rank is gone", place);
     last_text(group, call->header.phase, last, sizeof last);
-    for (uint32_t i = 0; i < group->size; i++) {
-        const mls_transport_peer peer = peer_of(group, i);
-        if (peer.state != MLS_PEER_ALIVE && peer.rounds < group->rounds)
-            return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, i, state_text(peer.state),
-                              last);
-    }
-    return mls__error(MLS_EPEER, "%s: a rank is gone", place);
+    return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, rank, state_text(peer.state),
+                      last);
 }
 
 mls_status mls__call_lost(const mls_group *group, const mls__call *call, mls_status status)

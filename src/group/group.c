@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 void mls__group_ref(mls_group *group)
 {
@@ -34,12 +35,15 @@ void mls__group_unref(mls_group *group)
     mls_context *context = group->context;
     /* In a forked child the link's locks and lists are in no known state: leave them. */
     if (group->fork_generation == mls__fork_generation()) {
+        if (group->stage)
+            group->transport.ops->release(group->link, group->stage);
         if (group->link)
             group->transport.ops->close_link(group->link);
         mls__cond_destroy(&group->changed);
         pthread_mutex_destroy(&group->mutex);
     }
     free_memory(group);
+    explicit_bzero(group->token, sizeof group->token);
     mls__free(&context->allocator, group);
     mls__context_unref(context);
 }
@@ -58,17 +62,14 @@ uint64_t mls__group_until(uint64_t now_ns, int64_t timeout_ms)
                                            : MLS__FOREVER;
 }
 
-mls_status mls__group_check(mls_group *group, mls__group_event event)
+/* Why nothing of the kind can happen. */
+static mls_status refuse(const mls_group *group, mls__group_state state)
 {
-    pthread_mutex_lock(&group->mutex);
-    const mls__group_state state = group->state;
-    const bool is_possible = mls__group_next_state(state, event) != MLS__GROUP_REFUSED;
-    pthread_mutex_unlock(&group->mutex);
-    if (is_possible)
-        return MLS_OK;
     switch ((int) state) {
     case MLS__GROUP_OFFERED:
         return mls__error(MLS_ESTATE, "the group has not been joined: mls_group_join()");
+    case MLS__GROUP_JOINING:
+        return mls__error(MLS_ESTATE, "the group is being joined");
     case MLS__GROUP_OPEN:
         return mls__error(MLS_ESTATE, "the group has been joined already");
     case MLS__GROUP_LEFT:
@@ -76,6 +77,32 @@ mls_status mls__group_check(mls_group *group, mls__group_event event)
     default: /* the failure stays once it is set */
         return mls__error(group->failure, "the group is broken: %s", group->failure_text);
     }
+}
+
+mls_status mls__group_check(mls_group *group, mls__group_event event)
+{
+    const mls__group_state state = group->state;
+    const bool is_possible = mls__group_next_state(state, event) != MLS__GROUP_REFUSED;
+    return is_possible ? MLS_OK : refuse(group, state);
+}
+
+mls_status mls__group_enter(mls_group *group, mls__group_event event)
+{
+    pthread_mutex_lock(&group->mutex);
+    const mls__group_state state = group->state;
+    const mls__group_state next = mls__group_next_state(state, event);
+    if (next != MLS__GROUP_REFUSED)
+        group->state = next;
+    pthread_mutex_unlock(&group->mutex);
+    return next != MLS__GROUP_REFUSED ? MLS_OK : refuse(group, state);
+}
+
+bool mls__group_is_connected(mls_group *group)
+{
+    pthread_mutex_lock(&group->mutex);
+    const bool is_connected = group->is_connected;
+    pthread_mutex_unlock(&group->mutex);
+    return is_connected;
 }
 
 const void *mls_group_address(const mls_group *group, size_t *ret_size)
@@ -126,11 +153,13 @@ static void leave(mls_group *group)
 {
     pthread_mutex_lock(&group->mutex);
     const bool is_busy = group->next_ticket != group->serving;
+    const bool is_connected = group->is_connected;
     group->state = mls__group_next_state(group->state, MLS__GROUP_ON_FREE);
     pthread_mutex_unlock(&group->mutex);
-    if (is_busy)
+    if (is_busy && is_connected)
         group->transport.ops->abort(group->link, MLS_EPEER, "it has freed the group in a call");
-    group->transport.ops->leave(group->link);
+    if (is_connected)
+        group->transport.ops->leave(group->link);
     mls__works_stop(group);
 }
 

@@ -22,7 +22,7 @@
 #include <mlscale/ext/transport.h>
 #include <mlscale/group.h>
 
-#define MLS__HEADER_VERSION 1
+#define MLS__HEADER_VERSION 2
 #define MLS__FAILURE_TEXT   1024
 
 /* What headers name; the values go over the wire. */
@@ -38,7 +38,9 @@ enum {
     MLS__CALL_REDUCE_SCATTER,
     MLS__CALL_ALL_TO_ALL,
     MLS__CALL_SPLIT,
-    MLS__CALL_MESSAGE
+    MLS__CALL_MESSAGE,
+    MLS__CALL_SWAP,         /* of the library's own: pieces of any size */
+    MLS__CALL_REDUCE_BLOCKS /* likewise: a reduce_scatter to blocks of any size */
 };
 
 /* One call of one rank, its arguments checked. */
@@ -50,6 +52,11 @@ typedef struct mls__call {
     void *combine_user;
     uint64_t started_ns, until_ns;
     uint32_t *colors; /* of a split: color and key of each rank; its own are set */
+    const struct mls__swap *swap;
+    bool stages; /* shows nothing in the round of phase 0, but could reduce in strides */
+    const void *source_data; /* of blocks, in place of tensors */
+    void *target_data;
+    const uint64_t *bounds; /* of blocks: the first element of each rank, and one past the last */
 } mls__call;
 
 /* What a collective is: who gives and gets, and how it is done. */
@@ -102,20 +109,26 @@ struct mls_group {
 
     pthread_mutex_t mutex;
     mls__cond changed; /* the turn, the end of a work, the coming of one */
-    mls__group_state state;
+    /* Written under the mutex, behind what tells why. */
+    _Atomic mls__group_state state;
+    bool is_connected;  /* the link is: it can be left and aborted */
     mls_status failure; /* why it is broken */
     char failure_text[MLS__FAILURE_TEXT];
     uint64_t next_ticket, serving;
+    uint64_t shrinks;             /* asked for so far */
     mls_work *works, **works_end; /* for the thread */
     bool has_thread, stops;
     pthread_t thread;
 
     /* Of the one whose turn it is. */
     uint64_t seq, rounds;
-    bool is_reading;  /* others' memory, until the next round */
-    mls__header last; /* of the last collective; op 0: none */
+    bool is_reading;      /* others' memory, until the next round */
+    bool reads_now;       /* mls__reads_now(), by the last round */
+    bool stages_now;      /* mls__stages_now(), likewise */
+    unsigned char *stage; /* of reductions in strides, where all can read it; NULL: none yet */
+    mls__header last;     /* of the last collective; op 0: none */
     mls__tree tree;
-    unsigned char *record; /* the one to be given: a header, and a payload behind it */
+    unsigned char *record; /* the one to be given: a mark, a payload and a tail */
     mls_transport_record *records;
     mls_transport_message *messages; /* two a rank */
     mls__piece *give, *take;         /* one a rank */
@@ -135,8 +148,14 @@ mls_status mls__group_check_fork(const mls_group *group);
 /* The time `timeout_ms` from now. */
 uint64_t mls__group_until(uint64_t now_ns, int64_t timeout_ms);
 
-/* Whether the event is possible now; what broke the group otherwise. Takes the mutex. */
+/* Whether the event is possible now; what broke the group otherwise. */
 mls_status mls__group_check(mls_group *group, mls__group_event event);
+
+/* The same, and then it happens. */
+mls_status mls__group_enter(mls_group *group, mls__group_event event);
+
+/* Whether the link is connected, or was until the group broke. Takes the mutex. */
+bool mls__group_is_connected(mls_group *group);
 
 /* --- open.c --- */
 
@@ -163,7 +182,7 @@ mls_status mls__call_lost_peer(const mls_group *group, const mls__call *call, ui
 /* --- exchange.c --- */
 
 /*
- * Says what the call is, with `payload_bytes` that lie behind group->record's header, and
+ * Says what the call is, with `payload_bytes` that lie behind group->record's mark, and
  * lets others read at `base`; waits for all ranks, and that they say the same.
  */
 mls_status mls__round(mls_group *group, mls__call *call, uint32_t phase, const void *base,
@@ -173,15 +192,38 @@ mls_status mls__round(mls_group *group, mls__call *call, uint32_t phase, const v
 void *mls__payload(const mls_group *group);
 size_t mls__payload_room(const mls_group *group);
 
-/* The payload of `rank`, which must be of that size. */
+/* The payload of `rank`: its size, and where it is if that is right. */
+size_t mls__payload_bytes(const mls_group *group, uint32_t rank);
 mls_status mls__payload_of(const mls_group *group, uint32_t rank, size_t size_bytes,
                            const void **ret_payload);
 
-/* Whether the others' memory can be read. */
-bool mls__reads(const mls_group *group);
+/* Whether memory of the transport's, and that alone, can be read by others. */
+bool mls__has_arenas(const mls_group *group);
+
+/*
+ * Whether what all ranks showed in the last round can be: all of it, or because it lies in
+ * memory of mls_group_create_tensor(). The same on all ranks.
+ */
+bool mls__reads_now(const mls_group *group);
+
+/* Whether all of them would bring what they have in strides, each to its own stage. */
+bool mls__stages_now(const mls_group *group);
+
+/* Whether others could read what lies there. */
+bool mls__shows(const mls_group *group, const void *base);
+
+/* Finds a piece of what `rank` showed in the last round, if it can be read. */
+mls_status mls__find(mls_group *group, uint32_t rank, mls__piece *piece);
 
 /* Nothing is read any more; at the end of a call that failed, too. */
 void mls__reading_end(mls_group *group);
+
+/*
+ * Between two strides of a long reading or computation: lets an abort through, which would
+ * wait for its end, and fails if there was one.
+ */
+#define MLS__STRIDE_BYTES ((size_t) 256 * 1024)
+mls_status mls__reading_pause(mls_group *group, const mls__call *call);
 
 /*
  * Each rank lets rank i have give[i] of `base` and takes take[i] of what rank i has; sizes
@@ -193,6 +235,14 @@ mls_status mls__exchange(mls_group *group, mls__call *call, uint32_t phase, cons
 
 /* Waits until nobody reads this rank's memory any more. */
 mls_status mls__exchange_end(mls_group *group, mls__call *call, uint32_t phase);
+
+/* --- engine.c --- */
+
+/* Whether the transport runs the call itself; the same on all ranks. */
+bool mls__engine_can(const mls_group *group, const mls__call *call);
+
+/* Has it do so: from and to contiguous memory. */
+mls_status mls__engine_run(mls_group *group, mls__call *call, const void *source, void *target);
 
 /* --- flat.c --- */
 
@@ -228,13 +278,67 @@ mls_status mls__call_begin(mls_group *group, uint32_t op, const mls_group_call *
 /* Waits until `ticket` has its turn; runs its call; lets the next one have it. */
 void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket);
 mls_status mls__turn_run(mls_group *group, mls__call *call);
+/* The mutex is held. */
+void mls__turn_end_locked(mls_group *group);
 void mls__turn_end(mls_group *group);
 
-/* All three. */
-mls_status mls__call_run(mls_group *group, mls__call *call, uint64_t ticket);
+/* All three, with the next ticket. */
+mls_status mls__call_run(mls_group *group, mls__call *call);
+
+/*
+ * Fails in a function that a call of the group calls on this thread: who waits there for
+ * another call of the group waits for itself.
+ */
+mls_status mls__call_check_nested(const mls_group *group);
 
 /* Checks the call, and then runs it or hands it to the thread. */
 mls_status mls__call_start(mls_group *group, mls__call *call, mls_work **ret_work);
+
+/* Takes a ticket, waits for its turn, and runs the call, which is checked. */
+mls_status mls__call_queue(mls_group *group, mls__call *call);
+
+/* --- tensor.c --- */
+
+/* mls_group_create_tensor(), but in ordinary memory where the arena has no room. */
+mls_status mls__group_create_readable(mls_group *group, mls_dtype dtype, int rank,
+                                      const int64_t *dims, mls_tensor **ret_tensor);
+
+/* --- swap.c --- */
+
+/* A rank's pieces: those that it takes, and where messages are sent, those that others take. */
+typedef struct mls__swap_pieces {
+    const void *base;
+    const mls__piece *give; /* of `base`; read where messages are */
+    const mls__piece *take; /* `into` is needed where messages are */
+} mls__swap_pieces;
+
+/*
+ * What sharded tensors exchange: each rank shows `base_bytes` at `base`, and takes pieces of what
+ * the others show. Where that cannot be read, a piece is a message.
+ */
+typedef struct mls__swap {
+    int32_t dtype;
+    uint64_t count, digest; /* the same on all ranks, or no data moves */
+    bool is_small;          /* likewise: no rank shows more than mls__payload_room() bytes */
+    const void *base;
+    size_t base_bytes;
+    /* Called once it is known whether what is shown is read; what is small is. */
+    mls_status (*prepare)(void *user, bool is_read, mls__swap_pieces *ret_pieces);
+    /* Called for each piece that is found, which may go away behind it. */
+    void (*store)(void *user, uint32_t from, const void *found);
+    void *user;
+} mls__swap;
+
+mls_status mls__group_swap(mls_group *group, const mls__swap *swap, const mls_group_call *given);
+
+/*
+ * A reduce_scatter by which rank r gets the elements from bounds[r] to bounds[r + 1] of the
+ * reduced shard. `source` is contiguous, a shard behind another as mls_group_shards() says, and
+ * so is `target`. `digest` as of a swap.
+ */
+mls_status mls__group_reduce_blocks(mls_group *group, int32_t dtype, const void *source,
+                                    void *target, const uint64_t *bounds, uint64_t digest,
+                                    const mls_group_call *given);
 
 /* --- families --- */
 
@@ -242,6 +346,8 @@ mls_status mls__run_barrier(mls_group *group, mls__call *call);
 mls_status mls__run_move(mls_group *group, mls__call *call);
 mls_status mls__run_reduce(mls_group *group, mls__call *call);
 mls_status mls__run_split(mls_group *group, mls__call *call);
+mls_status mls__run_swap(mls_group *group, mls__call *call);
+mls_status mls__run_blocks(mls_group *group, mls__call *call);
 
 /* --- work.c --- */
 

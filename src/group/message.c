@@ -15,7 +15,9 @@ struct mls__letter {
     mls_tensor *tensor; /* a view */
     void *buffer;       /* its elements, where they are not contiguous */
     pthread_mutex_t mutex;
+    mls__cond changed; /* it has ended, or nobody is in the transport for it */
     /* Guarded by it, but the message between post and end. */
+    bool is_awaited; /* somebody is in the transport, without the mutex */
     bool has_ended;
     mls_status status;
     char text[MLS__FAILURE_TEXT];
@@ -30,6 +32,7 @@ static bool is_receive(const mls__letter *letter)
 static void destroy(mls__letter *letter)
 {
     const mls__allocator *allocator = &letter->group->context->allocator;
+    mls__cond_destroy(&letter->changed);
     pthread_mutex_destroy(&letter->mutex);
     mls_tensor_free(letter->tensor);
     mls__free(allocator, letter->buffer);
@@ -66,6 +69,11 @@ static mls_status create(mls_group *group, const mls__call *call, const mls_tens
                                               .head = &letter->call.header,
                                               .head_bytes = sizeof letter->call.header};
     mls_status status = mls__mutex_init(&letter->mutex);
+    if (!status) {
+        status = mls__cond_init(&letter->changed);
+        if (status)
+            pthread_mutex_destroy(&letter->mutex);
+    }
     if (status) {
         mls__free(&group->context->allocator, letter);
         return status;
@@ -104,7 +112,7 @@ static mls_status tell(const mls__letter *letter, mls_status status)
                                is_receive(letter) ? "has not sent it" : "has not received it");
 }
 
-static mls_status end_locked(mls__letter *letter, mls_status status)
+static void end_locked(mls__letter *letter, mls_status status)
 {
     if (status)
         tell(letter, status);
@@ -114,54 +122,65 @@ static mls_status end_locked(mls__letter *letter, mls_status status)
         snprintf(letter->text, sizeof letter->text, "%s", mls_error_message());
     letter->status = status;
     letter->has_ended = true;
-    return status;
 }
 
-/* One waits in the transport at a time; others wait for that one. */
-static mls_status wait_locked(mls__letter *letter, uint64_t until_ns)
+/* MLS_ETIMEDOUT: it goes on. Past its own deadline it does not. */
+static mls_status wait_in_transport(mls__letter *letter, uint64_t until_ns)
 {
     const mls_transport *ops = letter->group->transport.ops;
     const uint64_t last_ns = letter->call.until_ns;
     mls_status status =
         ops->wait(letter->group->link, &letter->message, until_ns < last_ns ? until_ns : last_ns);
-    if (status != MLS_ETIMEDOUT)
-        return end_locked(letter, status);
-    if (mls__clock_monotonic_ns() < last_ns)
-        return mls__error(MLS_ETIMEDOUT, "the work has not ended yet");
+    if (status != MLS_ETIMEDOUT || mls__clock_monotonic_ns() < last_ns)
+        return status;
     status = ops->retract(letter->group->link, &letter->message);
-    return end_locked(letter, status == MLS_ECANCELLED ? MLS_EDEADLINE : status);
+    return status == MLS_ECANCELLED ? MLS_EDEADLINE : status;
+}
+
+/* One is in the transport at a time; the others wait until that one is back. */
+static void wait_locked(mls__letter *letter, uint64_t until_ns)
+{
+    bool in_time = true;
+    while (letter->is_awaited && !letter->has_ended && in_time)
+        in_time = mls__cond_wait_until(&letter->changed, &letter->mutex, until_ns);
+    if (letter->is_awaited || letter->has_ended)
+        return;
+    letter->is_awaited = true;
+    pthread_mutex_unlock(&letter->mutex);
+    const mls_status status = wait_in_transport(letter, until_ns);
+    pthread_mutex_lock(&letter->mutex);
+    letter->is_awaited = false;
+    if (status != MLS_ETIMEDOUT)
+        end_locked(letter, status);
+    pthread_cond_broadcast(&letter->changed.cond);
 }
 
 mls_status mls__letter_wait(mls__letter *letter, uint64_t until_ns)
 {
     pthread_mutex_lock(&letter->mutex);
-    mls_status status = letter->status;
-    if (letter->has_ended && status)
-        mls__error(status, "%s", letter->text);
-    if (!letter->has_ended)
-        status = wait_locked(letter, until_ns);
+    wait_locked(letter, until_ns);
+    const bool has_ended = letter->has_ended;
     pthread_mutex_unlock(&letter->mutex);
-    return status;
+    if (!has_ended)
+        return mls__error(MLS_ETIMEDOUT, "the work has not ended yet");
+    return letter->status ? mls__error(letter->status, "%s", letter->text) : MLS_OK;
 }
 
 mls_status mls__letter_cancel(mls__letter *letter)
 {
-    /* Ends the wait of another thread, which holds the lock meanwhile, too. */
-    mls_status status =
+    pthread_mutex_lock(&letter->mutex);
+    const bool has_ended = letter->has_ended;
+    pthread_mutex_unlock(&letter->mutex);
+    if (has_ended)
+        return MLS_OK;
+    /* Ends the wait of whoever is in the transport, too. */
+    const mls_status status =
         letter->group->transport.ops->retract(letter->group->link, &letter->message);
     pthread_mutex_lock(&letter->mutex);
-    if (!letter->has_ended) {
-        if (status == MLS_ECANCELLED)
-            mls__error(status, "the message was cancelled");
-        else if (status)
-            tell(letter, status);
-        if (!status && letter->buffer && is_receive(letter))
-            status = mls__flat_store(letter->buffer, letter->tensor);
-        if (status)
-            snprintf(letter->text, sizeof letter->text, "%s", mls_error_message());
-        letter->status = status;
-        letter->has_ended = true;
-    }
+    while (letter->is_awaited)
+        mls__cond_wait_until(&letter->changed, &letter->mutex, MLS__FOREVER);
+    if (!letter->has_ended)
+        end_locked(letter, status);
     pthread_mutex_unlock(&letter->mutex);
     return MLS_OK;
 }

@@ -66,6 +66,70 @@ static mls_status move_small(mls_group *group, mls__call *call, const move_plan 
     return status;
 }
 
+/* --- a broadcast by slices ------------------------------------------------------------------- */
+
+/* Slices begin at multiples of this, so that elements are whole and copies aligned. */
+#define SLICE_BYTES 64
+
+static size_t slice_first(const move_plan *plan, uint32_t slice)
+{
+    const size_t each = (plan->piece / plan->ranks / SLICE_BYTES + 1) * SLICE_BYTES;
+    return slice * each < plan->piece ? slice * each : plan->piece;
+}
+
+/* That of `giver`, of which `taker` lacks it. */
+static void pass_slice(mls_group *group, const move_plan *plan, uint32_t slice, uint32_t giver,
+                       uint32_t taker, unsigned char *data)
+{
+    const size_t first = slice_first(plan, slice);
+    const mls__piece piece = {first, slice_first(plan, slice + 1) - first, data + first, NULL};
+    if (giver == group->rank)
+        group->give[taker] = piece;
+    if (taker == group->rank)
+        group->take[giver] = piece;
+}
+
+static void pass_none(mls_group *group)
+{
+    for (uint32_t i = 0; i < group->size; i++)
+        group->give[i] = group->take[i] = (mls__piece){0, 0, NULL, NULL};
+}
+
+/*
+ * The root gives each rank a slice, and the ranks give theirs to each other: so that what the
+ * root sends does not grow with the number of ranks.
+ */
+static mls_status spread(mls_group *group, mls__call *call, const move_plan *plan,
+                         unsigned char *data)
+{
+    pass_none(group);
+    for (uint32_t i = 0; i < plan->ranks; i++)
+        if (i != plan->root)
+            pass_slice(group, plan, i, plan->root, i, data);
+    const mls_status status = mls__exchange(group, call, 0, data);
+    if (status)
+        return status;
+    pass_none(group);
+    for (uint32_t i = 0; i < plan->ranks; i++) {
+        if (i == group->rank)
+            continue;
+        if (i != plan->root)
+            pass_slice(group, plan, group->rank, group->rank, i, data);
+        if (group->rank != plan->root)
+            pass_slice(group, plan, i, i, group->rank, data);
+    }
+    return mls__exchange(group, call, 1, data);
+}
+
+/* By messages alone: memory that can be read is read of the root by all at once. */
+static bool does_spread(const mls_group *group, const move_plan *plan)
+{
+    return plan->family->from_root && !plan->family->source_is_all && plan->ranks > 2 &&
+           !mls__reads_now(group);
+}
+
+/* --- many bytes ------------------------------------------------------------------------------ */
+
 static mls_status move_large(mls_group *group, mls__call *call, const move_plan *plan,
                              const unsigned char *source, unsigned char *target)
 {
@@ -78,6 +142,11 @@ static mls_status move_large(mls_group *group, mls__call *call, const move_plan 
                                           target + target_offset(plan, i), NULL};
     }
     mls_status status = mls__round(group, call, 0, source, 0);
+    if (!status && does_spread(group, plan)) {
+        /* The root's is only read. */
+        status = spread(group, call, plan, source ? (void *) (uintptr_t) source : target);
+        return status ? status : mls__exchange_end(group, call, 2);
+    }
     if (!status)
         status = mls__exchange(group, call, 0, source);
     return status ? status : mls__exchange_end(group, call, 1);
@@ -102,8 +171,9 @@ mls_status mls__run_move(mls_group *group, mls__call *call)
     if (!status && call->target)
         status = mls__flat_target(group, call->target, &target);
     if (!status)
-        status = is_small(group, &plan) ? move_small(group, call, &plan, source, target)
-                                        : move_large(group, call, &plan, source, target);
+        status = is_small(group, &plan)         ? move_small(group, call, &plan, source, target)
+                 : mls__engine_can(group, call) ? mls__engine_run(group, call, source, target)
+                                                : move_large(group, call, &plan, source, target);
     if (!status && call->target)
         status = mls__flat_store(target, call->target);
     return status;

@@ -73,28 +73,6 @@ static mls_status create(mls_context *context, mls__transport transport,
     return MLS_OK;
 }
 
-static mls_status find_transport(mls_context *context, const char *url, const char **ret_config,
-                                 mls__transport *ret_transport)
-{
-    const char *colon = strchr(url, ':');
-    if (!colon || colon == url)
-        return mls__error(MLS_EINVAL, "group URL '%.200s' has no scheme; write \"inproc:NAME\"",
-                          url);
-    mls__transport transport;
-    const mls_status status =
-        mls__drivers_transport(context->drivers, url, (size_t) (colon - url), &transport);
-    if (status)
-        return status;
-    if (transport.ops->record_bytes < MLS_TRANSPORT_RECORD_MIN ||
-        transport.ops->record_bytes > SIZE_MAX / 2)
-        return mls__error(
-            MLS_EABI, "transport '%s' has records of %" PRIu64 " bytes; it needs at least %d",
-            transport.ops->plugin.name, transport.ops->record_bytes, MLS_TRANSPORT_RECORD_MIN);
-    *ret_config = colon + 1;
-    *ret_transport = transport;
-    return MLS_OK;
-}
-
 static mls_status offer(mls_context *context, const char *url, const mls_group_options *given,
                         mls_group **ret_group)
 {
@@ -105,7 +83,7 @@ static mls_status offer(mls_context *context, const char *url, const mls_group_o
     mls_group *group;
     mls_status status = mls__group_read_options(given, &defaults, &options);
     if (!status)
-        status = find_transport(context, url, &config, &transport);
+        status = mls__drivers_transport(context->drivers, url, &config, &transport);
     if (!status)
         status = create(context, transport, &options, &group);
     if (status)
@@ -161,10 +139,7 @@ static mls_status first_round(mls_group *group, uint64_t until_ns)
     call.header.shards = group->shards;
     call.started_ns = mls__clock_monotonic_ns();
     call.until_ns = until_ns;
-    pthread_mutex_lock(&group->mutex);
-    const uint64_t ticket = group->next_ticket++;
-    pthread_mutex_unlock(&group->mutex);
-    const mls_status status = mls__call_run(group, &call, ticket);
+    const mls_status status = mls__call_run(group, &call);
     group->seq = 0;
     memset(&group->last, 0, sizeof group->last);
     if (status != MLS_EMISMATCH)
@@ -183,13 +158,14 @@ static void set_rank(mls_group *group, uint32_t rank, uint32_t size, uint32_t ep
     group->shards = group->stated_shards ? group->stated_shards : size;
 }
 
-/* The link is connected. */
+/* The link is connected. An abort meanwhile has not told the others: that is done now. */
 static mls_status start(mls_group *group, uint64_t until_ns)
 {
     pthread_mutex_lock(&group->mutex);
-    group->state = mls__group_next_state(group->state, MLS__GROUP_ON_JOIN);
+    group->is_connected = true;
     pthread_mutex_unlock(&group->mutex);
-    return first_round(group, until_ns);
+    const mls_status status = mls__group_enter(group, MLS__GROUP_ON_OPEN);
+    return status ? mls__group_break(group, status) : first_round(group, until_ns);
 }
 
 static mls_status check_place(uint32_t rank, uint32_t size)
@@ -240,8 +216,11 @@ mls_status mls__group_adopt(const mls_group *parent, const mls_group_options *op
         return status;
     }
     group->link = link;
+    group->is_connected = true;
     set_rank(group, rank, size, epoch);
-    status = allocate(group);
+    status = mls__group_enter(group, MLS__GROUP_ON_JOIN);
+    if (!status)
+        status = allocate(group);
     if (!status)
         status = start(group, until_ns);
     if (status) {
@@ -266,7 +245,9 @@ mls_status mls_group_create(mls_context *context, const char *url, uint32_t rank
         status = offer(context, url, options, &group);
     if (status)
         return status;
-    status = join(group, rank, group_size, NULL, NULL);
+    status = mls__group_enter(group, MLS__GROUP_ON_JOIN);
+    if (!status)
+        status = join(group, rank, group_size, NULL, NULL);
     if (status) {
         mls_group_free(group);
         return mls__error_at(status, "group '%.200s'", url);
@@ -310,11 +291,11 @@ mls_status mls_group_join(mls_group *group, uint32_t rank, uint32_t group_size,
         return mls__error_null(__func__, "group, addresses and address_sizes");
     mls_status status = mls__group_check_fork(group);
     if (!status)
-        status = mls__group_check(group, MLS__GROUP_ON_JOIN);
-    if (!status)
         status = check_place(rank, group_size);
     if (!status)
         status = check_addresses(group_size, addresses, address_sizes);
+    if (!status)
+        status = mls__group_enter(group, MLS__GROUP_ON_JOIN);
     if (status)
         return status;
     status = join(group, rank, group_size, addresses, address_sizes);

@@ -3,6 +3,7 @@
 #include "group/reduction.h"
 
 #include "group/halves.h"
+#include "group/stream.h"
 
 #include <string.h>
 
@@ -227,7 +228,7 @@ static void finish(const mls__reduction *r, const void *sums, bool is_final, voi
                    void *place, size_t count)
 {
     if (is_final && r->divisor > 1) {
-        void *quotients = r->sum_dtype == r->dtype ? result : place;
+        void *quotients = r->sum_dtype == r->dtype && !r->streams ? result : place;
         divide(r, sums, quotients, count);
         sums = quotients;
     }
@@ -235,6 +236,8 @@ static void finish(const mls__reduction *r, const void *sums, bool is_final, voi
         mls__halves_to_float16(sums, result, count);
     else if (is_final && r->sum_dtype != r->dtype)
         mls__halves_to_bfloat16(sums, result, count);
+    else if (sums != result && r->streams)
+        mls__stream_copy(result, sums, count * r->sum_size);
     else if (sums != result)
         memcpy(result, sums, count * r->sum_size);
 }
@@ -243,7 +246,7 @@ static void run_block(const mls__reduction *r, const mls__program *program, cons
                       size_t from, size_t count, bool is_final, unsigned char *result,
                       unsigned char *stack)
 {
-    const bool in_place = !is_final || r->sum_dtype == r->dtype;
+    const bool in_place = !r->streams && (!is_final || r->sum_dtype == r->dtype);
     const void *tops[32]; /* deeper than any tree */
     uint32_t height = 0;
     for (uint32_t i = 0; i < program->step_count; i++) {
@@ -276,4 +279,6 @@ void mls__reduction_run(const mls__reduction *reduction, const mls__program *pro
                   left < MLS__REDUCTION_BLOCK ? left : MLS__REDUCTION_BLOCK, is_final,
                   to + from * step, stack);
     }
+    if (reduction->streams)
+        mls__stream_end();
 }

@@ -22,6 +22,7 @@ typedef struct mls__reduction {
     mls_combine_fn combine; /* of the library, or the caller's */
     void *user;
     uint32_t divisor; /* of a mean */
+    bool streams;     /* the result goes past the caches (group/stream.h) */
 } mls__reduction;
 
 /* Where a part's elements lie, in the reduction's dtype or already in the sum's. */

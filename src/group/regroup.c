@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Subsets of survivors; those of splits are named by their call's number. */
+/* Subsets of survivors, counted from there; those of splits are named by their call's number. */
 #define SURVIVORS_ID (UINT64_C(1) << 63)
 
 /* Color and key of each rank. */
@@ -131,12 +131,16 @@ static mls_status shrink(mls_group *group, const mls_group_options *options, mls
     uint32_t *ranks = mls__alloc_array(allocator, group->size, sizeof *ranks);
     if (!ranks)
         return mls__error_nomem(group->size * sizeof *ranks);
+    pthread_mutex_lock(&group->mutex);
+    const uint64_t nth = group->shrinks++;
+    pthread_mutex_unlock(&group->mutex);
     mls__error(MLS_ECANCELLED, "it makes a new group of those that are left");
     mls__group_break(group, MLS_ECANCELLED);
     const uint64_t until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms);
     mls_status status = ops->survivors(group->link, until_ns, ranks, &count);
     if (!status)
-        status = make(group, options, ranks, count, SURVIVORS_ID, group->epoch + 1, ret_group);
+        status =
+            make(group, options, ranks, count, SURVIVORS_ID + nth, group->epoch + 1, ret_group);
     mls__free(allocator, ranks);
     return status;
 }
@@ -149,8 +153,12 @@ mls_status mls_group_shrink(mls_group *group, const mls_group_options *given, ml
     mls_status status = mls__group_check_fork(group);
     if (!status)
         status = mls__group_check(group, MLS__GROUP_ON_SHRINK);
+    if (!status)
+        status = mls__call_check_nested(group);
     if (status)
         return status;
+    if (!mls__group_is_connected(group))
+        return mls__error(MLS_ESTATE, "the group was never joined");
     if (!MLS_HAS_OP(group->transport.ops, mls_transport, survivors))
         return mls__error(MLS_EUNSUPPORTED, "transport '%s' cannot tell who is left",
                           group->transport.ops->plugin.name);

@@ -6,7 +6,13 @@
 static const unsigned char next_states[MLS__GROUP_STATES][MLS__GROUP_EVENTS] = {
     [MLS__GROUP_OFFERED] =
         {
-            [MLS__GROUP_ON_JOIN] = MLS__GROUP_OPEN,
+            [MLS__GROUP_ON_JOIN] = MLS__GROUP_JOINING,
+            [MLS__GROUP_ON_FAIL] = MLS__GROUP_BROKEN,
+            [MLS__GROUP_ON_FREE] = MLS__GROUP_LEFT,
+        },
+    [MLS__GROUP_JOINING] =
+        {
+            [MLS__GROUP_ON_OPEN] = MLS__GROUP_OPEN,
             [MLS__GROUP_ON_FAIL] = MLS__GROUP_BROKEN,
             [MLS__GROUP_ON_FREE] = MLS__GROUP_LEFT,
         },

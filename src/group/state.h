@@ -6,6 +6,7 @@
 typedef enum mls__group_state {
     MLS__GROUP_REFUSED, /* must not happen in this state */
     MLS__GROUP_OFFERED, /* not connected */
+    MLS__GROUP_JOINING,
     MLS__GROUP_OPEN,
     MLS__GROUP_BROKEN, /* a collective failed, somebody aborted, or joining failed */
     MLS__GROUP_LEFT,   /* freed; handles may still hold it */
@@ -14,6 +15,7 @@ typedef enum mls__group_state {
 
 typedef enum mls__group_event {
     MLS__GROUP_ON_JOIN,
+    MLS__GROUP_ON_OPEN, /* it is connected */
     MLS__GROUP_ON_CALL,
     MLS__GROUP_ON_FAIL,
     MLS__GROUP_ON_SHRINK,

@@ -153,12 +153,14 @@ static mls_status find_parts(mls__tree *tree)
     tree->parts = mls__alloc_array(tree->allocator, count, sizeof *tree->parts);
     tree->first_part =
         mls__alloc_array(tree->allocator, (size_t) tree->ranks + 1, sizeof *tree->first_part);
-    if (!tree->parts || !tree->first_part)
+    tree->own_shards = mls__alloc_array(tree->allocator, tree->ranks, sizeof *tree->own_shards);
+    if (!tree->parts || !tree->first_part || !tree->own_shards)
         return mls__error_nomem(count * sizeof *tree->parts);
     for (uint32_t r = 0, at = 0; r < tree->ranks; r++) {
-        at += split_range(tree->shards, mls__tree_range(tree->shards, tree->ranks, r),
-                          tree->parts + at);
+        const mls__range range = mls__tree_range(tree->shards, tree->ranks, r);
+        at += split_range(tree->shards, range, tree->parts + at);
         tree->first_part[r + 1] = at;
+        tree->own_shards[r] = range.end - range.first;
     }
     return MLS_OK;
 }
@@ -185,6 +187,7 @@ void mls__tree_clear(mls__tree *tree)
         mls__free(tree->allocator, tree->local[i].steps);
     mls__free(tree->allocator, tree->local);
     mls__free(tree->allocator, tree->whole.steps);
+    mls__free(tree->allocator, tree->own_shards);
     mls__free(tree->allocator, tree->first_part);
     mls__free(tree->allocator, tree->parts);
     *tree = (mls__tree){0};

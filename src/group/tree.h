@@ -34,6 +34,7 @@ typedef struct mls__tree {
     uint32_t shards, ranks;
     mls__range *parts;    /* of all ranks, in order */
     uint32_t *first_part; /* of each rank, and one past the last */
+    uint32_t *own_shards; /* of each rank: how many */
     mls__program whole;   /* from all parts */
     mls__program *local;  /* of one rank: its parts from its shards, counted from its first */
     uint32_t local_count;

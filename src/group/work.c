@@ -23,7 +23,7 @@ struct mls_work {
     mls_tensor *source, *target; /* views of its own */
     uint64_t ticket;
     /* Guarded by the group's mutex. */
-    bool has_ended;
+    bool has_ended, is_cancelled;
     mls_status status;
     char text[MLS__FAILURE_TEXT];
 };
@@ -61,15 +61,19 @@ mls_status mls__work_of_letter(mls_group *group, mls__letter *letter, mls_work *
 
 /* --- the group's thread ---------------------------------------------------------------------- */
 
+/* With its turn: who waited for the last work finds no call in the group. */
 static void end(mls_work *work, mls_status status)
 {
     mls_group *group = work->group;
     pthread_mutex_lock(&group->mutex);
+    /* Whoever cancelled it has broken the group, or is about to. */
+    if (work->is_cancelled && !status)
+        status = mls__error(MLS_ECANCELLED, "a work was cancelled");
     work->status = status;
     if (status)
         snprintf(work->text, sizeof work->text, "%s", mls_error_message());
     work->has_ended = true;
-    pthread_cond_broadcast(&group->changed.cond);
+    mls__turn_end_locked(group);
     pthread_mutex_unlock(&group->mutex);
 }
 
@@ -95,7 +99,6 @@ static void *run_works(void *arg)
     while ((work = take_next(group))) {
         mls__turn_wait(group, &work->call, work->ticket);
         end(work, mls__turn_run(group, &work->call));
-        mls__turn_end(group); /* who comes next may look whether the work has ended */
         unref(work);
     }
     return NULL;
@@ -173,6 +176,9 @@ mls_status mls__work_submit(mls_group *group, const mls__call *call, mls_work **
 static mls_status wait_collective(mls_work *work, uint64_t until_ns)
 {
     mls_group *group = work->group;
+    const mls_status nested = until_ns ? mls__call_check_nested(group) : MLS_OK;
+    if (nested)
+        return nested;
     bool in_time = true;
     pthread_mutex_lock(&group->mutex);
     while (!work->has_ended && in_time)
@@ -227,6 +233,7 @@ mls_status mls_work_cancel(mls_work *work)
         return mls__letter_cancel(work->letter);
     pthread_mutex_lock(&work->group->mutex);
     const bool has_ended = work->has_ended;
+    work->is_cancelled = !has_ended;
     pthread_mutex_unlock(&work->group->mutex);
     return has_ended ? MLS_OK : mls_group_abort(work->group, "a work was cancelled");
 }

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/thread.h"
+#include "transport/shared/shared.h"
 
 #include <mlscale/ext/transport.h>
 
@@ -39,11 +40,20 @@ typedef struct inproc_seat {
     _Alignas(64) _Atomic uint64_t rounds; /* given so far */
     atomic_bool has_left;
     atomic_bool is_reading; /* memory of others */
-    bool is_taken, survives;
-    uint32_t moving; /* messages of its that are being copied */
+    bool is_taken;
+    uint64_t raised;   /* its hand, so often */
+    uint64_t survived; /* the last agreement that it is part of */
+    uint32_t moving;   /* messages of its that are being copied */
     size_t sizes[2];
     _Alignas(64) unsigned char records[2][INPROC_RECORD_BYTES];
 } inproc_seat;
+
+/* Messages that have not met another, in the order of their posts. */
+#define INPROC_QUEUES 256
+
+typedef struct inproc_queue {
+    mls_transport_message *first, **end;
+} inproc_queue;
 
 struct inproc_room {
     inproc_hall *hall;
@@ -64,8 +74,8 @@ struct inproc_room {
     mls_status abort_status;
     char abort_reason[1024];
 
-    mls_transport_message *posted, **posted_end; /* those that have not met another */
-    bool is_decided;                             /* who survives */
+    inproc_queue posted[INPROC_QUEUES]; /* those that can meet are in the same one */
+    uint64_t decided;                   /* agreements on who survives */
     inproc_seat seats[];
 };
 

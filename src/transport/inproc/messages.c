@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages wait in a list of the room until the other one is posted; whose post comes second
+ * Messages wait in one of the room's queues until the other one is posted; whose post comes second
  * copies, without the lock. The other sleeps meanwhile, so its memory stays.
  */
 #include "transport/inproc/inproc.h"
 
 #include <string.h>
 
-#define WAITING 0 /* in the list */
+#define WAITING 0 /* in a queue */
 #define MOVING  1 /* met, and being copied */
 #define ENDED   2 /* its status says how */
 
@@ -18,37 +18,49 @@ static bool do_meet(const mls_transport_message *a, const mls_transport_message 
            b->peer == owner_a->rank;
 }
 
-static void unlink_at(inproc_room *room, mls_transport_message **at)
+/* By what both sides of a message have in common: the tag and the two ranks. */
+static inproc_queue *queue_of(inproc_room *room, const mls_transport_message *message)
+{
+    const inproc_link *owner = message->owner;
+    const uint64_t ranks =
+        (uint64_t) owner->rank * owner->rank + (uint64_t) message->peer * message->peer;
+    const uint64_t key = (message->tag ^ ranks << 32 ^ ranks) * UINT64_C(0x9e3779b97f4a7c15);
+    return &room->posted[(key >> 32) % INPROC_QUEUES];
+}
+
+static void unlink_at(inproc_queue *queue, mls_transport_message **at)
 {
     mls_transport_message *message = *at;
     *at = message->next;
     if (!*at)
-        room->posted_end = at;
+        queue->end = at;
     message->next = NULL;
 }
 
 static mls_transport_message *take_other(inproc_room *room, const mls_transport_message *message)
 {
-    for (mls_transport_message **at = &room->posted; *at; at = &(*at)->next) {
+    inproc_queue *queue = queue_of(room, message);
+    for (mls_transport_message **at = &queue->first; *at; at = &(*at)->next) {
         mls_transport_message *other = *at;
         if (!do_meet(message, other))
             continue;
-        unlink_at(room, at);
+        unlink_at(queue, at);
         return other;
     }
     return NULL;
 }
 
-static void show_head(const mls_transport_message *from, mls_transport_message *to)
+static void enqueue(inproc_room *room, mls_transport_message *message)
 {
-    memset(to->other_head, 0, sizeof to->other_head);
-    memcpy(to->other_head, from->head, from->head_bytes);
+    inproc_queue *queue = queue_of(room, message);
+    *queue->end = message;
+    queue->end = &message->next;
 }
 
 static mls_status move(mls_transport_message *a, mls_transport_message *b)
 {
-    show_head(a, b);
-    show_head(b, a);
+    mls__message_show_head(a, b->head, b->head_bytes);
+    mls__message_show_head(b, a->head, a->head_bytes);
     if (a->size_bytes != b->size_bytes || a->head_bytes != b->head_bytes ||
         memcmp(a->head, b->head, a->head_bytes) != 0)
         return MLS_EMISMATCH;
@@ -82,8 +94,7 @@ mls_status inproc_post(void *self, mls_transport_message *message)
         count_moving(room, message, 1);
         count_moving(room, other, 1);
     } else {
-        *room->posted_end = message;
-        room->posted_end = &message->next;
+        enqueue(room, message);
     }
     pthread_mutex_unlock(&room->mutex);
     if (!other)
@@ -115,10 +126,11 @@ static mls_status look(const inproc_link *link, const mls_transport_message *mes
 
 static void withdraw(inproc_room *room, mls_transport_message *message, mls_status status)
 {
-    mls_transport_message **at = &room->posted;
+    inproc_queue *queue = queue_of(room, message);
+    mls_transport_message **at = &queue->first;
     while (*at != message)
         at = &(*at)->next;
-    unlink_at(room, at);
+    unlink_at(queue, at);
     message->status = status;
     message->phase = ENDED;
 }
@@ -156,20 +168,26 @@ mls_status inproc_retract(void *self, mls_transport_message *message)
     return (mls_status) message->status;
 }
 
-static mls_transport_message *find_posted(const inproc_link *link)
+static void end_queue(inproc_queue *queue, const inproc_link *link)
 {
-    mls_transport_message *message = link->room->posted;
-    while (message && message->owner != link)
-        message = message->next;
-    return message;
+    mls_transport_message **at = &queue->first;
+    while (*at) {
+        mls_transport_message *message = *at;
+        if (message->owner != link) {
+            at = &message->next;
+            continue;
+        }
+        unlink_at(queue, at);
+        message->status = MLS_ECANCELLED;
+        message->phase = ENDED;
+    }
 }
 
 void inproc_end_messages(const inproc_link *link)
 {
     inproc_room *room = link->room;
-    mls_transport_message *message;
-    while ((message = find_posted(link)) != NULL)
-        withdraw(room, message, MLS_ECANCELLED);
+    for (size_t i = 0; i < INPROC_QUEUES; i++)
+        end_queue(&room->posted[i], link);
     atomic_fetch_add(&room->sleepers, 1);
     while (room->seats[link->rank].moving) /* for the time of a copy */
         mls__cond_wait_until(&room->changed, &room->mutex, MLS__FOREVER);

@@ -6,7 +6,6 @@
 #include "transport/inproc/inproc.h"
 
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,7 +88,8 @@ static mls_status create_room(inproc_hall *hall, const wanted_room *wanted, inpr
     room->token_size = wanted->token_size;
     room->id = ++hall->next_offer;
     room->size = wanted->size;
-    room->posted_end = &room->posted;
+    for (size_t i = 0; i < INPROC_QUEUES; i++)
+        room->posted[i].end = &room->posted[i].first;
     room->next = hall->open_rooms;
     hall->open_rooms = room;
     *ret_room = room;
@@ -101,6 +101,7 @@ static void free_room(inproc_room *room)
     const mls_plugin_host *host = room->hall->host;
     mls__cond_destroy(&room->changed);
     pthread_mutex_destroy(&room->mutex);
+    explicit_bzero(room->token, sizeof room->token);
     host->free(host->context, room);
 }
 
@@ -159,27 +160,17 @@ static mls_status take_seat_locked(inproc_hall *hall, const wanted_room *wanted,
     return MLS_OK;
 }
 
-/* " 2, 3 and others" of those that have not come. */
-static void list_missing(const inproc_room *room, char *text, size_t size)
+static bool has_come(const void *user, uint32_t rank)
 {
-    size_t used = 0, named = 0;
-    text[0] = '\0';
-    for (uint32_t i = 0; i < room->size; i++) {
-        if (room->seats[i].is_taken)
-            continue;
-        if (used + 24 > size || ++named > 8) {
-            snprintf(text + used, size - used, " and others");
-            return;
-        }
-        used += (size_t) snprintf(text + used, size - used, named > 1 ? ", %u" : " %u", i);
-    }
+    const inproc_room *room = user;
+    return room->seats[rank].is_taken;
 }
 
 /* Until all are there. Past the deadline the rank stands up again, unless the last one came. */
 static mls_status wait_for_all(inproc_room *room, const wanted_room *wanted)
 {
     inproc_hall *hall = room->hall;
-    char missing[128] = "";
+    char missing[MLS__MISSING_TEXT] = "";
     pthread_mutex_lock(&room->mutex);
     while (room->taken < room->size &&
            mls__cond_wait_until(&room->changed, &room->mutex, wanted->until_ns))
@@ -194,7 +185,7 @@ static mls_status wait_for_all(inproc_room *room, const wanted_room *wanted)
     const bool is_late = room->taken < room->size;
     bool is_last = false;
     if (is_late) {
-        list_missing(room, missing, sizeof missing);
+        mls__missing_text(room->size, has_come, room, missing);
         room->seats[wanted->rank].is_taken = false;
         room->taken--;
         is_last = --room->links == 0;
@@ -223,15 +214,6 @@ static mls_status meet(inproc_hall *hall, const wanted_room *wanted, inproc_room
         return status;
     *ret_room = room;
     return MLS_OK;
-}
-
-/* Who looks while it waits takes a core from those that it waits for, unless each has one. */
-static uint64_t spin_ns(uint32_t spin_us, uint32_t ranks)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) < (int) ranks)
-        return 0;
-    return spin_us * UINT64_C(1000);
 }
 
 /* --- the driver's operations ----------------------------------------------------------------- */
@@ -275,7 +257,7 @@ mls_status inproc_connect(void *self, const mls_transport_join *join)
     if (status)
         return status;
     link->rank = join->rank;
-    link->spin_ns = spin_ns(join->spin_us, join->group_size);
+    link->spin_ns = mls__spin_ns(join->spin_us, join->group_size);
     return MLS_OK;
 }
 
@@ -300,7 +282,7 @@ mls_status inproc_split(void *self, const mls_transport_subset *subset, void **r
         return status;
     }
     link->rank = subset->rank;
-    link->spin_ns = spin_ns(subset->spin_us, subset->count);
+    link->spin_ns = mls__spin_ns(subset->spin_us, subset->count);
     *ret_link = link;
     return MLS_OK;
 }

@@ -1,26 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Agreeing on who is left: ranks raise their hand; the first that sees all hands that can
- * still be raised, or whose deadline passes, decides for all. Once decided it stays so.
+ * still be raised, or whose deadline passes, decides for all. Once decided it stays so. A
+ * rank's next hand is for the next agreement, among those of the last one.
  */
 #include "transport/inproc/inproc.h"
 
-static bool all_raised(const inproc_room *room)
+/* Who was part of all agreements before the nth. */
+static bool is_asked(const inproc_seat *seat, uint64_t nth)
 {
-    for (uint32_t i = 0; i < room->size; i++)
-        if (!room->seats[i].survives && !atomic_load(&room->seats[i].has_left))
+    return seat->survived + 1 >= nth;
+}
+
+static bool all_raised(const inproc_room *room, uint64_t nth)
+{
+    for (uint32_t i = 0; i < room->size; i++) {
+        const inproc_seat *seat = &room->seats[i];
+        if (is_asked(seat, nth) && seat->raised < nth && !atomic_load(&seat->has_left))
             return false;
+    }
     return true;
 }
 
-static void wait_for_others(inproc_room *room, uint64_t until_ns)
+static void decide(inproc_room *room, uint64_t nth)
+{
+    room->decided = nth;
+    for (uint32_t i = 0; i < room->size; i++)
+        if (is_asked(&room->seats[i], nth) && room->seats[i].raised >= nth)
+            room->seats[i].survived = nth;
+}
+
+static void agree(inproc_room *room, uint64_t nth, uint64_t until_ns)
 {
     bool in_time = true;
     atomic_fetch_add(&room->sleepers, 1);
-    while (!room->is_decided && !all_raised(room) && in_time)
+    while (room->decided < nth && !all_raised(room, nth) && in_time)
         in_time = mls__cond_wait_until(&room->changed, &room->mutex, until_ns);
     atomic_fetch_sub(&room->sleepers, 1);
-    room->is_decided = true;
+    if (room->decided < nth)
+        decide(room, nth);
     inproc_wake_locked(room);
 }
 
@@ -31,14 +49,15 @@ mls_status inproc_survivors(void *self, uint64_t until_ns, uint32_t *ret_ranks, 
     uint32_t count = 0;
     if (!room)
         return link->hall->host->error(MLS_ESTATE, "the ranks were never joined to a group");
+    inproc_seat *own = &room->seats[link->rank];
     pthread_mutex_lock(&room->mutex);
-    const bool is_late = room->is_decided && !room->seats[link->rank].survives;
+    const uint64_t nth = ++own->raised;
+    const bool is_late = room->decided >= nth || !is_asked(own, nth);
     if (!is_late) {
-        room->seats[link->rank].survives = true;
         inproc_wake_locked(room);
-        wait_for_others(room, until_ns);
+        agree(room, nth, until_ns);
         for (uint32_t i = 0; i < room->size; i++)
-            if (room->seats[i].survives)
+            if (room->seats[i].survived >= nth)
                 ret_ranks[count++] = i;
     }
     pthread_mutex_unlock(&room->mutex);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reductions of what only its own process can read, where a part of a rank's memory can be read
+ * by all: each rank brings its parts there, stride by stride, to its stage. A round later the
+ * others read them, finish their slice of the stride, and show the result in the next round,
+ * together with the next stride of their parts. Two halves of a stage are used by turns: what a
+ * rank wrote two rounds ago was read before the others gave the record of the last one.
+ *
+ * All of a stage stays in a processor's caches, so that each element of a source and a target is
+ * loaded or stored in memory once.
+ */
+#include "group/reduce.h"
+#include "group/stream.h"
+
+#include <string.h>
+
+#define STAGE_BYTES ((size_t) 512 * 1024)
+#define HALF_BYTES  (STAGE_BYTES / 2)
+
+/* Strides begin at multiples of this, so that no two of them share a cache line. */
+#define STRIDE_ELEMENTS ((size_t) 64)
+/* What is reduced in less than this is not worth a round. */
+#define STRIDE_LEAST_BYTES ((size_t) 2048)
+
+typedef struct staged {
+    mls_group *group;
+    mls__call *call;
+    const mls__reduce_plan *plan;
+    const unsigned char *source;
+    unsigned char *target;
+    bool spreads;   /* results are shown to others; else each rank keeps its own */
+    bool streams;   /* results go past the caches */
+    size_t stride;  /* elements of each slice */
+    size_t strides; /* of the longest slice */
+} staged;
+
+/* --- where what lies ------------------------------------------------------------------------- */
+
+/* A half begins with a stride of results; behind it is one of parts for each rank. */
+static size_t stride_bytes(const mls_group *group, const mls__reduce_plan *plan, uint32_t rank)
+{
+    return plan->reduction.size + plan->ranks * mls__reduce_element_bytes(group, plan, rank);
+}
+
+/* Elements that fit for all ranks. */
+static size_t longest_stride(const mls_group *group, const mls__reduce_plan *plan)
+{
+    size_t most = 0;
+    for (uint32_t i = 0; i < plan->ranks; i++) {
+        const size_t bytes = stride_bytes(group, plan, i);
+        most = bytes > most ? bytes : most;
+    }
+    return HALF_BYTES / most / STRIDE_ELEMENTS * STRIDE_ELEMENTS;
+}
+
+static unsigned char *half_of(const staged *s, size_t step)
+{
+    return s->group->stage + step % 2 * HALF_BYTES;
+}
+
+/* The parts of `rank` for rank `to`, in a half of its stage. */
+static size_t parts_offset(const staged *s, uint32_t rank, uint32_t to)
+{
+    const size_t bytes = mls__reduce_element_bytes(s->group, s->plan, rank);
+    return s->stride * (s->plan->reduction.size + to * bytes);
+}
+
+/* Elements of a slice in a stride; of what lies behind it, none. */
+static size_t elements_of(const staged *s, uint32_t slice, size_t step)
+{
+    const size_t count = mls__reduce_slice_count(s->plan, slice);
+    const size_t at = step * s->stride;
+    if (step >= s->strides || at >= count)
+        return 0;
+    return count - at < s->stride ? count - at : s->stride;
+}
+
+static size_t first_of(const staged *s, uint32_t slice, size_t step)
+{
+    return mls__reduce_slice_first(s->plan, slice) + step * s->stride;
+}
+
+static void copy(const staged *s, void *to, const void *from, size_t size_bytes)
+{
+    if (s->streams)
+        mls__stream_copy(to, from, size_bytes);
+    else
+        memcpy(to, from, size_bytes);
+}
+
+/* --- a step ---------------------------------------------------------------------------------- */
+
+/* Of what lies in one piece, others get copies; sums of shards are made for this rank, too. */
+static void bring_parts(const staged *s, size_t step)
+{
+    const mls__reduce_plan *plan = s->plan;
+    const bool has_sums = mls__reduce_has_sums(s->group, plan->rank);
+    const size_t bytes = mls__reduce_element_bytes(s->group, plan, plan->rank);
+    for (uint32_t k = 1; k <= plan->ranks; k++) {
+        const uint32_t to = (plan->rank + k) % plan->ranks;
+        const size_t count = elements_of(s, to, step), first = first_of(s, to, step);
+        unsigned char *place = half_of(s, step) + parts_offset(s, plan->rank, to);
+        if (has_sums)
+            mls__reduce_own(s->group, plan, s->source, first, count, place);
+        else if (count > 0 && bytes > 0 && to != plan->rank)
+            memcpy(place, s->source + first * bytes, count * bytes);
+    }
+}
+
+/*
+ * Shows the half of this step, and finds those of the others: they stay as they are until all give
+ * the record of the next step, or call, so that whoever has this round can end it.
+ */
+static mls_status show_half(const staged *s, size_t step)
+{
+    mls_group *group = s->group;
+    mls_status status = mls__round(group, s->call, (uint32_t) step + 1, half_of(s, step), 0);
+    for (uint32_t i = 0; !status && i < s->plan->ranks; i++) {
+        group->take[i] = (mls__piece){0, HALF_BYTES, NULL, NULL};
+        status = mls__find(group, i, &group->take[i]);
+    }
+    return status;
+}
+
+static void set_leaves(const staged *s, size_t step, size_t count)
+{
+    const mls__reduce_plan *plan = s->plan;
+    for (uint32_t i = 0; i < plan->ranks; i++) {
+        const unsigned char *half = s->group->take[i].found;
+        const bool lies = i == plan->rank && !mls__reduce_has_sums(s->group, i);
+        if (lies)
+            mls__reduce_set_leaves(s->group, plan, i, s->source, count, first_of(s, i, step));
+        else
+            mls__reduce_set_leaves(s->group, plan, i, half + parts_offset(s, i, plan->rank), count,
+                                   0);
+    }
+}
+
+/* This rank's slice of the stride: to where it is shown in the next round, and to the target. */
+static void finish(const staged *s, size_t step)
+{
+    const mls__reduce_plan *plan = s->plan;
+    const size_t size = plan->reduction.size, count = elements_of(s, plan->rank, step);
+    if (!count)
+        return;
+    set_leaves(s, step, count);
+    if (!s->spreads) {
+        mls__reduce_finish(s->group, plan, count, s->target + step * s->stride * size);
+        return;
+    }
+    unsigned char *shown = half_of(s, step + 1);
+    mls__reduce_finish(s->group, plan, count, shown);
+    if (plan->wants)
+        copy(s, s->target + first_of(s, plan->rank, step) * size, shown, count * size);
+}
+
+/* What the others finished of the stride before. */
+static void take_results(const staged *s, size_t step)
+{
+    const mls__reduce_plan *plan = s->plan;
+    const size_t size = plan->reduction.size;
+    for (uint32_t k = 1; k < plan->ranks; k++) {
+        const uint32_t from = (plan->rank + k) % plan->ranks;
+        const size_t count = elements_of(s, from, step - 1);
+        if (count)
+            copy(s, s->target + first_of(s, from, step - 1) * size, s->group->take[from].found,
+                 count * size);
+    }
+}
+
+static mls_status run_step(const staged *s, size_t step)
+{
+    if (step < s->strides)
+        bring_parts(s, step);
+    const mls_status status = show_half(s, step);
+    if (status)
+        return status;
+    finish(s, step);
+    if (step && s->spreads && s->plan->wants)
+        take_results(s, step);
+    return MLS_OK;
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+static bool has_stage(mls_group *group)
+{
+    void *stage;
+    const mls_transport *ops = group->transport.ops;
+    if (!group->stage && !ops->allocate(group->link, STAGE_BYTES, &stage))
+        group->stage = stage;
+    return group->stage != NULL;
+}
+
+bool mls__staged_suits(mls_group *group, const mls__reduce_plan *plan, const void *source,
+                       const void *target)
+{
+    const bool lies = !mls__reduce_has_sums(group, plan->rank);
+    const bool shows_results =
+        plan->family->source_is_all || (!plan->family->to_root && mls__shows(group, target));
+    return plan->ranks > 1 && mls__has_arenas(group) &&
+           !(lies && mls__shows(group, source) && shows_results) &&
+           longest_stride(group, plan) * plan->reduction.size >= STRIDE_LEAST_BYTES &&
+           has_stage(group);
+}
+
+/* As many strides as it takes, all but the last ones of one length. */
+static void choose_strides(staged *s)
+{
+    const size_t most = longest_stride(s->group, s->plan);
+    size_t longest = 0;
+    for (uint32_t i = 0; i < s->plan->ranks; i++) {
+        const size_t count = mls__reduce_slice_count(s->plan, i);
+        longest = count > longest ? count : longest;
+    }
+    s->strides = (longest + most - 1) / most;
+    s->stride = (longest + s->strides - 1) / s->strides;
+    s->stride = (s->stride + STRIDE_ELEMENTS - 1) / STRIDE_ELEMENTS * STRIDE_ELEMENTS;
+}
+
+mls_status mls__staged_reduce(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
+                              const void *source, void *target)
+{
+    staged s = {
+        .group = group,
+        .call = call,
+        .plan = plan,
+        .source = source,
+        .target = target,
+        .spreads = !plan->family->source_is_all,
+        .streams = plan->count * plan->reduction.size >= MLS__STREAM_BYTES,
+    };
+    choose_strides(&s);
+    const size_t steps = s.strides + s.spreads;
+    mls_status status = MLS_OK;
+    for (size_t step = 0; !status && step < steps; step++)
+        status = run_step(&s, step);
+    if (s.streams)
+        mls__stream_end();
+    return status;
+}
