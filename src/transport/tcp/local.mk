@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# Over libuv and libsodium.
+if MLS_TCP
+libmls_core_la_SOURCES += \
+	%D%/address.c %D%/address.h \
+	%D%/arrivals.c \
+	%D%/conn.c \
+	%D%/connect.c \
+	%D%/driver.c \
+	%D%/folder.c \
+	%D%/frame.c %D%/frame.h \
+	%D%/handshake.c %D%/handshake.h \
+	%D%/link.c \
+	%D%/listen.c \
+	%D%/loop.c \
+	%D%/meet.c \
+	%D%/messages.c \
+	%D%/receive.c \
+	%D%/round.c \
+	%D%/sends.c \
+	%D%/socket.c \
+	%D%/survivors.c \
+	%D%/tcp.h
+libmls_core_la_LIBADD += $(TCP_LIBS)
+endif
