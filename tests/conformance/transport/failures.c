@@ -3,6 +3,7 @@
 #include "conformance/transport/suite.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -10,34 +11,38 @@
 
 /* --- deadlines ------------------------------------------------------------------------------- */
 
-static pthread_barrier_t meeting;
+static pthread_barrier_t *meeting;
 
 /* Rank 2 comes after the others gave up, and learns of it. */
 static void come_late(ranked *r)
 {
     mls_tensor *tensor = conformance_tensor(MLS_FLOAT32, 100);
     const mls_group_call first = conformance_call("first", 0);
-    const mls_group_call call = conformance_call("grad.3", r->rank == 0 ? 60 : 20000);
+    const mls_group_call call = conformance_call("grad.3", r->rank == 0 ? 60 : 60000);
     ck_assert_ok(mls_group_barrier(r->group, &first, NULL));
     if (r->rank == 2)
-        pthread_barrier_wait(&meeting);
+        conformance_meet(meeting);
     const mls_status status =
         mls_group_allreduce(r->group, tensor, tensor, MLS_REDUCE_SUM, &call, NULL);
     ck_assert_int_eq(status, MLS_EDEADLINE);
     const char *message = mls_error_message();
-    ck_assert_ptr_nonnull(strstr(message, "seq 2 allreduce sum of 100 float32 'grad.3' after 0."));
-    ck_assert_ptr_nonnull(strstr(message, "rank 2 has not arrived; it is alive and last did seq 1 "
-                                          "barrier 'first'"));
+    ck_assert_ptr_nonnull(strstr(message, "seq 2 allreduce sum of 100 float32 'grad.3' after "));
+    /* Rank 1 may come later than rank 0 waits, too. */
+    ck_assert_msg(strstr(message, "rank 2 has not arrived; it is alive and last did seq 1 "
+                                  "barrier 'first'") ||
+                      strstr(message, "ranks 1, 2 have not arrived; rank 1 is alive and last did "
+                                      "seq 1 barrier 'first'"),
+                  "%s", message);
     ck_assert(!strstr(message, "rank 0 ended") == (r->rank == 0));
     if (r->rank != 2)
-        pthread_barrier_wait(&meeting);
+        conformance_meet(meeting);
     ck_assert_fails(mls_group_barrier(r->group, NULL, NULL), MLS_EDEADLINE, "is broken");
     mls_tensor_free(tensor);
 }
 
 START_TEST(deadlines_name_who_is_late)
 {
-    pthread_barrier_init(&meeting, NULL, 3);
+    meeting = conformance_meeting(3);
     conformance_ranks(3, NULL, come_late, NULL);
 }
 END_TEST
@@ -205,7 +210,7 @@ START_TEST(opening_is_checked)
                     "inproc");
     ck_assert_fails(mls_group_create(the_context, "nothing", 0, 1, NULL, &group), MLS_EINVAL,
                     "scheme");
-    ck_assert_ok(create(0, 1, 0, "secret", 1000, &group));
+    ck_assert_ok(create(0, 1, 0, "secret", 60000, &group));
     ck_assert_uint_eq(mls_group_size(group), 1);
     mls_group_free(group);
     mls_group_free(NULL);
@@ -216,7 +221,7 @@ END_TEST
 static void *create_first(void *arg)
 {
     mls_group **group = arg;
-    while (create(0, 2, 0, "secret", 20000, group) != MLS_OK)
+    while (create(0, 2, 0, "secret", 60000, group) != MLS_OK)
         ;
     return NULL;
 }
@@ -227,12 +232,12 @@ START_TEST(strangers_are_refused)
     mls_group *first, *second, *none;
     pthread_create(&thread, NULL, create_first, &first);
     while (create(0, 2, 0, "secret", 1, &none) != MLS_EEXIST)
-        ; /* until it sits there */
-    ck_assert_fails(create(0, 2, 0, "secret", 1, &none), MLS_EEXIST, "rank 0 of 2 is there");
-    ck_assert_fails(create(1, 2, 0, "guess", 1, &none), MLS_EPEER, "another token");
-    ck_assert_fails(create(1, 2, 0, NULL, 1, &none), MLS_EPEER, "another token");
-    ck_assert_fails(create(1, 3, 0, "secret", 1, &none), MLS_EINVAL, "3 ranks; others said 2");
-    ck_assert_ok(create(1, 2, 0, "secret", 20000, &second));
+        sched_yield(); /* until it sits there */
+    ck_assert_fails(create(0, 2, 0, "secret", 60000, &none), MLS_EEXIST, "rank 0 of 2 is there");
+    ck_assert_fails(create(1, 2, 0, "guess", 60000, &none), MLS_EPEER, "another token");
+    ck_assert_fails(create(1, 2, 0, NULL, 60000, &none), MLS_EPEER, "another token");
+    ck_assert_fails(create(1, 3, 0, "secret", 60000, &none), MLS_EINVAL, "3 ranks; others said 2");
+    ck_assert_ok(create(1, 2, 0, "secret", 60000, &second));
     pthread_join(thread, NULL);
     mls_group_free(first);
     mls_group_free(second);
@@ -243,7 +248,7 @@ static void *create_shards(void *arg)
 {
     mls_group *group;
     const uint32_t rank = *(const uint32_t *) arg;
-    ck_assert_fails(create(rank, 2, 4 + rank, NULL, 10000, &group), MLS_EINVAL, "4 shards");
+    ck_assert_fails(create(rank, 2, 4 + rank, NULL, 60000, &group), MLS_EINVAL, "4 shards");
     return NULL;
 }
 
@@ -263,7 +268,7 @@ END_TEST
 START_TEST(children_get_an_error)
 {
     mls_group *group;
-    ck_assert_ok(create(0, 1, 0, NULL, 1000, &group));
+    ck_assert_ok(create(0, 1, 0, NULL, 60000, &group));
     const pid_t child = fork();
     if (child == 0) {
         const mls_status status = mls_group_barrier(group, NULL, NULL);
@@ -322,6 +327,8 @@ void conformance_add_failures(TCase *tests)
     tcase_add_test(tests, mismatches_are_found_on_all);
     tcase_add_test(tests, abort_wakes_all);
     tcase_add_test(tests, deaths_end_calls);
+    if (the_place)
+        return;
     tcase_add_test(tests, opening_is_checked);
     tcase_add_test(tests, strangers_are_refused);
     tcase_add_test(tests, shards_agree);

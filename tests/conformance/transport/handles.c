@@ -2,7 +2,6 @@
 /* Works, and messages between two ranks. */
 #include "conformance/transport/suite.h"
 
-#include <pthread.h>
 #include <string.h>
 
 /* Works run in their order, a blocking call behind them; tensors may be freed before. */
@@ -36,7 +35,7 @@ START_TEST(works_run_in_order)
 }
 END_TEST
 
-static pthread_barrier_t meeting;
+static pthread_barrier_t *meeting;
 
 static void cancel_work(ranked *r)
 {
@@ -51,7 +50,7 @@ static void cancel_work(ranked *r)
         ck_assert_fails(mls_work_wait(work, -1), MLS_ECANCELLED, "cancelled");
         mls_work_free(work);
     }
-    pthread_barrier_wait(&meeting);
+    conformance_meet(meeting);
     ck_assert_fails(mls_group_barrier(r->group, NULL, NULL), MLS_ECANCELLED, "cancelled");
 }
 
@@ -65,16 +64,16 @@ static void free_with_work(ranked *r)
         r->group = NULL;
         ck_assert_fails(mls_work_wait(work, -1), MLS_ECANCELLED, "freed");
         mls_work_free(work);
-        pthread_barrier_wait(&meeting);
+        conformance_meet(meeting);
     } else {
-        pthread_barrier_wait(&meeting);
+        conformance_meet(meeting);
         ck_assert_int_eq(mls_group_barrier(r->group, NULL, NULL), MLS_EPEER);
     }
 }
 
 START_TEST(works_can_be_cancelled)
 {
-    pthread_barrier_init(&meeting, NULL, 2);
+    meeting = conformance_meeting(2);
     conformance_ranks(2, NULL, cancel_work, NULL);
     conformance_ranks(2, NULL, free_with_work, NULL);
 }
@@ -200,18 +199,18 @@ static void leave_with_message(ranked *r)
 {
     static float memory[4];
     mls_group_call call = MLS_GROUP_CALL_INIT;
-    call.timeout_ms = 10000;
+    call.timeout_ms = 60000;
     mls_tensor *a = conformance_view(MLS_FLOAT32, 4, memory);
     mls_work *work = NULL;
     if (r->rank == 0) {
         ck_assert_ok(mls_group_receive(r->group, a, 1, NULL, &work));
         mls_group_free(r->group);
         r->group = NULL;
-        pthread_barrier_wait(&meeting);
+        conformance_meet(meeting);
         ck_assert_fails(mls_work_wait(work, -1), MLS_ECANCELLED, "");
         mls_work_free(work);
     } else {
-        pthread_barrier_wait(&meeting);
+        conformance_meet(meeting);
         ck_assert_fails(mls_group_send(r->group, a, 0, &call, NULL), MLS_EPEER, "rank 0");
     }
     mls_tensor_free(a);
@@ -219,7 +218,7 @@ static void leave_with_message(ranked *r)
 
 START_TEST(messages_end_with_their_rank)
 {
-    pthread_barrier_init(&meeting, NULL, 2);
+    meeting = conformance_meeting(2);
     conformance_ranks(2, NULL, leave_with_message, NULL);
 }
 END_TEST

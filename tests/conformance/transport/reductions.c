@@ -108,7 +108,7 @@ static double join_real(uint32_t op, double a, double b)
     }
 }
 
-static int64_t join_whole(uint32_t op, int64_t a, int64_t b)
+int64_t conformance_join(uint32_t op, int64_t a, int64_t b)
 {
     switch (op) {
     case MLS_REDUCE_PRODUCT:
@@ -126,7 +126,7 @@ static int64_t join_whole(uint32_t op, int64_t a, int64_t b)
 static number join(mls_dtype dtype, uint32_t op, number a, number b)
 {
     const double real = join_real(op, a.real, b.real);
-    int64_t whole = join_whole(op, a.whole, b.whole);
+    int64_t whole = conformance_join(op, a.whole, b.whole);
     if (dtype == MLS_INT32)
         whole = (int32_t) whole;
     return (number){dtype == MLS_FLOAT64 ? real : (double) (float) real, whole};
@@ -257,6 +257,8 @@ START_TEST(reductions_follow_the_tree)
     static const uint32_t ranks[] = {1, 2, 3, 4, 7, 8};
     fill_shards();
     for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+        if (the_place && ranks[i] > the_place->size)
+            break;
         expect_results(ranks[i]);
         check_shards(ranks[i], 0);
     }
@@ -407,8 +409,10 @@ END_TEST
 void conformance_add_reductions(TCase *tests)
 {
     tcase_add_test(tests, reductions_follow_the_tree);
-    tcase_add_test(tests, halves_are_rounded_right);
-    tcase_add_test(tests, order_shows_in_bytes);
+    if (!the_place) { /* these have no ranks */
+        tcase_add_test(tests, halves_are_rounded_right);
+        tcase_add_test(tests, order_shows_in_bytes);
+    }
     tcase_add_test(tests, callers_reduce);
     tcase_add_test(tests, nan_stays);
     tcase_add_test(tests, views_are_reduced);
