@@ -14,7 +14,8 @@ nouns_HEADERS = \
 	%D%/mlscale/worker.h \
 	%D%/mlscale/job_types.h \
 	%D%/mlscale/service.h \
-	%D%/mlscale/group.h
+	%D%/mlscale/group.h \
+	%D%/mlscale/sharded.h
 
 extdir = $(includedir)/mlscale/ext
 ext_HEADERS = \

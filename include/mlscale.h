@@ -14,5 +14,6 @@
 #include <mlscale/job_types.h>
 #include <mlscale/service.h>
 #include <mlscale/group.h>
+#include <mlscale/sharded.h>
 
 #endif

@@ -4,13 +4,14 @@
 set -u
 seeds=$(mktemp -d) || exit 1
 trap 'rm -rf "$seeds"' EXIT
-mkdir "$seeds/onnx" "$seeds/types" "$seeds/rows" "$seeds/cron"
+mkdir "$seeds/onnx" "$seeds/types" "$seeds/rows" "$seeds/cron" "$seeds/tcp" "$seeds/sharded"
 "${abs_top_builddir:?}/tests/fuzz/make_corpus" "$seeds" || exit 1
 
-echo 1..5
+echo 1..7
 number=0
 # target:kind of input
-for pair in onnx:onnx graph:onnx types:types rows:rows cron:cron; do
+for pair in onnx:onnx graph:onnx types:types rows:rows cron:cron tcp:tcp \
+    sharded:sharded; do
     number=$((number + 1))
     target=${pair%:*}
     replay=${abs_top_builddir:?}/tests/fuzz/replay_$target

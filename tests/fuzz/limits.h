@@ -6,8 +6,11 @@
 
 #include <mlscale.h>
 
+#include <stdatomic.h>
+
+/* Several threads may take of it. */
 typedef struct fuzz_heap {
-    size_t bytes, blocks;
+    atomic_size_t bytes, blocks;
 } fuzz_heap;
 
 /* On the instruction set of that name, or the machine's (NULL). Aborts when there is none. */

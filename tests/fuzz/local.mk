@@ -10,7 +10,11 @@ mls_fuzz_limits = \
 	tests/fuzz/limits.c tests/fuzz/limits.h \
 	tests/support/bits.c tests/support/bits.h
 
-check_PROGRAMS += %D%/make_corpus %D%/replay_cron %D%/replay_onnx %D%/replay_graph
+mls_fuzz_pair = tests/transport/pair.c tests/transport/pair.h
+mls_fuzz_folder = tests/support/folder.c tests/support/folder.h
+
+check_PROGRAMS += %D%/make_corpus %D%/replay_cron %D%/replay_onnx %D%/replay_graph \
+	%D%/replay_sharded
 dist_check_SCRIPTS += %D%/check_fuzz.sh
 TESTS += %D%/check_fuzz.sh
 EXTRA_DIST += %D%/corpus
@@ -31,7 +35,12 @@ EXTRA_DIST += %D%/corpus
 %C%_replay_graph_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_graph_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-cron
+%C%_replay_sharded_SOURCES = %D%/replay.c %D%/fuzz_sharded.c %D%/fuzz.h $(mls_fuzz_limits) \
+	$(mls_fuzz_folder)
+%C%_replay_sharded_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_replay_sharded_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
+mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-cron fuzz-sharded
 if MLS_YAML
 mls_fuzz_targets += fuzz-types
 check_PROGRAMS += %D%/replay_types
@@ -46,9 +55,16 @@ check_PROGRAMS += %D%/replay_rows
 %C%_replay_rows_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_rows_LDADD = libmls_core.la $(SQLITE_LIBS) $(PROTOBUF_C_LIBS)
 endif
+if MLS_TCP
+mls_fuzz_targets += fuzz-tcp
+check_PROGRAMS += %D%/replay_tcp
+%C%_replay_tcp_SOURCES = %D%/replay.c %D%/fuzz_tcp.c %D%/fuzz.h $(mls_fuzz_pair)
+%C%_replay_tcp_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_replay_tcp_LDADD = libmls_core.la $(TCP_LIBS) $(PROTOBUF_C_LIBS)
+endif
 
 if MLS_FUZZING
-noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph
+noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph %D%/fuzz_sharded
 if MLS_YAML
 noinst_PROGRAMS += %D%/fuzz_types
 %C%_fuzz_types_SOURCES = %D%/fuzz_types.c %D%/fuzz.h $(mls_fuzz_limits)
@@ -62,6 +78,13 @@ noinst_PROGRAMS += %D%/fuzz_rows
 %C%_fuzz_rows_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_fuzz_rows_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_rows_LDADD = libmls_core.la $(SQLITE_LIBS) $(PROTOBUF_C_LIBS)
+endif
+if MLS_TCP
+noinst_PROGRAMS += %D%/fuzz_tcp
+%C%_fuzz_tcp_SOURCES = %D%/fuzz_tcp.c %D%/fuzz.h $(mls_fuzz_pair)
+%C%_fuzz_tcp_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_fuzz_tcp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_tcp_LDADD = libmls_core.la $(TCP_LIBS) $(PROTOBUF_C_LIBS)
 endif
 %C%_fuzz_cron_SOURCES = %D%/fuzz_cron.c %D%/fuzz.h
 %C%_fuzz_cron_CPPFLAGS = $(mls_fuzz_cppflags)
@@ -78,13 +101,19 @@ endif
 %C%_fuzz_onnx_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_onnx_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
+%C%_fuzz_sharded_SOURCES = %D%/fuzz_sharded.c %D%/fuzz.h $(mls_fuzz_limits) $(mls_fuzz_folder)
+%C%_fuzz_sharded_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_fuzz_sharded_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_sharded_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
 FUZZ_SECONDS = 60
 FUZZ_SEED = 0
 # The graphs are fuzzed with models, the others with inputs of their own. The reader gets the
 # whole time, and the rest of them share as much.
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
-	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron
+	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron %D%/seeds/tcp \
+		%D%/seeds/sharded
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \

@@ -118,16 +118,122 @@ static int write_lines(const char *directory)
     return status;
 }
 
+/* Frames of a rank of a group over TCP; the numbers of kinds are those of transport/tcp/frame.h. */
+static int write_frames(const char *directory)
+{
+    static const struct {
+        const char *name;
+        struct {
+            uint32_t kind;
+            uint64_t id;
+            const char *body;
+            size_t size;
+        } frames[8];
+    } files[] = {
+        {"tcp/messages",
+         {{4, 1, "record", 6},
+          {5, 1, "\1\0\0\0\0\0\0\0\100\0\0\0\0\0\0\0\40\0\0\0\0\0\0\0head", 28},
+          {6, 1, "thirty-two bytes of a message...", 32},
+          {8, 4, "thirty-two bytes of a message...", 32},
+          {5, 2, "\1\0\0\0\0\0\0\0\100\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0head", 28},
+          {10, 2, "\1\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0other", 29},
+          {7, 2, "\1\0\0\0\0\0\0\0\20\0\0\0\0\0\0\0", 16},
+          {9, 2, "", 0}}},
+        {"tcp/ends",
+         {{5, 9, "\1\0\0\0\0\0\0\0\100\0\0\0\0\0\0\0\100\0\0\0\0\0\0\0head", 28},
+          {12, 9, "", 0},
+          {7, 2, "\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16},
+          {11, 2, "", 0},
+          {13, 0, "\1\0\0\0\351\377\377\377\0\0\0\0\0\0\0\0why", 19},
+          {15, 3, "", 0},
+          {16, 1, "\0\0\0\0\1\0\0\0", 8},
+          {14, 0, "", 0}}},
+    };
+    static const char url[] = "//[::1]:4000/name?bind=127.0.0.1&encrypt=off";
+    int status = write_file(directory, "tcp/url", url, sizeof url - 1);
+    for (size_t i = 0; !status && i < sizeof files / sizeof files[0]; i++) {
+        unsigned char bytes[512];
+        size_t count = 0;
+        for (size_t k = 0; k < 8 && files[i].frames[k].kind; k++) {
+            const uint32_t head[4] = {files[i].frames[k].kind, 0,
+                                      (uint32_t) files[i].frames[k].size, 0};
+            memcpy(bytes + count, head, 16);
+            memcpy(bytes + count + 16, &files[i].frames[k].id, 8);
+            memcpy(bytes + count + 24, files[i].frames[k].body, files[i].frames[k].size);
+            count += 24 + files[i].frames[k].size;
+        }
+        status = write_file(directory, files[i].name, bytes, count);
+    }
+    return status;
+}
+
+/* Behind `text`, and behind a byte of zero: a file of .npy with its length in front. */
+static size_t add_npy(unsigned char *bytes, size_t count, const char *dict, const void *elements,
+                      size_t size)
+{
+    unsigned char *at = bytes + count + 2;
+    memcpy(at, "\x93NUMPY\x01\0\x76\0", 10);
+    memset(at + 10, ' ', 118); /* 128 in all, so that elements are aligned */
+    memcpy(at + 10, dict, strlen(dict));
+    memcpy(at + 128, elements, size);
+    bytes[count] = (unsigned char) (128 + size);
+    bytes[count + 1] = (unsigned char) ((128 + size) >> 8);
+    return count + 2 + 128 + size;
+}
+
+/* Folders of saved tensors; see fuzz_sharded.c. */
+static int write_folders(const char *directory)
+{
+    static const char elements[48] = {1, 0, 1};
+    static const struct {
+        const char *name, *text, *dicts[2];
+        size_t sizes[2];
+    } folders[] = {
+        {"sharded/rows",
+         "mlscale-sharded 1\nid 0123456789abcdef\ndtype float32\ndims 2 3 4\nparts 2\n"
+         "part 0 2 0 4\nsums 0000000000000000\npart 2 1 0 4\nsums 0000000000000000\n",
+         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4), }",
+          "{'descr': '<f4', 'fortran_order': True, 'shape': (1, 4), }"},
+         {32, 16}},
+        {"sharded/columns",
+         "mlscale-sharded 1\nid 00000000000000ff\ndtype bool\ndims 3 1 2 6\nparts 2\n"
+         "part 0 1 0 2 0 3\nsums 0000000000000000\npart 0 1 0 2 3 3\nsums 0000000000000000\n",
+         {"{'descr': '|b1', 'fortran_order': False, 'shape': (1, 2, 3), }",
+          "{'descr': '|b1', 'fortran_order': False, 'shape': (1, 2, 3), }"},
+         {6, 6}},
+        {"sharded/scalar",
+         "mlscale-sharded 1\nid 0000000000000001\ndtype bfloat16\ndims 0\nparts 1\npart\n"
+         "sums 0000000000000000\n",
+         {"{'descr': '<u2', 'fortran_order': False, 'shape': (), }"},
+         {2}},
+        {"sharded/empty",
+         "mlscale-sharded 1\nid 0000000000000001\ndtype int4\ndims 2 0 7\nparts 0\n",
+         {NULL},
+         {0}},
+    };
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; !status && i < sizeof folders / sizeof folders[0]; i++) {
+        unsigned char bytes[1024];
+        size_t count = strlen(folders[i].text) + 1;
+        memcpy(bytes, folders[i].text, count);
+        for (size_t k = 0; k < 2 && folders[i].dicts[k]; k++)
+            count = add_npy(bytes, count, folders[i].dicts[k], elements, folders[i].sizes[k]);
+        status = write_file(directory, folders[i].name, bytes, count);
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
         fprintf(stderr, "usage: make_corpus DIRECTORY\n");
         return 2;
     }
-    int status = write_models(argv[1]);
-    if (!status)
-        status = write_types(argv[1]);
-    if (!status)
-        status = write_rows(argv[1]);
-    return status ? status : write_lines(argv[1]);
+    static int (*const writers[])(const char *directory) = {
+        write_models, write_types, write_rows, write_lines, write_frames, write_folders,
+    };
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; !status && i < sizeof writers / sizeof writers[0]; i++)
+        status = writers[i](argv[1]);
+    return status;
 }
