@@ -51,6 +51,10 @@ EXTRA_PROGRAMS += %D%/peers
 # Queues: submits, and jobs through a worker.
 EXTRA_PROGRAMS += %D%/queue
 EXTRA_DIST += %D%/queue_peers.py
+
+# By mpicc: ./dev bench group.
+EXTRA_DIST += %D%/group.c %D%/group_gloo.cpp %D%/group_gloo.h
+
 %C%_queue_SOURCES = %D%/queue.c %D%/queue.h %D%/queue_durable.c %D%/queue_memory.c \
 	%D%/queue_server.c
 %C%_queue_CPPFLAGS = $(AM_CPPFLAGS)

@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	%D%/models/volatility_trees.reference.csv \
 	%D%/pipeline.c \
 	%D%/requirements.txt \
+	%D%/sharded_matmul.c \
 	%D%/train_models.py
 
 # What the demo leaves in a build folder.

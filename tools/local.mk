@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 bin_PROGRAMS += mlscale
 mlscale_SOURCES = \
+	%D%/mlscale/bench_group.h \
+	%D%/mlscale/bench_ops.c \
+	%D%/mlscale/bench_ring.c \
 	%D%/mlscale/cmd_bench.c \
+	%D%/mlscale/cmd_bench_group.c \
 	%D%/mlscale/cmd_inspect.c \
+	%D%/mlscale/cmd_launch.c \
 	%D%/mlscale/cmd_queue.c %D%/mlscale/cmd_queue.h \
 	%D%/mlscale/cmd_queue_jobs.c \
 	%D%/mlscale/cmd_queue_list.c \
@@ -22,6 +27,12 @@ mlscale_SOURCES = \
 	%D%/mlscale/deviation.c %D%/mlscale/deviation.h \
 	%D%/mlscale/csv.c %D%/mlscale/csv.h \
 	%D%/mlscale/histogram.c %D%/mlscale/histogram.h \
+	%D%/mlscale/launch.h \
+	%D%/mlscale/launch_child.c \
+	%D%/mlscale/launch_hosts.c \
+	%D%/mlscale/launch_output.c \
+	%D%/mlscale/launch_plan.c \
+	%D%/mlscale/launch_run.c \
 	%D%/mlscale/main.c \
 	%D%/mlscale/options.c %D%/mlscale/options.h \
 	%D%/mlscale/plan.c %D%/mlscale/plan.h \

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 MLS_TOOL_TESTS = \
+	%D%/test_bench_group.sh \
 	%D%/test_conformance.sh \
 	%D%/test_examples.sh \
+	%D%/test_launch.sh \
 	%D%/test_models.sh \
 	%D%/test_queue.sh \
 	%D%/test_score.sh \

@@ -47,12 +47,72 @@ holds "and it has less than 150 lines" test "$(wc -l <examples/pipeline.c)" -lt 
 
 # shellcheck disable=SC2086
 holds "allreduce.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
-    "$top/examples/allreduce.c" $options -pthread -o "$scratch/allreduce"
-holds "allreduce.c runs on one thread" "$scratch/allreduce" 1
+    "$top/examples/allreduce.c" $options -o "$scratch/allreduce"
+holds "and has at most 100 lines" test "$(wc -l <examples/allreduce.c)" -le 100
+holds "allreduce.c runs alone" "$scratch/allreduce"
 says "and gives a mean" out "the mean of 12 shards has digest"
 cp "$scratch/out" "$scratch/one"
-holds "allreduce.c runs on seven threads" "$scratch/allreduce" 7
-says "and gives the same bytes" out "$(cat "$scratch/one")"
+
+# same LABEL RANKS COMMAND...: all ranks print what the program alone did
+same() {
+    label=$1
+    ranks=$2
+    shift 2
+    holds "$label" "$@"
+    [ "$(grep -cxF "$(cat "$scratch/one")" "$scratch/out")" = "$ranks" ]
+    result "and gives the same bytes on each" $?
+}
+mpirun_openmpi() {
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+        mpirun.openmpi "$@"
+}
+
+# everywhere NAME: launched over each transport, and where there is a module for an MPI by that
+everywhere() {
+    name=$1
+    for transport in shm tcp; do
+        "$mlscale" launch -n 1 --transport $transport "$scratch/$name" >"$scratch/out" 2>&1
+        if grep -q "there is no transport" "$scratch/out"; then
+            echo "# $transport is left out: it is not there"
+            continue
+        fi
+        for ranks in 1 3 7; do
+            same "$name.c runs as $ranks processes, by $transport" $ranks \
+                "$mlscale" launch -n $ranks --transport $transport --no-prefix -- "$scratch/$name"
+        done
+    done
+    for mpi in openmpi mpich; do
+        module=$(find "$prefix" -name "mls_transport_$mpi.so")
+        if [ -z "$module" ] || ! command -v mpirun.$mpi >/dev/null; then
+            echo "# mpirun of $mpi is left out: it is not there, or no module for it"
+            continue
+        fi
+        case $flags in
+        *thread*)
+            echo "# mpirun of $mpi is left out: ThreadSanitizer knows nothing of its locks"
+            continue
+            ;;
+        esac
+        MLSCALE_DRIVERS=${module%/*}
+        export MLSCALE_DRIVERS
+        ASAN_OPTIONS=detect_leaks=0 # MPI does not free all that it has
+        export ASAN_OPTIONS
+        run=mpirun.$mpi
+        [ $mpi = mpich ] || run=mpirun_openmpi
+        same "$name.c runs by mpirun of $mpi" 3 "$run" -n 3 "$scratch/$name"
+        unset MLSCALE_DRIVERS ASAN_OPTIONS
+    done
+}
+everywhere allreduce
+
+# shellcheck disable=SC2086
+holds "sharded_matmul.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
+    "$top/examples/sharded_matmul.c" $options -o "$scratch/sharded_matmul"
+holds "and has at most 120 lines" test "$(wc -l <examples/sharded_matmul.c)" -le 120
+holds "sharded_matmul.c runs alone" "$scratch/sharded_matmul"
+says "and gives a layer" out "the layer has digest"
+cp "$scratch/out" "$scratch/one"
+everywhere sharded_matmul
 
 if uv=$(pkg-config --cflags --libs libuv 2>/dev/null); then
     # shellcheck disable=SC2086

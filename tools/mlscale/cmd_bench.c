@@ -272,13 +272,17 @@ static int bench(const arguments *args)
     return code;
 }
 
+static const command *const groups[] = {&command_bench_group, NULL};
+
 const command command_bench = {
     .name = "bench",
     .operands = "MODEL",
     .min_operands = 1,
     .max_operands = 1,
     .summary = "measure how long a run takes, and by op",
-    .details = "Inputs are random numbers in [0, 1), zeros where a model wants integers.",
+    .details = "Inputs are random numbers in [0, 1), zeros where a model wants integers.\n"
+               "'mlscale bench group' measures collectives instead.",
     .options = options,
     .run = bench,
+    .group = groups,
 };

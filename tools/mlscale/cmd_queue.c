@@ -43,7 +43,13 @@ const command command_queue = {
 
 int queue_tool_open(const arguments *args, const char *option, queue_tool *ret_tool)
 {
-    const char *given = arguments_get(args, "queue");
+    return queue_tool_open_url(args, NULL, option, ret_tool);
+}
+
+int queue_tool_open_url(const arguments *args, const char *operand, const char *option,
+                        queue_tool *ret_tool)
+{
+    const char *given = operand ? operand : arguments_get(args, "queue");
     mls_queue_options options = MLS_QUEUE_OPTIONS_INIT;
     queue_tool tool = {0};
     char url[4096];

@@ -61,6 +61,9 @@ typedef struct queue_tool {
 #define QUEUE_IS_MADE  "init=1"
 #define QUEUE_IS_THERE "init=0" /* to look at one that a slip of the pen made tells nothing */
 int queue_tool_open(const arguments *args, const char *option, queue_tool *ret_tool);
+/* The same for a URL that may be an operand too; NULL is --queue. */
+int queue_tool_open_url(const arguments *args, const char *url, const char *option,
+                        queue_tool *ret_tool);
 void queue_tool_close(queue_tool *tool);
 
 /* The filter of FILTER_OPTIONS. false after a message. */

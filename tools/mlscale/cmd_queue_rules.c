@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Which jobs: of --type and --in-queue, or --all. false after a message. */
 static bool read_which(const arguments *args, mls_queue_filter *ret_which)
@@ -31,6 +32,24 @@ static json_t *text_or_null(const char *text)
     return text ? json_string(text) : json_null();
 }
 
+/* The pauses of jobs that `which` is of, or of some of them. */
+typedef struct pauses {
+    const mls_queue_filter *which;
+    size_t count;
+} pauses;
+
+static bool may_meet(const char *a, const char *b)
+{
+    return !a || !b || strcmp(a, b) == 0;
+}
+
+static void count_pause(void *user, const mls_queue_rule *rule)
+{
+    pauses *p = user;
+    p->count += rule->is_paused && may_meet(rule->queue, p->which->queue) &&
+                may_meet(rule->type, p->which->type);
+}
+
 static int set_pause(const arguments *args,
                      mls_status (*set)(mls_queue *queue, const mls_queue_filter *which),
                      const char *word)
@@ -42,15 +61,19 @@ static int set_pause(const arguments *args,
     int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
-    if (set(tool.queue, &which))
+    pauses left = {.which = &which};
+    if (set(tool.queue, &which) || mls_queue_visit_rules(tool.queue, count_pause, &left))
         code = library_failure(NULL);
     queue_tool_close(&tool);
     if (code)
         return code;
     if (arguments_has(args, "json"))
-        return print_json(json_pack("{s:o, s:o, s:b}", "queue", text_or_null(which.queue), "type",
-                                    text_or_null(which.type), word, 1));
+        return print_json(json_pack("{s:o, s:o, s:b, s:I}", "queue", text_or_null(which.queue),
+                                    "type", text_or_null(which.type), word, 1, "pauses",
+                                    (json_int_t) left.count));
     printf("queue %s, type %s: %s\n", or_any(which.queue), or_any(which.type), word);
+    if (set == mls_queue_resume && left.count)
+        printf("other pauses hold such jobs still: see 'mlscale queue rules'\n");
     return EXIT_GOOD;
 }
 

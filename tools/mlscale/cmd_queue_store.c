@@ -14,7 +14,10 @@
 static int init(const arguments *args)
 {
     queue_tool tool;
-    const int code = queue_tool_open(args, QUEUE_IS_MADE, &tool);
+    const char *url = arguments_operand_count(args) ? arguments_operand(args, 0) : NULL;
+    if (url && arguments_has(args, "queue"))
+        return usage_error(args, "give one URL, as operand or by --queue");
+    const int code = queue_tool_open_url(args, url, QUEUE_IS_MADE, &tool);
     if (code)
         return code;
     queue_tool_close(&tool);
@@ -28,7 +31,8 @@ static const option_spec init_options[] = {QUEUE_OPTION, JSON_OPTION, {NULL, NUL
 
 const command command_queue_init = {
     .name = "queue init",
-    .operands = "--queue URL",
+    .operands = "URL|--queue URL",
+    .max_operands = 1,
     .summary = "make a queue's store, or bring an older one up to date",
     .details =
         "What is there already stays. submit and worker make a file too; other commands want\n"

@@ -27,7 +27,7 @@ typedef struct look {
 } look;
 
 typedef struct viewer {
-    const char *url;
+    char name[200]; /* the queue's URL */
     queue_tool tool;
     mls_queue_filter filter;
     int64_t interval_ms;
@@ -172,13 +172,34 @@ static void read_size(viewer *v)
     }
 }
 
+static int64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The URL without options and password: a screen has many readers. */
+static void read_name(viewer *v, const char *url)
+{
+    const char *user = strstr(url, "://");
+    const size_t length = strcspn(url, "?");
+    const char *at = user ? memchr(user, '@', strcspn(user, "?")) : NULL;
+    const char *colon = at ? memchr(user + 3, ':', (size_t) (at - user) - 3) : NULL;
+    if (colon)
+        snprintf(v->name, sizeof v->name, "%.*s:***%.*s", (int) (colon - url), url,
+                 (int) (length - (size_t) (at - url)), at);
+    else
+        snprintf(v->name, sizeof v->name, "%.*s", (int) length, url);
+}
+
 static int show_text(viewer *v)
 {
     char now[32];
     read_size(v);
     if (v->is_live)
         fputs("\033[H", stdout);
-    put_line(v, "%s  %s", v->url, time_text((int64_t) time(NULL) * 1000, now, sizeof now));
+    put_line(v, "%s  %s", v->name, time_text(wall_ms(), now, sizeof now));
     put_line(v, "jobs");
     put_counts(v);
     put_line(v, "in a second");
@@ -214,8 +235,8 @@ static int show_json(const viewer *v)
                             v->has_before ? json_real(rate_of(v, i)) : json_null());
     const mls_queue_filter filter = running_filter(v);
     const int code = jobs_visit(v->tool.queue, &filter, 0, (uint64_t) v->rows, add_job, running);
-    json_t *frame = json_pack("{s:I, s:o, s:o, s:o}", "time_ms", (json_int_t) time(NULL) * 1000,
-                              "jobs", counts, "in_a_second", speeds, "running", running);
+    json_t *frame = json_pack("{s:I, s:o, s:o, s:o}", "time_ms", (json_int_t) wall_ms(), "jobs",
+                              counts, "in_a_second", speeds, "running", running);
     if (!code)
         json_dumpf(frame, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(frame);
@@ -310,7 +331,7 @@ static int run_view(viewer *v)
 
 static int top(const arguments *args)
 {
-    viewer v = {.url = arguments_get(args, "queue"), .filter = MLS_QUEUE_FILTER_INIT};
+    viewer v = {.filter = MLS_QUEUE_FILTER_INIT};
     const bool is_terminal = isatty(STDOUT_FILENO);
     if (!arguments_int(args, "interval", 100, 3600000, 2000, &v.interval_ms) ||
         !arguments_int(args, "rows", 0, MOST_ROWS, 50, &v.rows))
@@ -323,6 +344,7 @@ static int top(const arguments *args)
     int code = queue_tool_open(args, QUEUE_IS_THERE, &v.tool);
     if (code)
         return code;
+    read_name(&v, arguments_get(args, "queue"));
     code = run_view(&v);
     queue_tool_close(&v.tool);
     return code;
@@ -343,7 +365,8 @@ const command command_queue_top = {
     .name = "queue top",
     .operands = "--queue URL",
     .summary = "watch a queue: jobs by state, what happens in a second, what runs",
-    .details = "The key q and the usual signals end it. What is not a terminal gets one look.",
+    .details = "The key q and the usual signals end it. What is not a terminal gets one look, and\n"
+               "as JSON one after another, unless --once is given.",
     .options = options,
     .run = top,
 };

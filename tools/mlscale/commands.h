@@ -6,7 +6,9 @@
 #include "options.h"
 
 extern const command command_bench;
+extern const command command_bench_group;
 extern const command command_inspect;
+extern const command command_launch;
 extern const command command_queue;
 extern const command command_run;
 extern const command command_score;

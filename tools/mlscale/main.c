@@ -8,8 +8,9 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_score, &command_run,    &command_queue,  &command_inspect,
-    &command_bench, &command_verify, &command_worker, NULL,
+    &command_score,   &command_run,    &command_queue,
+    &command_inspect, &command_bench,  &command_verify,
+    &command_worker,  &command_launch, NULL,
 };
 
 /* The last word of a command's name: what is written on the command line. */
@@ -23,7 +24,7 @@ static void print_usage(FILE *file, const char *group, const command *const *lis
 {
     fprintf(file, "usage: mlscale %s%sCOMMAND ...\n\ncommands:\n", group, *group ? " " : "");
     for (; *list; list++)
-        fprintf(file, "  %-9s %s\n", word_of(*list), (*list)->summary);
+        fprintf(file, "  %-10s  %s\n", word_of(*list), (*list)->summary);
     fprintf(file, "\n'mlscale %s%sCOMMAND --help' says more", group, *group ? " " : "");
     fprintf(file, *group ? ".\n" : "; 'mlscale --version' shows the version.\n");
 }
@@ -60,7 +61,7 @@ static const command *choose(int *argc, char ***argv, int *ret_exit)
         }
         --*argc;
         ++*argv;
-        if (!cmd->group)
+        if (!cmd->group || (cmd->run && (*argc < 2 || !find_command(cmd->group, (*argv)[1]))))
             return cmd;
         list = cmd->group;
         group = cmd->name;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define HELP_COLUMN 26
+#define LONG_FIRST  256 /* what getopt_long gives for the first long option: no letter */
 
 typedef struct given {
     size_t option; /* position in the command's table */
@@ -27,8 +28,8 @@ struct arguments {
 
 static void print_option(const option_spec *option)
 {
-    int width = printf("  --%s%s%s", option->name, option->metavar ? " " : "",
-                       option->metavar ? option->metavar : "");
+    int width = printf("  %s%s%s%s", option->name[1] ? "--" : "-", option->name,
+                       option->metavar ? " " : "", option->metavar ? option->metavar : "");
     for (const char *line = option->help; line;) {
         const char *end = strchr(line, '\n');
         if (width >= HELP_COLUMN) {
@@ -44,7 +45,11 @@ static void print_option(const option_spec *option)
 
 static void print_help(const command *cmd)
 {
-    printf("usage: mlscale %s %s [OPTION...]\n\n%s\n", cmd->name, cmd->operands, cmd->summary);
+    if (cmd->runs_program)
+        printf("usage: mlscale %s [OPTION...] %s\n\n%s\n", cmd->name, cmd->operands, cmd->summary);
+    else
+        printf("usage: mlscale %s%s%s [OPTION...]\n\n%s\n", cmd->name, *cmd->operands ? " " : "",
+               cmd->operands, cmd->summary);
     if (cmd->details)
         printf("\n%s\n", cmd->details);
     printf("\noptions:\n");
@@ -121,10 +126,31 @@ static struct option *long_options(const command *cmd, size_t count)
     for (size_t i = 0; options && i < count; i++)
         options[i] = (struct option){cmd->options[i].name,
                                      cmd->options[i].metavar ? required_argument : no_argument,
-                                     NULL, (int) i};
+                                     NULL, LONG_FIRST + (int) i};
     if (options)
-        options[count] = (struct option){"help", no_argument, NULL, (int) count};
+        options[count] = (struct option){"help", no_argument, NULL, LONG_FIRST + (int) count};
     return options;
+}
+
+/* ":", before it "+" where options end at the first operand, behind it names of one letter. */
+static void short_options(const command *cmd, char *ret_letters, size_t size)
+{
+    size_t used = (size_t) snprintf(ret_letters, size, cmd->runs_program ? "+:" : ":");
+    for (const option_spec *option = cmd->options; option->name; option++)
+        if (!option->name[1] && used + 3 < size)
+            used += (size_t) snprintf(ret_letters + used, size - used, "%s%s", option->name,
+                                      option->metavar ? ":" : "");
+}
+
+/* The place of an option in the command's table. */
+static size_t place_of(const command *cmd, int found)
+{
+    size_t place = 0;
+    if (found >= LONG_FIRST)
+        return (size_t) (found - LONG_FIRST);
+    while (cmd->options[place].name[0] != found || cmd->options[place].name[1])
+        place++;
+    return place;
 }
 
 /* Without the options that the usage line shows behind operands. */
@@ -134,23 +160,42 @@ static int operands_length(const char *operands)
     return (int) (options ? (size_t) (options - operands) : strlen(operands));
 }
 
+static bool has_option(const command *cmd, const char *name)
+{
+    const option_spec *option = cmd->options;
+    while (option->name && strcmp(option->name, name) != 0)
+        option++;
+    return option->name != NULL;
+}
+
+static int operand_error(const arguments *args, const char *operand)
+{
+    if (has_option(args->cmd, "queue") && !arguments_has(args, "queue") && strchr(operand, ':'))
+        return usage_error(args, "'%s' is an operand too many: name a queue by --queue URL",
+                           operand);
+    return usage_error(args, "one operand too many: '%s'", operand);
+}
+
 /* EXIT_GOOD with the arguments filled in, or -1 for help, or EXIT_USAGE. */
 static int parse_options(arguments *args, const struct option *options, size_t count, int argc,
                          char **argv)
 {
+    char letters[32];
+    short_options(args->cmd, letters, sizeof letters);
     optind = 1;
     opterr = 0;
     for (;;) {
-        const int found = getopt_long(argc, argv, ":", options, NULL);
+        const int found = getopt_long(argc, argv, letters, options, NULL);
         if (found == -1)
             break;
         if (found == ':')
             return usage_error(args, "%s wants a value", argv[optind - 1]);
         if (found == '?')
             return usage_error(args, "there is no option '%s'", argv[optind - 1]);
-        if ((size_t) found == count)
+        if (found == LONG_FIRST + (int) count)
             return -1;
-        args->given[args->given_count++] = (given){(size_t) found, optarg ? optarg : ""};
+        args->given[args->given_count++] =
+            (given){place_of(args->cmd, found), optarg ? optarg : ""};
     }
     args->operands = argv + optind;
     args->operand_count = (size_t) (argc - optind);
@@ -158,8 +203,7 @@ static int parse_options(arguments *args, const struct option *options, size_t c
         return usage_error(args, "%.*s is missing", operands_length(args->cmd->operands),
                            args->cmd->operands);
     if (args->operand_count > args->cmd->max_operands)
-        return usage_error(args, "one operand too many: '%s'",
-                           args->operands[args->cmd->max_operands]);
+        return operand_error(args, args->operands[args->cmd->max_operands]);
     return EXIT_GOOD;
 }
 
@@ -206,6 +250,11 @@ size_t arguments_operand_count(const arguments *args)
 const char *arguments_operand(const arguments *args, size_t index)
 {
     return args->operands[index];
+}
+
+char **arguments_operands(const arguments *args)
+{
+    return args->operands;
 }
 
 static bool is_option(const arguments *args, size_t given_index, const char *name)

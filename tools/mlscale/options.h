@@ -19,7 +19,7 @@ size_t control_at(const unsigned char *text);
 void print_visible(FILE *stream, const char *text);
 
 typedef struct option_spec {
-    const char *name;    /* "batch": --batch; NULL ends the table */
+    const char *name;    /* "batch": --batch; "n": -n and --n; NULL ends the table */
     const char *metavar; /* "N"; NULL for a switch */
     const char *help;    /* a sentence fragment; '\n' breaks the line */
 } option_spec;
@@ -35,7 +35,8 @@ typedef struct command {
     const char *details; /* paragraphs under --help, or NULL */
     const option_spec *options;
     int (*run)(const arguments *args); /* gives an exit code */
-    /* Of a group of commands ("queue init"), ended by NULL; it has a summary and no more. */
+    bool runs_program; /* options end at the first operand: what follows is the program's */
+    /* A group of commands ("queue init"), ended by NULL; with `run` it is a command, too. */
     const struct command *const *group;
 } command;
 
@@ -48,6 +49,8 @@ void arguments_free(arguments *args);
 
 size_t arguments_operand_count(const arguments *args);
 const char *arguments_operand(const arguments *args, size_t index);
+/* Ended by NULL, as exec wants them; main's. */
+char **arguments_operands(const arguments *args);
 
 /* The last value of an option, or NULL when it was not given; "" for a switch. */
 const char *arguments_get(const arguments *args, const char *name);
