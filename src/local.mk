@@ -14,4 +14,10 @@ include %D%/queue/durable/local.mk
 include %D%/queue/sqlite/local.mk
 include %D%/queue/postgres/local.mk
 include %D%/group/local.mk
+include %D%/sharded/local.mk
+include %D%/transport/shared/local.mk
 include %D%/transport/inproc/local.mk
+include %D%/transport/shm/local.mk
+include %D%/transport/tcp/local.mk
+include %D%/transport/mpi/local.mk
+include %D%/transport/nccl/local.mk
