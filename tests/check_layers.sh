@@ -21,7 +21,13 @@ queue/durable:
 queue/sqlite: base queue/durable
 queue/postgres: queue/durable
 group: base tensor plugin
-transport/inproc: base
+sharded: base tensor plugin op group
+transport/shared:
+transport/inproc: base transport/shared
+transport/shm: base transport/shared
+transport/tcp: base transport/shared
+transport/mpi: transport/shared
+transport/nccl:
 '
 
 # One pass over all files: a shell that runs a program for each include takes seconds.

@@ -47,6 +47,16 @@ for command in score run inspect bench verify worker 'queue init' 'queue submit'
     sed -n "/^.Ss mlscale $command/,/^.El/p" "$top/man/mlscale.1" | grep -q . ||
         echo "mlscale(1) has no section on $command"
 done >"$scratch/options"
+for command in 'launch launch' 'bench bench group'; do
+    page=mlscale-${command%% *}
+    # shellcheck disable=SC2086 # words
+    "$builddir/mlscale" ${command#* } --help | sed -n 's/^  -*\([a-z-]*\)  *[A-Za-z].*/\1/p' |
+        while read -r option; do
+            case $option in ?) ;; help) continue ;; *) option=-$option ;; esac
+            grep -q -- "^.It Fl $option\b" "$top/man/$page.1" ||
+                echo "mlscale ${command#* } -$option is not in $page(1)"
+        done
+done >>"$scratch/options"
 result 3 "mlscale(1) has every option" "$scratch/options"
 
 if command -v mandoc >/dev/null; then
