@@ -291,13 +291,10 @@ static mls_status share_constant(mls__plan *plan, uint32_t value)
 /* Memory for the results of an EVAL step: of the plan, at the planned maximum. */
 static mls_status eval_place(mls__plan *plan, mls__step *step)
 {
-    static const max_align_t nothing; /* where empty inputs are */
     const size_t inputs = step->op.input_count;
-    for (size_t k = 0; k < inputs; k++) {
-        const void *data = step->inputs[k].data ? step->inputs[k].data : &nothing;
+    for (size_t k = 0; k < inputs; k++)
         if (step->input_values[k] != MLS__NO_VALUE)
-            step->buffers[k] = (void *) (uintptr_t) data;
-    }
+            step->buffers[k] = mls__arg_address(step->inputs[k].data);
     for (size_t k = 0; k < step->op.output_count; k++) {
         const size_t bytes = mls__arg_bytes(&step->outputs[k]);
         step->buffers[inputs + k] = mls__arena_alloc(&plan->arena, bytes);

@@ -111,6 +111,12 @@ size_t mls__arg_bytes(const mls_arg *arg)
     return (size_t) mls__arg_count(arg) * mls_dtype_size((mls_dtype) arg->dtype);
 }
 
+void *mls__arg_address(const void *data)
+{
+    static const max_align_t nothing;
+    return (void *) (uintptr_t) (data ? data : &nothing);
+}
+
 mls_status mls__op_known_arg(const mls_op *op, size_t index, size_t capacity,
                              const mls_arg **ret_arg)
 {

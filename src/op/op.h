@@ -41,6 +41,9 @@ const mls_arg *mls__op_input(const mls_op *op, size_t index);
 int64_t mls__arg_count(const mls_arg *arg);
 size_t mls__arg_bytes(const mls_arg *arg);
 
+/* Where a kernel finds it: what is empty may lie nowhere, and kernels compute with its address. */
+void *mls__arg_address(const void *data);
+
 /* The product of dims [from, to). */
 int64_t mls__arg_span(const mls_arg *arg, int from, int to);
 

@@ -143,6 +143,23 @@ START_TEST(an_empty_constant_is_one)
 }
 END_TEST
 
+/* Kernels compute with the addresses of what is empty, too: sanitizers see whether it has any. */
+START_TEST(nothing_is_joined_and_split)
+{
+    onnx_build_ints(b, "none", "1", (int64_t[]){0});
+    onnx_build_ints(b, "parts", "2", (int64_t[]){0, 0});
+    onnx_build_node(b, "ConstantOfShape", "none", "e");
+    onnx_node_int(onnx_build_node(b, "Concat", "e e", "joined"), "axis", 0);
+    onnx_build_node(b, "Split", "joined parts", "one two");
+    onnx_node_int(onnx_build_node(b, "Concat", "one c two", "all"), "axis", 0);
+    onnx_build_node(b, "Add", "x all", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, "2,3");
+    const mls__graph *graph = load();
+    ck_assert_uint_eq(graph->nodes.count, 1);
+    expect_output(0, 6, (float[]){1, -1, 5, 4, 2, 8});
+}
+END_TEST
+
 /* What depends on an input, gives strings, has dims that only a run tells, or is large. */
 static const struct {
     const char *type, *input;
@@ -186,6 +203,7 @@ int main(void)
     tcase_add_test(tests, an_output_may_be_a_constant);
     tcase_add_test(tests, every_output_of_a_node_is_a_constant);
     tcase_add_test(tests, an_empty_constant_is_one);
+    tcase_add_test(tests, nothing_is_joined_and_split);
     tcase_add_loop_test(tests, others_stay, 0, sizeof kept / sizeof kept[0]);
     tcase_add_test(tests, what_is_wrong_is_said_in_planning);
     suite_add_tcase(suite, tests);

@@ -56,14 +56,12 @@ static bool is_foldable(const folder *f, const mls__node *node)
 
 static void set_input(const mls__value *value, mls_arg *ret_arg, void **ret_buffer)
 {
-    static const max_align_t nothing; /* where empty inputs are */
-    const void *data = mls_tensor_data(value->constant);
     ret_arg->dtype = value->dtype;
     ret_arg->rank = value->rank;
     if (value->rank)
         memcpy(ret_arg->dims, value->dims, (size_t) value->rank * sizeof *value->dims);
-    ret_arg->data = value->constant->count ? data : NULL;
-    *ret_buffer = (void *) (uintptr_t) (value->constant->count ? data : &nothing);
+    ret_arg->data = value->constant->count ? mls_tensor_data(value->constant) : NULL;
+    *ret_buffer = mls__arg_address(ret_arg->data);
 }
 
 static mls_status open_job(const folder *f, const mls__node *node, job *ret_job)
@@ -125,7 +123,7 @@ static mls_status make_outputs(folder *f, const mls__node *node, job *j)
         if (status)
             return status;
         f->model->folded_bytes += bytes;
-        j->buffers[node->input_count + k] = mls_tensor_data(j->outputs[k]);
+        j->buffers[node->input_count + k] = mls__arg_address(mls_tensor_data(j->outputs[k]));
     }
     return MLS_OK;
 }
