@@ -34,6 +34,8 @@ static void remove_arrival(tcp_link *link, tcp_peer *peer, tcp_arrival *arrival)
     *(next ? &next->previous : &peer->last_arrival) = previous;
     if (peer->eager == arrival)
         peer->eager = next;
+    for (tcp_name name = 0; name < TCP_NAMES; name++)
+        tcp_index_remove(&peer->index, arrival, name);
     peer->arrival_count--;
     turn_away(peer, arrival);
     drop_buffer(link, peer, arrival);
@@ -75,6 +77,7 @@ static void ask_for_rest(tcp_link *link, tcp_peer *peer, tcp_arrival *arrival)
 {
     const tcp_want want = {++link->next_id, arrival->eager_bytes};
     arrival->number = want.number;
+    tcp_index_add(&peer->index, arrival, TCP_NAME_WANT);
     if (peer->conn)
         tcp_conn_say(peer->conn, TCP_FRAME_WANT, arrival->id, &want, sizeof want);
 }
@@ -89,6 +92,7 @@ static void match(tcp_link *link, tcp_peer *peer, tcp_arrival *arrival, tcp_lett
         refuse(link, peer, arrival, letter);
         return;
     }
+    tcp_index_remove(&peer->index, arrival, TCP_NAME_TAG);
     arrival->letter = letter;
     letter->arrival = arrival;
     if (arrival->buffer && arrival->offset)
@@ -108,17 +112,9 @@ static tcp_letter *find_receive(const tcp_peer *peer, uint64_t tag)
     return letter;
 }
 
-static tcp_arrival *find_free(const tcp_peer *peer, uint64_t tag)
-{
-    tcp_arrival *arrival = peer->arrivals;
-    while (arrival && (arrival->letter || arrival->tag != tag))
-        arrival = arrival->next;
-    return arrival;
-}
-
 void tcp_arrival_seek(tcp_link *link, tcp_peer *peer, tcp_letter *letter)
 {
-    tcp_arrival *arrival = find_free(peer, letter->message->tag);
+    tcp_arrival *arrival = tcp_index_find(&peer->index, TCP_NAME_TAG, letter->message->tag);
     if (arrival)
         match(link, peer, arrival, letter);
 }
@@ -156,7 +152,7 @@ static bool keep(tcp_conn *conn, tcp_peer *peer, tcp_arrival *arrival)
     return true;
 }
 
-static void append(tcp_peer *peer, tcp_arrival *arrival)
+static void append(tcp_link *link, tcp_peer *peer, tcp_arrival *arrival)
 {
     tcp_arrival *last = peer->last_arrival;
     arrival->previous = last;
@@ -166,6 +162,9 @@ static void append(tcp_peer *peer, tcp_arrival *arrival)
         peer->eager = arrival;
     peer->arrival_count++;
     peer->announced = arrival->id;
+    tcp_index_reserve(&peer->index, link->hub->host, peer->arrivals, peer->arrival_count);
+    tcp_index_add(&peer->index, arrival, TCP_NAME_ID);
+    tcp_index_add(&peer->index, arrival, TCP_NAME_TAG);
 }
 
 bool tcp_on_send(tcp_conn *conn, uint64_t id, const tcp_envelope *envelope)
@@ -184,7 +183,7 @@ bool tcp_on_send(tcp_conn *conn, uint64_t id, const tcp_envelope *envelope)
         conn->hub->host->free(conn->hub->host->context, arrival);
         return false;
     }
-    append(peer, arrival);
+    append(link, peer, arrival);
     if (letter)
         match(link, peer, arrival, letter);
     return true;
@@ -194,10 +193,8 @@ void tcp_on_abandon(tcp_conn *conn, uint64_t id)
 {
     tcp_link *link = conn->link;
     tcp_peer *peer = &link->peers[conn->peer];
-    tcp_arrival *arrival = peer->arrivals;
-    while (arrival && arrival->id < id)
-        arrival = arrival->next;
-    if (!arrival || arrival->id != id)
+    tcp_arrival *arrival = tcp_index_find(&peer->index, TCP_NAME_ID, id);
+    if (!arrival)
         return; /* received meanwhile */
     tcp_letter *letter = arrival->letter;
     remove_arrival(link, peer, arrival);
@@ -225,20 +222,13 @@ static tcp_arrival *find_eager(tcp_peer *peer, uint64_t id)
     return peer->eager && peer->eager->id == id ? peer->eager : NULL;
 }
 
-static tcp_arrival *find_wanted(const tcp_peer *peer, uint64_t number)
-{
-    tcp_arrival *arrival = peer->arrivals;
-    while (arrival && arrival->number != number)
-        arrival = arrival->next;
-    return arrival;
-}
-
 bool tcp_arrival_find(tcp_peer *peer, const tcp_frame *frame, tcp_arrival **ret_arrival)
 {
     const bool is_eager = frame->kind == TCP_FRAME_EAGER;
     if (!is_eager && !frame->id)
         return false;
-    tcp_arrival *arrival = is_eager ? find_eager(peer, frame->id) : find_wanted(peer, frame->id);
+    tcp_arrival *arrival = is_eager ? find_eager(peer, frame->id)
+                                    : tcp_index_find(&peer->index, TCP_NAME_WANT, frame->id);
     if (arrival && is_eager && arrival->has_dropped)
         arrival = NULL;
     if (arrival && !fits(arrival, frame))
@@ -273,6 +263,8 @@ void tcp_arrival_return(tcp_link *link, tcp_peer *peer, tcp_arrival *arrival)
     }
     const bool was_wanted = arrival->number != 0;
     turn_away(peer, arrival);
+    tcp_index_remove(&peer->index, arrival, TCP_NAME_WANT);
+    tcp_index_add(&peer->index, arrival, TCP_NAME_TAG);
     arrival->eager_bytes = arrival->offset = arrival->number = 0;
     arrival->has_dropped = true;
     if (was_wanted)

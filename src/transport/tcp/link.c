@@ -68,6 +68,7 @@ void tcp_link_free(tcp_link *link)
     for (uint32_t i = 0; link->peers && i < link->size; i++) {
         tcp_sends_forget(link, &link->peers[i]);
         tcp_arrivals_forget(link, &link->peers[i], true);
+        host->free(host->context, link->peers[i].index.chains);
         host->free(host->context, link->peers[i].slots);
     }
     host->free(host->context, link->peers);
@@ -114,6 +115,7 @@ mls_status tcp_link_seat(tcp_link *link, uint32_t rank, uint32_t size)
         return host->error(MLS_ENOMEM, no_memory, size * sizeof *link->survivors);
     for (uint32_t i = 0; i < size; i++) {
         peers[i].state = MLS_PEER_ALIVE;
+        randombytes_buf(peers[i].index.key, sizeof peers[i].index.key);
         peers[i].slots = host->alloc(host->context, 2 * sizeof *peers[i].slots);
         if (!peers[i].slots)
             return host->error(MLS_ENOMEM, no_memory, 2 * sizeof *peers[i].slots);

@@ -10,6 +10,7 @@ libmls_core_la_SOURCES += \
 	%D%/folder.c \
 	%D%/frame.c %D%/frame.h \
 	%D%/handshake.c %D%/handshake.h \
+	%D%/index.c \
 	%D%/link.c \
 	%D%/listen.c \
 	%D%/loop.c \

@@ -54,8 +54,33 @@ typedef struct tcp_conn tcp_conn;
 
 /* --- messages -------------------------------------------------------------------------------- */
 
+/* By what arrivals are found: all by their id, those for nobody by their tag, those of a WANT. */
+typedef enum tcp_name { TCP_NAME_ID, TCP_NAME_TAG, TCP_NAME_WANT, TCP_NAMES } tcp_name;
+
+typedef struct tcp_arrival tcp_arrival;
+
+/* Its place in a chain. */
+typedef struct tcp_named {
+    tcp_arrival *next, *previous;
+    bool is_in;
+} tcp_named;
+
+typedef struct tcp_chain {
+    tcp_arrival *first, *last;
+} tcp_chain;
+
+/* Of a peer's arrivals; `count` chains of each name. */
+#define TCP_INDEX_FEW 8
+typedef struct tcp_index {
+    tcp_chain few[TCP_NAMES * TCP_INDEX_FEW]; /* the chains, as long as these are enough */
+    tcp_chain *chains;
+    size_t count;
+    unsigned char key[16]; /* the peer does not know it */
+    uint64_t passed;       /* what searches have looked at in vain: tests see that it is little */
+} tcp_index;
+
 /* What another rank has announced, until it is received or taken back. */
-typedef struct tcp_arrival {
+struct tcp_arrival {
     struct tcp_arrival *next; /* of its peer, in the order of announcements: ids ascend */
     struct tcp_arrival *previous;
     struct tcp_letter *letter; /* the receive that it is for; NULL: none yet */
@@ -65,9 +90,10 @@ typedef struct tcp_arrival {
     uint64_t number;       /* of the WANT; 0: none */
     unsigned char *buffer; /* of the eager bytes, while it is for nobody */
     bool has_dropped;      /* its receive was taken back: what is on its way is of no use */
+    tcp_named named[TCP_NAMES];
     size_t head_bytes;
     unsigned char head[MLS_TRANSPORT_HEAD_MAX];
-} tcp_arrival;
+};
 
 /* A message on its way; with its end the letter is gone, and the message has its status. */
 typedef struct tcp_letter {
@@ -168,6 +194,7 @@ typedef struct tcp_peer {
     tcp_arrival *arrivals, *last_arrival;
     tcp_arrival *eager; /* EAGER frames of those before it have come; NULL: of all */
     uint32_t arrival_count;
+    tcp_index index;
     uint64_t announced;  /* the last one's id */
     uint64_t kept_bytes; /* in buffers of arrivals: at most TCP_CREDIT_BYTES */
 } tcp_peer;
@@ -461,6 +488,17 @@ void tcp_arrival_seek(tcp_link *link, tcp_peer *peer, tcp_letter *letter);
 void tcp_arrival_return(tcp_link *link, tcp_peer *peer, tcp_arrival *arrival);
 /* Those that nothing more comes of; or all. */
 void tcp_arrivals_forget(tcp_link *link, tcp_peer *peer, bool all);
+
+/* --- index.c --------------------------------------------------------------------------------- */
+
+/* Makes room for so many; `first` is of all that are there, in the order of announcements. */
+void tcp_index_reserve(tcp_index *index, const mls_plugin_host *host, tcp_arrival *first,
+                       size_t arrivals);
+void tcp_index_add(tcp_index *index, tcp_arrival *arrival, tcp_name name);
+/* It need not be in there. */
+void tcp_index_remove(tcp_index *index, tcp_arrival *arrival, tcp_name name);
+/* The first that was announced, of those. */
+tcp_arrival *tcp_index_find(tcp_index *index, tcp_name name, uint64_t number);
 
 /* --- survivors.c ----------------------------------------------------------------------------- */
 
