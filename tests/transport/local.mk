@@ -2,7 +2,8 @@
 dist_check_SCRIPTS += %D%/test_tcp_hosts.sh
 if MLS_TCP
 MLS_TCP_TESTS = %D%/test_tcp_arrivals %D%/test_tcp_bytes %D%/test_tcp_faults \
-	%D%/test_tcp_meeting %D%/test_tcp_messages %D%/test_tcp_strangers
+	%D%/test_tcp_meeting %D%/test_tcp_messages %D%/test_tcp_strangers \
+	%D%/test_tcp_survivors
 check_PROGRAMS += $(MLS_TCP_TESTS) %D%/host_rank
 TESTS += $(MLS_TCP_TESTS) %D%/test_tcp_hosts.sh
 %C%_host_rank_LDADD = libmlscale.la
@@ -25,4 +26,7 @@ mls_tcp_test_ranks = %D%/ranks.c %D%/ranks.h tests/support/port.c tests/support/
 %C%_test_tcp_strangers_SOURCES = %D%/test_tcp_strangers.c $(mls_tcp_test_ranks)
 %C%_test_tcp_strangers_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_tcp_strangers_LDADD = $(MLS_TEST_LIBS)
+%C%_test_tcp_survivors_SOURCES = %D%/test_tcp_survivors.c %D%/pair.c %D%/pair.h
+%C%_test_tcp_survivors_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_tcp_survivors_LDADD = $(MLS_TEST_LIBS) $(TCP_LIBS)
 endif

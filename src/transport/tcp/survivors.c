@@ -4,9 +4,10 @@
  * lowest rank that is not gone: its loop decides, whether its own caller asks or not, when all
  * that are not gone have raised their hands, or when one says that its time is nearly over. If
  * the arbiter goes, the next one does. An arbiter that says nothing to who has no time left is
- * as good as gone, and that one tells all, so that the next arbiter knows that it is. A decision
- * is told by all who hear it, and the first one counts. The next hand of a rank is for the next
- * agreement, among those of the last one.
+ * as good as gone, and that one tells all, so that the next arbiter knows that it is. Who hears
+ * that it was passed over itself decides no more, but waits for what the next one says: two
+ * decisions would be two groups. A decision is told by all who hear it, and the first one counts.
+ * The next hand of a rank is for the next agreement, among those of the last one.
  */
 #include "transport/tcp/tcp.h"
 
@@ -22,12 +23,26 @@ static bool is_heard_of(const tcp_peer *peer)
     return peer->state == MLS_PEER_ALIVE && !peer->is_silent;
 }
 
+/* Who was passed over stays so until there is an agreement, whatever it says: all skip it alike. */
+static bool can_decide(const tcp_link *link, uint32_t rank)
+{
+    const tcp_peer *peer = &link->peers[rank];
+    return peer->passed <= link->agreements && (rank == link->rank || is_heard_of(peer));
+}
+
+/* This rank, too, if nobody else is left. */
 static uint32_t find_arbiter(const tcp_link *link)
 {
     uint32_t rank = 0;
-    while (rank != link->rank && !is_heard_of(&link->peers[rank]))
+    while (rank < link->size && !can_decide(link, rank))
         rank++;
-    return rank;
+    return rank < link->size ? rank : link->rank;
+}
+
+static void note_silence(tcp_link *link, uint32_t rank, uint64_t nth)
+{
+    link->peers[rank].is_silent = rank != link->rank;
+    link->peers[rank].passed = nth;
 }
 
 /* Who was part of the last agreement, or all. */
@@ -101,8 +116,8 @@ bool tcp_on_hand(tcp_conn *conn, const tcp_frame *frame, const unsigned char *bo
         return false;
     if (frame->size)
         memcpy(&silent, body, sizeof silent);
-    if (silent < link->size && silent != link->rank && nth > link->agreements)
-        link->peers[silent].is_silent = true;
+    if (frame->size && silent < link->size && nth > link->agreements)
+        note_silence(link, silent, nth);
     peer->is_silent = false;
     if (nth > peer->raised)
         peer->raised = nth;
@@ -147,21 +162,37 @@ static void pass_over(tcp_link *link, uint32_t arbiter)
 {
     if (arbiter == link->rank)
         return;
-    link->peers[arbiter].is_silent = true;
+    note_silence(link, arbiter, link->agreements + 1);
     raise_hand(link, &arbiter);
+}
+
+/* What nobody had the time to read counts, too: it may be the decision. */
+static bool is_agreed(tcp_link *link, uint64_t nth)
+{
+    link->considers = true;
+    tcp_survivors_consider(link);
+    return link->agreements >= nth;
+}
+
+/* Half of what is left from now on, so that whoever is asked has time even if this rank is late. */
+static uint64_t next_look(uint64_t now, uint64_t until_ns)
+{
+    const uint64_t left = until_ns - now;
+    return left > 1000000 ? now + left / 2 : until_ns;
 }
 
 static void wait_for_agreement(tcp_link *link, uint64_t nth, uint64_t until_ns)
 {
     tcp_peer *own = &link->peers[link->rank];
     uint32_t arbiter = link->rank;
-    const uint64_t now = mls__clock_monotonic_ns();
+    uint64_t now = mls__clock_monotonic_ns();
     uint64_t reserve = until_ns > now ? (until_ns - now) / 4 : 0;
     if (reserve > RESERVE_NS)
         reserve = RESERVE_NS;
+    uint64_t look_ns = until_ns - reserve;
     raise_hand(link, NULL);
     while (link->agreements < nth) {
-        if (tcp_link_wait(link, until_ns - reserve) || link->agreements >= nth)
+        if (tcp_link_wait(link, look_ns) || is_agreed(link, nth))
             continue;
         if (own->late < nth) {
             own->late = nth;
@@ -170,9 +201,10 @@ static void wait_for_agreement(tcp_link *link, uint64_t nth, uint64_t until_ns)
             pass_over(link, arbiter);
         }
         arbiter = find_arbiter(link); /* who has time to answer until the next look */
-        if (!reserve)
+        now = mls__clock_monotonic_ns();
+        if (now >= until_ns)
             return;
-        reserve = reserve > 1000000 ? reserve / 2 : 0;
+        look_ns = next_look(now, until_ns);
     }
 }
 

@@ -181,6 +181,7 @@ typedef struct tcp_peer {
     bool is_there;   /* it has come */
     bool knows;      /* that the group is aborted: nothing of before comes any more */
     bool is_silent;  /* as the arbiter of who is left */
+    uint64_t passed; /* the agreement that it does not decide: it was silent, or named so */
     uint64_t raised; /* how often it has asked who is left */
     uint64_t late;   /* the last of these for which its time is over */
     uint64_t rounds;
