@@ -4,7 +4,7 @@ if MLS_TCP
 MLS_TCP_TESTS = %D%/test_tcp_arrivals %D%/test_tcp_bytes %D%/test_tcp_faults \
 	%D%/test_tcp_meeting %D%/test_tcp_messages %D%/test_tcp_strangers \
 	%D%/test_tcp_survivors
-check_PROGRAMS += $(MLS_TCP_TESTS) %D%/host_rank
+check_PROGRAMS += $(MLS_TCP_TESTS) %D%/host_rank %D%/wire
 TESTS += $(MLS_TCP_TESTS) %D%/test_tcp_hosts.sh
 %C%_host_rank_LDADD = libmlscale.la
 mls_tcp_test_ranks = %D%/ranks.c %D%/ranks.h tests/support/port.c tests/support/port.h

@@ -1,61 +1,93 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Groups over hosts: two network namespaces, between which packets take a while and get lost.
+# Groups over hosts: three network namespaces, between which packets take 4 ms each way, get lost
+# and overtake each other (wire.c).
 set -u
-rank=${abs_top_builddir:?}/tests/transport/host_rank
-here=mlscale-a$$
-there=mlscale-b$$
+programs=${abs_top_builddir:?}/tests/transport
 out=$(mktemp -d) || exit 1
+host1=mlscale-a$$
+host2=mlscale-b$$
+host3=mlscale-c$$
+ranks=
 
 clean_up() {
-    ip netns del "$here" 2>/dev/null
-    ip netns del "$there" 2>/dev/null
+    for pid in $ranks; do
+        kill -9 "$pid" 2>/dev/null
+    done
+    for host in "$host1" "$host2" "$host3"; do
+        ip netns del "$host" 2>/dev/null
+    done
     rm -rf "$out"
 }
 trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
 
+# set_up NAMESPACE NUMBER
+set_up() {
+    ip -n "$1" address add "10.77.0.$2/24" dev wire && ip -n "$1" link set wire up &&
+        ip -n "$1" link set lo up
+}
+
+# The wire has one end of a pipe for as long as this script has the other.
 make_hosts() {
-    ip netns add "$here" && ip netns add "$there" &&
-        ip link add "va$$" netns "$here" type veth peer name "vb$$" netns "$there" &&
-        ip -n "$here" address add 10.77.0.1/24 dev "va$$" &&
-        ip -n "$there" address add 10.77.0.2/24 dev "vb$$" &&
-        ip -n "$here" link set "va$$" up && ip -n "$there" link set "vb$$" up &&
-        ip -n "$here" link set lo up && ip -n "$there" link set lo up
+    ip netns add "$host1" && ip netns add "$host2" && ip netns add "$host3" &&
+        mkfifo "$out/wire" && exec 4<>"$out/wire" &&
+        "$programs/wire" 4000 200 100 1 "$host1" "$host2" "$host3" <"$out/wire" 4<&- &&
+        set_up "$host1" 1 && set_up "$host2" 2 && set_up "$host3" 3
 }
 if ! make_hosts 2>/dev/null; then
-    echo "1..0 # SKIP network namespaces are not permitted here"
+    echo "1..0 # SKIP network namespaces or TUN devices are not permitted here"
     exit 0
 fi
-lossy=
-tc -n "$here" qdisc add dev "va$$" root netem delay 4ms loss 1% 2>/dev/null &&
-    tc -n "$there" qdisc add dev "vb$$" root netem delay 4ms 2>/dev/null ||
-    lossy=" (neither here: there is no netem)"
 
-# start TIMEOUT_MS CALLS: rank 0 here and rank 1 there; what they say comes through a pipe as well
+# start TIMEOUT_MS CALLS HOST...: a rank in each; returns when they have added up once
 start() {
-    rm -f "$out/said"
-    mkfifo "$out/said" && exec 3<>"$out/said"
-    ip netns exec "$here" "$rank" tcp://10.77.0.1:4000/hosts 0 2 "$1" "$2" | tee "$out/0" >&3 &
-    ip netns exec "$there" "$rank" tcp://10.77.0.1:4000/hosts 1 2 "$1" "$2" | tee "$out/1" >&3 &
+    time=$1
+    calls=$2
+    shift 2
+    rank=0
+    ranks=
+    rm -f "$out/ready"
+    mkfifo "$out/ready" && exec 3<>"$out/ready"
+    for host in "$@"; do
+        ip netns exec "$host" "$programs/host_rank" tcp://10.77.0.1:4000/hosts "$rank" 3 "$time" \
+            "$calls" >"$out/$rank" 2>&3 3>&- 4>&- &
+        ranks="$ranks $!"
+        rank=$((rank + 1))
+    done
+    timeout 100 grep -m 3 ready <&3 >"$out/started"
 }
 
-# expect NUMBER STATUS WORDS: how both have ended
+# expect NUMBER WORDS PATTERN RANK...: how these have ended
 expect() {
     wait
-    if [ "$(tail -n 1 "$out/0")" = "$2" ] && [ "$(tail -n 1 "$out/1")" = "$2" ]; then
-        echo "ok $1 - $3"
-    else
-        echo "not ok $1 - $3"
-        sed 's/^/# /' "$out/0" "$out/1"
-    fi
+    number=$1
+    words=$2
+    pattern=$3
+    shift 3
+    for rank in "$@"; do
+        if ! grep -q "$pattern" "$out/$rank"; then
+            echo "not ok $number - $words"
+            sed "s/^/# /" "$out"/[0-2]
+            return
+        fi
+    done
+    echo "ok $number - $words"
 }
 
-echo 1..2
-start 60000 10
-expect 1 MLS_OK "sums come through delay and loss$lossy"
+echo 1..4
+start 60000 10 "$host1" "$host1" "$host1"
+wait
+cp "$out/0" "$out/alone"
+start 60000 10 "$host1" "$host2" "$host3"
+expect 1 "sums come through delay and loss, as on one host" "$(cat "$out/alone")" 0 1 2
+expect 2 "none of them failed" "^MLS_OK" 0 1 2
 
-# The network is cut: no socket is closed, and the deadline ends what waits.
-start 5000 0
-timeout 60 head -n 2 <&3 >"$out/ready"
-ip -n "$here" link set "va$$" down
-expect 2 MLS_EDEADLINE "a network that is cut ends calls by their deadline"
+start 60000 0 "$host1" "$host2" "$host3"
+kill -9 "${ranks##* }"
+expect 3 "a rank that dies ends the calls of the others" "^MLS_EPEER.*rank 2" 0 1
+
+# No socket is closed, and the deadline ends what waits.
+start 5000 0 "$host1" "$host2" "$host3"
+ip -n "$host3" link set wire down
+expect 4 "a network that is cut ends calls by their deadline" "^MLS_EDEADLINE.*rank . has not" 0 1 2
