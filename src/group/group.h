@@ -78,6 +78,7 @@ enum {
     MLS__SCRATCH_TARGET, /* a result whose target is not contiguous, or elsewhere */
     MLS__SCRATCH_PARTS,  /* what the rank's shards were reduced to */
     MLS__SCRATCH_TAKEN,  /* what messages brought */
+    MLS__SCRATCH_MADE,   /* results of a few elements, before they go to two places */
     MLS__SCRATCHES
 };
 

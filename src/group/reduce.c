@@ -172,10 +172,16 @@ static mls_status finish_taken(mls_group *group, const mls__call *call,
     return status;
 }
 
-/* What was just read is in the caches, and so is a result in its place. */
+/*
+ * What others read next comes to them from memory sooner than from the cache of the core that wrote
+ * it. Else: what was just read is in the caches, and so is a result in its place.
+ */
 static bool does_stream(const mls_group *group, const mls__reduce_plan *plan, size_t count,
                         const void *result)
 {
+    const bool spreads = !plan->family->source_is_all && !(plan->family->to_root && plan->wants);
+    if (spreads && mls__reads_now(group))
+        return true;
     return count * plan->reduction.size >= MLS__STREAM_BYTES &&
            group->take[plan->rank].found != result;
 }

@@ -6,21 +6,24 @@
  * together with the next stride of their parts. Two halves of a stage are used by turns: what a
  * rank wrote two rounds ago was read before the others gave the record of the last one.
  *
- * All of a stage stays in a processor's caches, so that each element of a source and a target is
- * loaded or stored in memory once.
+ * What goes to a stage goes past the caches, however little it is: a line that another core has to
+ * fetch from the cache of the one that wrote it, and that this one then has to get back before it
+ * writes there again, takes longer than both of their ways to memory and back.
  */
 #include "group/reduce.h"
 #include "group/stream.h"
 
 #include <string.h>
 
-#define STAGE_BYTES ((size_t) 512 * 1024)
+#define STAGE_BYTES ((size_t) 1 << 20)
 #define HALF_BYTES  (STAGE_BYTES / 2)
 
 /* Strides begin at multiples of this, so that no two of them share a cache line. */
 #define STRIDE_ELEMENTS ((size_t) 64)
 /* What is reduced in less than this is not worth a round. */
 #define STRIDE_LEAST_BYTES ((size_t) 2048)
+/* Results are made in so many elements at a time, which the nearest cache holds. */
+#define MADE_ELEMENTS ((size_t) 1024)
 
 typedef struct staged {
     mls_group *group;
@@ -28,8 +31,9 @@ typedef struct staged {
     const mls__reduce_plan *plan;
     const unsigned char *source;
     unsigned char *target;
+    void *made;     /* results on their way to a stage and a target */
     bool spreads;   /* results are shown to others; else each rank keeps its own */
-    bool streams;   /* results go past the caches */
+    bool streams;   /* what goes to a target goes past the caches, too */
     size_t stride;  /* elements of each slice */
     size_t strides; /* of the longest slice */
 } staged;
@@ -42,7 +46,7 @@ static size_t stride_bytes(const mls_group *group, const mls__reduce_plan *plan,
     return plan->reduction.size + plan->ranks * mls__reduce_element_bytes(group, plan, rank);
 }
 
-/* Elements that fit for all ranks. */
+/* Elements that fit for all ranks; a stride is no longer than what lets an abort wait. */
 static size_t longest_stride(const mls_group *group, const mls__reduce_plan *plan)
 {
     size_t most = 0;
@@ -50,7 +54,8 @@ static size_t longest_stride(const mls_group *group, const mls__reduce_plan *pla
         const size_t bytes = stride_bytes(group, plan, i);
         most = bytes > most ? bytes : most;
     }
-    return HALF_BYTES / most / STRIDE_ELEMENTS * STRIDE_ELEMENTS;
+    const size_t fit = HALF_BYTES / most, pauses = MLS__STRIDE_BYTES / plan->reduction.size;
+    return (fit < pauses ? fit : pauses) / STRIDE_ELEMENTS * STRIDE_ELEMENTS;
 }
 
 static unsigned char *half_of(const staged *s, size_t step)
@@ -96,14 +101,16 @@ static void bring_parts(const staged *s, size_t step)
     const mls__reduce_plan *plan = s->plan;
     const bool has_sums = mls__reduce_has_sums(s->group, plan->rank);
     const size_t bytes = mls__reduce_element_bytes(s->group, plan, plan->rank);
+    mls__reduce_plan showing = *plan;
+    showing.reduction.streams = true;
     for (uint32_t k = 1; k <= plan->ranks; k++) {
         const uint32_t to = (plan->rank + k) % plan->ranks;
         const size_t count = elements_of(s, to, step), first = first_of(s, to, step);
         unsigned char *place = half_of(s, step) + parts_offset(s, plan->rank, to);
         if (has_sums)
-            mls__reduce_own(s->group, plan, s->source, first, count, place);
+            mls__reduce_own(s->group, &showing, s->source, first, count, place);
         else if (count > 0 && bytes > 0 && to != plan->rank)
-            memcpy(place, s->source + first * bytes, count * bytes);
+            mls__stream_copy(place, s->source + first * bytes, count * bytes);
     }
 }
 
@@ -114,6 +121,7 @@ static void bring_parts(const staged *s, size_t step)
 static mls_status show_half(const staged *s, size_t step)
 {
     mls_group *group = s->group;
+    mls__stream_end();
     mls_status status = mls__round(group, s->call, (uint32_t) step + 1, half_of(s, step), 0);
     for (uint32_t i = 0; !status && i < s->plan->ranks; i++) {
         group->take[i] = (mls__piece){0, HALF_BYTES, NULL, NULL};
@@ -122,36 +130,52 @@ static mls_status show_half(const staged *s, size_t step)
     return status;
 }
 
-static void set_leaves(const staged *s, size_t step, size_t count)
+/* Elements of the stride from `at` on. */
+static void set_leaves(const staged *s, size_t step, size_t count, size_t at)
 {
     const mls__reduce_plan *plan = s->plan;
     for (uint32_t i = 0; i < plan->ranks; i++) {
         const unsigned char *half = s->group->take[i].found;
         const bool lies = i == plan->rank && !mls__reduce_has_sums(s->group, i);
         if (lies)
-            mls__reduce_set_leaves(s->group, plan, i, s->source, count, first_of(s, i, step));
+            mls__reduce_set_leaves(s->group, plan, i, s->source, count, first_of(s, i, step) + at);
         else
             mls__reduce_set_leaves(s->group, plan, i, half + parts_offset(s, i, plan->rank), count,
-                                   0);
+                                   at);
     }
 }
 
-/* This rank's slice of the stride: to where it is shown in the next round, and to the target. */
+/*
+ * This rank's slice of the stride: to where it is shown in the next round, and to the target. The
+ * two come from one place in the nearest cache, since what went past the caches is far away.
+ */
+static void finish_shown(const staged *s, size_t step, size_t count)
+{
+    const mls__reduce_plan *plan = s->plan;
+    const size_t size = plan->reduction.size;
+    unsigned char *shown = half_of(s, step + 1);
+    for (size_t at = 0; at < count; at += MADE_ELEMENTS) {
+        const size_t made = count - at < MADE_ELEMENTS ? count - at : MADE_ELEMENTS;
+        set_leaves(s, step, count, at);
+        mls__reduce_finish(s->group, plan, made, s->made);
+        mls__stream_copy(shown + at * size, s->made, made * size);
+        if (plan->wants)
+            copy(s, s->target + (first_of(s, plan->rank, step) + at) * size, s->made, made * size);
+    }
+}
+
 static void finish(const staged *s, size_t step)
 {
     const mls__reduce_plan *plan = s->plan;
-    const size_t size = plan->reduction.size, count = elements_of(s, plan->rank, step);
+    const size_t count = elements_of(s, plan->rank, step);
     if (!count)
         return;
-    set_leaves(s, step, count);
-    if (!s->spreads) {
-        mls__reduce_finish(s->group, plan, count, s->target + step * s->stride * size);
+    if (s->spreads) {
+        finish_shown(s, step, count);
         return;
     }
-    unsigned char *shown = half_of(s, step + 1);
-    mls__reduce_finish(s->group, plan, count, shown);
-    if (plan->wants)
-        copy(s, s->target + first_of(s, plan->rank, step) * size, shown, count * size);
+    set_leaves(s, step, count, 0);
+    mls__reduce_finish(s->group, plan, count, s->target + step * s->stride * plan->reduction.size);
 }
 
 /* What the others finished of the stride before. */
@@ -192,6 +216,12 @@ static bool has_stage(mls_group *group)
     return group->stage != NULL;
 }
 
+static bool has_place(mls_group *group, const mls__reduce_plan *plan)
+{
+    void *made;
+    return !mls__scratch_get(group, MLS__SCRATCH_MADE, MADE_ELEMENTS * plan->reduction.size, &made);
+}
+
 bool mls__staged_suits(mls_group *group, const mls__reduce_plan *plan, const void *source,
                        const void *target)
 {
@@ -201,7 +231,7 @@ bool mls__staged_suits(mls_group *group, const mls__reduce_plan *plan, const voi
     return plan->ranks > 1 && mls__has_arenas(group) &&
            !(lies && mls__shows(group, source) && shows_results) &&
            longest_stride(group, plan) * plan->reduction.size >= STRIDE_LEAST_BYTES &&
-           has_stage(group);
+           has_stage(group) && has_place(group, plan);
 }
 
 /* As many strides as it takes, all but the last ones of one length. */
@@ -227,6 +257,7 @@ mls_status mls__staged_reduce(mls_group *group, mls__call *call, const mls__redu
         .plan = plan,
         .source = source,
         .target = target,
+        .made = group->scratch[MLS__SCRATCH_MADE].data,
         .spreads = !plan->family->source_is_all,
         .streams = plan->count * plan->reduction.size >= MLS__STREAM_BYTES,
     };

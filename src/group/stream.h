@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies past the caches, for what is larger than they are and not read soon: a line that is
- * written whole need not be loaded before. Where processors have no such stores these are
- * copies like others.
+ * Copies past the caches: for what is larger than they are and not read soon, as a line that is
+ * written whole need not be loaded before; and for what another core reads next, which has it
+ * sooner from memory than from this core's cache. Where processors have no such stores these
+ * are copies like others.
  */
 #ifndef MLS_GROUP_STREAM_H
 #define MLS_GROUP_STREAM_H
 
 #include <stddef.h>
 
-/* From so many bytes on it pays. */
+/* From so many bytes on it pays where the same core reads them. */
 #define MLS__STREAM_BYTES ((size_t) 4 << 20)
 
 /* The places do not overlap. */
