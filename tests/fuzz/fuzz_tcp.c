@@ -20,8 +20,7 @@ static void read_bytes(const uint8_t *data, size_t size)
 {
     static const unsigned char token[32];
     static const tcp_keypair pair = {.secret = {1}};
-    unsigned char reply[TCP_REPLY_BYTES], packet[1024];
-    tcp_cipher cipher = {.count = 0};
+    unsigned char reply[TCP_REPLY_BYTES];
     char text[TCP_PATH_MAX];
     tcp_url url;
     tcp_hello hello;
@@ -37,9 +36,18 @@ static void read_bytes(const uint8_t *data, size_t size)
         tcp_reply_write(data, &pair, token, reply, &secrets);
     if (size >= TCP_HELLO_BYTES + TCP_REPLY_BYTES)
         tcp_reply_read(data, data + TCP_HELLO_BYTES, &pair, token, &secrets);
-    if (size >= TCP_PACKET_EXTRA && size <= sizeof packet && tcp_packet_size(data) == size &&
-        tcp_packet_open(&cipher, data, size, packet))
-        tcp_packet_seal(&cipher, packet, (uint32_t) size - TCP_PACKET_EXTRA, reply);
+}
+
+static void read_packet(const uint8_t *data, size_t size)
+{
+    static const unsigned char key[TCP_CIPHER_KEY];
+    unsigned char plain[1024];
+    tcp_cipher cipher;
+    if (size < TCP_PACKET_EXTRA || size > sizeof plain || tcp_packet_size(data) != size)
+        return;
+    tcp_cipher_open(&cipher, key);
+    tcp_packet_open(&cipher, data, size, plain);
+    tcp_cipher_close(&cipher);
 }
 
 static void read_meeting(const uint8_t *data, size_t size)
@@ -97,6 +105,7 @@ static void read_frames(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     read_bytes(data, size);
+    read_packet(data, size);
     read_meeting(data, size);
     if (size && size < 65536)
         read_frames(data, size);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is read of others, as bytes alone: URLs, frames, the handshake, packets. */
+#include "config.h"
+
 #include "support/test.h"
 
+#include "transport/tcp/cipher.h"
 #include "transport/tcp/frame.h"
 #include "transport/tcp/handshake.h"
 
@@ -188,28 +191,116 @@ START_TEST(weak_keys_are_refused)
 }
 END_TEST
 
+/* --- packets --------------------------------------------------------------------------------- */
+
+enum { DATA_BYTES = 1000 };
+
+static const tcp_cipher_way *const ways[] = {
+#ifdef MLS_OPENSSL
+    &tcp_cipher_libcrypto,
+#endif
+    &tcp_cipher_libsodium,
+};
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+static void fill_data(unsigned char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        data[i] = (unsigned char) (i * 7 + i / 256);
+}
+
+/* A cipher that is about to do packet `count`. */
+static void open_at(tcp_cipher *cipher, const tcp_cipher_way *way, uint64_t count)
+{
+    static const unsigned char key[TCP_CIPHER_KEY] = {1, 2, 3};
+    ck_assert(tcp_cipher_open_by(cipher, way, key));
+    cipher->count = count;
+}
+
+static bool opens_at(const tcp_cipher_way *way, uint64_t count, const void *packet, size_t size,
+                     unsigned char *ret_data)
+{
+    tcp_cipher cipher;
+    open_at(&cipher, way, count);
+    const bool is_genuine = tcp_packet_open(&cipher, packet, size, ret_data);
+    tcp_cipher_close(&cipher);
+    return is_genuine;
+}
+
 START_TEST(packets_are_genuine)
 {
-    static unsigned char data[1000], packet[2][1000 + TCP_PACKET_EXTRA], read[1000];
-    tcp_cipher sealing = {.key = {1}}, opening = {.key = {1}};
-    for (size_t i = 0; i < sizeof data; i++)
-        data[i] = (unsigned char) i;
-    tcp_packet_seal(&sealing, data, sizeof data, packet[0]);
-    tcp_packet_seal(&sealing, data, sizeof data, packet[1]);
+    static const unsigned char nothing[DATA_BYTES];
+    static unsigned char data[DATA_BYTES], packet[2][DATA_BYTES + TCP_PACKET_EXTRA];
+    static unsigned char read[DATA_BYTES];
+    const tcp_cipher_way *way = ways[_i];
+    tcp_cipher sealing;
+    fill_data(data, sizeof data);
+    open_at(&sealing, way, 0);
+    ck_assert(tcp_packet_seal(&sealing, data, sizeof data, packet[0]));
+    ck_assert(tcp_packet_seal(&sealing, data, sizeof data, packet[1]));
+    tcp_cipher_close(&sealing);
     ck_assert(memcmp(packet[0], packet[1], sizeof packet[0]) != 0);
     ck_assert_uint_eq(tcp_packet_size(packet[0]), sizeof packet[0]);
-    tcp_cipher early = opening;
-    ck_assert(!tcp_packet_open(&early, packet[1], sizeof packet[1], read)); /* not its turn */
-    ck_assert(tcp_packet_open(&opening, packet[0], sizeof packet[0], read));
+    ck_assert(!opens_at(way, 0, packet[1], sizeof packet[1], read)); /* not its turn */
+    ck_assert(opens_at(way, 0, packet[0], sizeof packet[0], read));
     ck_assert_mem_eq(read, data, sizeof data);
-    tcp_cipher again = opening;
-    ck_assert(!tcp_packet_open(&again, packet[0], sizeof packet[0], read)); /* a second time */
+    ck_assert(!opens_at(way, 1, packet[0], sizeof packet[0], read)); /* a second time */
+    ck_assert(opens_at(way, 1, packet[1], sizeof packet[1], read));
     for (size_t i = 0; i < sizeof packet[1]; i += 7) {
-        tcp_cipher now = opening;
+        memset(read, 0, sizeof read);
         packet[1][i] ^= 4;
-        ck_assert(!tcp_packet_open(&now, packet[1], sizeof packet[1], read));
+        ck_assert(!opens_at(way, 1, packet[1], sizeof packet[1], read));
+        ck_assert_mem_eq(read, nothing, sizeof read); /* nor is it shown */
         packet[1][i] ^= 4;
     }
+    packet[1][sizeof packet[1] - 1] ^= 1; /* the tag's last byte */
+    ck_assert(!opens_at(way, 1, packet[1], sizeof packet[1], read));
+}
+END_TEST
+
+/* Of ranks each may be built with another one. */
+START_TEST(ways_write_the_same)
+{
+    static const uint32_t sizes[] = {1, 15, 16, 17, 63, 64, 65, 1000, TCP_PACKET_MAX};
+    static unsigned char data[TCP_PACKET_MAX], read[TCP_PACKET_MAX];
+    static unsigned char packet[TCP_PACKET_MAX + TCP_PACKET_EXTRA];
+    static unsigned char other[TCP_PACKET_MAX + TCP_PACKET_EXTRA];
+    const tcp_cipher_way *way = ways[_i];
+    fill_data(data, sizeof data);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        tcp_cipher sealing, reference;
+        const uint64_t count = i ? UINT64_C(1) << (7 * i) : 0; /* all bytes of the counter */
+        const size_t size = sizes[i] + TCP_PACKET_EXTRA;
+        open_at(&sealing, way, count);
+        open_at(&reference, &tcp_cipher_libsodium, count);
+        ck_assert(tcp_packet_seal(&sealing, data, sizes[i], packet));
+        ck_assert(tcp_packet_seal(&reference, data, sizes[i], other));
+        ck_assert_mem_eq(packet, other, size);
+        ck_assert(opens_at(&tcp_cipher_libsodium, count, packet, size, read));
+        ck_assert_mem_eq(read, data, sizes[i]);
+        memset(read, 0, sizeof read);
+        ck_assert(opens_at(way, count, other, size, read));
+        ck_assert_mem_eq(read, data, sizes[i]);
+        tcp_cipher_close(&sealing);
+        tcp_cipher_close(&reference);
+    }
+}
+END_TEST
+
+START_TEST(ciphers_open_by_the_fastest_way)
+{
+    static const unsigned char key[TCP_CIPHER_KEY] = {9};
+    tcp_cipher cipher;
+    tcp_cipher_open(&cipher, key);
+    ck_assert_str_eq(cipher.way->name, ways[0]->name);
+    tcp_cipher_close(&cipher);
+    ck_assert_ptr_null(cipher.way);
+    tcp_cipher_close(&cipher); /* a connection that never got so far */
+}
+END_TEST
+
+START_TEST(lengths_of_packets_are_checked)
+{
     ck_assert_uint_eq(tcp_packet_size("\0\0\0\0"), 0);
     ck_assert_uint_eq(tcp_packet_size("\1\200\0\0"), 0);
     ck_assert_uint_eq(tcp_packet_size("\377\377\377\377"), 0);
@@ -226,7 +317,10 @@ int main(void)
     tcase_add_test(tests, bodies_are_checked);
     tcase_add_test(tests, tokens_meet);
     tcase_add_test(tests, weak_keys_are_refused);
-    tcase_add_test(tests, packets_are_genuine);
+    tcase_add_loop_test(tests, packets_are_genuine, 0, WAYS);
+    tcase_add_loop_test(tests, ways_write_the_same, 0, WAYS);
+    tcase_add_test(tests, ciphers_open_by_the_fastest_way);
+    tcase_add_test(tests, lengths_of_packets_are_checked);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

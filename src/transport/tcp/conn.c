@@ -71,6 +71,8 @@ void tcp_conn_free(tcp_conn *conn)
     host->free(host->context, conn->out.data);
     host->free(host->context, conn->sealed.data);
     host->free(host->context, conn->copied);
+    tcp_cipher_close(&conn->sealing);
+    tcp_cipher_close(&conn->opening);
     sodium_memzero(conn, sizeof *conn); /* its keys, and the token */
     host->free(host->context, conn);
 }
@@ -81,8 +83,10 @@ mls_status tcp_conn_open(tcp_conn *conn, const tcp_secrets *secrets, bool encryp
     tcp_bytes raw;
     conn->secrets = *secrets;
     conn->encrypts = encrypts;
-    memcpy(conn->sealing.key, is_listener ? secrets->to_connector : secrets->to_listener, 32);
-    memcpy(conn->opening.key, is_listener ? secrets->to_listener : secrets->to_connector, 32);
+    if (encrypts) {
+        tcp_cipher_open(&conn->sealing, is_listener ? secrets->to_connector : secrets->to_listener);
+        tcp_cipher_open(&conn->opening, is_listener ? secrets->to_listener : secrets->to_connector);
+    }
     if (!bytes_create(conn->hub, OUT_BYTES, &conn->out))
         return MLS_ENOMEM;
     if (encrypts && (!bytes_create(conn->hub, TCP_INPUT_BYTES, &conn->plain) ||
@@ -229,8 +233,8 @@ static void advance(tcp_conn *conn, size_t size)
         tcp_send_given(conn, letter);
 }
 
-/* Fills the buffer of packets from the stream. */
-static void seal(tcp_conn *conn)
+/* Fills the buffer of packets from the stream. false: the cipher failed. */
+static bool seal(tcp_conn *conn)
 {
     struct iovec parts[3];
     tcp_bytes *sealed = &conn->sealed;
@@ -239,13 +243,15 @@ static void seal(tcp_conn *conn)
     while (sealed->capacity - sealed->end > TCP_PACKET_MAX + TCP_PACKET_EXTRA - 1) {
         begin_piece(conn);
         if (!list_parts(conn, parts))
-            return;
+            return true;
         const uint32_t size =
             parts[0].iov_len < TCP_PACKET_MAX ? (uint32_t) parts[0].iov_len : TCP_PACKET_MAX;
-        tcp_packet_seal(&conn->sealing, parts[0].iov_base, size, sealed->data + sealed->end);
+        if (!tcp_packet_seal(&conn->sealing, parts[0].iov_base, size, sealed->data + sealed->end))
+            return false;
         sealed->end += size + TCP_PACKET_EXTRA;
         advance(conn, size);
     }
+    return true;
 }
 
 /* What is there is given up; what the other wrote is read yet. */
@@ -265,7 +271,11 @@ void tcp_conn_flush(tcp_conn *conn, uint64_t most)
     while (conn->is_due && !conn->is_mute) {
         struct msghdr message = {.msg_iov = parts};
         if (conn->encrypts) {
-            seal(conn);
+            if (!seal(conn)) {
+                fall_mute(conn);
+                tcp_conn_break(conn);
+                return;
+            }
             parts[0] =
                 (struct iovec){conn->sealed.data + conn->sealed.first, bytes_count(&conn->sealed)};
             message.msg_iovlen = parts[0].iov_len != 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How two ranks find out that they have the same token, and agree on keys; and the packets of
- * a connection that is encrypted. Functions of bytes alone.
+ * How two ranks find out that they have the same token, and agree on keys. Functions of bytes
+ * alone.
  *
  *   who connects                         who listens
  *   HELLO: group, public key, mac   -->
@@ -11,8 +11,8 @@
  * The public keys are made for this connection (X25519), the macs (BLAKE2b) keyed by the token:
  * that of HELLO alone, so that who has none gets no more than a refusal; those of REPLY and
  * CONFIRM with what the two keys agree on, so that recorded bytes are of no use again. What
- * follows is encrypted by keys of one direction each (ChaCha20-Poly1305 with a counter), or,
- * where both say so, not. Who reads the token later cannot read what was said.
+ * follows is encrypted by keys of one direction each (cipher.h), or, where both say so, not. Who
+ * reads the token later cannot read what was said.
  */
 #ifndef MLS_TRANSPORT_TCP_HANDSHAKE_H
 #define MLS_TRANSPORT_TCP_HANDSHAKE_H
@@ -64,23 +64,5 @@ uint32_t tcp_reply_read(const void *hello, const void *reply, const tcp_keypair 
 
 void tcp_confirm_write(const tcp_secrets *secrets, void *ret_bytes);
 bool tcp_confirm_is_right(const tcp_secrets *secrets, const void *bytes);
-
-/* Packets: a length of 4 bytes, and so many bytes and a tag, encrypted. */
-#define TCP_PACKET_MAX   (UINT32_C(32) << 10)
-#define TCP_PACKET_EXTRA 20
-
-typedef struct tcp_cipher {
-    unsigned char key[32];
-    uint64_t count; /* of packets */
-} tcp_cipher;
-
-/* Writes size + TCP_PACKET_EXTRA bytes. */
-void tcp_packet_seal(tcp_cipher *cipher, const void *data, uint32_t size, void *ret_packet);
-
-/* The whole size of the packet that begins so; 0: it is none. */
-size_t tcp_packet_size(const void *bytes);
-
-/* Decrypts a whole packet to `ret_data`, which may be its own place. false: it is not genuine. */
-bool tcp_packet_open(tcp_cipher *cipher, const void *packet, size_t packet_size, void *ret_data);
 
 #endif

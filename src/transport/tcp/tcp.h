@@ -21,6 +21,7 @@
 #include "base/thread.h"
 #include "transport/shared/shared.h"
 #include "transport/tcp/address.h"
+#include "transport/tcp/cipher.h"
 #include "transport/tcp/frame.h"
 #include "transport/tcp/handshake.h"
 
