@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hub's thread. It looks after every connection: those that others made come to it by the
- * to-do list, which also says where a socket has taken no more. All that belongs to a link is
- * done under its lock.
+ * The hub's thread. It looks after every connection: those that others made come by the to-do
+ * list, as do sockets that took no more. All that belongs to a link is done under its lock.
  */
 #include "transport/tcp/tcp.h"
 
@@ -164,7 +163,6 @@ static void park(tcp_conn *conn)
 static bool linger(tcp_conn *conn)
 {
     unsigned char nothing[4096];
-    ssize_t got;
     if (!conn->lingers) {
         conn->lingers = true;
         conn->until_ns = mls__clock_monotonic_ns() + TCP_LINGER_NS;
@@ -174,7 +172,7 @@ static bool linger(tcp_conn *conn)
     if (!conn->wants_room)
         shutdown(conn->fd, SHUT_WR);
     for (int i = 0; i < 64; i++) {
-        got = recv(conn->fd, nothing, sizeof nothing, MSG_DONTWAIT);
+        const ssize_t got = recv(conn->fd, nothing, sizeof nothing, MSG_DONTWAIT);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return false;
         if (got < 0)
@@ -408,8 +406,10 @@ static void on_wake(uv_async_t *async)
 static void *run(void *arg)
 {
     tcp_hub *hub = arg;
-    while (!atomic_load(&hub->stops) || hub->conns)
-        uv_run(&hub->loop, UV_RUN_ONCE);
+    for (bool stops = false; !stops || hub->conns;) {
+        stops = atomic_load(&hub->stops); /* the to-do list has all connections then: once more */
+        uv_run(&hub->loop, stops && !hub->conns ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    }
     uv_walk(&hub->loop, close_handle, NULL);
     uv_run(&hub->loop, UV_RUN_DEFAULT);
     return NULL;
