@@ -65,9 +65,10 @@
  * unless given) at most to connect; what it cannot give back then goes to others after the
  * patience. What the server is at is waited for, by stopping and closing too: where its machine
  * falls silent meanwhile that is known after 10 s (unless the URL sets libpq's tcp_user_timeout and
- * keepalives); for a server that hangs while its machine, or this one, keeps the connection, as one
- * that is suspended or waits for locks of such a client, there is no limit. Keys and names are
- * UTF-8.
+ * keepalives). One that hangs while its connection stands, as one that is suspended, is taken for
+ * away when it has said nothing for as long as the patience (a second at least) and answers no new
+ * connection within the connect_timeout either; one that does, if only to refuse, is busy, and is
+ * waited for without a limit, but by a queue that closes. Keys and names are UTF-8.
  * Each open queue holds one connection. Messages never show a URL's password, but other
  * users may see it in a program's arguments: libpq's ~/.pgpass or PGPASSWORD are better.
  */

@@ -19,6 +19,7 @@
 enum { QUIET, LISTENING, CUTTING, ARMED, SAID, LOSING, AWAY };
 
 static atomic_int phase, phase_behind, commits, refusals;
+static atomic_bool speaks_to_others;
 static const char *the_words;
 static struct sockaddr_un way, target;
 static sem_t refused; /* once for each of them */
@@ -86,6 +87,24 @@ static bool hand_on(int from, int to, bool is_client)
     return write_all(to, data, (size_t) size);
 }
 
+static void refuse(void)
+{
+    atomic_fetch_add(&refusals, 1);
+    sem_post(&refused);
+}
+
+/* A server that has no connection left says so. */
+static void speak_to_other(void)
+{
+    static const char full[] = "E\0\0\0\34SFATAL\0C53300\0Mis full\0";
+    char hello[1000];
+    const int other = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (other >= 0 && recv(other, hello, sizeof hello, 0) > 0)
+        write_all(other, full, sizeof full);
+    close(other);
+    refuse();
+}
+
 /* false: there is no server. */
 static bool connect_both(int client)
 {
@@ -93,21 +112,19 @@ static bool connect_both(int client)
     const bool is_there = connect(server, (const struct sockaddr *) &target, sizeof target) == 0;
     bool goes_on = is_there;
     while (goes_on) {
-        struct pollfd fds[] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
-        poll(fds, 2, -1);
+        struct pollfd fds[] = {{client, POLLIN, 0},
+                               {server, POLLIN, 0},
+                               {speaks_to_others ? listener : -1, POLLIN, 0}};
+        poll(fds, 3, -1);
         if (fds[0].revents)
             goes_on = hand_on(client, server, true);
         if (goes_on && fds[1].revents)
             goes_on = hand_on(server, client, false);
+        if (goes_on && fds[2].revents)
+            speak_to_other();
     }
     close(server);
     return is_there;
-}
-
-static void refuse(void)
-{
-    atomic_fetch_add(&refusals, 1);
-    sem_post(&refused);
 }
 
 static void *run(void *user)
@@ -131,6 +148,7 @@ const char *proxy_start(void)
 {
     static char url[640];
     phase = commits = refusals = 0;
+    speaks_to_others = false;
     ck_assert_int_eq(sem_init(&refused, 0, 0), 0);
     ck_assert_int_eq(mkdir(mls_test_folder_path("way"), 0755), 0);
     way = address_in("way");
@@ -189,6 +207,11 @@ void proxy_await_refusal(void)
 {
     while (sem_wait(&refused))
         ;
+}
+
+void proxy_speak_to_others(void)
+{
+    speaks_to_others = true;
 }
 
 void proxy_let_back(void)

@@ -25,6 +25,9 @@ void proxy_let_back(void);
 void proxy_cut_at(const char *words, bool goes);
 void proxy_cut_commit(const char *words, bool goes);
 
+/* Who comes from now on while another is there is told that the server is full: a refusal, too. */
+void proxy_speak_to_others(void);
+
 /* How many a client asked for; how many times it came while the server could not be reached. */
 int proxy_commits(void);
 int proxy_refusals(void);

@@ -168,6 +168,54 @@ START_TEST(who_is_stopped_meanwhile_is_answered_then)
 }
 END_TEST
 
+/*
+ * It keeps its connections, but says nothing. One claim waits then, and one comes: all that ends,
+ * and what it was asked for last was not.
+ */
+START_TEST(nobody_waits_for_a_server_that_hangs)
+{
+    claiming c;
+    mls_job *job;
+    size_t count;
+    tables_use(mls_test_postgres_url(), "&patience=1&connect_timeout=4");
+    mls_queue *queue = fixture_queue(tables_url());
+    mls_worker *worker = start_worker(queue);
+    mls_claimer *claimer = fixture_claimer(queue, "other");
+    c = (claiming){.claimer = fixture_claimer(queue, "other")};
+    start_claim(&c);
+    tables_await("(SELECT count(*) FROM offers) = 2"); /* its own, and the worker's */
+    mls_test_postgres_suspend();
+    ck_assert_int_eq(mls_claimer_claim(claimer, 10, 1, &job, &count), MLS_EIO);
+    ck_assert_int_eq(stop_claim(&c), MLS_ECANCELLED);
+    ck_assert_ok(mls_worker_stop(worker, 0, -1));
+    mls_worker_free(worker);
+    mls_claimer_close(claimer);
+    mls_claimer_close(c.claimer);
+    mls_queue_close(queue);
+    mls_test_postgres_resume();
+}
+END_TEST
+
+/* What it is at takes as long as it takes: others are answered meanwhile, if only refused. */
+START_TEST(a_server_that_is_busy_is_waited_for)
+{
+    pthread_t thread;
+    tables_use(proxy_start(), "&patience=1");
+    proxy_speak_to_others();
+    mls_queue *queue = fixture_queue(tables_url());
+    tables_sql("BEGIN; LOCK TABLE %s.jobs IN ACCESS EXCLUSIVE MODE; PREPARE TRANSACTION 'busy'",
+               tables_schema());
+    pthread_create(&thread, NULL, submit_one, queue);
+    proxy_await_refusal();
+    proxy_await_refusal();
+    mls_test_postgres_sql("ROLLBACK PREPARED 'busy'");
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(fixture_stats(queue).jobs[MLS_JOB_READY], 1);
+    mls_queue_close(queue);
+    proxy_stop();
+}
+END_TEST
+
 void postgres_stops_add(Suite *suite)
 {
     TCase *tests = tcase_create("stops");
@@ -175,5 +223,7 @@ void postgres_stops_add(Suite *suite)
     tcase_add_test(tests, who_is_stopped_is_not_tried_again);
     tcase_add_loop_test(tests, who_may_have_a_job_waits_for_word, LOST, KEPT + 1);
     tcase_add_test(tests, who_is_stopped_meanwhile_is_answered_then);
+    tcase_add_test(tests, nobody_waits_for_a_server_that_hangs);
+    tcase_add_test(tests, a_server_that_is_busy_is_waited_for);
     suite_add_tcase(suite, tests);
 }

@@ -140,6 +140,20 @@ static bool start_server(void)
     return server > 0;
 }
 
+/* Those that it has started. */
+static void signal_children(int signal)
+{
+    char path[64];
+    int child;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int) server, (int) server);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return;
+    while (fscanf(file, "%d", &child) == 1)
+        kill(child, signal);
+    fclose(file);
+}
+
 /* Its other processes see that it is gone; until they are too, no new one can start. */
 static void end_server(int signal)
 {
@@ -157,8 +171,10 @@ static void end_server(int signal)
 
 static void end_at_exit(void)
 {
-    if (getpid() == starter)
-        end_server(SIGQUIT);
+    if (getpid() != starter)
+        return;
+    mls_test_postgres_resume(); /* a test may have failed meanwhile */
+    end_server(SIGQUIT);
 }
 
 static void give_up(const char *what)
@@ -234,6 +250,22 @@ const char *mls_test_postgres_url(void)
 void mls_test_postgres_kill(int signal)
 {
     end_server(signal);
+}
+
+/* First what would start others. */
+void mls_test_postgres_suspend(void)
+{
+    if (kill(server, SIGSTOP))
+        give_up("it does not stop");
+    signal_children(SIGSTOP);
+}
+
+void mls_test_postgres_resume(void)
+{
+    if (server <= 0)
+        return;
+    signal_children(SIGCONT);
+    kill(server, SIGCONT);
 }
 
 void mls_test_postgres_hold_writes(void)

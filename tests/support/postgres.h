@@ -26,6 +26,10 @@ const char *mls_test_postgres_url(void);
 void mls_test_postgres_kill(int signal);
 void mls_test_postgres_restart(void);
 
+/* It hangs: all of its processes stay as they are, with their connections. */
+void mls_test_postgres_suspend(void);
+void mls_test_postgres_resume(void);
+
 /* Until it is killed, nothing is written that no commit waits for. */
 void mls_test_postgres_hold_writes(void);
 

@@ -82,52 +82,92 @@ static int timeout_s(PGconn *connection)
     return seconds > 0 && seconds < 86400 ? seconds : 86400;
 }
 
-/* In steps, since only so libpq can be told to give codes before it fails. */
-static void connect_in_time(mls__pg_store *store)
+/* What others want meanwhile is answered, unless they wait for who asks. */
+static void rest(mls__pg_store *store, bool is_asking, struct pollfd *fd, uint64_t until_ns)
 {
-    PGconn *connection = store->connection;
-    const int seconds = timeout_s(connection);
-    const uint64_t until_ns = mls__pg_clock_ns() + (uint64_t) seconds * UINT64_C(1000000000);
+    const uint64_t now_ns = mls__pg_clock_ns();
+    if (!is_asking)
+        mls__pg_rest(store, fd, until_ns);
+    else if (poll(fd, 1, until_ns > now_ns ? (int) ((until_ns - now_ns) / 1000000 + 1) : 0) <= 0)
+        fd->revents = 0;
+}
+
+/* In steps, since only so libpq can be told to give codes before it fails. */
+static PostgresPollingStatusType connect_in_time(mls__pg_store *store, PGconn *connection,
+                                                 bool is_asking)
+{
+    const uint64_t until_ns =
+        mls__pg_clock_ns() + (uint64_t) timeout_s(connection) * UINT64_C(1000000000);
     PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
     while (step == PGRES_POLLING_READING || step == PGRES_POLLING_WRITING) {
         const short events = step == PGRES_POLLING_READING ? POLLIN : POLLOUT;
         struct pollfd fd = {PQsocket(connection), events, 0};
-        if (mls__pg_clock_ns() >= until_ns) {
-            mls__pg_fail(store, MLS_EIO, "no connection within %d s; %s", seconds, unreachable);
-            return;
-        }
-        mls__pg_rest(store, &fd, until_ns);
+        if (mls__pg_clock_ns() >= until_ns)
+            return step;
+        rest(store, is_asking, &fd, until_ns);
         if (fd.revents)
             step = PQconnectPoll(connection);
     }
     PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
-    if (step != PGRES_POLLING_OK)
-        refuse(store);
+    return step;
 }
 
-mls_status mls__pg_connect(mls__pg_store *store)
+/* NULL: no memory. */
+static PGconn *start(const mls__pg_store *store)
 {
     /* Those before dbname are defaults of ours; the one behind it is not to be changed. */
     const char *const names[] = {
         "fallback_application_name", "keepalives_idle", "keepalives_interval", "keepalives_count",
         "tcp_user_timeout",          "dbname",          "client_encoding",     NULL};
     const char *const values[] = {"mlscale", "5", "1", "5", "10000", store->url, "UTF8", NULL};
+    PGconn *connection = PQconnectStartParams(names, values, 1);
+    if (connection)
+        PQsetNoticeReceiver(connection, ignore_notice, NULL); /* else it would print */
+    return connection;
+}
+
+static void end_start(mls__pg_store *store, PostgresPollingStatusType step)
+{
+    if (step == PGRES_POLLING_FAILED)
+        refuse(store);
+    else if (step != PGRES_POLLING_OK)
+        mls__pg_fail(store, MLS_EIO, "no connection within %d s; %s", timeout_s(store->connection),
+                     unreachable);
+    else if (PQsetnonblocking(store->connection, 1))
+        mls__pg_fail(store, MLS_EIO, "libpq cannot wait for the server: %.300s",
+                     PQerrorMessage(store->connection));
+    else
+        configure(store);
+}
+
+mls_status mls__pg_connect(mls__pg_store *store)
+{
     mls__pg_reset_txn(store);
-    store->connection = PQconnectStartParams(names, values, 1);
+    store->connection = start(store);
     memset(store->is_prepared, 0, sizeof store->is_prepared);
     if (!store->connection)
         return mls__pg_fail(store, MLS_ENOMEM, "no memory for a connection");
-    PQsetNoticeReceiver(store->connection, ignore_notice, NULL); /* else it would print */
     if (PQstatus(store->connection) == CONNECTION_BAD)
         refuse(store);
     else
-        connect_in_time(store);
-    if (!store->txn.status)
-        configure(store);
+        end_start(store, connect_in_time(store, store->connection, false));
     if (store->txn.status)
         mls__pg_disconnect(store);
     return store->txn.status;
+}
+
+bool mls__pg_answers(mls__pg_store *store)
+{
+    char code[6] = "";
+    PostgresPollingStatusType step = PGRES_POLLING_FAILED;
+    PGconn *connection = start(store);
+    if (connection && PQstatus(connection) != CONNECTION_BAD)
+        step = connect_in_time(store, connection, true);
+    if (step == PGRES_POLLING_FAILED)
+        find_code(PQerrorMessage(connection), code);
+    PQfinish(connection);
+    return step == PGRES_POLLING_OK || code[0];
 }
 
 void mls__pg_disconnect(mls__pg_store *store)

@@ -99,9 +99,21 @@ static PGresult *check(mls__pg_store *store, PGresult *result, const char *what)
     return NULL;
 }
 
+/* What was sent, if it was, is answered by this; what is about it says `what`. */
+static PGresult *answer(mls__pg_store *store, bool is_sent, const char *what)
+{
+    PGresult *result = NULL;
+    if (is_sent) {
+        mls__pg_flush(store);
+        result = mls__pg_last_result(store);
+    }
+    return check(store, result, what);
+}
+
 PGresult *mls__pg_execute(mls__pg_store *store, const char *sql)
 {
-    return check(store, PQexec(store->connection, sql), sql);
+    mls__pg_drop_results(store);
+    return answer(store, PQsendQuery(store->connection, sql) == 1, sql);
 }
 
 bool mls__pg_do(mls__pg_store *store, const char *sql)
@@ -116,7 +128,9 @@ static bool prepare(mls__pg_store *store, int statement, const char *name)
     if (store->is_prepared[statement])
         return true;
     const char *text = mls__pg_statement_text(statement);
-    PGresult *result = check(store, PQprepare(store->connection, name, text, 0, NULL), text);
+    mls__pg_drop_results(store);
+    PGresult *result =
+        answer(store, PQsendPrepare(store->connection, name, text, 0, NULL) == 1, text);
     PQclear(result);
     store->is_prepared[statement] = result != NULL;
     return result != NULL;
@@ -139,6 +153,15 @@ static bool seal(mls__pg_store *store, mls__pg_parameters *parameters)
     return !has_failed;
 }
 
+static PGresult *send_prepared(mls__pg_store *store, int statement, const char *name,
+                               const mls__pg_parameters *p)
+{
+    mls__pg_drop_results(store);
+    const int is_sent = PQsendQueryPrepared(store->connection, name, p->count, p->values,
+                                            p->lengths, p->formats, 1);
+    return answer(store, is_sent == 1, mls__pg_statement_text(statement));
+}
+
 PGresult *mls__pg_run(mls__pg_store *store, int statement, mls__pg_parameters *parameters)
 {
     static mls__pg_parameters none;
@@ -147,10 +170,7 @@ PGresult *mls__pg_run(mls__pg_store *store, int statement, mls__pg_parameters *p
     PGresult *result = NULL;
     snprintf(name, sizeof name, "mls%d", statement);
     if (!store->txn.status && seal(store, p) && prepare(store, statement, name))
-        result = check(
-            store,
-            PQexecPrepared(store->connection, name, p->count, p->values, p->lengths, p->formats, 1),
-            mls__pg_statement_text(statement));
+        result = send_prepared(store, statement, name, p);
     if (parameters)
         mls__pg_parameters_clear(store, parameters);
     return result;
@@ -167,7 +187,7 @@ bool mls__pg_run_none(mls__pg_store *store, int statement, mls__pg_parameters *p
 static bool end_copy(mls__pg_store *store, const char *sql)
 {
     bool is_good = true;
-    for (PGresult *result; (result = PQgetResult(store->connection));) {
+    for (PGresult *result; (result = mls__pg_next_result(store));) {
         const bool goes_on = PQresultStatus(result) == PGRES_COPY_IN;
         is_good = check(store, result, sql) != NULL && is_good;
         if (is_good)
@@ -194,6 +214,7 @@ bool mls__pg_copy(mls__pg_store *store, const char *sql, const mls__pg_buffer *r
                          PQputCopyData(store->connection, rows->data, (int) rows->size) == 1 &&
                          PQputCopyData(store->connection, end, sizeof end) == 1 &&
                          PQputCopyEnd(store->connection, NULL) == 1;
+    mls__pg_flush(store);
     if (!is_sent)
         mls__pg_fail_result(store, NULL, sql);
     return end_copy(store, sql) && is_sent;
@@ -261,6 +282,11 @@ mls_status mls__pg_commit(mls__pg_store *store)
 
 void mls__pg_rollback(mls__pg_store *store)
 {
-    if (PQstatus(store->connection) == CONNECTION_OK)
-        PQclear(PQexec(store->connection, "ROLLBACK"));
+    if (PQstatus(store->connection) != CONNECTION_OK)
+        return;
+    mls__pg_drop_results(store);
+    if (PQsendQuery(store->connection, "ROLLBACK") == 1) {
+        mls__pg_flush(store);
+        PQclear(mls__pg_last_result(store));
+    }
 }

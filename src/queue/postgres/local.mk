@@ -3,6 +3,7 @@
 if MLS_POSTGRES
 pkglib_LTLIBRARIES += mls_queue_postgres.la
 mls_queue_postgres_la_SOURCES = \
+	%D%/answers.c \
 	%D%/away.c \
 	%D%/change.c \
 	%D%/claim.c \

@@ -41,6 +41,18 @@ mls_status mls__pg_schema_open(mls__pg_store *store);
 /* connect.c */
 mls_status mls__pg_connect(mls__pg_store *store);
 void mls__pg_disconnect(mls__pg_store *store);
+/* Whether the server answers a new connection within libpq's connect_timeout, if only to refuse. */
+bool mls__pg_answers(mls__pg_store *store);
+
+/* answers.c: of a connection that does not block. */
+/* Sends what libpq has kept back. */
+void mls__pg_flush(mls__pg_store *store);
+/* The next result of what was sent; NULL: there are no more. */
+PGresult *mls__pg_next_result(mls__pg_store *store);
+/* The last one, or that COPY began. */
+PGresult *mls__pg_last_result(mls__pg_store *store);
+/* Nobody wants what is left of the last statement. */
+void mls__pg_drop_results(mls__pg_store *store);
 
 /* connection.c */
 void mls__pg_reset_txn(mls__pg_store *store);
