@@ -15,7 +15,7 @@ static const char settings[] =
     "SET enable_seqscan TO off; SET enable_bitmapscan TO off; SET enable_hashjoin TO off;"
     "SET enable_mergejoin TO off; SET jit TO off; SET plan_cache_mode TO force_generic_plan;";
 
-/* Ready jobs of a type that nobody serves, no two of which need the same, in front of one. */
+/* Ready jobs that nobody serves, no two of which need the same, in front of one. */
 static void fill(void)
 {
     char sql[1000];
@@ -23,9 +23,10 @@ static void fill(void)
              "SET search_path TO %s; INSERT INTO jobs(id, state, priority, rank, max_attempts,"
              " backoff_ms, backoff_max_ms, jitter_percent, retention_ms, submitted_ms, run_at_ms,"
              " deadline_ms, since_us, memory_bytes, queue, type, tenant, batch_key)"
-             " SELECT i, 3, 5, i, 1, 0, 0, 0, 0, 0, 0, 0, i, i, 'q', CASE WHEN i = %d THEN 'mine'"
-             " ELSE 'other' END, '', '' FROM generate_series(1, %d) AS i; ANALYZE jobs",
-             tables_schema(), BACKLOG, BACKLOG);
+             " SELECT i, 3, 5, i, 1, 0, 0, 0, 0, 0, 0, 0, i, i, CASE WHEN i = %d THEN 'few'"
+             " ELSE 'q' END, CASE WHEN i = %d THEN 'mine' ELSE 'other' END, '', '' FROM "
+             "generate_series(1, %d) AS i; ANALYZE jobs",
+             tables_schema(), BACKLOG, BACKLOG, BACKLOG);
     mls_test_postgres_sql(sql);
 }
 
@@ -59,25 +60,34 @@ START_TEST(claims_look_at_few_rows)
     look(MLS__PG_CLAIM_EACH, "16, 4, 1, 1, '', 1, array['mine'], NULL", MOST_ROWS);
     look(MLS__PG_CLAIM_WANTED, "16, 4, 1, 1, '', 1, array['mine', 'none'], NULL", MOST_ROWS);
     look(MLS__PG_CLAIM_LEFT_OF, "array['none'], NULL", MOST_ROWS);
+    look(MLS__PG_CLAIM_QUEUES_EACH, "16, 4, 1, 1, '', 1, array['few']", MOST_ROWS);
+    look(MLS__PG_CLAIM_QUEUES_WANTED, "16, 4, 1, 1, '', 1, array['few', 'none']", MOST_ROWS);
+    look(MLS__PG_CLAIM_LEFT_IN, "array['none']", MOST_ROWS);
     look(MLS__PG_CLAIM_LIKE, "16, 4, 1, 1, '', 1, 'other', 'q', '', 0, 20, 0", MOST_ROWS);
     static const struct {
         int statement;
-        const char *types, *least, *most;
+        const char *served, *least, *most; /* types and queues */
+        int rows;
     } walks[] = {
-        {MLS__PG_WALK, "NULL", "0, 0, 0", EVERYTHING ", " EVERYTHING ", " EVERYTHING},
-        {MLS__PG_WALK_TYPES, "array['mine']", "0, 0, 0",
-         EVERYTHING ", " EVERYTHING ", " EVERYTHING},
-        {MLS__PG_WALK_TYPES, "array['other']", "0, 0, 0",
-         EVERYTHING ", " EVERYTHING ", " EVERYTHING},
-        {MLS__PG_WALK_TYPES, "array['other']", "0, 20, 0", "0, 20, 0"},
+        {MLS__PG_WALK, "NULL, NULL", "0, 0, 0", EVERYTHING ", " EVERYTHING ", " EVERYTHING,
+         MOST_ROWS},
+        {MLS__PG_WALK_TYPES, "array['mine'], NULL", "0, 0, 0",
+         EVERYTHING ", " EVERYTHING ", " EVERYTHING, MOST_ROWS},
+        {MLS__PG_WALK_TYPES, "array['other'], NULL", "0, 0, 0",
+         EVERYTHING ", " EVERYTHING ", " EVERYTHING, MOST_ROWS},
+        {MLS__PG_WALK_TYPES, "array['other'], NULL", "0, 20, 0", "0, 20, 0", MOST_ROWS},
+        {MLS__PG_WALK_QUEUES, "NULL, array['q']", "0, 0, 0",
+         EVERYTHING ", " EVERYTHING ", " EVERYTHING, MOST_ROWS},
+        {MLS__PG_WALK_QUEUES, "NULL, array['few', 'none']", "0, 0, 0",
+         EVERYTHING ", " EVERYTHING ", " EVERYTHING, 10},
     };
     for (size_t i = 0; i < sizeof walks / sizeof walks[0]; i++) {
         char args[600];
         snprintf(args, sizeof args,
-                 "%s, NULL, " NONE ", " NONE ", " NONE ", %s, %s, 1, " EVERYTHING
+                 "%s, " NONE ", " NONE ", " NONE ", %s, %s, 1, " EVERYTHING
                  ", '', '', '', 0, 0, 0, %d",
-                 walks[i].types, walks[i].least, walks[i].most, GROUPS);
-        look(walks[i].statement, args, MOST_ROWS);
+                 walks[i].served, walks[i].least, walks[i].most, GROUPS);
+        look(walks[i].statement, args, walks[i].rows);
     }
 }
 END_TEST

@@ -308,7 +308,7 @@ static void age_schema(const char *url)
              " DROP COLUMN came_us; DROP INDEX jobs_turns; DROP TABLE turns, shares, schedules;"
              "DROP FUNCTION now_us; DROP TABLE offers, costs; ALTER TABLE meta DROP COLUMN room;"
              "ALTER TABLE jobs DROP COLUMN cpu_milli, DROP COLUMN memory_bytes, DROP COLUMN gpus,"
-             " DROP COLUMN escalations; DROP INDEX jobs_types;"
+             " DROP COLUMN escalations; DROP INDEX jobs_types, jobs_queues;"
              "CREATE INDEX jobs_ready_like ON jobs(queue, type, batch_key, priority DESC, rank)"
              " WHERE state = 3;"
              "ALTER TABLE meta DROP COLUMN shares; UPDATE meta SET version = 1",

@@ -112,6 +112,9 @@ static const char *const versions[] = {
     "DROP INDEX jobs_ready_like;"
     "CREATE INDEX jobs_ready_like ON jobs(queue, type, batch_key, cpu_milli, memory_bytes, gpus,"
     " priority DESC, rank) WHERE state = 3;",
+
+    /* Nor do claims of some queues. */
+    "CREATE INDEX jobs_queues ON jobs(queue, priority DESC, rank) WHERE state = 3;",
 };
 
 #define VERSION ((int) (sizeof versions / sizeof versions[0]))

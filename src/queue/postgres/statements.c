@@ -51,25 +51,30 @@
     " AND cpu_milli = $10::int8 AND memory_bytes = $11::int8 AND gpus = $12::int8"
 
 /*
- * Of the types $7, by an index of each: no claim walks past jobs of others. First how many of
- * each are among the first, and then only those are locked; or so many of each as there may be
- * of all, where others have locked the first ones.
+ * Of the types $7, by an index of each, or of the queues $7 likewise: no claim walks past jobs of
+ * others. First how many of each are among the first, and then only those are locked; or so many of
+ * each as there may be of all, where others have locked the first ones.
  */
-#define OF_TYPE " AND type = w.type" OF_QUEUES("", "$8")
-#define WANTED                                                                                     \
-    "wanted AS MATERIALIZED (SELECT f.type, count(*) AS many FROM (SELECT w.type"                  \
-    " FROM unnest($7::text[]) AS w(type) CROSS JOIN LATERAL ("                                     \
-    READY("priority, rank", OF_TYPE) " LIMIT $1::int8) j" IN_ORDER " LIMIT $1::int8) f"            \
-    " GROUP BY f.type), "
-#define CLAIM_WANTED                                                                               \
-    TAKE(WANTED, "SELECT j.* FROM wanted w CROSS JOIN LATERAL (" LOCKED(OF_TYPE, "w.many") ") j")  \
+#define OF_TYPE  " AND type = w.name" OF_QUEUES("", "$8")
+#define OF_QUEUE " AND queue = w.name"
+#define WANTED(of)                                                                                 \
+    "wanted AS MATERIALIZED (SELECT f.name, count(*) AS many FROM (SELECT w.name"                  \
+    " FROM unnest($7::text[]) AS w(name) CROSS JOIN LATERAL ("                                     \
+    READY("priority, rank", of) " LIMIT $1::int8) j" IN_ORDER " LIMIT $1::int8) f"                 \
+    " GROUP BY f.name), "
+#define CLAIM_WANTED(of)                                                                           \
+    TAKE(WANTED(of), "SELECT j.* FROM wanted w CROSS JOIN LATERAL (" LOCKED(of, "w.many") ") j")   \
     IN_ORDER
-#define CLAIM_EACH                                                                                 \
+#define CLAIM_EACH(of)                                                                             \
     TAKE("", "SELECT j.id, j.since_us AS was_us FROM"                                              \
-             " (SELECT DISTINCT unnest($7::text[]) AS type) w CROSS JOIN LATERAL ("               \
-             READY("id, since_us, priority, rank", OF_TYPE)                                        \
+             " (SELECT DISTINCT unnest($7::text[]) AS name) w CROSS JOIN LATERAL ("               \
+             READY("id, since_us, priority, rank", of)                                             \
              " LIMIT $1::int8 FOR UPDATE SKIP LOCKED) j" IN_ORDER " LIMIT $1::int8")               \
     IN_ORDER
+/* Whether there are any of the types, or queues, $1. */
+#define CLAIM_LEFT(of)                                                                             \
+    "SELECT 1 FROM unnest($1::text[]) AS w(name) CROSS JOIN LATERAL (SELECT FROM jobs"             \
+    " WHERE state = 3" of " LIMIT 1) j LIMIT 1"
 
 /* Groups of ready jobs at a priority, in the order of an index. */
 #define NEEDS(t) t "cpu_milli, " t "memory_bytes, " t "gpus"
@@ -126,6 +131,20 @@
     " LIMIT 1) UNION ALL ("                                                                        \
     FIRST_GROUP(" AND (j.priority, j.queue, j.tenant) < (g.priority, g.queue, g.tenant)")          \
     " ORDER BY priority DESC, " GROUP_DOWN " LIMIT 1) LIMIT 1"
+
+/* In the same queue; or else of the next one that is served, at the same priority or a lower one. */
+#define IN_QUEUE(p, q, behind)                                                                     \
+    FIRST_GROUP(" AND j.priority = " p " AND j.queue = " q behind)                                 \
+    " ORDER BY tenant DESC, type DESC, cpu_milli DESC, memory_bytes DESC, gpus DESC LIMIT 1"
+#define NEXT_OF_QUEUES                                                                             \
+    "(" IN_QUEUE("g.priority", "g.queue", " AND g.queue = ANY($2::text[])"                         \
+                 " AND (j.tenant, j.type, " NEEDS("j.") ") < (g.tenant, g.type, " NEEDS("g.") ")") \
+    ") UNION ALL (SELECT n.* FROM unnest($2::text[]) AS q(queue) CROSS JOIN LATERAL ("             \
+    IN_QUEUE("g.priority", "q.queue", "") ") n WHERE q.queue < g.queue ORDER BY q.queue DESC"      \
+    " LIMIT 1) UNION ALL (SELECT n.* FROM generate_series(least(g.priority - 1, 9), 0, -1)"        \
+    " AS p(priority) CROSS JOIN unnest($2::text[]) AS q(queue) CROSS JOIN LATERAL ("               \
+    IN_QUEUE("p.priority", "q.queue", "") ") n ORDER BY p.priority DESC, q.queue DESC LIMIT 1)"    \
+    " LIMIT 1"
 
 /*
  * The first $1 jobs of each of the groups of priority $2 that $7 to $12 name, of the batch key $6
@@ -203,24 +222,25 @@ static const char *const texts[MLS__PG_STATEMENTS] = {
     [MLS__PG_NEXT_TIMER] = "SELECT timer_ms FROM jobs WHERE timer_ms IS NOT NULL"
                            " ORDER BY timer_ms LIMIT 1",
     [MLS__PG_CLAIM_ANY] = CLAIM(""),
-    [MLS__PG_CLAIM_SOME] = CLAIM(OF_QUEUES("", "$7")),
-    [MLS__PG_CLAIM_WANTED] = CLAIM_WANTED,
-    [MLS__PG_CLAIM_EACH] = CLAIM_EACH,
+    [MLS__PG_CLAIM_WANTED] = CLAIM_WANTED(OF_TYPE),
+    [MLS__PG_CLAIM_EACH] = CLAIM_EACH(OF_TYPE),
+    [MLS__PG_CLAIM_QUEUES_WANTED] = CLAIM_WANTED(OF_QUEUE),
+    [MLS__PG_CLAIM_QUEUES_EACH] = CLAIM_EACH(OF_QUEUE),
     [MLS__PG_CLAIM_LIKE] = CLAIM(LIKE),
     [MLS__PG_CLAIM_PASSING_LIKE] = CLAIM(LIKE PASSING("", "$13", "$14", "$15")),
     [MLS__PG_CLAIM_PICKED] = TAKE("", "SELECT id, since_us AS was_us FROM jobs WHERE state = 3"
                                       " AND id = ANY($1::int8[]) ORDER BY id FOR UPDATE SKIP "
                                       "LOCKED") " ORDER BY array_position($1::int8[], j.id)",
-    [MLS__PG_CLAIM_LEFT] = READY("1", OF_QUEUES("", "$1")) " LIMIT 1",
-    [MLS__PG_CLAIM_LEFT_OF] =
-        "SELECT 1 FROM unnest($1::text[]) AS w(type) CROSS JOIN LATERAL (SELECT FROM jobs"
-        " WHERE state = 3 AND type = w.type" OF_QUEUES("", "$2") " LIMIT 1) j LIMIT 1",
+    [MLS__PG_CLAIM_LEFT] = READY("1", "") " LIMIT 1",
+    [MLS__PG_CLAIM_LEFT_OF] = CLAIM_LEFT(" AND type = w.name" OF_QUEUES("", "$2")),
+    [MLS__PG_CLAIM_LEFT_IN] = CLAIM_LEFT(OF_QUEUE),
     [MLS__PG_CLAIM_LEFT_LIKE] =
         "SELECT 1 FROM jobs WHERE state = 3 AND type = $1::text AND queue = $2::text"
         " AND batch_key = $3::text AND cpu_milli = $4::int8 AND memory_bytes = $5::int8"
         " AND gpus = $6::int8" PASSING("", "$7", "$8", "$9") " LIMIT 1",
     [MLS__PG_WALK] = WALK(NEXT_OF_ALL),
     [MLS__PG_WALK_TYPES] = WALK(NEXT_OF_TYPES),
+    [MLS__PG_WALK_QUEUES] = WALK(NEXT_OF_QUEUES),
     [MLS__PG_HEADS] = HEADS(""),
     [MLS__PG_HEADS_LOCK] = HEADS(" FOR UPDATE SKIP LOCKED"),
     [MLS__PG_TURNS_SAVE] =

@@ -99,15 +99,17 @@ static mls_status take_some(mls__pg_store *store, mls__pg_claim_op *claim, int s
 static mls_status take_served(mls__pg_store *store, mls__pg_claim_op *claim, size_t most,
                               size_t *ret_taken)
 {
+    static const int by_queue[] = {MLS__PG_CLAIM_QUEUES_WANTED, MLS__PG_CLAIM_QUEUES_EACH};
+    static const int by_type[] = {MLS__PG_CLAIM_WANTED, MLS__PG_CLAIM_EACH};
     const mls__served *served = &claim->claimer->served;
-    if (!served->type_count)
-        return take_some(store, claim, served->queue_count ? MLS__PG_CLAIM_SOME : MLS__PG_CLAIM_ANY,
-                         most, ret_taken);
+    const int *by = served->type_count ? by_type : by_queue;
+    const size_t names = served->type_count ? served->type_count : served->queue_count;
+    if (!names)
+        return take_some(store, claim, MLS__PG_CLAIM_ANY, most, ret_taken);
     *ret_taken = 0;
-    if (served->type_count > 1 &&
-        (take_some(store, claim, MLS__PG_CLAIM_WANTED, most, ret_taken) || *ret_taken))
+    if (names > 1 && (take_some(store, claim, by[0], most, ret_taken) || *ret_taken))
         return store->txn.status;
-    return take_some(store, claim, MLS__PG_CLAIM_EACH, most, ret_taken);
+    return take_some(store, claim, by[1], most, ret_taken);
 }
 
 static mls_status take_alike(mls__pg_store *store, mls__pg_claim_op *claim,
@@ -143,11 +145,14 @@ static mls_status find_locked(mls__pg_store *store, const mls__pg_claim_op *clai
         add_like(&p, like);
         mls__pg_add_holding(store, &p);
     } else {
+        if (served->queue_count)
+            statement = MLS__PG_CLAIM_LEFT_IN;
         if (served->type_count) {
             statement = MLS__PG_CLAIM_LEFT_OF;
             mls__pg_add_names(store, &p, served->types, served->type_count);
         }
-        mls__pg_add_names(store, &p, served->queues, served->queue_count);
+        if (served->type_count || served->queue_count)
+            mls__pg_add_names(store, &p, served->queues, served->queue_count);
     }
     PGresult *result = mls__pg_run(store, statement, &p);
     if (result && PQntuples(result))

@@ -65,6 +65,9 @@ static PGresult *find_groups(mls__pg_store *store, const mls__pg_claimer *claime
 {
     static const mls_resources nothing;
     const bool has_types = like || claimer->served.type_count;
+    const int walk = has_types                     ? MLS__PG_WALK_TYPES
+                     : claimer->served.queue_count ? MLS__PG_WALK_QUEUES
+                                                   : MLS__PG_WALK;
     mls__pg_parameters p = {0};
     mls__pg_add_served(store, &p, &claimer->served, like);
     mls__pg_add_holding(store, &p);
@@ -73,7 +76,7 @@ static PGresult *find_groups(mls__pg_store *store, const mls__pg_claimer *claime
     mls__pg_add_number(&p, is_bound); /* only then it matters how long they wait */
     add_start(&p, trail);
     mls__pg_add_number(&p, MOST_GROUPS);
-    return mls__pg_run(store, has_types ? MLS__PG_WALK_TYPES : MLS__PG_WALK, &p);
+    return mls__pg_run(store, walk, &p);
 }
 
 static mls__pg_group read_group(const mls__pg_store *store, const mls__pg_claimer *claimer,
