@@ -4,22 +4,18 @@
  *
  * They run in pieces of a bounded size, from and to memory of this transport: a collective
  * cannot be taken back, so one that is given up at a deadline or an abort keeps that memory until
- * MPI lets go of it, and never the caller's. Making the communicator cannot be given up either:
- * a thread does so, which the call leaves alone if it does not end in time, and the link's end
- * waits for: MPI must not be finalized before. Without MPI_THREAD_MULTIPLE there can be no such
- * thread, and the library's algorithms do it all.
+ * MPI lets go of it, and never the caller's. Making the communicator (making.c) takes a thread, for
+ * which MPI must have been started with MPI_THREAD_MULTIPLE: else the library's algorithms do it
+ * all.
  */
 #include "transport/mpi/link.h"
 
 #include <mlscale/group.h>
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STAGE_BYTES ((size_t) 1024 * 1024) /* of all pieces of a rank's source, or target */
-/* A rank that does not take part in this time is dead, or will not. */
-#define MAKING_NS UINT64_C(10000000000)
 
 /* --- what MPI can ---------------------------------------------------------------------------- */
 
@@ -80,131 +76,6 @@ int wire_can_run(void *self, const mls_transport_collective *c)
     if (!wire_the_world.is_multiple || !element_of(c->dtype).size)
         return 0;
     return !c->reduction || can_reduce(link, c);
-}
-
-/* --- the communicator ------------------------------------------------------------------------ */
-
-struct wire_making {
-    atomic_int holders; /* the thread, and who waits for it */
-    atomic_bool has_ended;
-    MPI_Comm base, comm;
-    MPI_Group group;
-    int tag, result;
-};
-
-typedef struct wire_making making;
-
-static void drop(making *m)
-{
-    if (atomic_fetch_sub(&m->holders, 1) == 1)
-        free(m);
-}
-
-static void *make(void *arg)
-{
-    making *m = arg;
-    m->result = MPI_Comm_create_group(m->base, m->group, m->tag, &m->comm);
-    MPI_Group_free(&m->group);
-    atomic_store(&m->has_ended, true);
-    drop(m);
-    return NULL;
-}
-
-static mls_status start_making(const wire_link *link, making *m)
-{
-    MPI_Group all;
-    pthread_t thread;
-    int *ranks = malloc(link->size * sizeof *ranks);
-    if (!ranks)
-        return link->host->error(MLS_ENOMEM, "out of memory: %zu bytes",
-                                 link->size * sizeof *ranks);
-    for (uint32_t i = 0; i < link->size; i++)
-        ranks[i] = link->peers[i].world_rank;
-    MPI_Comm_group(wire_the_world.comm, &all);
-    MPI_Group_incl(all, (int) link->size, ranks, &m->group);
-    MPI_Group_free(&all);
-    free(ranks);
-    m->base = wire_the_world.comm;
-    /* Links that are made at one time differ in it. */
-    m->tag = (int) ((link->peers[0].number * 31 + (uint64_t) link->peers[0].world_rank) & 0x7fff);
-    atomic_store(&m->holders, 2);
-    if (pthread_create(&thread, NULL, make, m) != 0) {
-        MPI_Group_free(&m->group);
-        return link->host->error(MLS_ELIMIT, "a thread could not be started");
-    }
-    pthread_detach(thread);
-    return MLS_OK;
-}
-
-/* MLS_ETIMEDOUT: nothing ends the wait for the engine yet. */
-static mls_status look(const wire_link *link)
-{
-    pthread_mutex_lock(&wire_the_world.mutex);
-    wire_progress_locked();
-    mls_status status = link->is_aborted || link->has_left ? MLS_ECANCELLED : MLS_ETIMEDOUT;
-    if (status == MLS_ETIMEDOUT && wire_failure_locked(link->host))
-        status = MLS_EIO;
-    pthread_mutex_unlock(&wire_the_world.mutex);
-    return status;
-}
-
-static mls_status open_engine(wire_link *link, uint64_t until_ns)
-{
-    wire_patience patience = wire_patience_begin(link->spin_ns);
-    making *m = calloc(1, sizeof *m);
-    if (!m)
-        return link->host->error(MLS_ENOMEM, "out of memory: %zu bytes", sizeof *m);
-    m->comm = MPI_COMM_NULL;
-    mls_status status = start_making(link, m);
-    if (status) {
-        free(m);
-        return status;
-    }
-    while (!atomic_load(&m->has_ended)) {
-        status = look(link);
-        if (status == MLS_ETIMEDOUT && !wire_rest(&patience, until_ns))
-            status = MLS_EDEADLINE;
-        if (status != MLS_ETIMEDOUT) {
-            link->making = m;
-            return status;
-        }
-    }
-    const int result = m->result;
-    link->engine = m->comm;
-    drop(m);
-    pthread_mutex_lock(&wire_the_world.mutex);
-    status = MLS_OK;
-    if (wire_failed_locked(result, "MPI_Comm_create_group"))
-        status = wire_failure_locked(link->host);
-    else
-        MPI_Comm_set_errhandler(link->engine, MPI_ERRORS_RETURN);
-    pthread_mutex_unlock(&wire_the_world.mutex);
-    return status;
-}
-
-void wire_engine_await(wire_link *link)
-{
-    wire_patience patience = wire_patience_begin(0);
-    const uint64_t until_ns = wire_now_ns() + MAKING_NS;
-    making *m = link->making;
-    if (!m)
-        return;
-    bool waits = true;
-    while (waits && !atomic_load(&m->has_ended)) {
-        pthread_mutex_lock(&wire_the_world.mutex);
-        wire_progress_locked(); /* it may be MPI's only one */
-        waits = !wire_failure_locked(link->host);
-        pthread_mutex_unlock(&wire_the_world.mutex);
-        waits = waits && wire_rest(&patience, until_ns);
-    }
-    drop(m);
-}
-
-/* Not one in which a collective is still under way: MPI has it then until it ends. */
-void wire_engine_close_locked(wire_link *link)
-{
-    if (link->engine != MPI_COMM_NULL && !link->engine_failed && !wire_failure_locked(link->host))
-        MPI_Comm_free(&link->engine);
 }
 
 /* --- a collective in pieces ------------------------------------------------------------------ */
@@ -363,6 +234,15 @@ static mls_status test_step(const job *j, MPI_Request *request)
     return status || has_ended ? status : MLS_ETIMEDOUT;
 }
 
+static mls_status look(const wire_link *link)
+{
+    pthread_mutex_lock(&wire_the_world.mutex);
+    wire_progress_locked();
+    const mls_status status = wire_look_locked(link);
+    pthread_mutex_unlock(&wire_the_world.mutex);
+    return status;
+}
+
 /* Sets *ret_pending if MPI still has the memory. */
 static mls_status run_step(const job *j, size_t count, MPI_Request *ret_pending)
 {
@@ -375,11 +255,10 @@ static mls_status run_step(const job *j, size_t count, MPI_Request *ret_pending)
         status = look(j->link);
         if (status == MLS_ETIMEDOUT && !wire_rest(&patience, j->c->until_ns))
             status = MLS_EDEADLINE;
-        if (status != MLS_ETIMEDOUT) {
-            *ret_pending = request;
-            return status;
-        }
+        if (status != MLS_ETIMEDOUT)
+            break;
     }
+    *ret_pending = request; /* MPI's null, if it has ended */
     return status;
 }
 
@@ -410,7 +289,8 @@ mls_status wire_run(void *self, const mls_transport_collective *c)
 {
     wire_link *link = self;
     job j;
-    mls_status status = link->engine == MPI_COMM_NULL ? open_engine(link, c->until_ns) : MLS_OK;
+    mls_status status =
+        link->engine == MPI_COMM_NULL ? wire_engine_open(link, c->until_ns) : MLS_OK;
     if (!status)
         status = prepare(link, c, &j);
     if (!status)

@@ -146,6 +146,8 @@ void wire_handle_locked(const wire_mail *mail)
         wire_take_record_locked(link, mail);
     else if (mail->frame.kind == WIRE_FRAME_ABORT)
         wire_take_abort_locked(link, mail);
+    else if (mail->frame.kind == WIRE_FRAME_READY)
+        wire_take_ready_locked(link, mail);
     else
         wire_take_message_locked(link, mail);
 }

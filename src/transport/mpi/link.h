@@ -33,6 +33,7 @@
 
 typedef struct wire_link wire_link;
 typedef struct wire_parcel wire_parcel;
+typedef struct wire_making wire_making;
 
 /* --- world.c: MPI, and frames ---------------------------------------------------------------- */
 
@@ -46,6 +47,7 @@ enum {
     WIRE_FRAME_DATA,      /* a: the receiver's message; b: offset */
     WIRE_FRAME_DONE,      /* a: the sender's message */
     WIRE_FRAME_RETRACT,   /* a: the sender's message */
+    WIRE_FRAME_READY,     /* the sender takes part in making the engine, come what may */
 };
 
 typedef struct wire_frame {
@@ -123,7 +125,8 @@ bool wire_rest(wire_patience *patience, uint64_t until_ns);
 
 typedef struct wire_peer {
     int world_rank;
-    bool has_left;
+    bool has_left, has_aborted;
+    bool is_ready;   /* to make the engine; this rank, too */
     uint64_t number; /* of the link, there; 0: it has not come */
     uint64_t rounds; /* records that have come */
     size_t sizes[2];
@@ -158,7 +161,7 @@ struct wire_link {
 
     MPI_Comm engine; /* MPI_COMM_NULL until the first collective */
     bool engine_failed;
-    struct wire_making *making; /* of the engine, when its call gave up */
+    wire_making *making; /* of the engine, until somebody takes it */
 };
 
 /* Sends a frame to a rank of the link. */
@@ -214,8 +217,23 @@ void wire_end_messages_locked(wire_link *link);
 
 int wire_can_run(void *link, const mls_transport_collective *collective);
 mls_status wire_run(void *link, const mls_transport_collective *collective);
+
+/* --- making.c -------------------------------------------------------------------------------- */
+
+/* Makes the engine's communicator, with all other ranks. */
+mls_status wire_engine_open(wire_link *link, uint64_t until_ns);
+/* MLS_ETIMEDOUT: nothing ends the wait for the engine. */
+mls_status wire_look_locked(const wire_link *link);
+void wire_take_ready_locked(wire_link *link, const wire_mail *mail);
 void wire_engine_close_locked(wire_link *link);
-/* Waits for a communicator that is being made, without the mutex; gives up after a while. */
+/*
+ * Of a link that leaves: waits for a communicator that is being made, without the mutex. After a
+ * while it is left behind, and freed when it turns up.
+ */
 void wire_engine_await(wire_link *link);
+/* Frees what was left behind and has turned up. */
+void wire_engine_reap_locked(void);
+/* Whether MPI still makes any. */
+bool wire_engine_is_making_locked(void);
 
 #endif

@@ -6,6 +6,7 @@ MPI_TRANSPORT_SOURCES = \
 	%D%/engine.c \
 	%D%/link.c \
 	%D%/link.h \
+	%D%/making.c \
 	%D%/meet.c \
 	%D%/messages.c \
 	%D%/round.c \

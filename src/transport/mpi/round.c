@@ -120,6 +120,7 @@ void wire_take_abort_locked(wire_link *link, const wire_mail *mail)
     char reason[WIRE_REASON_BYTES] = "";
     const size_t size = mail->frame.size_bytes;
     memcpy(reason, mail->data, size < sizeof reason ? size : sizeof reason - 1);
+    link->peers[mail->frame.from].has_aborted = true;
     if (mail->frame.status < 0 && mail->frame.b < link->size)
         set_aborted_locked(link, (uint32_t) mail->frame.b, mail->frame.a,
                            (mls_status) mail->frame.status, reason);

@@ -105,14 +105,15 @@ static bool take_last_locked(void)
     int all_here = 0;
     if (!state.has_inbox || state.failure[0] || MPI_Ibarrier(wire_the_world.comm, &barrier))
         return true;
-    while ((state.outbox || !all_here) && !state.failure[0] && wire_now_ns() < until_ns) {
+    while ((state.outbox || !all_here || wire_engine_is_making_locked()) && !state.failure[0] &&
+           wire_now_ns() < until_ns) {
         wire_progress_locked();
         sched_yield();
         if (!all_here && MPI_Test(&barrier, &all_here, MPI_STATUS_IGNORE))
             return false;
     }
     wire_progress_locked();
-    return all_here;
+    return all_here && !wire_engine_is_making_locked();
 }
 
 /* Called by MPI when it is finalized, before anything else: it must be rid of our requests. */
@@ -377,4 +378,5 @@ void wire_progress_locked(void)
     for (wire_link *link = wire_the_world.links; link; link = link->next)
         wire_pump_locked(link);
     reap_abandoned_locked();
+    wire_engine_reap_locked();
 }

@@ -3,6 +3,7 @@
  * Processes that an MPI launcher started conform: a program of MPI's own that starts MPI itself, so
  * that results can be held against MPI's. run_mpi.sh runs it with each of them.
  */
+#include "conformance/transport/makings.h"
 #include "conformance/transport/suite.h"
 
 #include <math.h>
@@ -358,6 +359,7 @@ static void add_own(TCase *tests)
     tcase_add_test(tests, places_are_checked);
     tcase_add_test(tests, offers_and_splits);
     tcase_add_test(tests, stopped_ranks_end_calls);
+    conformance_add_makings(tests);
 }
 
 /* Before the suite, where a failure is main's. */
