@@ -65,17 +65,30 @@ mls_status mls__run_barrier(mls_group *group, mls__call *call)
     return mls__round(group, call, 0, NULL, 0);
 }
 
-/* A call whose deadline passes before its turn ends those before it. */
-void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket)
+/*
+ * Turns change without the mutex, since most calls find nobody before and behind them. Who waits
+ * counts itself and then looks whose turn it is; who ends its turn says so and then looks whether
+ * anybody waits, all in one order (sequentially consistent): so one of the two sees the other.
+ * 0: it is this one's turn; else how many calls are before it, and the time has passed.
+ */
+static uint64_t wait_for_turn(mls_group *group, uint64_t ticket, uint64_t until_ns)
 {
     bool in_time = true;
     pthread_mutex_lock(&group->mutex);
-    while (group->serving != ticket && in_time)
-        in_time = mls__cond_wait_until(&group->changed, &group->mutex, call->until_ns);
-    const bool is_late = group->serving != ticket;
-    const uint64_t ahead = ticket - group->serving;
+    atomic_fetch_add(&group->turn_waiters, 1);
+    while (atomic_load(&group->serving) != ticket && in_time)
+        in_time = mls__cond_wait_until(&group->changed, &group->mutex, until_ns);
+    const uint64_t ahead = ticket - atomic_load(&group->serving);
+    atomic_fetch_sub(&group->turn_waiters, 1);
     pthread_mutex_unlock(&group->mutex);
-    if (!is_late)
+    return ahead;
+}
+
+/* A call whose deadline passes before its turn ends those before it. */
+void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket)
+{
+    const uint64_t ahead = wait_for_turn(group, ticket, call->until_ns);
+    if (!ahead)
         return;
     char text[MLS__HEADER_TEXT];
     mls__error(MLS_EDEADLINE,
@@ -83,22 +96,23 @@ void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket)
                "have not ended",
                mls__header_text(&call->header, text), ahead, group->rank);
     mls__group_break(group, MLS_EDEADLINE);
-    pthread_mutex_lock(&group->mutex);
-    while (group->serving != ticket)
-        mls__cond_wait_until(&group->changed, &group->mutex, MLS__FOREVER);
-    pthread_mutex_unlock(&group->mutex);
+    wait_for_turn(group, ticket, MLS__FOREVER);
 }
 
 void mls__turn_end_locked(mls_group *group)
 {
-    group->serving++;
+    atomic_fetch_add(&group->serving, 1);
     pthread_cond_broadcast(&group->changed.cond);
 }
 
-void mls__turn_end(mls_group *group)
+/* With the mutex, a waiter that had not seen the turn end is asleep, and is woken. */
+static void turn_end(mls_group *group)
 {
+    atomic_fetch_add(&group->serving, 1);
+    if (!atomic_load(&group->turn_waiters))
+        return;
     pthread_mutex_lock(&group->mutex);
-    mls__turn_end_locked(group);
+    pthread_cond_broadcast(&group->changed.cond);
     pthread_mutex_unlock(&group->mutex);
 }
 
@@ -144,14 +158,11 @@ mls_status mls__turn_run(mls_group *group, mls__call *call)
 
 mls_status mls__call_run(mls_group *group, mls__call *call)
 {
-    pthread_mutex_lock(&group->mutex);
-    const uint64_t ticket = group->next_ticket++;
-    const bool is_next = group->serving == ticket;
-    pthread_mutex_unlock(&group->mutex);
-    if (!is_next)
+    const uint64_t ticket = atomic_fetch_add(&group->next_ticket, 1);
+    if (atomic_load(&group->serving) != ticket)
         mls__turn_wait(group, call, ticket);
     const mls_status status = mls__turn_run(group, call);
-    mls__turn_end(group);
+    turn_end(group);
     return status;
 }
 

@@ -115,7 +115,9 @@ struct mls_group {
     bool is_connected;  /* the link is: it can be left and aborted */
     mls_status failure; /* why it is broken */
     char failure_text[MLS__FAILURE_TEXT];
-    uint64_t next_ticket, serving;
+    /* Whose turn it is; who waits for one counts itself before it looks (call.c). */
+    _Atomic uint64_t next_ticket, serving;
+    _Atomic uint32_t turn_waiters;
     uint64_t shrinks;             /* asked for so far */
     mls_work *works, **works_end; /* for the thread */
     bool has_thread, stops;
@@ -281,7 +283,6 @@ void mls__turn_wait(mls_group *group, const mls__call *call, uint64_t ticket);
 mls_status mls__turn_run(mls_group *group, mls__call *call);
 /* The mutex is held. */
 void mls__turn_end_locked(mls_group *group);
-void mls__turn_end(mls_group *group);
 
 /* All three, with the next ticket. */
 mls_status mls__call_run(mls_group *group, mls__call *call);

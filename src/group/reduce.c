@@ -49,25 +49,23 @@ size_t mls__reduce_slice_count(const mls__reduce_plan *plan, uint32_t slice)
     return mls__reduce_slice_first(plan, slice + 1) - mls__reduce_slice_first(plan, slice);
 }
 
-static mls__reduce_plan make_plan(const mls_group *group, const mls__call *call)
+/* Where it stays: a copy by vectors would wait for each word that was just written. */
+static void make_plan(const mls_group *group, const mls__call *call, mls__reduce_plan *plan)
 {
     const mls__family *family = mls__family_get(call->header.op);
     const size_t piece = (size_t) call->header.count;
-    mls__reduce_plan plan = {
-        .family = family,
-        .reduction = mls__reduction_make(call->header.reduction, call->header.dtype, call->combine,
-                                         call->combine_user, group->shards),
-        .ranks = group->size,
-        .rank = group->rank,
-        .bounds = call->bounds,
-        .first_part = group->tree.first_part,
-        .wants = call->target || call->target_data,
-    };
-    plan.count = family->source_is_all && !call->bounds ? piece * group->size : piece;
-    plan.slice = family->source_is_all
-                     ? piece
-                     : mls__round_up((piece + group->size - 1) / group->size, SLICE_ELEMENTS);
-    return plan;
+    plan->family = family;
+    mls__reduction_make(call->header.reduction, call->header.dtype, call->combine,
+                        call->combine_user, group->shards, &plan->reduction);
+    plan->ranks = group->size;
+    plan->rank = group->rank;
+    plan->bounds = call->bounds;
+    plan->first_part = group->tree.first_part;
+    plan->wants = call->target || call->target_data;
+    plan->count = family->source_is_all && !call->bounds ? piece * group->size : piece;
+    plan->slice = family->source_is_all
+                      ? piece
+                      : mls__round_up((piece + group->size - 1) / group->size, SLICE_ELEMENTS);
 }
 
 /* --- a rank's own parts ---------------------------------------------------------------------- */
@@ -311,7 +309,8 @@ static mls_status reduce_large(mls_group *group, mls__call *call, const mls__red
 /* Source and target lie as they are to be, and have been checked. */
 mls_status mls__run_blocks(mls_group *group, mls__call *call)
 {
-    const mls__reduce_plan plan = make_plan(group, call);
+    mls__reduce_plan plan;
+    make_plan(group, call, &plan);
     return is_small(group, &plan)
                ? reduce_small(group, call, &plan, call->source_data, call->target_data)
                : reduce_large(group, call, &plan, call->source_data, call->target_data);
@@ -319,7 +318,8 @@ mls_status mls__run_blocks(mls_group *group, mls__call *call)
 
 mls_status mls__run_reduce(mls_group *group, mls__call *call)
 {
-    const mls__reduce_plan plan = make_plan(group, call);
+    mls__reduce_plan plan;
+    make_plan(group, call, &plan);
     const void *source;
     void *target = NULL;
     mls_status status = mls__flat_source(group, call->source, false, &source);

@@ -177,21 +177,20 @@ bool mls__reduction_can(uint32_t op, int32_t dtype)
     }
 }
 
-mls__reduction mls__reduction_make(uint32_t op, int32_t dtype, mls_combine_fn combine, void *user,
-                                   uint32_t shards)
+void mls__reduction_make(uint32_t op, int32_t dtype, mls_combine_fn combine, void *user,
+                         uint32_t shards, mls__reduction *ret_reduction)
 {
     const bool is_half = dtype == MLS_FLOAT16 || dtype == MLS_BFLOAT16;
     const int32_t sum_dtype = is_half && op != MLS_REDUCE_USER ? MLS_FLOAT32 : dtype;
-    return (mls__reduction){
-        .op = op,
-        .dtype = dtype,
-        .sum_dtype = sum_dtype,
-        .size = mls_dtype_size((mls_dtype) dtype),
-        .sum_size = mls_dtype_size((mls_dtype) sum_dtype),
-        .combine = op == MLS_REDUCE_USER ? combine : combines[op],
-        .user = user,
-        .divisor = op == MLS_REDUCE_MEAN ? shards : 1,
-    };
+    ret_reduction->op = op;
+    ret_reduction->dtype = dtype;
+    ret_reduction->sum_dtype = sum_dtype;
+    ret_reduction->size = mls_dtype_size((mls_dtype) dtype);
+    ret_reduction->sum_size = mls_dtype_size((mls_dtype) sum_dtype);
+    ret_reduction->combine = op == MLS_REDUCE_USER ? combine : combines[op];
+    ret_reduction->user = user;
+    ret_reduction->divisor = op == MLS_REDUCE_MEAN ? shards : 1;
+    ret_reduction->streams = false;
 }
 
 /* Elements of the dtype as sums: where they lie, or in `place`. */

@@ -35,8 +35,8 @@ typedef struct mls__leaf {
 bool mls__reduction_can(uint32_t op, int32_t dtype);
 
 /* `combine` is the caller's, for MLS_REDUCE_USER. */
-mls__reduction mls__reduction_make(uint32_t op, int32_t dtype, mls_combine_fn combine, void *user,
-                                   uint32_t shards);
+void mls__reduction_make(uint32_t op, int32_t dtype, mls_combine_fn combine, void *user,
+                         uint32_t shards, mls__reduction *ret_reduction);
 
 /*
  * Runs `program` on `count` elements of each leaf. The result is final, in the dtype, or

@@ -143,7 +143,7 @@ static mls_status enqueue_locked(mls_group *group, mls_work *work)
             return status;
         group->has_thread = true;
     }
-    work->ticket = group->next_ticket++;
+    work->ticket = atomic_fetch_add(&group->next_ticket, 1);
     mls__refcount_take(&work->refs);
     *group->works_end = work;
     group->works_end = &work->next;

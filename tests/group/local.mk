@@ -2,7 +2,8 @@
 GROUP_TESTS = \
 	%D%/test_arena \
 	%D%/test_launched \
-	%D%/test_shm_faults
+	%D%/test_shm_faults \
+	%D%/test_turns
 check_PROGRAMS += $(GROUP_TESTS)
 TESTS += $(GROUP_TESTS)
 %C%_test_arena_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
@@ -13,3 +14,5 @@ TESTS += $(GROUP_TESTS)
 	%D%/shm_ranks.c %D%/shm_ranks.h tests/support/folder.c tests/support/folder.h
 %C%_test_shm_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_shm_faults_LDADD = $(MLS_TEST_LIBS)
+%C%_test_turns_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_turns_LDADD = $(MLS_TEST_LIBS)
