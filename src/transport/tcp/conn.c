@@ -17,7 +17,7 @@
 /* Else: small frames, and not much of a DATA frame's body, which would be copied. */
 #define READ_AHEAD   (UINT32_C(16) << 10)
 #define OUT_BYTES    1024
-#define SEALED_BYTES (2 * (size_t) (TCP_PACKET_MAX + TCP_PACKET_EXTRA))
+#define SEALED_BYTES (4 * (size_t) (TCP_PACKET_MAX + TCP_PACKET_EXTRA))
 
 static bool bytes_create(tcp_hub *hub, size_t capacity, tcp_bytes *ret_bytes)
 {
@@ -383,7 +383,9 @@ int tcp_conn_fill(tcp_conn *conn, uint64_t *left)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
     if (got == 0)
         return -1;
-    *left -= (uint64_t) got < *left ? (uint64_t) got : *left;
+    /* Less than there was room for: the socket is empty, and to ask it again would be in vain. */
+    const bool is_all = (size_t) got < wanted + room;
+    *left -= (uint64_t) got < *left && !is_all ? (uint64_t) got : *left;
     const size_t of_data = (size_t) got < wanted ? (size_t) got : wanted;
     raw->end += (size_t) got - of_data;
     if (of_data)
