@@ -293,10 +293,14 @@ static mls_status read_pieces(mls_group *group, const mls__call *call)
 
 /* --- by messages ----------------------------------------------------------------------------- */
 
-static void fill(const mls__call *call, uint32_t kind, uint32_t peer, void *data, size_t size_bytes,
-                 mls_transport_message *message)
+bool mls__by_messages(const mls_group *group)
 {
+    return !has_reading(group);
+}
 
+void mls__message_fill(const mls__call *call, uint32_t kind, uint32_t peer, void *data,
+                       size_t size_bytes, mls_transport_message *message)
+{
     *message = (mls_transport_message){
         .size = sizeof *message,
         .kind = kind,
@@ -325,8 +329,8 @@ static mls_status post_pieces(mls_group *group, const mls__call *call, const uns
         mls_transport_message *message = &group->messages[*ret_count];
         /* A send only reads. */
         void *data = receives ? piece->into : (void *) (uintptr_t) (base + piece->offset);
-        fill(call, receives ? MLS_MESSAGE_RECEIVE : MLS_MESSAGE_SEND, peer, data, piece->size_bytes,
-             message);
+        mls__message_fill(call, receives ? MLS_MESSAGE_RECEIVE : MLS_MESSAGE_SEND, peer, data,
+                          piece->size_bytes, message);
         status = ops->post(group->link, message);
         if (!status)
             ++*ret_count;
@@ -334,11 +338,12 @@ static mls_status post_pieces(mls_group *group, const mls__call *call, const uns
     return status;
 }
 
-static mls_status wait_pieces(mls_group *group, const mls__call *call, uint32_t count)
+mls_status mls__messages_wait(mls_group *group, const mls__call *call,
+                              mls_transport_message *messages, uint32_t count)
 {
     const mls_transport *ops = group->transport.ops;
     for (uint32_t i = 0; i < count; i++) {
-        mls_transport_message *message = &group->messages[i];
+        mls_transport_message *message = &messages[i];
         const bool receives = message->kind == MLS_MESSAGE_RECEIVE;
         const mls_status status = ops->wait(group->link, message, call->until_ns);
         if (status)
@@ -365,7 +370,7 @@ static mls_status send_pieces(mls_group *group, mls__call *call, const unsigned 
             group->take[i].found = group->take[i].into;
     mls_status status = post_pieces(group, call, base, &count);
     if (!status)
-        status = wait_pieces(group, call, count);
+        status = mls__messages_wait(group, call, group->messages, count);
     if (status)
         for (uint32_t i = 0; i < count; i++)
             ops->retract(group->link, &group->messages[i]);

@@ -236,6 +236,17 @@ mls_status mls__reading_pause(mls_group *group, const mls__call *call);
  */
 mls_status mls__exchange(mls_group *group, mls__call *call, uint32_t phase, const void *base);
 
+/*
+ * For algorithms with messages of their own, where ranks read nothing of each other: a message of
+ * the call, whose header stays as it is meanwhile, and waiting for some. When that fails, those
+ * that have not ended are yet to be retracted.
+ */
+bool mls__by_messages(const mls_group *group);
+void mls__message_fill(const mls__call *call, uint32_t kind, uint32_t peer, void *data,
+                       size_t size_bytes, mls_transport_message *message);
+mls_status mls__messages_wait(mls_group *group, const mls__call *call,
+                              mls_transport_message *messages, uint32_t count);
+
 /* Waits until nobody reads this rank's memory any more. */
 mls_status mls__exchange_end(mls_group *group, mls__call *call, uint32_t phase);
 

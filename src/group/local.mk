@@ -14,6 +14,7 @@ libmls_core_la_SOURCES += \
 	%D%/message.c \
 	%D%/move.c \
 	%D%/open.c \
+	%D%/piped.c \
 	%D%/reduce.c %D%/reduce.h \
 	%D%/reduction.c %D%/reduction.h \
 	%D%/regroup.c \

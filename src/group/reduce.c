@@ -8,7 +8,7 @@
  * More: rank j finishes slice j of the elements, from what it takes of the others, and then
  * the slices are taken by those who want them. That moves no more bytes than a ring would,
  * whose order of sums follows the number of ranks. They are taken as a whole, or in strides
- * (staged.c).
+ * (staged.c, piped.c).
  */
 #include "group/reduce.h"
 #include "group/stream.h"
@@ -286,12 +286,29 @@ static mls_status reduce_whole(mls_group *group, mls__call *call, const mls__red
     return status ? status : mls__exchange_end(group, call, 2);
 }
 
+/* Stride by stride, as messages come. */
+static mls_status reduce_piped(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
+                               const void *source, void *target)
+{
+    void *results = target;
+    mls_status status = MLS_OK;
+    if (!plan->wants && !plan->family->source_is_all)
+        status = mls__scratch_get(group, MLS__SCRATCH_TARGET,
+                                  mls__reduce_slice_count(plan, plan->rank) * plan->reduction.size,
+                                  &results);
+    if (!status)
+        status = mls__round(group, call, 0, NULL, 0);
+    return status ? status : mls__piped_reduce(group, call, plan, source, results);
+}
+
 /* Whether ranks read what others have, and where, they find out in the first round. */
 static mls_status reduce_large(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
                                const void *source, void *target)
 {
     const void *parts = NULL;
     mls_status status = MLS_OK;
+    if (mls__piped_suits(group, plan))
+        return reduce_piped(group, call, plan, source, target);
     call->stages = mls__staged_suits(group, plan, source, target);
     if (!call->stages)
         status = make_parts(group, plan, source, &parts);

@@ -39,6 +39,16 @@ void mls__reduce_set_leaves(mls_group *group, const mls__reduce_plan *plan, uint
                             const void *data, size_t stride, size_t first);
 void mls__reduce_finish(mls_group *group, const mls__reduce_plan *plan, size_t count, void *result);
 
+/* --- piped.c --- */
+
+/* Whether ranks have messages alone, and many bytes: the same on all ranks. */
+bool mls__piped_suits(mls_group *group, const mls__reduce_plan *plan);
+
+/* Behind the first round. `results` as those who want them have
+ * them, or else this rank's slice. */
+mls_status mls__piped_reduce(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
+                             const void *source, void *results);
+
 /* --- staged.c --- */
 
 /* Whether this rank could reduce so, and would rather than show `source` and `target`. */

@@ -271,6 +271,82 @@ START_TEST(reductions_follow_the_tree)
 }
 END_TEST
 
+/* --- many bytes ------------------------------------------------------------------------------ */
+
+enum { LONG = 1000003 }; /* slices of several strides, the last ones shorter */
+
+/* Their sum over n shards is n * n times what that of shard 0 is. */
+static void fill_long(int32_t *data, uint32_t shard)
+{
+    for (uint32_t i = 0; i < LONG; i++)
+        data[i] = (int32_t) ((i + 1) * 2246822519U * (2 * shard + 1));
+}
+
+static void expect_long(const ranked *r, const char *op, const mls_tensor *target, int64_t first)
+{
+    const uint32_t n = mls_group_shards(r->group, 0, NULL, NULL);
+    const int32_t *data = mls_tensor_data(target);
+    const size_t count = mls_tensor_size_bytes(target) / sizeof *data;
+    for (size_t i = 0; i < count; i++)
+        mls_test_expect(data[i] ==
+                            (int32_t) (((uint32_t) first + (uint32_t) i + 1) * 2246822519U * n * n),
+                        "%s: element %zu of rank %u of %u, %u shards", op, i, r->rank, r->size, n);
+}
+
+static mls_tensor *long_source(const ranked *r)
+{
+    const plan *p = r->arg;
+    uint32_t first, own;
+    mls_group_shards(r->group, r->rank, &first, &own);
+    const int64_t dims[2] = {own, LONG};
+    mls_tensor *source;
+    ck_assert_ok(mls_tensor_create(the_context, MLS_INT32, p->shards ? 2 : 1,
+                                   p->shards ? dims : dims + 1, &source));
+    for (uint32_t s = 0; s < own; s++)
+        fill_long((int32_t *) mls_tensor_data(source) + (size_t) s * LONG, first + s);
+    return source;
+}
+
+static void check_long(ranked *r)
+{
+    const uint32_t root = r->size - 1;
+    const int64_t piece = LONG / r->size;
+    mls_tensor *source = long_source(r), *target = conformance_tensor(MLS_INT32, LONG);
+    ck_assert_ok(mls_group_allreduce(r->group, source, target, MLS_REDUCE_SUM, NULL, NULL));
+    expect_long(r, "allreduce", target, 0);
+    memset(mls_tensor_data(target), 0, mls_tensor_size_bytes(target));
+    ck_assert_ok(mls_group_reduce(r->group, source, r->rank == root ? target : NULL, MLS_REDUCE_SUM,
+                                  root, NULL, NULL));
+    if (r->rank == root)
+        expect_long(r, "reduce", target, 0);
+    mls_tensor_free(target);
+    if (!((const plan *) r->arg)->shards) {
+        mls_tensor *parts = conformance_view(MLS_INT32, piece * r->size, mls_tensor_data(source));
+        target = conformance_tensor(MLS_INT32, piece);
+        ck_assert_ok(mls_group_reduce_scatter(r->group, parts, target, MLS_REDUCE_SUM, NULL, NULL));
+        expect_long(r, "reduce_scatter", target, r->rank * piece);
+        mls_tensor_free(target);
+        mls_tensor_free(parts);
+        ck_assert_ok(mls_group_allreduce(r->group, source, source, MLS_REDUCE_SUM, NULL, NULL));
+        expect_long(r, "allreduce in place", source, 0);
+    }
+    mls_tensor_free(source);
+}
+
+START_TEST(long_ones_are_reduced)
+{
+    static const struct {
+        uint32_t ranks, shards;
+    } cases[] = {{2, 0}, {3, 0}, {2, 3}, {3, 5}, {3, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const plan p = {cases[i].shards};
+        mls_group_options options = MLS_GROUP_OPTIONS_INIT;
+        options.shards = p.shards;
+        conformance_ranks(cases[i].ranks, &options, check_long, &p);
+    }
+}
+END_TEST
+
 static void expect_halves(const mls__float_format *format,
                           void (*widen)(const uint16_t *, float *, size_t),
                           void (*narrow)(const float *, uint16_t *, size_t))
@@ -409,6 +485,7 @@ END_TEST
 void conformance_add_reductions(TCase *tests)
 {
     tcase_add_test(tests, reductions_follow_the_tree);
+    tcase_add_test(tests, long_ones_are_reduced);
     if (!the_place) { /* these have no ranks */
         tcase_add_test(tests, halves_are_rounded_right);
         tcase_add_test(tests, order_shows_in_bytes);
