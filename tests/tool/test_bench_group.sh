@@ -34,6 +34,15 @@ awk 'NR > 3 { printf "%s ", $1 }' "$scratch/out" >"$scratch/sizes"
 grep -qxF "100 400 1600 2000 " "$scratch/sizes"
 result "four times each, and the last one" $?
 # shellcheck disable=SC2086
+exits "sizes are of whole elements" 0 bench group --min-bytes 7 --max-bytes 18 $quick
+awk 'NR > 3 { printf "%s ", $1 }' "$scratch/out" >"$scratch/sizes"
+grep -qxF "4 16 " "$scratch/sizes"
+result "less than what was asked for" $?
+says "what is added up is said to be" out "allreduce of float32, sum, 2 ranks"
+# shellcheck disable=SC2086
+exits "what only moves" 0 bench group --op all_to_all --max-bytes 64 $quick
+says "is not" out "all_to_all of float32, 2 ranks"
+# shellcheck disable=SC2086
 exits "tensors may be ordinary ones" 0 bench group --ordinary --max-bytes 64 $quick
 # shellcheck disable=SC2086
 exits "one rank is enough" 0 bench group -n 1 --max-bytes 64 $quick
@@ -53,13 +62,31 @@ for transport in shm tcp; do
     result "processes meet by $transport" $?
     says "two of them" out "2 ranks, $transport:"
     # shellcheck disable=SC2086
+    exits "as many as are asked for" 0 bench group --transport $transport -n 3 --max-bytes 16 $quick
+    says "are started" out "3 ranks, $transport:"
+    # shellcheck disable=SC2086
     exits "and those that were launched" 0 launch -n 3 --transport $transport --no-prefix -- \
         "$mlscale" bench group --max-bytes 64 $quick
     says "three of them" out "3 ranks, $transport:"
+    [ $transport = tcp ] || continue
+    # shellcheck disable=SC2086
+    exits "encryption can be left out" 0 bench group --transport tcp --no-encryption --max-bytes 16 $quick
+    says "which the URL says" out "?encrypt=off"
 done
 exits "no such operation" 2 bench group --op alltoall
 says "names those there are" err "expected allreduce, reduce"
 exits "no such transport" 2 bench group --transport carrier-pigeon
+says "tells who needs none" err "ranks that mlscale launch, mpirun or srun starts need none"
 exits "no such URL" 1 bench group --transport pigeon:x
 exits "no ranks" 2 bench group -n 0
+says "of the option as it is written" err " -n 0: expected"
+exits "a number of ranks that were launched" 2 launch -n 2 --no-prefix -- \
+    "$mlscale" bench group -n 3 --max-bytes 16
+says "is theirs already" err "-n 3: this is a rank of a group that was launched"
+exits "nothing is encrypted between threads" 2 bench group --no-encryption --max-bytes 16
+says "and where it is, that is said" err "--no-encryption is for --transport tcp"
+exits "the first size is no more than the last" 2 bench group --min-bytes 64 --max-bytes 8
+says "which are named" err "the first size, 64 bytes, is more than the last, 8"
+exits "the command's help" 0 --help
+says "names this" out "bench group"
 tap_end

@@ -110,6 +110,18 @@ exits "-n is missed" 2 launch -- true
 exits "the program is missed" 2 launch -n 2
 exits "too many ranks are refused" 2 launch -n 1025 -- true
 exits "other transports are refused" 2 launch -n 2 --transport mpi -- true
+exits "no ranks are too few" 2 launch -n 0 -- true
+says "of the option as it is written" err " -n 0: expected a whole number from 1 to 1024"
+for option in '--port 4000' --no-encryption; do
+    for transport in '' '--transport shm'; do
+        # shellcheck disable=SC2086 # words
+        exits "$option is not for ranks that meet by shm $transport" 2 \
+            launch -n 2 $transport $option -- true
+        says "which says for whom it is" err "${option% *} is for ranks that meet by tcp"
+    done
+done
+exits "no command is remote where all ranks are here" 2 launch -n 2 --remote-command mlscale -- true
+says "which says how they would be elsewhere" err "name hosts by --hosts FILE"
 
 # --- signals ---
 # wait_ranks COUNT: launch runs in the background, and so many ranks have said something

@@ -23,6 +23,7 @@ typedef struct bench_rank {
 typedef struct bench_op {
     const char *name;
     mls_status (*run)(mls_group *group, mls_tensor *source, mls_tensor *target);
+    bool adds_up;
     bool source_is_piece, target_is_piece; /* of S / p bytes */
     double bus_whole, bus_rest;   /* bus bandwidth: S / t times this + (p - 1) / p times this */
     double copy_whole, copy_part; /* bytes that a rank reads and writes: S times this + S / p */

@@ -55,14 +55,14 @@ static mls_status run_all_to_all(mls_group *group, mls_tensor *source, mls_tenso
  * its slice of all ranks and writes it, and then reads and writes the slices of the others.
  */
 static const bench_op ops[] = {
-    {"allreduce", run_allreduce, false, false, 0, 2, 3, -1},
-    {"reduce", run_reduce, false, false, 1, 0, 3, -1},
-    {"reduce_scatter", run_reduce_scatter, false, true, 0, 1, 1, 1},
-    {"broadcast", run_broadcast, false, false, 1, 0, 2, 0},
-    {"gather", run_gather, true, false, 0, 1, 2, 0},
-    {"allgather", run_allgather, true, false, 0, 1, 2, 0},
-    {"scatter", run_scatter, false, true, 0, 1, 0, 2},
-    {"all_to_all", run_all_to_all, false, false, 0, 1, 2, 0},
+    {"allreduce", run_allreduce, true, false, false, 0, 2, 3, -1},
+    {"reduce", run_reduce, true, false, false, 1, 0, 3, -1},
+    {"reduce_scatter", run_reduce_scatter, true, false, true, 0, 1, 1, 1},
+    {"broadcast", run_broadcast, false, false, false, 1, 0, 2, 0},
+    {"gather", run_gather, false, true, false, 0, 1, 2, 0},
+    {"allgather", run_allgather, false, true, false, 0, 1, 2, 0},
+    {"scatter", run_scatter, false, false, true, 0, 1, 0, 2},
+    {"all_to_all", run_all_to_all, false, false, false, 0, 1, 2, 0},
 };
 
 const bench_op *bench_op_find(const char *name)

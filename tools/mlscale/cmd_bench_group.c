@@ -22,11 +22,13 @@ static const option_spec options[] = {
     {"transport", "URL|NAME",
      "inproc (default): threads; shm or tcp: processes of this\n"
      "host; a URL: threads that meet there"},
-    {"n", "RANKS", "how many (default 2); not where the program was launched"},
+    {"n", "RANKS", "how many (default 2); not of those that were launched"},
     {"op", "OP",
      "allreduce (default), reduce, reduce_scatter, broadcast,\n"
      "gather, allgather, scatter or all_to_all"},
-    {"min-bytes", "N", "the first size (default 8); each next is four times that"},
+    {"min-bytes", "N",
+     "the first size (default 8); each next is four times that.\n"
+     "Sizes are whole elements of 4 bytes"},
     {"max-bytes", "N", "the last size (default 67108864)"},
     {"seconds", "S", "for each measurement, about (default 0.2)"},
     {"ordinary", NULL, "tensors in ordinary memory, not in the group's"},
@@ -73,8 +75,8 @@ static json_t *to_json(const bench_result *r)
 
 static void print_head(const bench *b, const bench_rank *rank, const char *limit)
 {
-    printf("%s of float32, sum, %u ranks, %s; the limit is %s\n\n", b->op->name, rank->size, b->url,
-           limit);
+    printf("%s of float32, %s%u ranks, %s; the limit is %s\n\n", b->op->name,
+           b->op->adds_up ? "sum, " : "", rank->size, b->url, limit);
     printf("%12s %8s %12s %12s %10s %10s %7s\n", "bytes", "rounds", "p50 us", "p99 us", "alg GB/s",
            "bus GB/s", "limit");
 }
@@ -202,6 +204,13 @@ static int run_threads(const bench *b)
 
 enum { WORDS_MOST = 24, OPTION_MOST = 24 };
 
+/* How to start: those that are started need not know. */
+static bool is_of_start(const char *name)
+{
+    return strcmp(name, "transport") == 0 || strcmp(name, "n") == 0 ||
+           strcmp(name, "no-encryption") == 0;
+}
+
 /* This command again: what was given, but how to start. */
 static void repeat_words(const arguments *args, char *self, char **ret_argv)
 {
@@ -212,7 +221,7 @@ static void repeat_words(const arguments *args, char *self, char **ret_argv)
     ret_argv[used++] = words[1];
     for (const option_spec *option = options; option->name; option++) {
         const char *value = arguments_get(args, option->name);
-        if (!value || strcmp(option->name, "transport") == 0)
+        if (!value || is_of_start(option->name))
             continue;
         snprintf(words[used], OPTION_MOST, "--%s", option->name);
         ret_argv[used] = words[used];
@@ -252,25 +261,67 @@ static int run_here(bench *b)
     return code;
 }
 
+/* --- what is asked for --- */
+
+/* Of sizes, in whole elements. */
+static int read_sizes(const arguments *args, bench *b)
+{
+    int64_t least, most;
+    const int64_t element = sizeof(float);
+    if (!arguments_int(args, "min-bytes", element, BYTES_MOST, 8, &least) ||
+        !arguments_int(args, "max-bytes", element, BYTES_MOST, 64 << 20, &most))
+        return EXIT_USAGE;
+    if (least > most)
+        return usage_error(args,
+                           "the first size, %lld bytes, is more than the last, %lld: see "
+                           "--min-bytes and --max-bytes",
+                           (long long) least, (long long) most);
+    b->least = (uint64_t) (least - least % element);
+    b->most = (uint64_t) (most - most % element);
+    return EXIT_GOOD;
+}
+
+static bool is_name_of_transport(const char *name)
+{
+    return strcmp(name, "inproc") == 0 || strcmp(name, "shm") == 0 || strcmp(name, "tcp") == 0;
+}
+
+/* NULL: none is asked for. */
+static int check_transport(const arguments *args, const char *transport)
+{
+    if (transport && !strchr(transport, ':') && !is_name_of_transport(transport))
+        return usage_error(args,
+                           "--transport %s: expected inproc, shm, tcp or a URL; ranks that "
+                           "mlscale launch, mpirun or srun starts need none",
+                           transport);
+    if (arguments_has(args, "no-encryption") && !(transport && strcmp(transport, "tcp") == 0))
+        return usage_error(args, "--no-encryption is for --transport tcp; mlscale launch has the "
+                                 "same option, and URLs of tcp have ?encrypt=off");
+    if (!transport && was_launched() && arguments_has(args, "n"))
+        return usage_error(args,
+                           "-n %s: this is a rank of a group that was launched, which is what is "
+                           "measured; leave -n out, or say --transport for ranks of its own",
+                           arguments_get(args, "n"));
+    return EXIT_GOOD;
+}
+
 static int bench_group(const arguments *args)
 {
     bench b = {.args = args};
-    int64_t size, least, most;
+    int64_t size;
     const char *op = arguments_get(args, "op"), *transport = arguments_get(args, "transport");
+    const bool is_url = transport && strchr(transport, ':');
     b.op = bench_op_find(op ? op : "allreduce");
     if (!b.op)
         return usage_error(args, "--op %s: expected %s", op, bench_op_names());
     if (!arguments_int(args, "n", 1, LAUNCH_RANKS_MAX, 2, &size) ||
-        !arguments_int(args, "min-bytes", 4, BYTES_MOST, 8, &least) ||
-        !arguments_int(args, "max-bytes", 4, BYTES_MOST, 64 << 20, &most) ||
         !arguments_double(args, "seconds", 0.001, 0.2, &b.seconds))
         return EXIT_USAGE;
-    const bool is_url = transport && strchr(transport, ':');
-    if (transport && !is_url && strcmp(transport, "inproc") != 0 && strcmp(transport, "shm") != 0 &&
-        strcmp(transport, "tcp") != 0)
-        return usage_error(args, "--transport %s: expected inproc, shm, tcp or a URL", transport);
-    b.least = (uint64_t) least;
-    b.most = (uint64_t) most;
+    int code = read_sizes(args, &b);
+    if (!code)
+        code = check_transport(args, transport);
+    if (code)
+        return code;
     if (!transport && was_launched()) {
         const char *url = getenv("MLSCALE_GROUP");
         snprintf(b.url, sizeof b.url, "%s", url ? url : "mpi:");

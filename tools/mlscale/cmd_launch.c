@@ -41,6 +41,22 @@ static int read_hosts(const arguments *args, launch_hosts *hosts, launch_plan *p
     return code;
 }
 
+/* Options that would be told to nobody. */
+static int check_options(const arguments *args, const launch_meeting *meeting,
+                         const launch_hosts *hosts)
+{
+    const char *useless = meeting->port ? "port" : meeting->is_open ? "no-encryption" : NULL;
+    if (useless && launch_meets_by_shm(meeting, hosts))
+        return usage_error(args,
+                           "--%s is for ranks that meet by tcp, and these meet by shm: say "
+                           "--transport tcp, or leave it out",
+                           useless);
+    if (arguments_has(args, "remote-command") && !arguments_has(args, "hosts"))
+        return usage_error(args, "--remote-command is for other hosts, and all ranks are on this "
+                                 "one: name hosts by --hosts FILE, or leave it out");
+    return EXIT_GOOD;
+}
+
 static int make_plan(const arguments *args, launch_hosts *hosts, launch_plan *plan)
 {
     int64_t stop_seconds;
@@ -54,6 +70,8 @@ static int make_plan(const arguments *args, launch_hosts *hosts, launch_plan *pl
         !arguments_int(args, "stop-timeout", 0, 1000000, 10, &stop_seconds))
         return EXIT_USAGE;
     int code = read_hosts(args, hosts, plan);
+    if (!code)
+        code = check_options(args, &meeting, hosts);
     if (!code)
         code = launch_url(&meeting, hosts, plan);
     if (!code && !launch_random(plan->token, LAUNCH_TOKEN))

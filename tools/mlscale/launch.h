@@ -67,6 +67,9 @@ typedef struct launch_meeting {
     bool is_open;          /* not encrypted */
 } launch_meeting;
 
+/* Whether they meet by shm: what is said of ports and encryption is then said of nothing. */
+bool launch_meets_by_shm(const launch_meeting *meeting, const launch_hosts *hosts);
+
 /* The URL of the plan. Gives an exit code. */
 int launch_url(const launch_meeting *meeting, const launch_hosts *hosts, launch_plan *plan);
 

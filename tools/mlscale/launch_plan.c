@@ -70,13 +70,17 @@ static bool choose_port(bool is_alone, int64_t *port)
     return true;
 }
 
+bool launch_meets_by_shm(const launch_meeting *meeting, const launch_hosts *hosts)
+{
+    return meeting->transport ? strcmp(meeting->transport, "shm") == 0 : hosts->count <= 1;
+}
+
 int launch_url(const launch_meeting *meeting, const launch_hosts *hosts, launch_plan *plan)
 {
     char name[17];
     int64_t port = meeting->port;
-    const char *transport = meeting->transport;
     const bool is_alone = hosts->count <= 1;
-    const bool is_shm = transport ? strcmp(transport, "shm") == 0 : is_alone;
+    const bool is_shm = launch_meets_by_shm(meeting, hosts);
     if (!launch_random(name, sizeof name - 1))
         return EXIT_FAILED;
     if (is_shm && !is_alone)

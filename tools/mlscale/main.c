@@ -20,11 +20,21 @@ static const char *word_of(const command *cmd)
     return space ? space + 1 : cmd->name;
 }
 
+/* Commands below one that is a command itself. */
+static void print_more(FILE *file, const command *const *list)
+{
+    for (; list && *list; list++)
+        fprintf(file, "  %-11s  %s\n", (*list)->name, (*list)->summary);
+}
+
 static void print_usage(FILE *file, const char *group, const command *const *list)
 {
     fprintf(file, "usage: mlscale %s%sCOMMAND ...\n\ncommands:\n", group, *group ? " " : "");
-    for (; *list; list++)
-        fprintf(file, "  %-10s  %s\n", word_of(*list), (*list)->summary);
+    for (; *list; list++) {
+        fprintf(file, "  %-11s  %s\n", word_of(*list), (*list)->summary);
+        if ((*list)->run) /* else its own usage names them */
+            print_more(file, (*list)->group);
+    }
     fprintf(file, "\n'mlscale %s%sCOMMAND --help' says more", group, *group ? " " : "");
     fprintf(file, *group ? ".\n" : "; 'mlscale --version' shows the version.\n");
 }

@@ -289,6 +289,12 @@ bool arguments_has(const arguments *args, const char *name)
     return arguments_count(args, name) > 0;
 }
 
+/* As it is written: -n, --port. */
+static const char *dashes(const char *name)
+{
+    return name[1] ? "--" : "-";
+}
+
 bool arguments_int(const arguments *args, const char *name, int64_t least, int64_t most,
                    int64_t fallback, int64_t *ret_value)
 {
@@ -300,8 +306,8 @@ bool arguments_int(const arguments *args, const char *name, int64_t least, int64
     errno = 0;
     const long long value = strtoll(text, &end, 10);
     if (errno || end == text || *end || value < least || value > most) {
-        usage_error(args, "--%s %s: expected a whole number from %" PRId64 " to %" PRId64, name,
-                    text, least, most);
+        usage_error(args, "%s%s %s: expected a whole number from %" PRId64 " to %" PRId64,
+                    dashes(name), name, text, least, most);
         return false;
     }
     *ret_value = value;
@@ -318,7 +324,8 @@ bool arguments_double(const arguments *args, const char *name, double least, dou
         return true;
     const double value = strtod(text, &end);
     if (end == text || *end || !(value >= least) || value > 1e18) {
-        usage_error(args, "--%s %s: expected a number of at least %g", name, text, least);
+        usage_error(args, "%s%s %s: expected a number of at least %g", dashes(name), name, text,
+                    least);
         return false;
     }
     *ret_value = value;
