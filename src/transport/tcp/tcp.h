@@ -32,9 +32,17 @@
 
 /* Connections that have not shown the token, of a hub; one more ends the oldest. */
 #define TCP_STRANGERS_MAX 256
-/* They, and links that are closed with bytes on their way, have this long. */
+/* They have this long. */
 #define TCP_STRANGER_NS UINT64_C(5000000000)
-#define TCP_LINGER_NS   UINT64_C(1000000000)
+/*
+ * So do links that are closed, for their goodbye, and until the others have closed as well: to
+ * close while these still write would reset the connection, and take back what is on its way to
+ * them. Their calls have ended, so that their data is with the socket, whose system goes on with
+ * it behind a close; but for the last packets of an encrypted connection (128 KiB) where that
+ * takes no more. Who neither reads nor closes for so long is stopped or cut off, and its own calls
+ * name this rank as one that is gone.
+ */
+#define TCP_LINGER_NS UINT64_C(1000000000)
 /* What was on its way when a group is aborted has this long, if a peer does not say that it knows.
  */
 #define TCP_ABORT_NS UINT64_C(300000000)
