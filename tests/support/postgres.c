@@ -241,7 +241,8 @@ const char *mls_test_postgres_url(void)
         size +=
             (size_t) snprintf(socket + size, sizeof socket - size, *at == '/' ? "%%2F" : "%c", *at);
     /* By the time, since the numbers of processes come again within one run of a program. */
-    snprintf(url, sizeof url, "postgres://mls@%s/postgres?schema=q%llx_%d_%u&init=1", socket,
+    snprintf(url, sizeof url,
+             "postgres://mls@%s/postgres?connect_timeout=60&schema=q%llx_%d_%u&init=1", socket,
              (unsigned long long) mls__clock_monotonic_ns(), (int) getpid(), ++urls);
     return url;
 }
