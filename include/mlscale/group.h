@@ -30,11 +30,15 @@
  *                        not; if it has, then by MPI_Init_thread() with MPI_THREAD_MULTIPLE, or
  *                        with MPI_THREAD_SERIALIZED if only one thread uses MPI and groups. MPI
  *                        moves elements and reduces integers; with ?sums=engine it adds up floats,
- *                        too. Such a group cannot be shrunk.
+ *                        too. Such a group cannot be shrunk. A module, loaded when it is first
+ *                        asked for; MLSCALE_DRIVERS in the environment names another folder to
+ *                        look for it, by an absolute path.
  *   nccl:URL             the group of URL, with a GPU for each rank, over which NCCL (2.14 and
  *                        later, opened at run time) moves what is large, and reduces it: also
  *                        floats of 32 and 64 bits, unless shards are stated. Tensors are the
- *                        host's. Such as nccl:tcp://HOST:PORT/NAME.
+ *                        host's. Such as nccl:tcp://HOST:PORT/NAME. A module, too. MLSCALE_NCCL
+ *                        and MLSCALE_CUDA in the environment are paths of libnccl and libcuda,
+ *                        where the system does not find libnccl.so.2 and libcuda.so.1 itself.
  *
  * Collectives. All ranks call the same ones in the same order, and none ends before all
  * ranks have begun it. Each rank says what it calls before any data moves: another op,

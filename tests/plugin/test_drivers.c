@@ -333,6 +333,26 @@ START_TEST(transports_are_loaded_by_scheme)
 }
 END_TEST
 
+/* Where it was looked for, how to look elsewhere, and what it is built with. */
+START_TEST(missing_modules_are_explained)
+{
+    mls_group *group;
+    setenv("MLSCALE_DRIVERS", "/nowhere", 1);
+    ck_assert_fails(mls_group_create(context, "mpi:x", 0, 1, NULL, &group), MLS_ENOTFOUND,
+                    "; and no module /nowhere/mls_transport_mpi.so (MLSCALE_DRIVERS says where); "
+                    "it is built where there is Open MPI or MPICH");
+    ck_assert_fails(mls_group_create(context, "mpi:x", 0, 1, NULL, &group), MLS_ENOTFOUND,
+                    "there is no transport 'mpi'; there are: inproc");
+    setenv("MLSCALE_DRIVERS", "build/.libs", 1);
+    ck_assert_fails(
+        mls_group_create(context, "missing:x", 0, 1, NULL, &group), MLS_ENOTFOUND,
+        "mls_transport_missing.so (MLSCALE_DRIVERS, 'build/.libs', is no absolute path");
+    unsetenv("MLSCALE_DRIVERS");
+    ck_assert_fails(mls_group_create(context, "missing:x", 0, 1, NULL, &group), MLS_ENOTFOUND,
+                    "(MLSCALE_DRIVERS in the environment says another folder");
+}
+END_TEST
+
 START_TEST(module_is_loaded_once)
 {
     ck_assert_ok(mls_context_load_driver(context, MODULE("module_tiny")));
@@ -458,6 +478,7 @@ int main(void)
     tcase_add_test(tests, several_threads_register_and_open);
     tcase_add_test(tests, module_brings_a_backend_that_runs);
     tcase_add_test(tests, transports_are_loaded_by_scheme);
+    tcase_add_test(tests, missing_modules_are_explained);
     tcase_add_test(tests, module_is_loaded_once);
     tcase_add_test(tests, module_comes_whole_or_not_at_all);
     tcase_add_test(tests, what_is_no_module);
