@@ -10,7 +10,11 @@
  *                        folder of the user's ("mlscale" in XDG_RUNTIME_DIR, or
  *                        /tmp/mlscale-UID), from which the last one removes what was there.
  *                        A group takes a few KiB of memory for each rank, and some hundred for
- *                        each pair of ranks that send each other messages.
+ *                        each pair of ranks that send each other messages. Memory that is full
+ *                        is MLS_ENOMEM; but past the limit of a control group (a container's)
+ *                        the kernel kills instead, a process of its choice, and nobody can
+ *                        catch that. It does so where memory is asked for: with tensors that is
+ *                        mls_group_create_tensor(), of ordinary ones the first large reduction.
  *   tcp://HOST:PORT/NAME processes, of one host or of several. Rank 0 listens at HOST:PORT, where
  *                        its context may have more groups, of other names; the others ask there.
  *   tcp:///FOLDER        the same, where rank 0 is found by a file in a folder that all share,
