@@ -6,9 +6,9 @@
  * together with the next stride of their parts. Two halves of a stage are used by turns: what a
  * rank wrote two rounds ago was read before the others gave the record of the last one.
  *
- * What goes to a stage goes past the caches, however little it is: a line that another core has to
- * fetch from the cache of the one that wrote it, and that this one then has to get back before it
- * writes there again, takes longer than both of their ways to memory and back.
+ * Of few bytes a stage stays in the caches. Of many, what goes there goes past them: where two
+ * cores share no cache, a line that one of them has to fetch from the cache of the other, and that
+ * this one then has to get back, takes twice as long as both of their ways to memory and back.
  */
 #include "group/reduce.h"
 #include "group/stream.h"
@@ -33,7 +33,7 @@ typedef struct staged {
     unsigned char *target;
     void *made;     /* results on their way to a stage and a target */
     bool spreads;   /* results are shown to others; else each rank keeps its own */
-    bool streams;   /* what goes to a target goes past the caches, too */
+    bool streams;   /* what goes to a stage or a target goes past the caches */
     size_t stride;  /* elements of each slice */
     size_t strides; /* of the longest slice */
 } staged;
@@ -46,7 +46,15 @@ static size_t stride_bytes(const mls_group *group, const mls__reduce_plan *plan,
     return plan->reduction.size + plan->ranks * mls__reduce_element_bytes(group, plan, rank);
 }
 
-/* Elements that fit for all ranks; a stride is no longer than what lets an abort wait. */
+static bool does_stream(const mls__reduce_plan *plan)
+{
+    return plan->count * plan->reduction.size >= MLS__STREAM_BYTES;
+}
+
+/*
+ * Elements that fit for all ranks; a stride is no longer than what lets an abort wait. Half of the
+ * stage is as much as the caches of a core hold besides sources and targets.
+ */
 static size_t longest_stride(const mls_group *group, const mls__reduce_plan *plan)
 {
     size_t most = 0;
@@ -54,7 +62,8 @@ static size_t longest_stride(const mls_group *group, const mls__reduce_plan *pla
         const size_t bytes = stride_bytes(group, plan, i);
         most = bytes > most ? bytes : most;
     }
-    const size_t fit = HALF_BYTES / most, pauses = MLS__STRIDE_BYTES / plan->reduction.size;
+    const size_t half = does_stream(plan) ? HALF_BYTES : HALF_BYTES / 2;
+    const size_t fit = half / most, pauses = MLS__STRIDE_BYTES / plan->reduction.size;
     return (fit < pauses ? fit : pauses) / STRIDE_ELEMENTS * STRIDE_ELEMENTS;
 }
 
@@ -102,7 +111,7 @@ static void bring_parts(const staged *s, size_t step)
     const bool has_sums = mls__reduce_has_sums(s->group, plan->rank);
     const size_t bytes = mls__reduce_element_bytes(s->group, plan, plan->rank);
     mls__reduce_plan showing = *plan;
-    showing.reduction.streams = true;
+    showing.reduction.streams = s->streams;
     for (uint32_t k = 1; k <= plan->ranks; k++) {
         const uint32_t to = (plan->rank + k) % plan->ranks;
         const size_t count = elements_of(s, to, step), first = first_of(s, to, step);
@@ -110,7 +119,7 @@ static void bring_parts(const staged *s, size_t step)
         if (has_sums)
             mls__reduce_own(s->group, &showing, s->source, first, count, place);
         else if (count > 0 && bytes > 0 && to != plan->rank)
-            mls__stream_copy(place, s->source + first * bytes, count * bytes);
+            copy(s, place, s->source + first * bytes, count * bytes);
     }
 }
 
@@ -158,7 +167,7 @@ static void finish_shown(const staged *s, size_t step, size_t count)
         const size_t made = count - at < MADE_ELEMENTS ? count - at : MADE_ELEMENTS;
         set_leaves(s, step, count, at);
         mls__reduce_finish(s->group, plan, made, s->made);
-        mls__stream_copy(shown + at * size, s->made, made * size);
+        copy(s, shown + at * size, s->made, made * size);
         if (plan->wants)
             copy(s, s->target + (first_of(s, plan->rank, step) + at) * size, s->made, made * size);
     }
@@ -259,7 +268,7 @@ mls_status mls__staged_reduce(mls_group *group, mls__call *call, const mls__redu
         .target = target,
         .made = group->scratch[MLS__SCRATCH_MADE].data,
         .spreads = !plan->family->source_is_all,
-        .streams = plan->count * plan->reduction.size >= MLS__STREAM_BYTES,
+        .streams = does_stream(plan),
     };
     choose_strides(&s);
     const size_t steps = s.strides + s.spreads;
