@@ -172,7 +172,8 @@ static mls_status finish_taken(mls_group *group, const mls__call *call,
 
 /*
  * What others read next comes to them from memory three times sooner than from the cache of a core
- * that shares none with theirs, and little later than from one that does. Else: what was just read is in the caches, and so is a result in its place.
+ * that shares none with theirs, and little later than from one that does. Else: what was just read
+ * is in the caches, and so is a result in its place.
  */
 static bool does_stream(const mls_group *group, const mls__reduce_plan *plan, size_t count,
                         const void *result)

@@ -2,8 +2,8 @@
 /*
  * Copies past the caches: for what is larger than they are and not read soon, as a line that is
  * written whole need not be loaded before; and for what another core reads next, which has it
- * sooner from memory than from a cache that they do not share. Where processors have no such stores these
- * are copies like others.
+ * sooner from memory than from a cache that they do not share. Where processors have no such stores
+ * these are copies like others.
  */
 #ifndef MLS_GROUP_STREAM_H
 #define MLS_GROUP_STREAM_H
