@@ -53,11 +53,38 @@ exits "writes .npy" 0 score "$model" --input rows.csv --output o.npy --queue "$q
 "$mlscale" score "$model" --input rows.csv --output p.npy --quiet
 holds "of the same bytes" cmp o.npy p.npy
 
+# Two runs in one file would leave neither's rows: the first one has it.
+hold() { flock l.csv.part sh -c 'echo held >held; cat end >got'; }
+if command -v flock >/dev/null; then
+    mkfifo held end
+    hold &
+    holder=$!
+    read -r _ <held
+    echo theirs >>l.csv.part
+    exits "leaves a file that another run writes" 1 score "$model" --input rows.csv \
+        --output l.csv --queue "$q" --quiet
+    says "and says so" err "another 'mlscale score' is writing 'l.csv'"
+    holds "as it is" grep -qx theirs l.csv.part
+    "$mlscale" queue list --queue "$q" --json >out
+    says "and submits nothing" out '"jobs": []'
+    echo over >end
+    wait $holder
+    exits "has it when that has ended" 0 score "$model" --input rows.csv --output l.csv \
+        --queue "$q" --quiet
+    "$mlscale" score "$model" --input rows.csv --output m.csv --quiet
+    holds "and writes all of it" cmp l.csv m.csv
+fi
+exits "without a queue it does not begin" 1 score "$model" --input rows.csv --output n.csv \
+    --queue nope:x --quiet
+holds "and leaves nothing" test ! -e n.csv.part
+
 # A last row that is bad keeps a run from its end, and so its results in the queue.
 (cat rows.csv && echo bad) >bad.csv
 exits "stops at a bad row" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --quiet
 "$mlscale" queue list --queue "$q" --limit 1 --json >out
 run=$(grep -o 'score-[0-9a-f]*' out | head -n 1)
+! grep -q '"deadline_ms": 0,' out
+result "whose chunks are not kept for ever" $?
 "$mlscale" queue purge --queue "$q" >out
 "$mlscale" queue submit --queue "$q" --type "$run" --payload "not rows" >id
 exits "and there again" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --quiet

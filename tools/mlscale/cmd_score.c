@@ -256,7 +256,8 @@ static int start_worker(pipeline *p, const char *url, uint32_t slots, mls_worker
     worker_options.slots = slots;
     if (p->run) {
         handler.type = p->run->name;
-        queue_options.require = MLS_QUEUE_CAN_SHARE | MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_LEASES;
+        queue_options.require = MLS_QUEUE_CAN_SHARE | MLS_QUEUE_CAN_KEYS | MLS_QUEUE_CAN_LEASES |
+                                MLS_QUEUE_CAN_DEADLINES;
     }
     if (mls_queue_open(p->scorer->context, url, &queue_options, &p->queue))
         return library_failure(NULL);

@@ -14,10 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define KEEP_MS INT64_C(604800000) /* a week, for who comes back to it */
+#define KEEP_S INT64_C(604800) /* a week, for who comes back to it */
 
 /* FNV-1a. */
 static void add_bytes(uint64_t *hash, const void *data, size_t size)
@@ -81,23 +83,76 @@ static int name_run(const arguments *args, score_run *run)
     return code;
 }
 
+/* What is open by `fd` is still what has that name: whoever had the lock may have renamed it. */
+static bool is_named(int fd, const char *path)
+{
+    struct stat mine, there;
+    return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_dev == there.st_dev &&
+           mine.st_ino == there.st_ino;
+}
+
+static int refuse_lock(const score_run *run, int error)
+{
+    if (error == EWOULDBLOCK)
+        return failure("another 'mlscale score' is writing '%s' (it holds '%s'): wait for its end, "
+                       "or name another --output",
+                       run->output, run->path);
+    return failure("cannot lock '%s', so that no other run writes it too: %s", run->path,
+                   strerror(error));
+}
+
+/*
+ * Two runs in one file would leave neither's rows, so a run owns its file until its process has
+ * ended, in whichever way: the lock is of the kernel. Nothing is cut off before it is held.
+ */
+static int lock_output(score_run *run)
+{
+    for (;;) {
+        const int fd = open(run->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0)
+            return failure("cannot write '%s': %s", run->path, strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            const int error = errno;
+            close(fd);
+            return refuse_lock(run, error);
+        }
+        if (is_named(fd, run->path)) {
+            run->lock = fd;
+            return EXIT_GOOD;
+        }
+        close(fd);
+    }
+}
+
 int score_run_open(const arguments *args, score_run *ret_run)
 {
-    score_run run = {.output = arguments_get(args, "output")};
+    score_run run = {.lock = -1, .output = arguments_get(args, "output")};
     const char *ending = run.output ? strrchr(run.output, '.') : NULL;
     if (!run.output)
         return usage_error(args, "--queue needs --output: what is there is how it goes on");
     if ((size_t) snprintf(run.path, sizeof run.path, "%s.part%s", run.output,
                           ending && strcmp(ending, ".npy") == 0 ? ".npy" : "") >= sizeof run.path)
         return usage_error(args, "--output: the path is too long");
-    const int code = name_run(args, &run);
+    int code = name_run(args, &run);
+    if (!code)
+        code = lock_output(&run);
     if (!code)
         *ret_run = run;
     return code;
 }
 
+/* What nothing was written to says nothing to who looks for a run's leavings. */
+static void remove_unused(const score_run *run)
+{
+    struct stat info;
+    if (is_named(run->lock, run->path) && fstat(run->lock, &info) == 0 && info.st_size == 0)
+        unlink(run->path);
+}
+
 void score_run_close(score_run *run)
 {
+    remove_unused(run);
+    close(run->lock);
     free(run->ids);
 }
 
@@ -117,7 +172,8 @@ mls_status score_run_submit(score_run *run, mls_queue *queue, mls_job_options *j
     job->type = run->name;
     job->key = key;
     job->flags |= MLS_JOB_JOIN;
-    job->retention_ms = KEEP_MS;
+    job->retention_ms = KEEP_S * 1000;
+    job->deadline_ms = (time(NULL) + KEEP_S) * 1000; /* of a run that nobody goes on with */
     job->ack = MLS_ACK_RAM; /* a submit that is lost is made again; results are not lost */
     const mls_status status = mls_queue_submit(queue, job, ret_id);
     if (!status)

@@ -14,11 +14,13 @@ typedef struct score_run {
     char name[32];   /* "score-0123456789abcdef": the type of its jobs */
     char path[4096]; /* where the output is written until it is whole */
     const char *output;
+    int lock;      /* of that file */
     uint64_t *ids; /* of all chunks */
     size_t count, room;
 } score_run;
 
-/* The run of these arguments. Gives an exit code, after a message. */
+/* The run of these arguments, which nobody else runs until it is closed. Gives an exit code, after
+ * a message. */
 int score_run_open(const arguments *args, score_run *ret_run);
 void score_run_close(score_run *run);
 
