@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 bin_PROGRAMS += mlscale
 mlscale_SOURCES = \
+	%D%/mlscale/at_once.c %D%/mlscale/at_once.h \
 	%D%/mlscale/bench_group.h \
 	%D%/mlscale/bench_ops.c \
 	%D%/mlscale/bench_ring.c \

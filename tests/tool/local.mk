@@ -12,3 +12,9 @@ MLS_TOOL_TESTS = \
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)
 EXTRA_DIST += %D%/tap.sh
+
+check_PROGRAMS += %D%/test_at_once
+TESTS += %D%/test_at_once
+%C%_test_at_once_SOURCES = %D%/test_at_once.c tools/mlscale/at_once.c tools/mlscale/at_once.h
+%C%_test_at_once_CPPFLAGS = $(MLS_TEST_CPPFLAGS) -I$(top_srcdir)
+%C%_test_at_once_LDADD = $(MLS_TEST_LIBS)

@@ -185,6 +185,21 @@ exits "changes nothing" 2 queue cancel 9 x --queue "$q"
 exits "when an id is none" 0 queue show 9 --queue "$q"
 says "not even what is before it" out "state          ready"
 
+# More jobs than are listed at a time.
+many=sqlite:$scratch/many.db
+"$mlscale" queue init --queue "$many" >out 2>err
+seq 5000 >numbers
+"$mlscale" queue submit --queue "$many" --type many --lines numbers >out 2>err
+exits "cancels many" 0 queue cancel --all --queue "$many"
+same "each once" "5000 cancelled"
+exits "makes many ready" 0 queue retry --all --state cancelled --queue "$many"
+same "each once" "5000 ready"
+"$mlscale" queue cancel --all --queue "$many" >out 2>err
+exits "purges many" 0 queue purge --queue "$many"
+same "each once" "5000 purged"
+exits "and leaves none" 0 queue list --queue "$many" --json
+says "of them" out '"jobs": []'
+
 # A job whose payload is gone from the disk.
 broken=sqlite:$scratch/broken.db
 "$mlscale" queue init --queue "$broken" >out 2>err

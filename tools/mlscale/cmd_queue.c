@@ -2,16 +2,18 @@
 /* mlscale queue: the list of its commands, and what they share. */
 #include "cmd_queue.h"
 
+#include "at_once.h"
 #include "commands.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define PAGE 256 /* ids listed at once */
+#define PAGE 4096 /* ids listed at once */
 
 static const command *const commands[] = {
     &command_queue_init,
@@ -131,43 +133,71 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id)
     return id_parse(args, arguments_operand(args, operand), ret_id);
 }
 
+/* What is called with the jobs of some ids. */
+typedef struct visitor {
+    mls_queue *queue;
+    job_visit visit;
+    void *user;
+    atomic_bool is_any_damaged;
+} visitor;
+
 /* A job that is damaged is told, and does not hide the others. */
-static int visit_page(mls_queue *queue, const uint64_t *ids, size_t count, job_visit visit,
-                      void *user, bool *is_any_damaged)
+static int visit_job(void *user, uint64_t id)
+{
+    visitor *v = user;
+    mls_job *job;
+    const mls_status status = mls_queue_get(v->queue, id, &job);
+    if (status == MLS_ENOTFOUND)
+        return EXIT_GOOD; /* gone since it was listed */
+    if (status == MLS_EFORMAT) {
+        atomic_store(&v->is_any_damaged, true);
+        failure("job %" PRIu64 ": %s", id, mls_error_message());
+        return EXIT_GOOD;
+    }
+    if (status)
+        return library_failure(NULL);
+    const int code = v->visit(v->user, v->queue, job);
+    mls_job_free(job);
+    return code;
+}
+
+static int one_by_one(const uint64_t *ids, size_t count, id_fn act, void *user)
 {
     int code = EXIT_GOOD;
-    for (size_t i = 0; !code && i < count; i++) {
-        mls_job *job;
-        const mls_status status = mls_queue_get(queue, ids[i], &job);
-        if (status == MLS_ENOTFOUND)
-            continue; /* gone since it was listed */
-        if (status == MLS_EFORMAT) {
-            *is_any_damaged = true;
-            failure("job %" PRIu64 ": %s", ids[i], mls_error_message());
-            continue;
-        }
-        if (status)
-            return library_failure(NULL);
-        code = visit(user, queue, job);
-        mls_job_free(job);
-    }
+    for (size_t i = 0; !code && i < count; i++)
+        code = act(user, ids[i]);
     return code;
+}
+
+typedef int (*page_fn)(const uint64_t *ids, size_t count, id_fn act, void *user);
+
+/* Page by page: what `visit` changes on one is not on the next, whose ids are larger. */
+static int visit_pages(visitor *v, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
+                       page_fn each)
+{
+    uint64_t ids[PAGE];
+    int code = EXIT_GOOD;
+    for (size_t count = PAGE; !code && count == PAGE && most; most -= count) {
+        const size_t wanted = most < PAGE ? (size_t) most : PAGE;
+        if (mls_queue_list(v->queue, filter, after_id, wanted, ids, &count))
+            return library_failure(NULL);
+        code = each(ids, count, visit_job, v);
+        after_id = count ? ids[count - 1] : after_id;
+    }
+    return code || !atomic_load(&v->is_any_damaged) ? code : EXIT_FAILED;
 }
 
 int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
                job_visit visit, void *user)
 {
-    uint64_t ids[PAGE];
-    int code = EXIT_GOOD;
-    bool is_any_damaged = false;
-    for (size_t count = PAGE; !code && count == PAGE && most; most -= count) {
-        const size_t wanted = most < PAGE ? (size_t) most : PAGE;
-        if (mls_queue_list(queue, filter, after_id, wanted, ids, &count))
-            return library_failure(NULL);
-        code = visit_page(queue, ids, count, visit, user, &is_any_damaged);
-        after_id = count ? ids[count - 1] : after_id;
-    }
-    return code || !is_any_damaged ? code : EXIT_FAILED;
+    visitor v = {.queue = queue, .visit = visit, .user = user};
+    return visit_pages(&v, filter, after_id, most, one_by_one);
+}
+
+int jobs_change(mls_queue *queue, const mls_queue_filter *filter, job_visit change, void *user)
+{
+    visitor v = {.queue = queue, .visit = change, .user = user};
+    return visit_pages(&v, filter, 0, UINT64_MAX, at_once);
 }
 
 const char *time_text(int64_t wall_ms, char *text, size_t size)

@@ -83,6 +83,8 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id);
 typedef int (*job_visit)(void *user, mls_queue *queue, const mls_job *job);
 int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
                job_visit visit, void *user);
+/* The same for visits that change their job: of many jobs at once, on several threads. */
+int jobs_change(mls_queue *queue, const mls_queue_filter *filter, job_visit change, void *user);
 
 /* All that is known of a job; with its payload and result when `with_bytes`. NULL: no memory. */
 json_t *job_json(const mls_job *job, bool with_bytes);

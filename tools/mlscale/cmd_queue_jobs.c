@@ -3,6 +3,7 @@
 #include "cmd_queue.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* show */
@@ -147,7 +148,7 @@ typedef mls_status (*change_fn)(mls_queue *queue, uint64_t id);
 
 typedef struct change_state {
     change_fn change;
-    uint64_t count;
+    atomic_uint_least64_t count;
 } change_state;
 
 static int change_job(void *user, mls_queue *queue, const mls_job *job)
@@ -156,7 +157,8 @@ static int change_job(void *user, mls_queue *queue, const mls_job *job)
     const mls_status status = state->change(queue, mls_job_id(job));
     if (status && status != MLS_ESTATE && status != MLS_ENOTFOUND)
         return library_failure(NULL);
-    state->count += status == MLS_OK; /* others changed or went since they were listed */
+    atomic_fetch_add(&state->count,
+                     status == MLS_OK); /* others changed or went since they were listed */
     return EXIT_GOOD;
 }
 
@@ -174,7 +176,7 @@ static int change_named(const arguments *args, mls_queue *queue, change_state *s
         if (state->change(queue, id))
             code = library_failure(NULL);
         else
-            state->count++;
+            atomic_fetch_add(&state->count, 1);
     }
     return code;
 }
@@ -184,7 +186,7 @@ static int change_jobs(const arguments *args, change_fn change, uint32_t states,
 {
     queue_tool tool;
     mls_queue_filter filter;
-    change_state state = {change, 0};
+    change_state state = {.change = change};
     const bool all = arguments_has(args, "all");
     if (!filter_read(args, &filter))
         return EXIT_USAGE;
@@ -194,16 +196,17 @@ static int change_jobs(const arguments *args, change_fn change, uint32_t states,
     int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
-    code = all ? jobs_visit(tool.queue, &filter, 0, UINT64_MAX, change_job, &state)
+    code = all ? jobs_change(tool.queue, &filter, change_job, &state)
                : change_named(args, tool.queue, &state);
     queue_tool_close(&tool);
     if (code == EXIT_USAGE)
         return code;
+    const uint64_t count = atomic_load(&state.count);
     if (arguments_has(args, "json")) {
-        const int printed = print_json(json_pack("{s:I}", word, (json_int_t) state.count));
+        const int printed = print_json(json_pack("{s:I}", word, (json_int_t) count));
         return code ? code : printed;
     }
-    printf("%" PRIu64 " %s\n", state.count, word);
+    printf("%" PRIu64 " %s\n", count, word);
     return code;
 }
 

@@ -5,6 +5,7 @@
 #include "table.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -201,7 +202,7 @@ const command command_queue_stats = {
 
 typedef struct purge_state {
     int64_t ended_before_ms;
-    uint64_t count;
+    atomic_uint_least64_t count;
 } purge_state;
 
 static int purge_job(void *user, mls_queue *queue, const mls_job *job)
@@ -215,7 +216,7 @@ static int purge_job(void *user, mls_queue *queue, const mls_job *job)
     const mls_status status = mls_queue_forget(queue, info.id);
     if (status && status != MLS_ENOTFOUND && status != MLS_ESTATE)
         return library_failure(NULL);
-    p->count += status == MLS_OK;
+    atomic_fetch_add(&p->count, status == MLS_OK);
     return EXIT_GOOD;
 }
 
@@ -235,16 +236,17 @@ static int purge(const arguments *args)
     int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;
-    purge_state state = {INT64_MAX, 0};
+    purge_state state = {.ended_before_ms = INT64_MAX};
     if (seconds)
         state.ended_before_ms = ((int64_t) time(NULL) - seconds) * 1000;
-    code = jobs_visit(tool.queue, &filter, 0, UINT64_MAX, purge_job, &state);
+    code = jobs_change(tool.queue, &filter, purge_job, &state);
     queue_tool_close(&tool);
+    const uint64_t count = atomic_load(&state.count);
     if (arguments_has(args, "json")) {
-        const int printed = print_json(json_pack("{s:I}", "purged", (json_int_t) state.count));
+        const int printed = print_json(json_pack("{s:I}", "purged", (json_int_t) count));
         return code ? code : printed;
     }
-    printf("%" PRIu64 " purged\n", state.count);
+    printf("%" PRIu64 " purged\n", count);
     return code;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "score_run.h"
 
+#include "at_once.h"
 #include "common.h"
 
 #include <errno.h>
@@ -200,13 +201,19 @@ static bool sync_folder(const char *path)
     return sync_path(folder);
 }
 
+/* One that stays goes at the end of its time. */
+static int forget_chunk(void *user, uint64_t id)
+{
+    mls_queue_forget(user, id);
+    return EXIT_GOOD;
+}
+
 bool score_run_finish(score_run *run, mls_queue *queue)
 {
     if (!sync_path(run->path) || rename(run->path, run->output) != 0 || !sync_folder(run->output)) {
         failure("cannot write '%s': %s", run->output, strerror(errno));
         return false;
     }
-    for (size_t i = 0; i < run->count; i++)
-        mls_queue_forget(queue, run->ids[i]); /* those that stay go at the end of their time */
+    at_once(run->ids, run->count, forget_chunk, queue);
     return true;
 }
