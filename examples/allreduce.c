@@ -79,8 +79,10 @@ int main(void)
     mls_status status = mls_context_create(NULL, &context);
     if (!status)
         status = work(context, &group);
-    if (status)
+    if (status && group)
         fprintf(stderr, "rank %u: %s\n", mls_group_rank(group), mls_error_message());
+    else if (status) /* and no rank */
+        fprintf(stderr, "%s\n", mls_error_message());
     mls_group_free(group);
     mls_context_free(context);
     return status ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -94,8 +94,10 @@ int main(void)
         status = mls_mesh_create(group, 1, &ranks, &options, &mesh);
     if (!status)
         status = compute(mesh, &layer);
-    if (status)
+    if (status && group)
         fprintf(stderr, "rank %u: %s\n", mls_group_rank(group), mls_error_message());
+    else if (status) /* and no rank */
+        fprintf(stderr, "%s\n", mls_error_message());
     else
         print_digest(mls_sharded_local(layer));
     mls_sharded_free(layer);

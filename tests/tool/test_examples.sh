@@ -104,6 +104,14 @@ everywhere() {
     done
 }
 everywhere allreduce
+# no_rank NAME: what fails before there is a group is of no rank
+no_rank() {
+    MLSCALE_RANK=1 MLSCALE_SIZE=2 MLSCALE_GROUP=pigeon:x "$scratch/$1" >"$scratch/out" 2>"$scratch/err"
+    says "$1.c says why there is no group" err "there is no transport 'pigeon'"
+    [ "$(grep -c '^rank' "$scratch/err")" = 0 ]
+    result "and takes nobody for rank 0" $?
+}
+no_rank allreduce
 
 # shellcheck disable=SC2086
 holds "sharded_matmul.c is built" $cc -std=gnu11 -Wall -Wextra -Werror $flags \
@@ -113,6 +121,7 @@ holds "sharded_matmul.c runs alone" "$scratch/sharded_matmul"
 says "and gives a layer" out "the layer has digest"
 cp "$scratch/out" "$scratch/one"
 everywhere sharded_matmul
+no_rank sharded_matmul
 
 if uv=$(pkg-config --cflags --libs libuv 2>/dev/null); then
     # shellcheck disable=SC2086
