@@ -11,7 +11,7 @@ MLS_TOOL_TESTS = \
 	%D%/test_worker.sh
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)
-EXTRA_DIST += %D%/tap.sh
+EXTRA_DIST += %D%/page.sh %D%/tap.sh
 
 check_PROGRAMS += %D%/test_at_once
 TESTS += %D%/test_at_once

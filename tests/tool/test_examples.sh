@@ -1,9 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Examples run as a new user would run them: built by pkg-config against an installed
-# copy, in C and in C++; the one with an event loop where libuv is; the demo; and the README's program is the example itself.
+# copy, in C and in C++; the one with an event loop where libuv is; the demo; the README's program is
+# the example itself; and what the tutorial's commands print, and Python over the C interface.
 # shellcheck source=tests/tool/tap.sh
 . "${abs_top_srcdir:-$PWD}/tests/tool/tap.sh"
+# shellcheck source=tests/tool/page.sh
+. "$top/tests/tool/page.sh"
 prefix=$scratch/prefix
 cc=${CC:-cc}
 cxx=${CXX:-c++}
@@ -137,6 +140,32 @@ fi
 sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$scratch/readme.c"
 tail -n +3 examples/embed.c >"$scratch/embed.c"
 holds "the README shows embed.c" cmp "$scratch/readme.c" "$scratch/embed.c"
+# The pages, from a folder that looks as a new user's does once it is built and installed.
+mkdir "$scratch/user" "$scratch/bin"
+ln -s "$top/examples" "$scratch/user/examples"
+ln -s "${abs_top_builddir:-$PWD/build}" "$scratch/user/build"
+# shellcheck disable=SC2016 # of the script
+printf '#!/bin/sh\nPATH=%s exec %s "$@" %s\n' "'$PATH'" "$cc" "$flags" >"$scratch/bin/cc" # not itself
+printf '#!/bin/sh\necho "%s"\n' "$options" >"$scratch/bin/pkg-config"
+chmod +x "$scratch/bin/cc" "$scratch/bin/pkg-config"
+PATH=$scratch/bin:$prefix/bin:$PATH
+cd "$scratch/user" || exit 1
+page_runs "$top/docs/tutorial.md"
+if [ -n "$flags" ]; then
+    echo "# how-to.md's Python is left out: sanitizers want a program of their own"
+elif ! command -v python3 >/dev/null; then
+    echo "# how-to.md's Python is left out: there is no python3"
+else
+    # shellcheck disable=SC2016 # Markdown's quotes
+    sed -n '/^```python$/,/^```$/p' "$top/docs/how-to.md" | sed '/^```/d' >sum.py
+    holds "how-to.md's Python adds up over ranks" mlscale launch -n 3 --no-prefix -- python3 sum.py
+    for rank in 0 1 2; do
+        says "on rank $rank" out "rank $rank of 3 has [33.0, 33.0, 33.0, 33.0]"
+    done
+    holds "and alone" python3 sum.py
+    says "its own" out "rank 0 of 1 has [10.0, 10.0, 10.0, 10.0]"
+fi
+cd "$top" || exit 1
 holds "the demo runs" sh examples/demo.sh "${abs_top_builddir:-$PWD/build}"
 says "and every score agrees with the reference" out "all 11239 scores agree"
 tap_end
