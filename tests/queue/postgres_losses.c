@@ -108,27 +108,41 @@ START_TEST(a_close_that_was_cut_is_tried_again)
 }
 END_TEST
 
-/* Of many members on other machines it makes no difference how often one looks on this. */
+/* While a claim waits for a second. */
+static int count_looks(mls_claimer *claimer)
+{
+    mls_job *none;
+    size_t count;
+    const int before = proxy_commits();
+    ck_assert_fails(mls_claimer_claim(claimer, 1000, 1, &none, &count), MLS_ETIMEDOUT, "");
+    return proxy_commits() - before;
+}
+
+/*
+ * Of many members on other machines it makes no difference how often one looks on this: of 25 times
+ * within a second, where all that share would look 4 times. A slow machine cannot do as many.
+ */
 START_TEST(looks_are_divided_among_neighbours_only)
 {
-    enum { LEAST_LOOKS = 8, MOST_TRIES = 5 }; /* of 25 within a second, and of 4 if all shared */
+    enum { LEAST_LOOKS = 8, MOST_TRIES = 5 };
     tables_use(proxy_start(), "");
     mls_queue *queue = fixture_queue(tables_url());
     mls_claimer *claimer = fixture_claimer(queue, NULL);
-    mls_job *none;
-    size_t count;
-    tables_sql("INSERT INTO %s.members SELECT 1000 + n, 0, 0, 'elsewhere 1 ' || n || ' 1 1', 0"
-               " FROM generate_series(1, 300) AS n",
-               tables_schema());
-    ck_assert_fails(mls_claimer_claim(claimer, 600, 1, &none, &count), MLS_ETIMEDOUT, "");
-    int looks = 0;
-    for (int tries = 0; looks < LEAST_LOOKS && tries < MOST_TRIES; tries++) {
-        const int before = proxy_commits();
-        ck_assert_fails(mls_claimer_claim(claimer, 1000, 1, &none, &count), MLS_ETIMEDOUT, "");
-        looks = proxy_commits() - before;
+    bool are_enough = false;
+    for (int tries = 0; !are_enough && tries < MOST_TRIES; tries++) {
+        tables_sql("INSERT INTO %s.members VALUES (1000, 0, 0, 'elsewhere 1 0 1 1', 0)",
+                   tables_schema());
+        count_looks(claimer);
+        const int alone = count_looks(claimer);
+        tables_sql("INSERT INTO %s.members SELECT 1000 + n, 0, 0, 'elsewhere 1 ' || n || ' 1 1', 0"
+                   " FROM generate_series(1, 300) AS n",
+                   tables_schema());
+        count_looks(claimer);
+        const int looks = count_looks(claimer);
+        are_enough = looks >= LEAST_LOOKS || looks >= alone / 2;
+        tables_sql("DELETE FROM %s.members WHERE id >= 1000", tables_schema());
     }
-    ck_assert_int_ge(looks, LEAST_LOOKS);
-    tables_sql("DELETE FROM %s.members WHERE id > 1000", tables_schema());
+    ck_assert(are_enough);
     mls_claimer_close(claimer);
     mls_queue_close(queue);
     proxy_stop();
