@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The manual: pages of section 3 are what the headers make of them, every exported
-# function is on one of them, mlscale(1) has every option, and mandoc finds no fault.
+# function is on one of them, mlscale(1) has every command and option, and mandoc finds no fault.
 set -u
 top=${abs_top_srcdir:-$PWD}
 builddir=${abs_top_builddir:-$PWD/build}
@@ -36,8 +36,21 @@ sed -n 's/^ *\(mls_[a-z0-9_]*\);$/\1/p' "$top/src/libmlscale.map" | while read -
 done >"$scratch/missing"
 result 2 "every exported function has its page" "$scratch/missing"
 
-for command in score run inspect bench verify worker 'queue init' 'queue submit' 'queue list' \
-    'queue show' 'queue stats' 'queue cancel' 'queue retry' 'queue purge' 'queue export'; do
+# commands WORDS: those that the help of a group, or of all, lists
+commands() {
+    # shellcheck disable=SC2086 # words
+    "$builddir/mlscale" $1 --help | sed -n 's/^  \([a-z][a-z]*\)   *[^ ].*/\1/p'
+}
+
+{
+    commands '' | grep -vx 'queue\|launch'
+    commands queue | sed 's/^/queue /'
+} >"$scratch/commands"
+sed -n '/^.Sh SYNOPSIS/,/^.Sh DESCRIPTION/s/^\.Cm //p' "$top/man/mlscale.1" |
+    grep -o '[a-z]*' >"$scratch/synopsis"
+while read -r command; do
+    grep -qx "${command##* }" "$scratch/synopsis" ||
+        echo "mlscale $command is not in the synopsis of mlscale(1)"
     # shellcheck disable=SC2086 # a group's command is two words
     "$builddir/mlscale" $command --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' |
         while read -r option; do
@@ -46,7 +59,8 @@ for command in score run inspect bench verify worker 'queue init' 'queue submit'
         done
     sed -n "/^.Ss mlscale $command/,/^.El/p" "$top/man/mlscale.1" | grep -q . ||
         echo "mlscale(1) has no section on $command"
-done >"$scratch/options"
+done <"$scratch/commands" >"$scratch/options"
+[ "$(wc -l <"$scratch/commands")" -gt 20 ] || echo "the help lists no commands" >>"$scratch/options"
 for command in 'launch launch' 'bench bench group'; do
     page=mlscale-${command%% *}
     # shellcheck disable=SC2086 # words
@@ -57,7 +71,7 @@ for command in 'launch launch' 'bench bench group'; do
                 echo "mlscale ${command#* } -$option is not in $page(1)"
         done
 done >>"$scratch/options"
-result 3 "mlscale(1) has every option" "$scratch/options"
+result 3 "mlscale(1) has every command and option" "$scratch/options"
 
 if command -v mandoc >/dev/null; then
     for page in "$top"/man/*.[135]; do

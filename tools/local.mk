@@ -17,6 +17,7 @@ mlscale_SOURCES = \
 	%D%/mlscale/cmd_queue_schedules.c \
 	%D%/mlscale/cmd_queue_store.c \
 	%D%/mlscale/cmd_queue_submit.c \
+	%D%/mlscale/cmd_queue_times.c \
 	%D%/mlscale/cmd_queue_top.c \
 	%D%/mlscale/cmd_run.c \
 	%D%/mlscale/cmd_score.c \

@@ -185,6 +185,33 @@ exits "changes nothing" 2 queue cancel 9 x --queue "$q"
 exits "when an id is none" 0 queue show 9 --queue "$q"
 says "not even what is before it" out "state          ready"
 
+# When jobs begin and end, and what is kept of them.
+times=sqlite:$scratch/times.db
+"$mlscale" queue init --queue "$times" >out 2>err
+exits "takes a time to begin at" 0 queue submit --queue "$times" --type t \
+    --run-at 2100-02-28T23:59:58Z --deadline "2100-03-01 00:00:01Z" --ack async
+exits "and shows it" 0 queue show 1 --queue "$times"
+says "as it was given" out "run at         2100-02-28 23:59:58Z"
+says "and the deadline" out "deadline       2100-03-01 00:00:01Z"
+exits "takes a deadline from now on" 0 queue submit --queue "$times" --type t --deadline +0 \
+    --retention 86400000 --ack durable
+# Only what is over is looked at: it is dead for whoever asks then.
+exits "and waits for its end" 1 queue submit --queue "$times" --type t --deadline +1 --wait
+says "at it" err "deadline"
+for time in 2100-02-29T00:00:00Z 2100-01-01 2100-01-01T00:00:00 12 +x +-1 +99999999999999; do
+    exits "refuses the time $time" 2 queue submit --queue "$times" --type t --run-at "$time"
+    says "and says what is one" err "2026-01-31T12:00:05Z, or +MS"
+done
+exits "refuses another promise" 2 queue submit --queue "$times" --type t --ack soon
+says "and says which there are" err "async"
+exits "keeps nothing of a job" 0 queue submit --queue "$times" --type gone --retention 0
+"$mlscale" queue cancel --all --type gone --queue "$times" >out 2>err
+exits "that has ended" 0 queue list --type gone --queue "$times" --json
+says "then" out '"jobs": []'
+exits "takes pauses" 0 queue submit --queue "$times" --type t --attempts 5 --backoff 10 \
+    --backoff-max 20 --jitter 50
+exits "of a part that there can be" 2 queue submit --queue "$times" --type t --jitter 101
+
 # More jobs than are listed at a time.
 many=sqlite:$scratch/many.db
 "$mlscale" queue init --queue "$many" >out 2>err

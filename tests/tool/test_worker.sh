@@ -458,4 +458,10 @@ exits "wants a queue" 2 worker --config t.yaml
 exits "names a file that is not there" 1 worker --queue "$q" --config none.yaml
 says "by path" err "there is no file 'none.yaml'"
 exits "refuses a type that the file has not" 2 queue submit --queue "$q" --config t.yaml --type u
+# --- the name ---
+own=sqlite:$scratch/own.db
+"$mlscale" queue submit --queue "$own" --type t --payload x >out 2>err
+exits "runs under a name" 0 worker --queue "$own" --config t.yaml --drain --name host-7
+exits "of its own" 0 queue show 1 --queue "$own"
+says "by which its jobs tell whose they are" out "owner          host-7"
 tap_end

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PAGE 4096 /* ids listed at once */
 
@@ -198,16 +197,6 @@ int jobs_change(mls_queue *queue, const mls_queue_filter *filter, job_visit chan
 {
     visitor v = {.queue = queue, .visit = change, .user = user};
     return visit_pages(&v, filter, 0, UINT64_MAX, at_once);
-}
-
-const char *time_text(int64_t wall_ms, char *text, size_t size)
-{
-    const time_t seconds = (time_t) (wall_ms / 1000);
-    struct tm parts;
-    if (!wall_ms || !gmtime_r(&seconds, &parts) ||
-        !strftime(text, size, "%Y-%m-%d %H:%M:%SZ", &parts))
-        snprintf(text, size, "-");
-    return text;
 }
 
 static char *base64(const unsigned char *data, size_t size)

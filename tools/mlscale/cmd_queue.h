@@ -118,6 +118,9 @@ const char *needs_text(const mls_resources *needs, char *text, size_t size);
         {"priority", "P", "0, served last, to 9 (default 4)"},                                     \
         {"attempts", "N", "how often it may be run (default 1)"},                                  \
         {"backoff", "MS", "the pause before the second attempt; it doubles (default 1000)"},       \
+        {"backoff-max", "MS", "no pause is longer (default 3600000)"},                             \
+        {"jitter", "PERCENT", "the part of a pause that is drawn at random (default 100)"},        \
+        {"retention", "MS", "how long its result, error and key are kept (default: the queue's)"}, \
         NEEDS_OPTIONS("it needs")
 typedef struct job_input {
     mls_job_options options;
@@ -137,6 +140,12 @@ typedef struct queue_sum {
 extern const queue_sum queue_sums[QUEUE_SUMS];
 uint64_t queue_sum_of(const mls_queue_stats *stats, size_t offset);
 
+/* cmd_queue_times.c: points in time. */
+/*
+ * Reads an option's "2026-01-31T12:00:05Z", or "+MS" from now, in milliseconds since 1970; what is
+ * there stays when it is not given. false after a message.
+ */
+bool time_read(const arguments *args, const char *name, int64_t *wall_ms);
 /* "2026-01-31 12:00:05Z"; "-" for 0. */
 const char *time_text(int64_t wall_ms, char *text, size_t size);
 

@@ -51,14 +51,32 @@ static bool read_type(const arguments *args, const mls_job_types *types, mls_job
     return false;
 }
 
+#define PAUSE_MAX_MS INT64_C(4233600000)    /* 49 days: fits 32 bits */
+#define TIME_MAX_MS  INT64_C(3155760000000) /* a century */
+
+static bool read_retries(const arguments *args, mls_job_options *job)
+{
+    int64_t attempts, backoff_ms, most_ms, jitter;
+    if (!arguments_int(args, "attempts", 1, 1000000, job->max_attempts, &attempts) ||
+        !arguments_int(args, "backoff", 0, PAUSE_MAX_MS, job->backoff_ms, &backoff_ms) ||
+        !arguments_int(args, "backoff-max", 0, PAUSE_MAX_MS, job->backoff_max_ms, &most_ms) ||
+        !arguments_int(args, "jitter", 0, 100, job->jitter_percent, &jitter))
+        return false;
+    job->max_attempts = (uint32_t) attempts;
+    job->backoff_ms = (uint32_t) backoff_ms;
+    job->backoff_max_ms = (uint32_t) most_ms;
+    job->jitter_percent = (uint32_t) jitter;
+    return true;
+}
+
 static bool read_options(const arguments *args, const mls_job_types *types, mls_job_options *job)
 {
-    int64_t priority, attempts, backoff_ms;
+    int64_t priority;
     if (!read_type(args, types, job) ||
         !arguments_int(args, "priority", MLS_PRIORITY_LOWEST, MLS_PRIORITY_HIGHEST, job->priority,
                        &priority) ||
-        !arguments_int(args, "attempts", 1, 1000000, job->max_attempts, &attempts) ||
-        !arguments_int(args, "backoff", 0, INT64_C(4233600000), job->backoff_ms, &backoff_ms) ||
+        !read_retries(args, job) ||
+        !arguments_int(args, "retention", 0, TIME_MAX_MS, job->retention_ms, &job->retention_ms) ||
         !needs_read(args, &job->needs))
         return false;
     job->type = arguments_get(args, "type");
@@ -68,8 +86,6 @@ static bool read_options(const arguments *args, const mls_job_types *types, mls_
     if (arguments_has(args, "batch-key"))
         job->batch_key = arguments_get(args, "batch-key");
     job->priority = (int32_t) priority;
-    job->max_attempts = (uint32_t) attempts;
-    job->backoff_ms = (uint32_t) backoff_ms;
     return true;
 }
 
@@ -227,13 +243,33 @@ static int submit_file(const arguments *args, mls_queue *queue, const mls_job_op
     return code;
 }
 
+/* What it promises when the command returns. */
+static bool read_ack(const arguments *args, mls_job_options *job)
+{
+    const char *text = arguments_get(args, "ack");
+    if (!text)
+        return true;
+    job->ack = strcmp(text, "durable") == 0 ? MLS_ACK_DURABLE
+               : strcmp(text, "async") == 0 ? MLS_ACK_ASYNC
+                                            : MLS_ACK_DEFAULT;
+    if (job->ack != MLS_ACK_DEFAULT)
+        return true;
+    usage_error(args,
+                "--ack %s: durable (power loss takes no job back) and async (within the time that "
+                "the driver states) are possible",
+                text);
+    return false;
+}
+
 /* What jobs have that are submitted only once. */
 static bool read_once(const arguments *args, mls_job_options *job)
 {
     job->key = arguments_get(args, "key");
     job->flags |= (arguments_has(args, "join") ? MLS_JOB_JOIN : 0) |
                   (arguments_has(args, "any-end") ? MLS_JOB_DEPENDS_ANY_END : 0);
-    return arguments_int(args, "delay", 0, INT64_C(3155760000000), 0, &job->delay_ms);
+    return arguments_int(args, "delay", 0, TIME_MAX_MS, 0, &job->delay_ms) &&
+           time_read(args, "run-at", &job->run_at_ms) &&
+           time_read(args, "deadline", &job->deadline_ms) && read_ack(args, job);
 }
 
 static int submit_input(const arguments *args, job_input *input)
@@ -284,6 +320,12 @@ static const option_spec submit_options[] = {
      "in another way, this one is cancelled"},
     {"any-end", NULL, "--after is over with any end of those jobs"},
     {"delay", "MS", "not before so many milliseconds from now"},
+    {"run-at", "TIME",
+     "not before: a time such as 2026-01-31T12:00:05Z, or +MS, so many\nmilliseconds from now"},
+    {"deadline", "TIME", "past it the job is dead if it still waits, and told to stop if it\nruns"},
+    {"ack", "WHEN",
+     "durable: return when power loss takes it back no more (default);\n"
+     "async: when it is written"},
     {"wait", NULL, "wait for its end and print its result instead of its id"},
     JSON_OPTION,
     {NULL, NULL, NULL},

@@ -14,7 +14,7 @@
 
 typedef struct server {
     queue_tool tool;
-    const char *config;
+    const char *config, *name;
     uint32_t slots;
     mls_resources capacity;
     bool has_capacity;
@@ -55,7 +55,7 @@ static mls_status start_or_reload(server *s, size_t *ret_types)
     if (status)
         return status;
     *ret_types = mls_job_types_count(types);
-    options.name = "mlscale worker";
+    options.name = s->name;
     options.slots = s->slots;
     options.capacity = s->has_capacity ? &s->capacity : NULL;
     status = mls_job_types_schedule(types, s->tool.queue);
@@ -183,6 +183,7 @@ static int worker(const arguments *args)
     if (!arguments_int(args, "slots", 1, MLS_SLOTS_MAX, 1, &slots) ||
         !arguments_int(args, "stop-timeout", 0, 1000000, 30, &stop_seconds))
         return EXIT_USAGE;
+    s.name = arguments_has(args, "name") ? arguments_get(args, "name") : "mlscale worker";
     s.capacity = (mls_resources){MLS_CAPACITY_MACHINE, MLS_CAPACITY_MACHINE, MLS_CAPACITY_MACHINE};
     s.has_capacity =
         arguments_has(args, "cpus") || arguments_has(args, "memory") || arguments_has(args, "gpus");
@@ -203,6 +204,7 @@ static int worker(const arguments *args)
 static const option_spec options[] = {
     QUEUE_OPTION,
     {"config", "FILE", "the job types: see mlscale-job-types(5)"},
+    {"name", "NAME", "the owner of its jobs, for people (default: mlscale worker)"},
     {"slots", "N", "jobs that run at the same time (default 1)"},
     NEEDS_OPTIONS("its jobs may need together"),
     {"stop-timeout", "SECONDS", "how long jobs may go on when it stops (default 30)"},
