@@ -57,6 +57,7 @@ says "behind the last" out '"id": 6'
 exits "shows a job" 0 queue show 1 --queue "$q"
 says "with its priority" out "priority       7"
 says "and its state" out "state          ready"
+says "and why it stays so" out "waits          no worker is there"
 "$mlscale" queue show 6 --queue "$q" --payload >payload
 holds "as it was" cmp bytes payload
 exits "shows bytes as JSON" 0 queue show 6 --queue "$q" --json
@@ -118,6 +119,10 @@ grep -qE '^slow +\* +\* +yes +0 +- +- +-$' out
 result "for people" $?
 exits "lists it as JSON" 0 queue rules --queue "$q" --json
 says "with null for any" out '"queue": null'
+exits "shows a job of the type" 0 queue show 3 --queue "$q"
+says "and that it is paused" out "waits          queue slow, type *: paused"
+exits "in JSON too" 0 queue show 3 --queue "$q" --json
+says "says why it waits" out '"waits": "queue slow, type *: paused"'
 exits "limits what runs" 0 queue limit --queue "$q" --type line --running 2
 same "and says so" "queue *, type line, tenant *: at most 2 run"
 exits "limits a tenant's rate" 0 queue limit --queue "$q" --tenant acme --rate 5 --per 60000 --json

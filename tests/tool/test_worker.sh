@@ -464,4 +464,20 @@ own=sqlite:$scratch/own.db
 exits "runs under a name" 0 worker --queue "$own" --config t.yaml --drain --name host-7
 exits "of its own" 0 queue show 1 --queue "$own"
 says "by which its jobs tell whose they are" out "owner          host-7"
+
+# --- why a job waits: asked by a program that the worker runs ---
+cat >asks.yaml <<EOF
+job-types:
+  - name: asks
+    handler: {command: ["$mlscale", queue, show, "2", --queue, "$own"]}
+EOF
+"$mlscale" queue submit --queue "$own" --type elsewhere >out 2>err
+"$mlscale" queue submit --queue "$own" --type asks >out 2>err
+exits "runs what asks" 0 worker --queue "$own" --config asks.yaml --drain
+exits "how another waits" 0 queue show 3 --queue "$own" --result
+says "which is ready" out "state          ready"
+! grep -q "no worker is there" out
+result "though a worker is there" $?
+exits "and none is then" 0 queue show 2 --queue "$own"
+says "as it says" out "no worker is there"
 tap_end

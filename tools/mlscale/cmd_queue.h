@@ -99,10 +99,10 @@ json_t *job_json(const mls_job *job, bool with_bytes);
 /* Reads what is given of them over what is there. false after a message. */
 bool needs_read(const arguments *args, mls_resources *resources);
 bool needs_are_any(const mls_resources *needs);
-/* Whether a worker that is open has so much; true when nobody can tell. */
-bool needs_are_offered(mls_queue *queue, const mls_resources *needs);
 /* "2 cpu, 512 MiB, 1 gpu". */
 const char *needs_text(const mls_resources *needs, char *text, size_t size);
+/* Why a ready job is not claimed, as far as the queue tells; "" for others. */
+const char *waits_text(mls_queue *queue, const mls_job_info *info, char *text, size_t size);
 
 /* cmd_queue_submit.c: what a job is, once or by a schedule. */
 #define JOB_OPTIONS                                                                                \

@@ -45,16 +45,14 @@ static void print_times(const mls_job_info *info)
     printf(LINE "%.3f s\n", "running", (double) info->running_ns / 1e9);
 }
 
-/* Of jobs that need something, or did; and who waits for more than any worker has. */
+/* Of jobs that need something, or did; and of those that nobody takes. */
 static void print_needs(mls_queue *queue, const mls_job_info *info)
 {
-    char text[96];
+    char text[1024];
     print_text("needs", needs_text(&info->needs, text, sizeof text));
     if (info->escalations)
         printf(LINE "%" PRIu32 "\n", "escalations", info->escalations);
-    if (info->state == MLS_JOB_READY && needs_are_any(&info->needs) &&
-        !needs_are_offered(queue, &info->needs))
-        printf(LINE "needs %s; no worker offers that\n", "waits", text);
+    print_text("waits", waits_text(queue, info, text, sizeof text));
 }
 
 /* What JSON has too, but for what says nothing. */
@@ -89,6 +87,16 @@ static int print_job(mls_queue *queue, const mls_job *job)
     return EXIT_GOOD;
 }
 
+static int print_job_json(mls_queue *queue, const mls_job *job)
+{
+    char text[1024];
+    mls_job_info info = MLS_JOB_INFO_INIT;
+    json_t *object = job_json(job, true);
+    if (mls_job_get_info(job, &info) == MLS_OK && waits_text(queue, &info, text, sizeof text)[0])
+        json_object_set_new(object, "waits", json_string(text));
+    return print_json(object);
+}
+
 static int show_job(const arguments *args, mls_queue *queue, const mls_job *job)
 {
     mls_job_info info = MLS_JOB_INFO_INIT;
@@ -99,9 +107,7 @@ static int show_job(const arguments *args, mls_queue *queue, const mls_job *job)
                                             : write_bytes(info.payload, info.payload_bytes);
     if (arguments_has(args, "result"))
         return mls_job_result(job, &data, &size) ? library_failure(NULL) : write_bytes(data, size);
-    if (arguments_has(args, "json"))
-        return print_json(job_json(job, true));
-    return print_job(queue, job);
+    return arguments_has(args, "json") ? print_job_json(queue, job) : print_job(queue, job);
 }
 
 static int show(const arguments *args)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What jobs need and workers offer, for mlscale queue and mlscale worker. */
+/* What jobs need and workers offer, and so why they wait, for mlscale queue and mlscale worker. */
 #include "cmd_queue.h"
 
 #include <errno.h>
@@ -45,23 +45,20 @@ bool needs_are_any(const mls_resources *needs)
     return needs->cpu_milli || needs->memory_bytes || needs->gpus;
 }
 
+/* Whether all claimers that are open were asked, and what they offer. */
 typedef struct search {
     const mls_resources *needs;
+    size_t offers;
     bool is_offered;
 } search;
 
 static void look_at_offer(void *user, const mls_queue_offer *offer)
 {
     search *s = user;
+    s->offers++;
     s->is_offered |= s->needs->cpu_milli <= offer->capacity.cpu_milli &&
                      s->needs->memory_bytes <= offer->capacity.memory_bytes &&
                      s->needs->gpus <= offer->capacity.gpus;
-}
-
-bool needs_are_offered(mls_queue *queue, const mls_resources *needs)
-{
-    search s = {needs, false};
-    return mls_queue_visit_offers(queue, look_at_offer, &s) || s.is_offered;
 }
 
 const char *needs_text(const mls_resources *needs, char *text, size_t size)
@@ -75,5 +72,57 @@ const char *needs_text(const mls_resources *needs, char *text, size_t size)
                                   (double) needs->memory_bytes / (1 << 20));
     if (needs->gpus && used < size)
         snprintf(text + used, size - used, "%s%" PRId64 " gpu", used ? ", " : "", needs->gpus);
+    return text;
+}
+
+/* --- why a ready job is not claimed ---------------------------------------------------------- */
+
+typedef struct reason {
+    const mls_job_info *info;
+    char *text;
+    size_t size;
+} reason;
+
+static bool is_covered(const char *of_rule, const char *of_job)
+{
+    return !of_rule || strcmp(of_rule, of_job) == 0;
+}
+
+static const char *or_any(const char *name)
+{
+    return name ? name : "*";
+}
+
+static void look_at_rule(void *user, const mls_queue_rule *rule)
+{
+    reason *r = user;
+    if (!is_covered(rule->queue, r->info->queue) || !is_covered(rule->type, r->info->type) ||
+        !is_covered(rule->tenant, r->info->tenant))
+        return;
+    if (rule->is_paused)
+        snprintf(r->text, r->size, "queue %s, type %s: paused", or_any(rule->queue),
+                 or_any(rule->type));
+    else if (rule->max_running && rule->running >= rule->max_running && !r->text[0])
+        snprintf(r->text, r->size,
+                 "queue %s, type %s, tenant %s: at most %" PRIu32 " run, and so many do",
+                 or_any(rule->queue), or_any(rule->type), or_any(rule->tenant), rule->max_running);
+}
+
+const char *waits_text(mls_queue *queue, const mls_job_info *info, char *text, size_t size)
+{
+    char needs[96];
+    reason r = {info, text, size};
+    search s = {&info->needs, 0, false};
+    text[0] = '\0';
+    if (info->state != MLS_JOB_READY)
+        return text;
+    mls_queue_visit_rules(queue, look_at_rule, &r);
+    if (text[0] || mls_queue_visit_offers(queue, look_at_offer, &s))
+        return text;
+    if (needs_are_any(&info->needs) && !s.is_offered)
+        snprintf(text, size, "needs %s; no worker offers that",
+                 needs_text(&info->needs, needs, sizeof needs));
+    else if (!s.offers)
+        snprintf(text, size, "no worker is there");
     return text;
 }
