@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/embed.c \
 	%D%/embed.cpp \
 	%D%/event_loop.c \
+	%D%/job-types.yaml \
 	%D%/models/README.md \
 	%D%/models/volatility_mlp.onnx \
 	%D%/models/volatility_mlp.reference.csv \
