@@ -190,6 +190,23 @@ exits "changes nothing" 2 queue cancel 9 x --queue "$q"
 exits "when an id is none" 0 queue show 9 --queue "$q"
 says "not even what is before it" out "state          ready"
 
+# Jobs of several tenants.
+shared=sqlite:$scratch/shared.db
+"$mlscale" queue init --queue "$shared" >out 2>err
+for tenant in acme zeta acme zeta acme zeta; do
+    "$mlscale" queue submit --queue "$shared" --type t --tenant $tenant >out 2>err
+done
+exits "lists a tenant's jobs" 0 queue list --queue "$shared" --tenant zeta --limit 2 --json
+holds "as many as are asked for" [ "$(grep '"id"' out | tr -dc '0-9\n' | xargs)" = "2 4" ]
+exits "lists the next" 0 queue list --queue "$shared" --tenant zeta --after 4 --json
+holds "and no others" [ "$(grep '"id"' out | tr -dc '0-9\n' | xargs)" = 6 ]
+exits "cancels a tenant's jobs" 0 queue cancel --all --tenant acme --queue "$shared"
+same "and counts" "3 cancelled"
+exits "purges nothing of another" 0 queue purge --tenant zeta --queue "$shared"
+same "that has not ended" "0 purged"
+exits "exports a tenant's jobs" 0 queue export --tenant zeta --queue "$shared" --output zeta.jsonl
+holds "a line for each" awk '/"state":"ready"/ {n++} END {exit n != 3 || NR != 3}' zeta.jsonl
+
 # When jobs begin and end, and what is kept of them.
 times=sqlite:$scratch/times.db
 "$mlscale" queue init --queue "$times" >out 2>err

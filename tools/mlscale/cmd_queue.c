@@ -95,14 +95,14 @@ static bool state_read(const char *text, uint32_t *states)
     return false;
 }
 
-bool filter_read(const arguments *args, mls_queue_filter *ret_filter)
+bool filter_read(const arguments *args, job_filter *ret_filter)
 {
-    mls_queue_filter filter = MLS_QUEUE_FILTER_INIT;
-    filter.type = arguments_get(args, "type");
-    filter.queue = arguments_get(args, "in-queue");
+    job_filter filter = {MLS_QUEUE_FILTER_INIT, arguments_get(args, "tenant")};
+    filter.listed.type = arguments_get(args, "type");
+    filter.listed.queue = arguments_get(args, "in-queue");
     for (size_t i = 0; i < arguments_count(args, "state"); i++) {
         const char *text = arguments_at(args, "state", i);
-        if (!state_read(text, &filter.states)) {
+        if (!state_read(text, &filter.listed.states)) {
             usage_error(args,
                         "--state %s: there are scheduled, blocked, ready, running, stopping, "
                         "succeeded, dead and cancelled",
@@ -135,10 +135,28 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id)
 /* What is called with the jobs of some ids. */
 typedef struct visitor {
     mls_queue *queue;
+    const job_filter *filter;
     job_visit visit;
     void *user;
+    atomic_uint_least64_t
+        left; /* that may be visited still; those on several threads have no end */
     atomic_bool is_any_damaged;
 } visitor;
+
+static bool is_meant(const visitor *v, const mls_job *job)
+{
+    mls_job_info info = MLS_JOB_INFO_INIT;
+    return !v->filter->tenant ||
+           (mls_job_get_info(job, &info) == MLS_OK && strcmp(info.tenant, v->filter->tenant) == 0);
+}
+
+static int visit_one(visitor *v, const mls_job *job)
+{
+    if (!atomic_load(&v->left) || !is_meant(v, job))
+        return EXIT_GOOD;
+    atomic_fetch_sub(&v->left, 1);
+    return v->visit(v->user, v->queue, job);
+}
 
 /* A job that is damaged is told, and does not hide the others. */
 static int visit_job(void *user, uint64_t id)
@@ -155,7 +173,7 @@ static int visit_job(void *user, uint64_t id)
     }
     if (status)
         return library_failure(NULL);
-    const int code = v->visit(v->user, v->queue, job);
+    const int code = visit_one(v, job);
     mls_job_free(job);
     return code;
 }
@@ -171,14 +189,14 @@ static int one_by_one(const uint64_t *ids, size_t count, id_fn act, void *user)
 typedef int (*page_fn)(const uint64_t *ids, size_t count, id_fn act, void *user);
 
 /* Page by page: what `visit` changes on one is not on the next, whose ids are larger. */
-static int visit_pages(visitor *v, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
-                       page_fn each)
+static int visit_pages(visitor *v, uint64_t after_id, page_fn each)
 {
     uint64_t ids[PAGE];
     int code = EXIT_GOOD;
-    for (size_t count = PAGE; !code && count == PAGE && most; most -= count) {
-        const size_t wanted = most < PAGE ? (size_t) most : PAGE;
-        if (mls_queue_list(v->queue, filter, after_id, wanted, ids, &count))
+    for (size_t count = PAGE; !code && count == PAGE && atomic_load(&v->left);) {
+        const uint64_t left = atomic_load(&v->left);
+        const size_t wanted = left < PAGE && !v->filter->tenant ? (size_t) left : PAGE;
+        if (mls_queue_list(v->queue, &v->filter->listed, after_id, wanted, ids, &count))
             return library_failure(NULL);
         code = each(ids, count, visit_job, v);
         after_id = count ? ids[count - 1] : after_id;
@@ -186,17 +204,18 @@ static int visit_pages(visitor *v, const mls_queue_filter *filter, uint64_t afte
     return code || !atomic_load(&v->is_any_damaged) ? code : EXIT_FAILED;
 }
 
-int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
+int jobs_visit(mls_queue *queue, const job_filter *filter, uint64_t after_id, uint64_t most,
                job_visit visit, void *user)
 {
-    visitor v = {.queue = queue, .visit = visit, .user = user};
-    return visit_pages(&v, filter, after_id, most, one_by_one);
+    visitor v = {.queue = queue, .filter = filter, .visit = visit, .user = user, .left = most};
+    return visit_pages(&v, after_id, one_by_one);
 }
 
-int jobs_change(mls_queue *queue, const mls_queue_filter *filter, job_visit change, void *user)
+int jobs_change(mls_queue *queue, const job_filter *filter, job_visit change, void *user)
 {
-    visitor v = {.queue = queue, .visit = change, .user = user};
-    return visit_pages(&v, filter, 0, UINT64_MAX, at_once);
+    visitor v = {
+        .queue = queue, .filter = filter, .visit = change, .user = user, .left = UINT64_MAX};
+    return visit_pages(&v, 0, at_once);
 }
 
 static char *base64(const unsigned char *data, size_t size)

@@ -38,6 +38,7 @@ extern const command command_queue_export;
 #define FILTER_OPTIONS                                                                             \
     {"type", "TYPE", "jobs of this type only"},                                                    \
         {"in-queue", "NAME", "jobs of this named queue only"},                                     \
+        {"tenant", "NAME", "jobs of this tenant only"},                                            \
     {                                                                                              \
         "state", "STATE",                                                                          \
             "jobs in this state only; may be repeated: scheduled,\nblocked, ready, "               \
@@ -67,7 +68,11 @@ int queue_tool_open_url(const arguments *args, const char *url, const char *opti
 void queue_tool_close(queue_tool *tool);
 
 /* The filter of FILTER_OPTIONS. false after a message. */
-bool filter_read(const arguments *args, mls_queue_filter *ret_filter);
+typedef struct job_filter {
+    mls_queue_filter listed; /* by the queue */
+    const char *tenant;      /* of those listed; NULL: any */
+} job_filter;
+bool filter_read(const arguments *args, job_filter *ret_filter);
 
 /* The id of a job. false after a message. */
 bool id_parse(const arguments *args, const char *text, uint64_t *ret_id);
@@ -81,10 +86,10 @@ bool id_read(const arguments *args, size_t operand, uint64_t *ret_id);
  * EXIT_FAILED too when jobs were left out since they are damaged, after a message for each.
  */
 typedef int (*job_visit)(void *user, mls_queue *queue, const mls_job *job);
-int jobs_visit(mls_queue *queue, const mls_queue_filter *filter, uint64_t after_id, uint64_t most,
+int jobs_visit(mls_queue *queue, const job_filter *filter, uint64_t after_id, uint64_t most,
                job_visit visit, void *user);
 /* The same for visits that change their job: of many jobs at once, on several threads. */
-int jobs_change(mls_queue *queue, const mls_queue_filter *filter, job_visit change, void *user);
+int jobs_change(mls_queue *queue, const job_filter *filter, job_visit change, void *user);
 
 /* All that is known of a job; with its payload and result when `with_bytes`. NULL: no memory. */
 json_t *job_json(const mls_job *job, bool with_bytes);

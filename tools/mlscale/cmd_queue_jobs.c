@@ -191,14 +191,14 @@ static int change_named(const arguments *args, mls_queue *queue, change_state *s
 static int change_jobs(const arguments *args, change_fn change, uint32_t states, const char *word)
 {
     queue_tool tool;
-    mls_queue_filter filter;
+    job_filter filter;
     change_state state = {.change = change};
     const bool all = arguments_has(args, "all");
     if (!filter_read(args, &filter))
         return EXIT_USAGE;
     if (all == (arguments_operand_count(args) > 0))
         return usage_error(args, "give ids of jobs, or --all and which");
-    filter.states = filter.states ? filter.states : states;
+    filter.listed.states = filter.listed.states ? filter.listed.states : states;
     int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;

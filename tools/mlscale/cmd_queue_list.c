@@ -35,7 +35,7 @@ static int add_to_table(void *user, mls_queue *queue, const mls_job *job)
     return EXIT_GOOD;
 }
 
-static int list_jobs(const arguments *args, mls_queue *queue, const mls_queue_filter *filter,
+static int list_jobs(const arguments *args, mls_queue *queue, const job_filter *filter,
                      uint64_t after, uint64_t limit)
 {
     static const char *const heads[] = {">ID",      "STATE",     "TYPE",         "QUEUE", ">P",
@@ -54,7 +54,7 @@ static int list_jobs(const arguments *args, mls_queue *queue, const mls_queue_fi
 static int list(const arguments *args)
 {
     queue_tool tool;
-    mls_queue_filter filter;
+    job_filter filter;
     int64_t limit, after;
     if (!filter_read(args, &filter) || !arguments_int(args, "limit", 1, INT64_MAX, 100, &limit) ||
         !arguments_int(args, "after", 0, INT64_MAX, 0, &after))
@@ -100,7 +100,7 @@ static int write_job(void *user, mls_queue *queue, const mls_job *job)
 static int export(const arguments *args)
 {
     queue_tool tool;
-    mls_queue_filter filter;
+    job_filter filter;
     const char *path = arguments_get(args, "output");
     if (!filter_read(args, &filter))
         return EXIT_USAGE;

@@ -223,16 +223,16 @@ static int purge_job(void *user, mls_queue *queue, const mls_job *job)
 static int purge(const arguments *args)
 {
     queue_tool tool;
-    mls_queue_filter filter;
+    job_filter filter;
     int64_t seconds;
     if (!filter_read(args, &filter) ||
         !arguments_int(args, "older-than", 0, INT64_C(1000000000), 0, &seconds))
         return EXIT_USAGE;
-    if (filter.states & ~ENDED)
+    if (filter.listed.states & ~ENDED)
         return usage_error(args,
                            "--state: only jobs that succeeded, dead and cancelled ones can be "
                            "purged; 'mlscale queue cancel' ends others");
-    filter.states = filter.states ? filter.states : ENDED;
+    filter.listed.states = filter.listed.states ? filter.listed.states : ENDED;
     int code = queue_tool_open(args, QUEUE_IS_THERE, &tool);
     if (code)
         return code;

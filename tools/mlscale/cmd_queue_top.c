@@ -155,10 +155,10 @@ static int put_job(void *user, mls_queue *queue, const mls_job *job)
     return EXIT_GOOD;
 }
 
-static mls_queue_filter running_filter(const viewer *v)
+static job_filter running_filter(const viewer *v)
 {
-    mls_queue_filter filter = v->filter;
-    filter.states = MLS_QUEUE_STATE(MLS_JOB_RUNNING) | MLS_QUEUE_STATE(MLS_JOB_STOPPING);
+    job_filter filter = {v->filter, NULL};
+    filter.listed.states = MLS_QUEUE_STATE(MLS_JOB_RUNNING) | MLS_QUEUE_STATE(MLS_JOB_STOPPING);
     return filter;
 }
 
@@ -207,7 +207,7 @@ static int show_text(viewer *v)
     put_line(v, "%12s  %-24s %-16s %-20s %7s %9s %5s  %s", "RUNNING", "TYPE", "QUEUE", "OWNER",
              "ATTEMPT", "SECONDS", "DONE", "NOTE");
     const int64_t room = v->lines > HEAD_LINES ? v->lines - HEAD_LINES : 0;
-    const mls_queue_filter filter = running_filter(v);
+    const job_filter filter = running_filter(v);
     const int code = jobs_visit(v->tool.queue, &filter, 0,
                                 (uint64_t) (v->rows < room ? v->rows : room), put_job, v);
     if (v->is_live)
@@ -233,7 +233,7 @@ static int show_json(const viewer *v)
     for (size_t i = 0; i < QUEUE_RATES; i++)
         json_object_set_new(speeds, queue_sums[i].name,
                             v->has_before ? json_real(rate_of(v, i)) : json_null());
-    const mls_queue_filter filter = running_filter(v);
+    const job_filter filter = running_filter(v);
     const int code = jobs_visit(v->tool.queue, &filter, 0, (uint64_t) v->rows, add_job, running);
     json_t *frame = json_pack("{s:I, s:o, s:o, s:o}", "time_ms", (json_int_t) wall_ms(), "jobs",
                               counts, "in_a_second", speeds, "running", running);
