@@ -137,6 +137,24 @@ static void *create_open(void *arg)
     return NULL;
 }
 
+/* A deadline says what was tried to reach rank 0, and what came of it. */
+START_TEST(who_waits_is_told_why)
+{
+    mls_group *none;
+    char url[96], said[128];
+    mls_group_options options = MLS_GROUP_OPTIONS_INIT;
+    options.timeout_ms = 50;
+    snprintf(url, sizeof url, "%s/x", base);
+    snprintf(said, sizeof said, "have not come: 0; connecting to %s: Connection refused",
+             base + strlen("tcp://"));
+    ck_assert_fails(mls_group_create(context, url, 1, 2, &options, &none), MLS_EDEADLINE, said);
+    ck_assert_fails(mls_group_create(context, "tcp:///does/not/exist", 1, 2, &options, &none),
+                    MLS_EDEADLINE, "have not come: 0; there is no folder '/does/not/exist'");
+    ck_assert_fails(mls_group_create(context, "tcp:///proc", 1, 2, &options, &none), MLS_EDEADLINE,
+                    "have not come: 0; rank 0 is not in the folder '/proc'");
+}
+END_TEST
+
 START_TEST(encryption_is_agreed)
 {
     mls_group *group;
@@ -328,6 +346,7 @@ int main(void)
     tcase_add_test(tests, urls_are_checked);
     tcase_add_test(tests, no_token_no_network);
     tcase_add_test(tests, encryption_is_agreed);
+    tcase_add_test(tests, who_waits_is_told_why);
     tcase_add_test(tests, names_are_of_hosts);
     tcase_add_test(tests, each_address_is_tried);
     tcase_add_test(tests, names_may_be_known_later);

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -137,29 +138,49 @@ static bool find_own(int fd, const tcp_address *other, tcp_address *ret_own)
            (ret_own->port != other->port || !tcp_address_same_host(ret_own, other));
 }
 
-/* -1: nobody is there. */
+/* Of a connect() that goes on: an errno, or 0. */
+static int outcome(int fd, uint64_t until_ns)
+{
+    int failed = 0;
+    socklen_t size = sizeof failed;
+    if (!wait_for(fd, POLLOUT, until_ns))
+        return ETIMEDOUT;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 ? errno : failed;
+}
+
+/* Nobody is there: the negative errno; what is only late is -ETIMEDOUT. */
 static int connect_to(const tcp_address *address, uint64_t until_ns, tcp_address *ret_own)
 {
     struct sockaddr_storage system;
-    int failed = 0;
     socklen_t size = tcp_address_to_system(address, &system);
     const int fd = tcp_socket_open(system.ss_family);
     if (fd < 0)
-        return -1;
-    if (connect(fd, (const struct sockaddr *) &system, size) != 0) {
-        size = sizeof failed;
-        if (errno != EINPROGRESS || !wait_for(fd, POLLOUT, until_ns) ||
-            getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 || failed)
-            goto fail;
+        return errno ? -errno : -EIO;
+    int failed = connect(fd, (const struct sockaddr *) &system, size) != 0 ? errno : 0;
+    if (failed == EINPROGRESS)
+        failed = outcome(fd, until_ns);
+    if (!failed && !find_own(fd, address, ret_own))
+        failed = ECONNREFUSED; /* its own self, since nobody listens */
+    if (failed) {
+        tcp_socket_close(fd);
+        return -failed;
     }
-    if (!find_own(fd, address, ret_own))
-        goto fail;
     tcp_set_options(fd);
     return fd;
+}
 
-fail:
-    tcp_socket_close(fd);
-    return -1;
+/* For the message at the deadline: what a try cut short by it would say is not what is wrong. */
+static void note_trouble(tcp_link *link, const tcp_address *address, int failed)
+{
+    char text[TCP_ADDRESS_TEXT];
+    tcp_address_text(address, text);
+    if (failed == ETIMEDOUT && link->trouble[0])
+        return;
+    if (failed)
+        snprintf(link->trouble, sizeof link->trouble, "connecting to %s: %s", text,
+                 strerror(failed));
+    else
+        snprintf(link->trouble, sizeof link->trouble, "what listens at %s has not answered", text);
 }
 
 static mls_status refused(const tcp_link *link, uint32_t why, const tcp_address *address)
@@ -245,21 +266,26 @@ mls_status tcp_reach_once(tcp_link *link, const tcp_address *address, const unsi
     if (status)
         return status;
     const int fd = connect_to(address, until_ns, &used);
-    if (fd < 0)
+    if (fd < 0) {
+        note_trouble(link, address, -fd);
         return MLS_ETIMEDOUT;
+    }
     status = find_place(link, &used);
     if (!status)
         status = shake_hands(link, fd, address, group, until_ns, &secrets);
     if (status) {
         tcp_socket_close(fd);
+        if (status == MLS_ETIMEDOUT)
+            note_trouble(link, address, 0);
         goto wipe;
     }
     conn = tcp_conn_create(link->hub, fd, TCP_INPUT_BYTES);
     status = conn ? ask_to_join(link, conn, &secrets, purpose, until_ns)
                   : link->hub->host->error(MLS_ENOMEM, no_memory);
-    if (!status)
+    if (!status) {
+        link->trouble[0] = '\0';
         *ret_conn = conn;
-    else if (conn)
+    } else if (conn)
         tcp_conn_free(conn);
 
 wipe:

@@ -11,6 +11,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How long one try takes with an address that may not be the one: of a folder, which may be of
  * long ago, or one of several. */
@@ -30,8 +31,8 @@ static mls_status missing(tcp_link *link)
     pthread_mutex_lock(&link->mutex);
     mls__missing_text(link->size, has_come, link, text);
     pthread_mutex_unlock(&link->mutex);
-    return link->hub->host->error(MLS_EDEADLINE, "of %u ranks these have not come:%s", link->size,
-                                  text);
+    return link->hub->host->error(MLS_EDEADLINE, "of %u ranks these have not come:%s%s%s",
+                                  link->size, text, link->trouble[0] ? "; " : "", link->trouble);
 }
 
 static bool wait_for_all(tcp_link *link, uint64_t until_ns)
@@ -245,6 +246,11 @@ static mls_status find_rank_0(tcp_link *link, tcp_addresses *ret_addresses)
     if (!link->url.folder[0])
         return tcp_addresses_find(link->hub->host, link->url.host, link->url.port, ret_addresses);
     const mls_status status = tcp_folder_look(link, offer);
+    if (status == MLS_ENOTFOUND)
+        snprintf(link->trouble, sizeof link->trouble, "%s '%.200s'",
+                 access(link->url.folder, F_OK) ? "there is no folder"
+                                                : "rank 0 is not in the folder",
+                 link->url.folder);
     if (status)
         return status == MLS_ENOTFOUND ? MLS_ETIMEDOUT : status;
     ret_addresses->count = 1;

@@ -211,6 +211,8 @@ typedef struct tcp_peer {
 
 /* --- links ----------------------------------------------------------------------------------- */
 
+#define TCP_TROUBLE_MAX 256
+
 struct tcp_link {
     tcp_hub *hub;
     tcp_link *next; /* in the hub's list, while others can find it */
@@ -236,9 +238,10 @@ struct tcp_link {
     bool meets;                           /* rank 0 waits for the others */
     bool joins;                           /* others may connect to it as ranks */
     bool has_left, is_closed;
-    uint32_t there; /* peers that have come */
-    uint32_t conns; /* that name it */
-    uint64_t given; /* rounds */
+    char trouble[TCP_TROUBLE_MAX]; /* of who opens it: why the last try led to nobody; or "" */
+    uint32_t there;                /* peers that have come */
+    uint32_t conns;                /* that name it */
+    uint64_t given;                /* rounds */
     uint64_t next_id;
     bool is_aborted;
     tcp_abort abort;
