@@ -209,14 +209,18 @@ MLS_API void mls_session_cancel(mls_session *session);
 
 /*
  * Makes the session fit for hard real time. Plans, runs twice on whatever the inputs hold, and
- * locks all memory that a run touches: the session's, the model's weights, what is bound, the
- * library's code, 64 KiB of the thread's stack. From then on a run has no page fault, and as ever
- * asks for no memory, takes no lock and makes no system call. The session then belongs to the
- * calling thread and keeps its plan: dims may change up to the planned maxima; what is bound later
- * is not locked. Freeing the session unlocks what is its own; weights stay locked as long as the
- * model lives. With MLS_SEAL_CHECK a run that did ask for memory, had a page fault or waited gives
- * MLS_ESTATE. Errors: MLS_EUNSUPPORTED (several threads; control flow), MLS_EIO (the system does
- * not let memory be locked: the message says what to raise), and those of planning.
+ * locks memory that a run touches: the session's, the model's weights, what is bound, the
+ * library's code, 64 KiB of the thread's stack. Tables of the kernels' own and the code of libc
+ * are brought into memory by the runs but not locked; where the system swaps, lock the process by
+ * mlockall(). From then on a run has no page fault, and as ever asks for no memory, takes no lock
+ * and makes no system call. The session then belongs to the calling thread and keeps its plan:
+ * dims may change up to the planned maxima; what is bound later is not locked. Freeing the session
+ * unlocks what is its own, and so does a seal that fails; all else stays locked, since the host or
+ * another session may have locked it, too, until its memory goes back to the system. With
+ * MLS_SEAL_CHECK a run that did ask the library's allocator for memory, had a page fault or waited
+ * gives MLS_ESTATE; a system call that does not wait goes unseen. Errors: MLS_EUNSUPPORTED (several
+ * threads; control flow), MLS_EIO (the system does not let memory be locked: the message says what
+ * to raise), and those of planning.
  */
 MLS_API mls_status mls_session_seal(mls_session *session, uint64_t flags);
 
@@ -241,6 +245,10 @@ typedef struct mls_step_info {
         sizeof(mls_step_info), NULL, NULL, NULL, 0, 0                                              \
     }
 
+/*
+ * 0 for a model with control flow, sequences, text or sizes that follow from the data, whose steps
+ * are not measured one by one.
+ */
 MLS_API size_t mls_session_step_count(const mls_session *session);
 /* Errors: MLS_EINVAL. */
 MLS_API mls_status mls_session_step_info(const mls_session *session, size_t index,
