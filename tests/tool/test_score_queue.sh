@@ -90,6 +90,8 @@ result "whose chunks are not kept for ever" $?
 exits "and there again" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --quiet
 exits "refuses a payload that is no chunk" 0 queue show "$(cat id)" --queue "$q"
 says "and says so" out "the payload is not a chunk of rows of this model"
+exits "reports" 1 score "$model" --input bad.csv --output b.csv --queue "$q" --json
+says "what it found" err '"rows":1500,"found":1500,"skipped":0'
 exits "scores with fast numerics" 1 score "$model" --input bad.csv --output b.csv --queue "$q" \
     --numerics fast --quiet
 "$mlscale" queue list --queue "$q" --type "$run" --limit 1000 --json >run.txt

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const option_spec options[] = {
@@ -35,11 +36,14 @@ static const option_spec options[] = {
     {"skip-bad-rows", NULL, "skip and count rows that are wrong instead of stopping"},
     {"empty-as-nan", NULL, "read an empty field of a float column as a missing value"},
     {"quiet", NULL, "no progress and no report"},
+    {"json", NULL, "the report as JSON, and no progress"},
     {NULL, NULL, NULL},
 };
 
 typedef struct report {
     int64_t rows;
+    int64_t found;      /* of these: an earlier start of the run scored them */
+    int64_t started_ms; /* by the wall clock, as the times of jobs */
     uint64_t waiting_ns, running_ns, jobs;
     histogram running;
 } report;
@@ -88,6 +92,7 @@ static void note_job(report *r, const mls_job *job, int64_t rows)
     r->jobs++;
     if (mls_job_get_info(job, &info))
         return;
+    r->found += info.ended_ms < r->started_ms ? rows : 0;
     r->waiting_ns += info.waiting_ns;
     r->running_ns += info.running_ns;
     histogram_add(&r->running, info.running_ns);
@@ -203,13 +208,19 @@ static bool score_all(pipeline *p)
     return good;
 }
 
-static void print_report(const pipeline *p)
+static double rows_a_second(const report *r, double seconds)
+{
+    return seconds > 0 ? (double) (r->rows - r->found) / seconds : 0;
+}
+
+static void print_report(const pipeline *p, double seconds)
 {
     const report *r = &p->report;
-    const double seconds = (double) (now_ns() - p->started_ns) / 1e9;
     const double jobs = r->jobs ? (double) r->jobs : 1;
     fprintf(stderr, "rows              %" PRId64 "\n", r->rows);
-    fprintf(stderr, "rows per second   %.0f\n", seconds > 0 ? (double) r->rows / seconds : 0);
+    if (r->found)
+        fprintf(stderr, "rows found        %" PRId64 ", scored by an earlier start\n", r->found);
+    fprintf(stderr, "rows per second   %.0f\n", rows_a_second(r, seconds));
     fprintf(stderr, "batches           %" PRIu64 " of up to %" PRId64 " rows\n", r->jobs,
             p->scorer->batch);
     fprintf(stderr, "time per batch    p50 %.1f us, p99 %.1f us\n",
@@ -221,19 +232,40 @@ static void print_report(const pipeline *p)
         fprintf(stderr, "rows skipped      %" PRIu64 "\n", row_source_skipped(p->source));
 }
 
+/* On a line of its own. Times are of batches. */
+static void print_report_json(const pipeline *p, double seconds)
+{
+    const report *r = &p->report;
+    json_t *object = json_pack(
+        "{s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:f, s:f, s:I, s:I}", "rows", (json_int_t) r->rows,
+        "found", (json_int_t) r->found, "skipped", (json_int_t) row_source_skipped(p->source),
+        "seconds", seconds, "rows_per_second", rows_a_second(r, seconds), "batches",
+        (json_int_t) r->jobs, "batch_rows", (json_int_t) p->scorer->batch, "p50_ns",
+        histogram_percentile(&r->running, 0.5), "p99_ns", histogram_percentile(&r->running, 0.99),
+        "waiting_ns", (json_int_t) r->waiting_ns, "running_ns", (json_int_t) r->running_ns);
+    json_dumpf(object, stderr, JSON_COMPACT);
+    json_decref(object);
+    fputc('\n', stderr);
+}
+
 static int run_pipeline(pipeline *p, const arguments *args)
 {
+    const bool is_json = arguments_has(args, "json");
+    struct timespec wall;
     p->is_quiet = arguments_has(args, "quiet");
-    p->has_progress = !p->is_quiet && isatty(STDERR_FILENO);
+    p->has_progress = !p->is_quiet && !is_json && isatty(STDERR_FILENO);
     p->started_ns = now_ns();
+    clock_gettime(CLOCK_REALTIME, &wall);
+    p->report.started_ms = (int64_t) wall.tv_sec * 1000 + wall.tv_nsec / 1000000;
     bool good = score_all(p);
     show_progress(p, true);
     good = score_sink_close(p->sink) && good;
     p->sink = NULL;
     if (good && p->run)
         good = score_run_finish(p->run, p->queue);
+    const double seconds = (double) (now_ns() - p->started_ns) / 1e9;
     if (!p->is_quiet)
-        print_report(p);
+        (is_json ? print_report_json : print_report)(p, seconds);
     return good ? EXIT_GOOD : EXIT_FAILED;
 }
 
