@@ -55,8 +55,12 @@
  * a message such as
  *   seq 812 allreduce 'grad.3' after 4.2 s: rank 5 has not arrived; it is alive and last did
  *   seq 811 allreduce 'grad.2'
- * A rank that has freed its group or died ends the calls of the others at once
- * (MLS_EPEER). A collective that fails so breaks the group: all its ranks fail then, with the
+ * A rank is alive if its process was seen, or its system heard of, within the last second; else
+ * the message says when it was, or that it is not known.
+ * A rank that has freed its group or died ends the calls of the others within a second
+ * (MLS_EPEER). Deaths are not seen where a host is cut off or loses its power, which the deadline
+ * ends, and by mpi:, where the launcher ends all processes when one dies; under one that does not,
+ * the deadline does. A collective that fails so breaks the group: all its ranks fail then, with the
  * same status and reason, now or at their next call. Those that are left make a new group
  * with mls_group_shrink() and go on. (A thread that ends without freeing its group has not
  * left it: then it is the deadline that names it.)

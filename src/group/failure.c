@@ -11,6 +11,9 @@
 
 /* Ranks that are named one by one. */
 #define MAX_NAMED 8
+/* Who was known to be alive so short a time ago is alive. */
+#define FRESH_NS   UINT64_C(1000000000)
+#define STATE_TEXT 48
 
 mls_status mls__group_break(mls_group *group, mls_status status)
 {
@@ -50,16 +53,21 @@ static mls_transport_peer peer_of(const mls_group *group, uint32_t rank)
     return peer;
 }
 
-static const char *state_text(uint32_t state)
+/* "is alive" is said where that is known, and else what is. */
+static const char *state_text(const mls_transport_peer *peer, char text[STATE_TEXT])
 {
-    switch (state) {
-    case MLS_PEER_LEFT:
+    const uint64_t now = mls__clock_monotonic_ns();
+    const uint64_t passed_ns = now > peer->heard_ns ? now - peer->heard_ns : 0;
+    if (peer->state == MLS_PEER_LEFT)
         return "has left the group";
-    case MLS_PEER_DEAD:
+    if (peer->state == MLS_PEER_DEAD)
         return "is dead";
-    default:
+    if (!peer->heard_ns)
+        return "is not known to be alive";
+    if (passed_ns < FRESH_NS)
         return "is alive";
-    }
+    snprintf(text, STATE_TEXT, "was last heard of %.1f s ago", (double) passed_ns / 1e9);
+    return text;
 }
 
 /* "last did seq 811 allreduce ..."; all ranks have done what this one has done before. */
@@ -96,9 +104,10 @@ static uint32_t list_missing(const mls_group *group, char *text, size_t size, ui
 
 static mls_status late(const mls_group *group, const mls__call *call)
 {
-    char place[512], missing[160] = "", last[320];
+    char place[512], missing[160] = "", last[320], state[STATE_TEXT];
     uint32_t first = 0;
     const uint32_t count = list_missing(group, missing, sizeof missing, &first);
+    const mls_transport_peer peer = peer_of(group, first);
     place_of(call, place, sizeof place);
     last_text(group, call->header.phase, last, sizeof last);
     if (count == 0) /* the last one came just now, or an engine is at it */
@@ -107,9 +116,9 @@ static mls_status late(const mls_group *group, const mls__call *call)
                                              : "arrived too late");
     if (count > 1)
         return mls__error(MLS_EDEADLINE, "%s: ranks %s have not arrived; rank %u %s and %s", place,
-                          missing, first, state_text(peer_of(group, first).state), last);
+                          missing, first, state_text(&peer, state), last);
     return mls__error(MLS_EDEADLINE, "%s: rank %s has not arrived; it %s and %s", place, missing,
-                      state_text(peer_of(group, first).state), last);
+                      state_text(&peer, state), last);
 }
 
 /* Who ended the group, with that one's status. */
@@ -128,7 +137,7 @@ static mls_status aborted(const mls_group *group, const mls__call *call)
 
 static mls_status gone(const mls_group *group, const mls__call *call)
 {
-    char place[512], last[320], reason[16];
+    char place[512], last[320], reason[16], state[STATE_TEXT];
     uint32_t aborter, rank = 0;
     mls_transport_peer peer = peer_of(group, rank);
     while ((peer.state == MLS_PEER_ALIVE || peer.rounds >= group->rounds) && ++rank < group->size)
@@ -141,7 +150,7 @@ static mls_status gone(const mls_group *group, const mls__call *call)
     if (rank == group->size)
         return mls__error(MLS_EPEER, "%s: a rank is gone", place);
     last_text(group, call->header.phase, last, sizeof last);
-    return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, rank, state_text(peer.state),
+    return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, rank, state_text(&peer, state),
                       last);
 }
 
@@ -162,10 +171,11 @@ mls_status mls__call_lost(const mls_group *group, const mls__call *call, mls_sta
 mls_status mls__call_lost_peer(const mls_group *group, const mls__call *call, uint32_t peer,
                                mls_status status, const char *missing)
 {
-    char place[512];
+    char place[512], state[STATE_TEXT];
     if (status == MLS_ECANCELLED)
         return aborted(group, call);
+    const mls_transport_peer found = peer_of(group, peer);
     place_of(call, place, sizeof place);
     return mls__error(status, "%s: rank %u %s; it %s", place, peer, missing,
-                      state_text(peer_of(group, peer).state));
+                      state_text(&found, state));
 }

@@ -159,7 +159,7 @@ static void outlive_stop(mls_group *group)
     await_stop_of_another();
     while ((status = mls_group_barrier(group, &call, NULL)) == MLS_OK)
         ;
-    ck_assert_fails(status, MLS_EDEADLINE, "is alive and last did");
+    ck_assert_fails(status, MLS_EDEADLINE, " and last did");
     go_on_without(group, mls_group_rank(group) == 2 ? 4000 : 60000);
     ck_assert_int_eq(write(ready[1], "w", 1), 1);
 }

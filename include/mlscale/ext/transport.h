@@ -72,7 +72,7 @@ typedef struct mls_transport_record {
 } mls_transport_record; /* never grows */
 
 /* What is known of a rank. */
-#define MLS_PEER_ALIVE UINT32_C(1)
+#define MLS_PEER_ALIVE UINT32_C(1) /* it is not known to be gone */
 #define MLS_PEER_LEFT  UINT32_C(2) /* it called leave() */
 #define MLS_PEER_DEAD  UINT32_C(3) /* it ended, or cannot be reached, without that */
 
@@ -88,6 +88,11 @@ typedef struct mls_transport_peer {
 
 /*
  * Of `flags`: a round has shown that both sides mean the same, so that a send may end when its
+    /*
+     * As far as `size` says that it is there: when it was last known to be alive, by the monotonic
+     * clock; 0, as it was: that is not known.
+     */
+    uint64_t heard_ns;
  * memory is not read any more, before it is received. Both sides say so, or neither.
  */
 #define MLS_MESSAGE_AGREED UINT32_C(1)

@@ -201,4 +201,5 @@ void inproc_peer(void *self, uint32_t rank, mls_transport_peer *ret_peer)
     const inproc_seat *seat = &link->room->seats[rank];
     ret_peer->state = atomic_load(&seat->has_left) ? MLS_PEER_LEFT : MLS_PEER_ALIVE;
     ret_peer->rounds = atomic_load(&seat->rounds);
+    mls__peer_heard(ret_peer, mls__clock_monotonic_ns());
 }

@@ -37,3 +37,9 @@ void mls__message_show_head(mls_transport_message *message, const void *head, si
     if (size)
         memcpy(message->other_head, head, size);
 }
+
+void mls__peer_heard(mls_transport_peer *peer, uint64_t heard_ns)
+{
+    if (peer->size > offsetof(mls_transport_peer, heard_ns))
+        peer->heard_ns = heard_ns;
+}

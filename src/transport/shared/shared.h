@@ -25,3 +25,6 @@ uint64_t mls__spin_ns(uint32_t spin_us, uint32_t ranks);
 void mls__message_show_head(mls_transport_message *message, const void *head, size_t size);
 
 #endif
+/* Says when a rank was known to be alive, where the caller has a place for that. */
+void mls__peer_heard(mls_transport_peer *peer, uint64_t heard_ns);
+

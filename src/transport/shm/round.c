@@ -241,9 +241,12 @@ void shm_peer(void *self, uint32_t rank, mls_transport_peer *ret_peer)
 {
     static const uint32_t states[] = {
         [SHM_ALIVE] = MLS_PEER_ALIVE, [SHM_LEFT] = MLS_PEER_LEFT, [SHM_DEAD] = MLS_PEER_DEAD};
-    const shm_link *link = self;
+    shm_link *link = self;
+    const uint64_t now = mls__clock_monotonic_ns();
+    shm_watch_soon(link, now); /* perhaps nobody waits here who would */
     ret_peer->state = states[shm_fate_of(link, rank)];
     const shm_slot *slots = shm_seat_of(link, rank)->slots;
     const uint64_t even = atomic_load(&slots[0].round), odd = atomic_load(&slots[1].round);
     ret_peer->rounds = even > odd ? even : odd;
+    mls__peer_heard(ret_peer, now);
 }

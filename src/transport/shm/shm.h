@@ -272,9 +272,10 @@ void shm_ring_all(const shm_link *link);
 /* Watches the processes of the other ranks, from now on. Errors: MLS_EIO, MLS_ENOMEM. */
 mls_status shm_watch_begin(shm_link *link);
 void shm_watch_end(shm_link *link);
-/* Looks who died. */
+/* Looks who died; the other one, unless that was done just now. */
 void shm_watch(shm_link *link);
 
+void shm_watch_soon(shm_link *link, uint64_t now_ns);
 /*
  * To sleep: read the bell, look, and then sleep until it was rung since, or somebody may have
  * died. false: the time has passed, and it was looked for the dead.

@@ -84,8 +84,10 @@ bool shm_sleep(shm_link *link, uint32_t seen, uint64_t until_ns)
     }
     const bool in_time = now < until_ns;
     /* Who only looks, again and again, pays for this ten times a second, too. */
-    if ((!in_time && until_ns) || now - atomic_load(&link->watched_ns) >= WATCH_NS)
+    if (!in_time && until_ns)
         shm_watch(link);
+    else
+        shm_watch_soon(link, now);
     return in_time;
 }
 
@@ -175,6 +177,13 @@ void shm_watch(shm_link *link)
         }
     }
     watch_some(link, polled, ranks, count);
+}
+
+void shm_watch_soon(shm_link *link, uint64_t now_ns)
+{
+    const uint64_t watched_ns = atomic_load(&link->watched_ns);
+    if (now_ns >= watched_ns + WATCH_NS)
+        shm_watch(link);
 }
 
 /* --- cores ----------------------------------------------------------------------------------- */

@@ -11,8 +11,11 @@
 
 #include "base/clock.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static bool is_complete(const tcp_link *link, uint64_t round)
 {
@@ -130,11 +133,30 @@ mls_status tcp_aborted(void *self, uint32_t *ret_rank, char *ret_reason, size_t 
     return status;
 }
 
+/*
+ * When its system has last answered: it has the socket as long as the process is there, so that a
+ * rank which is busy is heard of, too. 0: that is not known.
+ */
+static uint64_t heard_of(const tcp_conn *conn)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    memset(&info, 0, sizeof info);
+    if (!conn || conn->is_over || getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+        return 0;
+    const uint64_t now = mls__clock_monotonic_ns();
+    const uint64_t passed_ms = info.tcpi_last_ack_recv < info.tcpi_last_data_recv
+                                   ? info.tcpi_last_ack_recv
+                                   : info.tcpi_last_data_recv;
+    return now > passed_ms * 1000000 ? now - passed_ms * 1000000 : 0;
+}
+
 void tcp_peer_of(void *self, uint32_t rank, mls_transport_peer *ret_peer)
 {
     tcp_link *link = self;
     pthread_mutex_lock(&link->mutex);
     ret_peer->state = link->peers[rank].state;
     ret_peer->rounds = link->peers[rank].rounds;
+    mls__peer_heard(ret_peer, heard_of(link->peers[rank].conn));
     pthread_mutex_unlock(&link->mutex);
 }

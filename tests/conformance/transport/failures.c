@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nothing hangs: deadlines, mismatches, aborts and deaths end every call, and say why. */
+#include "base/clock.h"
 #include "conformance/transport/suite.h"
+#include "group/group.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -28,11 +30,10 @@ static void come_late(ranked *r)
     const char *message = mls_error_message();
     ck_assert_ptr_nonnull(strstr(message, "seq 2 allreduce sum of 100 float32 'grad.3' after "));
     /* Rank 1 may come later than rank 0 waits, too. */
-    ck_assert_msg(strstr(message, "rank 2 has not arrived; it is alive and last did seq 1 "
-                                  "barrier 'first'") ||
-                      strstr(message, "ranks 1, 2 have not arrived; rank 1 is alive and last did "
-                                      "seq 1 barrier 'first'"),
+    ck_assert_msg(strstr(message, "rank 2 has not arrived; it ") ||
+                      strstr(message, "ranks 1, 2 have not arrived; rank 1 "),
                   "%s", message);
+    ck_assert_ptr_nonnull(strstr(message, " and last did seq 1 barrier 'first'"));
     ck_assert(!strstr(message, "rank 0 ended") == (r->rank == 0));
     if (r->rank != 2)
         conformance_meet(meeting);
@@ -44,6 +45,51 @@ START_TEST(deadlines_name_who_is_late)
 {
     meeting = conformance_meeting(3);
     conformance_ranks(3, NULL, come_late, NULL);
+}
+END_TEST
+
+/* --- what is known of who is late ------------------------------------------------------------ */
+
+static _Thread_local uint64_t heard_ns;
+
+static void peer_heard(void *link, uint32_t rank, mls_transport_peer *ret_peer)
+{
+    (void) link;
+    (void) rank;
+    ret_peer->state = MLS_PEER_ALIVE;
+    ret_peer->heard_ns = heard_ns;
+}
+
+/* Rank 0 has no time for rank 1, of which the transport says no more than that. */
+static void hear_of(mls_group *group, uint64_t when_ns, const char *words)
+{
+    const mls_transport *ops = group->transport.ops;
+    mls_transport table = *ops;
+    mls_tensor *tensor = conformance_tensor(MLS_FLOAT32, 1);
+    const mls_group_call call = conformance_call("", 1);
+    heard_ns = when_ns;
+    table.peer = peer_heard;
+    group->transport.ops = &table;
+    const mls_status status = mls_group_receive(group, tensor, 1, &call, NULL);
+    group->transport.ops = ops;
+    ck_assert_fails(status, MLS_EDEADLINE, words);
+    mls_tensor_free(tensor);
+}
+
+static void hear_of_rank_1(ranked *r)
+{
+    const uint64_t now = mls__clock_monotonic_ns();
+    if (r->rank == 0) {
+        hear_of(r->group, UINT64_MAX, "rank 1 has not sent it; it is alive");
+        hear_of(r->group, now - UINT64_C(3600000000000), "it was last heard of 3600.");
+        hear_of(r->group, 0, "it is not known to be alive");
+    }
+    ck_assert_ok(mls_group_barrier(r->group, NULL, NULL));
+}
+
+START_TEST(who_was_not_heard_of_is_not_called_alive)
+{
+    conformance_ranks(2, NULL, hear_of_rank_1, NULL);
 }
 END_TEST
 
@@ -324,6 +370,7 @@ END_TEST
 void conformance_add_failures(TCase *tests)
 {
     tcase_add_test(tests, deadlines_name_who_is_late);
+    tcase_add_test(tests, who_was_not_heard_of_is_not_called_alive);
     tcase_add_test(tests, mismatches_are_found_on_all);
     tcase_add_test(tests, abort_wakes_all);
     tcase_add_test(tests, deaths_end_calls);
