@@ -200,6 +200,9 @@ MLS_API mls_status mls_group_abort(mls_group *group, const char *reason);
  * A collective: ranks that give the same `color` make a group of their own, ordered by `key`
  * and then by their rank here. With MLS_GROUP_NO_COLOR a rank is in none, and gets NULL.
  * `options` may be NULL; the token is that of this group and not read.
+ * It is one call until the new group is there: who dies or aborts this group before that ends it on
+ * the other ranks, whose numbers in messages are those of this group, and this group is broken.
+ * Ranks whose own new group is complete by then have it, and fail at their next call here.
  * Errors: as collectives; MLS_EINVAL (options).
  */
 #define MLS_GROUP_NO_COLOR UINT32_MAX

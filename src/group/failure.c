@@ -46,11 +46,22 @@ static const char *place_of(const mls__call *call, char *text, size_t size)
     return text;
 }
 
+/* How messages call a rank: a group that is being made has no numbers yet that anybody knows. */
+static uint32_t name_of(const mls_group *group, uint32_t rank)
+{
+    return group->names ? group->names[rank] : rank;
+}
+
 static mls_transport_peer peer_of(const mls_group *group, uint32_t rank)
 {
     mls_transport_peer peer = {.size = sizeof peer, .state = MLS_PEER_ALIVE};
     group->transport.ops->peer(group->link, rank, &peer);
     return peer;
+}
+
+bool mls__peer_is_gone(const mls_group *group, uint32_t rank)
+{
+    return rank != group->rank && peer_of(group, rank).state != MLS_PEER_ALIVE;
 }
 
 /* "is alive" is said where that is known, and else what is. */
@@ -95,7 +106,8 @@ static uint32_t list_missing(const mls_group *group, char *text, size_t size, ui
         if (!count)
             *ret_first = i;
         if (++count <= MAX_NAMED)
-            used += (size_t) snprintf(text + used, size - used, count > 1 ? ", %u" : "%u", i);
+            used += (size_t) snprintf(text + used, size - used, count > 1 ? ", %u" : "%u",
+                                      name_of(group, i));
     }
     if (count > MAX_NAMED)
         snprintf(text + used, size - used, " and %u others", count - MAX_NAMED);
@@ -116,7 +128,7 @@ static mls_status late(const mls_group *group, const mls__call *call)
                                              : "arrived too late");
     if (count > 1)
         return mls__error(MLS_EDEADLINE, "%s: ranks %s have not arrived; rank %u %s and %s", place,
-                          missing, first, state_text(&peer, state), last);
+                          missing, name_of(group, first), state_text(&peer, state), last);
     return mls__error(MLS_EDEADLINE, "%s: rank %s has not arrived; it %s and %s", place, missing,
                       state_text(&peer, state), last);
 }
@@ -132,7 +144,8 @@ static mls_status aborted(const mls_group *group, const mls__call *call)
     place_of(call, place, sizeof place);
     if (status == MLS_ENOTFOUND || (status == MLS_EPEER && rank == group->rank))
         return mls__error(MLS_ECANCELLED, "%s: this rank cancelled it, or freed the group", place);
-    return mls__error(status, "%s: rank %u ended the group: %s", place, rank, reason);
+    return mls__error(status, "%s: rank %u ended the group: %s", place, name_of(group, rank),
+                      reason);
 }
 
 static mls_status gone(const mls_group *group, const mls__call *call)
@@ -150,8 +163,8 @@ static mls_status gone(const mls_group *group, const mls__call *call)
     if (rank == group->size)
         return mls__error(MLS_EPEER, "%s: a rank is gone", place);
     last_text(group, call->header.phase, last, sizeof last);
-    return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, rank, state_text(&peer, state),
-                      last);
+    return mls__error(MLS_EPEER, "%s: rank %u %s; it %s", place, name_of(group, rank),
+                      state_text(&peer, state), last);
 }
 
 mls_status mls__call_lost(const mls_group *group, const mls__call *call, mls_status status)
@@ -178,4 +191,21 @@ mls_status mls__call_lost_peer(const mls_group *group, const mls__call *call, ui
     place_of(call, place, sizeof place);
     return mls__error(status, "%s: rank %u %s; it %s", place, peer, missing,
                       state_text(&found, state));
+}
+
+mls_status mls__peer_lost(const mls_group *group, const mls__call *call, uint32_t rank)
+{
+    char place[512], state[STATE_TEXT];
+    const mls_transport_peer peer = peer_of(group, rank);
+    if (!call)
+        return mls__error(MLS_EPEER, "rank %u %s", rank, state_text(&peer, state));
+    place_of(call, place, sizeof place);
+    return mls__error(MLS_EPEER, "%s: rank %u %s", place, rank, state_text(&peer, state));
+}
+
+mls_status mls__call_failed(const mls__call *call, mls_status status)
+{
+    char place[512];
+    place_of(call, place, sizeof place);
+    return mls__error_at(status, "%s", place);
 }

@@ -107,6 +107,7 @@ struct mls_group {
     unsigned char address[MLS_TRANSPORT_ADDRESS_MAX];
     size_t address_bytes;
     uint32_t rank, size, shards, epoch; /* since it is open; before 0 */
+    const uint32_t *names; /* of its ranks in the group that it is made of; NULL once it is open */
 
     pthread_mutex_t mutex;
     mls__cond changed; /* the turn, the end of a work, the coming of one */
@@ -164,7 +165,7 @@ bool mls__group_is_connected(mls_group *group);
 
 /* A group over a connected link of its parent's transport, which it takes over even if it fails. */
 mls_status mls__group_adopt(const mls_group *parent, const mls_group_options *options, void *link,
-                            uint32_t rank, uint32_t size, uint32_t epoch, uint64_t until_ns,
+                            const mls_transport_subset *subset, uint32_t epoch,
                             mls_group **ret_group);
 
 /* `defaults` are those where `given` is NULL. */
@@ -181,6 +182,13 @@ mls_status mls__group_break(mls_group *group, mls_status status);
 mls_status mls__call_lost(const mls_group *group, const mls__call *call, mls_status status);
 mls_status mls__call_lost_peer(const mls_group *group, const mls__call *call, uint32_t peer,
                                mls_status status, const char *missing);
+
+/* Whether another rank has left or died; MLS_EPEER for that, where `call` may be NULL. */
+bool mls__peer_is_gone(const mls_group *group, uint32_t rank);
+mls_status mls__peer_lost(const mls_group *group, const mls__call *call, uint32_t rank);
+
+/* Puts the call before the thread's message. Gives `status`. */
+mls_status mls__call_failed(const mls__call *call, mls_status status);
 
 /* --- exchange.c --- */
 

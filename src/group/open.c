@@ -203,7 +203,7 @@ static mls_status join(mls_group *group, uint32_t rank, uint32_t size, const voi
 }
 
 mls_status mls__group_adopt(const mls_group *parent, const mls_group_options *options, void *link,
-                            uint32_t rank, uint32_t size, uint32_t epoch, uint64_t until_ns,
+                            const mls_transport_subset *subset, uint32_t epoch,
                             mls_group **ret_group)
 {
     mls_group *group;
@@ -217,12 +217,14 @@ mls_status mls__group_adopt(const mls_group *parent, const mls_group_options *op
     }
     group->link = link;
     group->is_connected = true;
-    set_rank(group, rank, size, epoch);
+    group->names = subset->ranks;
+    set_rank(group, subset->rank, subset->count, epoch);
     status = mls__group_enter(group, MLS__GROUP_ON_JOIN);
     if (!status)
         status = allocate(group);
     if (!status)
-        status = start(group, until_ns);
+        status = start(group, subset->until_ns);
+    group->names = NULL;
     if (status) {
         mls_group_free(group);
         return status;

@@ -6,6 +6,11 @@
 #include "base/error.h"
 
 #include <string.h>
+#include <time.h>
+
+/* Who gave up says why to all, but that may come later than its going. */
+#define REASON_NS UINT64_C(1000000000)
+#define PAUSE_NS  1000000
 
 /* Subsets of survivors, counted from there; those of splits are named by their call's number. */
 #define SURVIVORS_ID (UINT64_C(1) << 63)
@@ -44,29 +49,92 @@ static uint32_t pick(const mls_group *group, const uint32_t *colors, uint32_t *r
     return count;
 }
 
-/* A group of `count` ranks, this one among them. */
-static mls_status make(const mls_group *group, const mls_group_options *options,
-                       const uint32_t *ranks, uint32_t count, uint64_t id, uint32_t epoch,
-                       mls_group **ret_group)
+/* --- making one ------------------------------------------------------------------------------ */
+
+/* Of which ranks of which group, this one among them. */
+typedef struct making {
+    mls_group *group;
+    const mls__call *call; /* a split; NULL: they are survivors, whose group is aborted already */
+    const uint32_t *ranks;
+    uint32_t count, epoch;
+    uint64_t id, until_ns;
+} making;
+
+/* The first of them that has left or died, or NULL. */
+static const uint32_t *find_gone(const making *m)
 {
+    for (uint32_t i = 0; i < m->count; i++)
+        if (mls__peer_is_gone(m->group, m->ranks[i]))
+            return &m->ranks[i];
+    return NULL;
+}
+
+static bool is_aborted(const making *m)
+{
+    uint32_t rank;
+    char reason[16];
+    return m->call && m->group->transport.ops->aborted(m->group->link, &rank, reason,
+                                                       sizeof reason) != MLS_ENOTFOUND;
+}
+
+/* Whether some of them will not come: what the new link cannot know of those it has not met. */
+static int is_over(void *user)
+{
+    const making *m = user;
+    return is_aborted(m) || find_gone(m) != NULL;
+}
+
+/* Waits for what must come: who gave up has told all, and who died is dead on all links. */
+static void await_reason(making *m)
+{
+    const struct timespec pause = {0, PAUSE_NS};
+    const uint64_t until_ns = mls__clock_monotonic_ns() + REASON_NS;
+    while (!is_over(m) && mls__clock_monotonic_ns() < until_ns)
+        nanosleep(&pause, NULL);
+}
+
+/* Why the new link came to nothing is found at the old one, whose numbers the caller knows. */
+static mls_status explain(making *m, mls_status status)
+{
+    if (status == MLS_EPEER || status == MLS_ECANCELLED) {
+        await_reason(m);
+        const uint32_t *gone = find_gone(m);
+        if (is_aborted(m))
+            return mls__call_lost(m->group, m->call, MLS_ECANCELLED);
+        if (gone)
+            return mls__peer_lost(m->group, m->call, *gone);
+    }
+    return m->call ? mls__call_failed(m->call, status) : status;
+}
+
+static mls_status open_part(making *m, const mls_group_options *options, mls_group **ret_group)
+{
+    const mls_group *group = m->group;
     const mls_transport *ops = group->transport.ops;
     uint32_t rank = 0;
-    while (ranks[rank] != group->rank)
+    while (m->ranks[rank] != group->rank)
         rank++;
     const mls_transport_subset subset = {
         .size = sizeof subset,
-        .id = id,
-        .ranks = ranks,
-        .count = count,
+        .id = m->id,
+        .ranks = m->ranks,
+        .count = m->count,
         .rank = rank,
-        .until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms),
+        .until_ns = m->until_ns,
         .spin_us = options->spin_us,
+        .is_over = is_over,
+        .user = m,
     };
     void *link;
+    mls__error_clear();
     const mls_status status = ops->split(group->link, &subset, &link);
-    if (status)
-        return status;
-    return mls__group_adopt(group, options, link, rank, count, epoch, subset.until_ns, ret_group);
+    return status ? status : mls__group_adopt(group, options, link, &subset, m->epoch, ret_group);
+}
+
+static mls_status make(making *m, const mls_group_options *options, mls_group **ret_group)
+{
+    const mls_status status = open_part(m, options, ret_group);
+    return status ? explain(m, status) : MLS_OK;
 }
 
 static mls_group_options inherited(const mls_group *group, uint32_t shards)
@@ -89,7 +157,16 @@ static mls_status split(mls_group *group, mls__call *call, const mls_group_optio
     mls_status status = mls__call_start(group, call, NULL);
     if (!status && color != MLS_GROUP_NO_COLOR) {
         const uint32_t count = pick(group, call->colors, ranks);
-        status = make(group, options, ranks, count, call->header.seq, 0, ret_group);
+        making m = {.group = group,
+                    .call = call,
+                    .ranks = ranks,
+                    .count = count,
+                    .id = call->header.seq,
+                    .until_ns = call->until_ns};
+        status = make(&m, options, ret_group);
+        /* As any collective does; what all of them find wrong alike is no reason. */
+        if (status && status != MLS_EINVAL)
+            status = mls__group_break(group, status);
     } else if (!status) {
         *ret_group = NULL;
     }
@@ -138,9 +215,15 @@ static mls_status shrink(mls_group *group, const mls_group_options *options, mls
     mls__group_break(group, MLS_ECANCELLED);
     const uint64_t until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms);
     mls_status status = ops->survivors(group->link, until_ns, ranks, &count);
-    if (!status)
-        status =
-            make(group, options, ranks, count, SURVIVORS_ID + nth, group->epoch + 1, ret_group);
+    if (!status) {
+        making m = {.group = group,
+                    .ranks = ranks,
+                    .count = count,
+                    .epoch = group->epoch + 1,
+                    .id = SURVIVORS_ID + nth,
+                    .until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms)};
+        status = make(&m, options, ret_group);
+    }
     mls__free(allocator, ranks);
     return status;
 }

@@ -15,7 +15,7 @@
  *   their posts. Their heads are compared before data moves.
  * - Nothing waits longer than "until_ns", a time of the monotonic clock: 0 does not wait,
  *   UINT64_MAX waits forever. A rank that has left or died ends what waits for it within a
- *   second (MLS_EPEER), abort() from any rank ends what waits on every rank.
+ *   second (MLS_EPEER; MPI tells of no death, so with mpi: the deadline does), abort() from any rank ends what waits on every rank.
  * - open_link to connect, and the calls of round, are by one thread at a time for a link; all
  *   else may be called from any thread at any time until close_link.
  * - In a child of fork() nothing is called: the library refuses before.
@@ -64,6 +64,13 @@ typedef struct mls_transport_subset {
     uint64_t until_ns;
     uint32_t spin_us;
     uint32_t reserved;
+    /*
+     * As far as `size` says that they are there. Who waits for the others asks several times a
+     * second, on the caller's thread and without a lock: not 0 says that they will not all come,
+     * since one has died or the group is aborted. NULL: nobody knows.
+     */
+    int (*is_over)(void *user);
+    void *user;
 } mls_transport_subset;
 
 typedef struct mls_transport_record {
@@ -81,6 +88,11 @@ typedef struct mls_transport_peer {
     uint32_t state; /* MLS_PEER_* */
     uint32_t reserved;
     uint64_t rounds; /* that it is known to have given its record for */
+    /*
+     * As far as `size` says that it is there: when it was last known to be alive, by the monotonic
+     * clock; 0, as it was: that is not known.
+     */
+    uint64_t heard_ns;
 } mls_transport_peer;
 
 #define MLS_MESSAGE_SEND    UINT32_C(1)
@@ -88,11 +100,6 @@ typedef struct mls_transport_peer {
 
 /*
  * Of `flags`: a round has shown that both sides mean the same, so that a send may end when its
-    /*
-     * As far as `size` says that it is there: when it was last known to be alive, by the monotonic
-     * clock; 0, as it was: that is not known.
-     */
-    uint64_t heard_ns;
  * memory is not read any more, before it is received. Both sides say so, or neither.
  */
 #define MLS_MESSAGE_AGREED UINT32_C(1)
@@ -207,7 +214,11 @@ typedef struct mls_transport {
     /* Never waits. */
     void (*peer)(void *link, uint32_t rank, mls_transport_peer *ret_peer);
 
-    /* Collective over the subset's ranks: a link that is connected. Errors: as connect. */
+    /*
+     * Collective over the subset's ranks: a link that is connected. Errors: as connect, where the
+     * message has the numbers that ranks have in `link`; MLS_ECANCELLED, without a message: it
+     * is_over. What a caller gives up ends for those that wait for it in the new link, too.
+     */
     mls_status (*split)(void *link, const mls_transport_subset *subset, void **ret_link);
 
     /*

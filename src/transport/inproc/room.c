@@ -19,6 +19,7 @@ typedef struct wanted_room {
     const void *token;
     size_t token_size;
     uint64_t until_ns;
+    const mls_transport_subset *subset; /* NULL: it is not split from another */
 } wanted_room;
 
 mls_status inproc_link_create(inproc_hall *hall, const char *config, inproc_link **ret_link)
@@ -166,18 +167,37 @@ static bool has_come(const void *user, uint32_t rank)
     return room->seats[rank].is_taken;
 }
 
-/* Until all are there. Past the deadline the rank stands up again, unless the last one came. */
+static bool is_full_by(inproc_room *room, uint64_t until_ns)
+{
+    pthread_mutex_lock(&room->mutex);
+    while (room->taken < room->size && mls__cond_wait_until(&room->changed, &room->mutex, until_ns))
+        ;
+    const bool is_full = room->taken == room->size;
+    pthread_mutex_unlock(&room->mutex);
+    return is_full;
+}
+
+/* MLS_OK: all are there. MLS_ETIMEDOUT: the deadline has passed. MLS_ECANCELLED: it is over. */
+static mls_status await_all(inproc_room *room, const wanted_room *wanted)
+{
+    uint64_t look_ns = 0;
+    while (look_ns < wanted->until_ns) {
+        look_ns = mls__subset_look_ns(wanted->subset, wanted->until_ns);
+        if (is_full_by(room, look_ns))
+            return MLS_OK;
+        if (mls__subset_is_over(wanted->subset))
+            return MLS_ECANCELLED;
+    }
+    return MLS_ETIMEDOUT;
+}
+
+/* Until all are there. Else the rank stands up again, unless the last one came. */
 static mls_status wait_for_all(inproc_room *room, const wanted_room *wanted)
 {
     inproc_hall *hall = room->hall;
     char missing[MLS__MISSING_TEXT] = "";
-    pthread_mutex_lock(&room->mutex);
-    while (room->taken < room->size &&
-           mls__cond_wait_until(&room->changed, &room->mutex, wanted->until_ns))
-        ;
-    const bool is_full = room->taken == room->size;
-    pthread_mutex_unlock(&room->mutex);
-    if (is_full)
+    const mls_status status = await_all(room, wanted);
+    if (!status)
         return MLS_OK;
 
     pthread_mutex_lock(&hall->mutex);
@@ -185,7 +205,7 @@ static mls_status wait_for_all(inproc_room *room, const wanted_room *wanted)
     const bool is_late = room->taken < room->size;
     bool is_last = false;
     if (is_late) {
-        mls__missing_text(room->size, has_come, room, missing);
+        mls__missing_text(room->size, wanted->subset, has_come, room, missing);
         room->seats[wanted->rank].is_taken = false;
         room->taken--;
         is_last = --room->links == 0;
@@ -198,6 +218,8 @@ static mls_status wait_for_all(inproc_room *room, const wanted_room *wanted)
     pthread_mutex_unlock(&hall->mutex);
     if (!is_late)
         return MLS_OK;
+    if (status == MLS_ECANCELLED)
+        return status;
     return hall->host->error(MLS_EDEADLINE, "of %u ranks these have not come:%s", wanted->size,
                              missing);
 }
@@ -272,7 +294,8 @@ mls_status inproc_split(void *self, const mls_transport_subset *subset, void **r
                           .size = subset->count,
                           .token = room->token,
                           .token_size = room->token_size,
-                          .until_ns = subset->until_ns};
+                          .until_ns = subset->until_ns,
+                          .subset = subset};
     wanted.key_size =
         (size_t) snprintf(wanted.key, sizeof wanted.key, "s%" PRIu64 "/%" PRIu64 "/%u", room->id,
                           subset->id, subset->ranks[0]);

@@ -232,7 +232,7 @@ mls_status wire_connect(void *self, const mls_transport_join *join)
         status = find_ranks(link, join);
     if (!status)
         status = set_key(link, join);
-    return status ? status : wire_meet(link, join->until_ns);
+    return status ? status : wire_meet(link, NULL, join->until_ns);
 }
 
 mls_status wire_split(void *self, const mls_transport_subset *subset, void **ret_link)
@@ -255,7 +255,7 @@ mls_status wire_split(void *self, const mls_transport_subset *subset, void **ret
                               ":%u", subset->ranks[0]);
         memcpy(link->token, parent->token, parent->token_bytes);
         link->token_bytes = parent->token_bytes;
-        status = wire_meet(link, subset->until_ns);
+        status = wire_meet(link, subset, subset->until_ns);
     }
     if (status) {
         wire_close_link(link);

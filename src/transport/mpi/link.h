@@ -183,8 +183,11 @@ void wire_close_link(void *link);
 /* --- meet.c ------------------------------------------------------------------------------------
  */
 
-/* Until all have come; the link has its key, its token, and who its ranks are. */
-mls_status wire_meet(wire_link *link, uint64_t until_ns);
+/*
+ * Until all have come; the link has its key, its token, and who its ranks are. `subset` is NULL
+ * but for a split.
+ */
+mls_status wire_meet(wire_link *link, const mls_transport_subset *subset, uint64_t until_ns);
 /* To all, whether they have come or not. */
 void wire_say_bye_locked(const wire_link *link);
 void wire_take_hello_locked(const wire_mail *mail);

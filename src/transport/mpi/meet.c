@@ -164,10 +164,10 @@ static bool has_come(const void *user, uint32_t rank)
     return link->peers[rank].number != 0;
 }
 
-static mls_status miss_locked(const wire_link *link)
+static mls_status miss_locked(const wire_link *link, const mls_transport_subset *subset)
 {
     char missing[MLS__MISSING_TEXT];
-    mls__missing_text(link->size, has_come, link, missing);
+    mls__missing_text(link->size, subset, has_come, link, missing);
     return link->host->error(MLS_EDEADLINE, "of %u ranks these have not come:%s", link->size,
                              missing);
 }
@@ -188,7 +188,7 @@ static void list_locked(wire_link *link)
     wire_the_world.links = link;
 }
 
-mls_status wire_meet(wire_link *link, uint64_t until_ns)
+mls_status wire_meet(wire_link *link, const mls_transport_subset *subset, uint64_t until_ns)
 {
     wire_patience patience = wire_patience_begin(0);
     pthread_mutex_lock(&wire_the_world.mutex);
@@ -201,18 +201,19 @@ mls_status wire_meet(wire_link *link, uint64_t until_ns)
     list_locked(link);
     say_hello_locked(link);
     mls_status status;
-    bool in_time = true;
+    bool in_time = true, is_over = false;
     for (;;) {
         wire_progress_locked();
         status = meet_locked(link);
-        if (status != MLS_ETIMEDOUT || !in_time)
+        if (status != MLS_ETIMEDOUT || !in_time || is_over)
             break;
         pthread_mutex_unlock(&wire_the_world.mutex);
         in_time = wire_rest(&patience, until_ns);
+        is_over = mls__subset_is_over(subset);
         pthread_mutex_lock(&wire_the_world.mutex);
     }
     if (status == MLS_ETIMEDOUT)
-        status = miss_locked(link);
+        status = is_over ? MLS_ECANCELLED : miss_locked(link, subset);
     link->is_connected = !status;
     pthread_mutex_unlock(&wire_the_world.mutex);
     return status;

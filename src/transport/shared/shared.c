@@ -5,9 +5,30 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-void mls__missing_text(uint32_t ranks, bool (*has_come)(const void *user, uint32_t rank),
-                       const void *user, char ret_text[MLS__MISSING_TEXT])
+#define LOOK_NS UINT64_C(50000000)
+
+bool mls__subset_is_over(const mls_transport_subset *subset)
+{
+    return subset && subset->size > offsetof(mls_transport_subset, user) && subset->is_over &&
+           subset->is_over(subset->user);
+}
+
+uint64_t mls__subset_look_ns(const mls_transport_subset *subset, uint64_t until_ns)
+{
+    struct timespec now;
+    if (!subset)
+        return until_ns;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const uint64_t look_ns =
+        (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec + LOOK_NS;
+    return look_ns < until_ns ? look_ns : until_ns;
+}
+
+void mls__missing_text(uint32_t ranks, const mls_transport_subset *subset,
+                       bool (*has_come)(const void *user, uint32_t rank), const void *user,
+                       char ret_text[MLS__MISSING_TEXT])
 {
     size_t used = 0, named = 0;
     ret_text[0] = '\0';
@@ -19,7 +40,8 @@ void mls__missing_text(uint32_t ranks, bool (*has_come)(const void *user, uint32
             snprintf(ret_text + used, left, " and others");
             return;
         }
-        used += (size_t) snprintf(ret_text + used, left, named > 1 ? ", %u" : " %u", i);
+        used += (size_t) snprintf(ret_text + used, left, named > 1 ? ", %u" : " %u",
+                                  subset ? subset->ranks[i] : i);
     }
 }
 

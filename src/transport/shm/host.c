@@ -123,6 +123,7 @@ static bool welcome(house *h, guest *g)
         return false;
     g->rank = hello.rank;
     atomic_store(&seat_of(h, g->rank)->pid, pid);
+    atomic_store(&seat_of(h, g->rank)->fate, SHM_ALIVE); /* it may have come before, and gone */
     return true;
 }
 
@@ -205,6 +206,8 @@ static mls_status serve(house *h)
     while (h->ready < wanted->size) {
         if (mls__clock_monotonic_ns() >= wanted->until_ns)
             return shm_missing(h->link, wanted, &h->memory);
+        if (mls__subset_is_over(wanted->subset))
+            return MLS_ECANCELLED;
         attend(h);
     }
     for (uint32_t i = 0; i < h->count; i++)

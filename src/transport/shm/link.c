@@ -180,7 +180,10 @@ mls_status shm_split(void *self, const mls_transport_subset *subset, void **ret_
     link->token_size = parent->token_size;
     link->arena_wanted = parent->arena_wanted;
     memcpy(id, parent->room->id, sizeof id);
-    shm_wanted wanted = {.rank = subset->rank, .size = subset->count, .until_ns = subset->until_ns};
+    shm_wanted wanted = {.rank = subset->rank,
+                         .size = subset->count,
+                         .until_ns = subset->until_ns,
+                         .subset = subset};
     wanted.key_size = (size_t) snprintf(wanted.key, sizeof wanted.key,
                                         "s%016" PRIx64 "%016" PRIx64 "/%" PRIu64 "/%u", id[0],
                                         id[1], subset->id, subset->ranks[0]);

@@ -50,7 +50,7 @@ mls_status shm_missing(const shm_link *link, const shm_wanted *wanted, const shm
 {
     const seats s = {wanted, memory};
     char missing[MLS__MISSING_TEXT];
-    mls__missing_text(wanted->size, has_come, &s, missing);
+    mls__missing_text(wanted->size, wanted->subset, has_come, &s, missing);
     if (wanted->size > 1 && !missing[0])
         return link->hub->host->error(MLS_EDEADLINE,
                                       "all %u ranks have come, but the first of "
@@ -94,8 +94,11 @@ static int take_file(struct msghdr *message)
     return file;
 }
 
-/* An answer, and the file that comes with it or -1. MLS_ETIMEDOUT: as above. */
-static mls_status hear(int fd, uint64_t until_ns, shm_answer *ret_answer, int *ret_file)
+/*
+ * An answer, and the file that comes with it or -1. MLS_ETIMEDOUT: as above. MLS_ECANCELLED: it is
+ * over.
+ */
+static mls_status hear(int fd, const shm_wanted *wanted, shm_answer *ret_answer, int *ret_file)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     union {
@@ -108,9 +111,12 @@ static mls_status hear(int fd, uint64_t until_ns, shm_answer *ret_answer, int *r
                              .msg_control = &control,
                              .msg_controllen = sizeof control};
     *ret_file = -1;
-    while (poll(&ready, 1, shm_poll_ms(until_ns)) <= 0)
-        if (mls__clock_monotonic_ns() >= until_ns)
+    while (poll(&ready, 1, shm_poll_ms(wanted->until_ns)) <= 0) {
+        if (mls__clock_monotonic_ns() >= wanted->until_ns)
             return MLS_EDEADLINE;
+        if (mls__subset_is_over(wanted->subset))
+            return MLS_ECANCELLED;
+    }
     const ssize_t size = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
     if (size > 0)
         *ret_file = take_file(&message);
@@ -148,12 +154,24 @@ static mls_status wait_for_all(const shm_link *link, const shm_wanted *wanted, i
 {
     shm_answer answer;
     int file;
-    const mls_status status = hear(fd, wanted->until_ns, &answer, &file);
+    const mls_status status = hear(fd, wanted, &answer, &file);
     if (file >= 0)
         close(file);
     if (status == MLS_EDEADLINE)
         return shm_missing(link, wanted, memory);
     return !status && answer.status == SHM_COMPLETE ? MLS_OK : MLS_ETIMEDOUT;
+}
+
+/* Those that have heard that all are there may wait for this rank: they see that it has gone. */
+static void step_back(shm_link *link, const shm_wanted *wanted, shm_memory *memory)
+{
+    link->memory = *memory;
+    link->room = (shm_room *) (void *) memory->base;
+    link->size = wanted->size;
+    shm_fate_set(link, wanted->rank, SHM_LEFT);
+    link->room = NULL;
+    link->memory = (shm_memory){.fd = -1};
+    shm_memory_close(memory);
 }
 
 static mls_status be_guest(shm_link *link, const shm_wanted *wanted, int fd)
@@ -164,7 +182,7 @@ static mls_status be_guest(shm_link *link, const shm_wanted *wanted, int fd)
     int file = -1;
     mls_status status = say_hello(link, wanted, fd);
     if (!status)
-        status = hear(fd, wanted->until_ns, &answer, &file);
+        status = hear(fd, wanted, &answer, &file);
     if (!status && answer.status != SHM_ACCEPTED)
         status = refused(link, wanted, &answer);
     if (!status && file < 0)
@@ -183,7 +201,7 @@ static mls_status be_guest(shm_link *link, const shm_wanted *wanted, int fd)
     if (!status)
         status = wait_for_all(link, wanted, fd, &memory);
     if (status) {
-        shm_memory_close(&memory);
+        step_back(link, wanted, &memory);
         return status;
     }
     link->memory = memory;
@@ -220,6 +238,10 @@ mls_status shm_meet(shm_link *link, const shm_wanted *wanted)
     while ((status = try_meet(link, wanted, &folder)) == MLS_ETIMEDOUT) {
         if (mls__clock_monotonic_ns() >= wanted->until_ns) {
             status = shm_missing(link, wanted, &link->memory);
+            break;
+        }
+        if (mls__subset_is_over(wanted->subset)) {
+            status = MLS_ECANCELLED;
             break;
         }
         poll(NULL, 0, 1); /* whoever holds the folder, or leaves it, takes microseconds */

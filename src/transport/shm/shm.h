@@ -180,6 +180,7 @@ typedef struct shm_wanted {
     size_t key_size;
     uint32_t rank, size;
     uint64_t until_ns;
+    const mls_transport_subset *subset; /* NULL: they are not split from others */
 } shm_wanted;
 
 /* --- memory.c --- */
@@ -274,8 +275,8 @@ mls_status shm_watch_begin(shm_link *link);
 void shm_watch_end(shm_link *link);
 /* Looks who died; the other one, unless that was done just now. */
 void shm_watch(shm_link *link);
-
 void shm_watch_soon(shm_link *link, uint64_t now_ns);
+
 /*
  * To sleep: read the bell, look, and then sleep until it was rung since, or somebody may have
  * died. false: the time has passed, and it was looked for the dead.

@@ -30,38 +30,42 @@ static int left_ms(uint64_t until_ns)
     return ms < 3600000 ? (int) ms : 3600000;
 }
 
-static bool wait_for(int fd, short events, uint64_t until_ns)
+/* false: the time is over, or what the link waits for. */
+static bool wait_for(const tcp_link *link, int fd, short events, uint64_t until_ns)
 {
     struct pollfd asked = {.fd = fd, .events = events};
     for (;;) {
-        const int found = poll(&asked, 1, left_ms(until_ns));
+        const uint64_t look_ns = mls__subset_look_ns(link->subset, until_ns);
+        const int found = poll(&asked, 1, left_ms(look_ns));
         if (found > 0)
             return true;
         if ((found == 0 && mls__clock_monotonic_ns() >= until_ns) || (found < 0 && errno != EINTR))
             return false;
+        if (mls__subset_is_over(link->subset))
+            return false;
     }
 }
 
-bool tcp_pause(uint64_t until_ns, uint32_t *pause_ms)
+bool tcp_pause(const tcp_link *link, uint64_t until_ns, uint32_t *pause_ms)
 {
     const int left = left_ms(until_ns);
     *pause_ms = *pause_ms ? 2 * *pause_ms : 1;
     if (*pause_ms > PAUSE_MAX_MS)
         *pause_ms = PAUSE_MAX_MS;
-    if (left == 0)
+    if (left == 0 || mls__subset_is_over(link->subset))
         return false;
     poll(NULL, 0, left < (int) *pause_ms ? left : (int) *pause_ms);
     return true;
 }
 
-static bool send_all(int fd, const void *data, size_t size, uint64_t until_ns)
+static bool send_all(const tcp_link *link, int fd, const void *data, size_t size, uint64_t until_ns)
 {
     const unsigned char *bytes = data;
     while (size) {
         const ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return false;
-        if (sent < 0 && !wait_for(fd, POLLOUT, until_ns))
+        if (sent < 0 && !wait_for(link, fd, POLLOUT, until_ns))
             return false;
         if (sent > 0) {
             bytes += sent;
@@ -71,14 +75,14 @@ static bool send_all(int fd, const void *data, size_t size, uint64_t until_ns)
     return true;
 }
 
-static bool receive_all(int fd, void *data, size_t size, uint64_t until_ns)
+static bool receive_all(const tcp_link *link, int fd, void *data, size_t size, uint64_t until_ns)
 {
     unsigned char *bytes = data;
     while (size) {
         const ssize_t got = recv(fd, bytes, size, MSG_DONTWAIT);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
             return false;
-        if (got < 0 && !wait_for(fd, POLLIN, until_ns))
+        if (got < 0 && !wait_for(link, fd, POLLIN, until_ns))
             return false;
         if (got > 0) {
             bytes += got;
@@ -88,7 +92,7 @@ static bool receive_all(int fd, void *data, size_t size, uint64_t until_ns)
     return true;
 }
 
-bool tcp_hear(tcp_conn *conn, uint64_t until_ns, tcp_frame *ret_frame,
+bool tcp_hear(const tcp_link *link, tcp_conn *conn, uint64_t until_ns, tcp_frame *ret_frame,
               const unsigned char **ret_body)
 {
     for (;;) {
@@ -97,7 +101,7 @@ bool tcp_hear(tcp_conn *conn, uint64_t until_ns, tcp_frame *ret_frame,
         if (found != TCP_FOUND_NONE)
             return found == TCP_FOUND_FRAME;
         const int more = tcp_conn_fill(conn, &left);
-        if (more < 0 || (more == 0 && !wait_for(conn->fd, POLLIN, until_ns)))
+        if (more < 0 || (more == 0 && !wait_for(link, conn->fd, POLLIN, until_ns)))
             return false;
     }
 }
@@ -139,17 +143,18 @@ static bool find_own(int fd, const tcp_address *other, tcp_address *ret_own)
 }
 
 /* Of a connect() that goes on: an errno, or 0. */
-static int outcome(int fd, uint64_t until_ns)
+static int outcome(const tcp_link *link, int fd, uint64_t until_ns)
 {
     int failed = 0;
     socklen_t size = sizeof failed;
-    if (!wait_for(fd, POLLOUT, until_ns))
+    if (!wait_for(link, fd, POLLOUT, until_ns))
         return ETIMEDOUT;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) != 0 ? errno : failed;
 }
 
 /* Nobody is there: the negative errno; what is only late is -ETIMEDOUT. */
-static int connect_to(const tcp_address *address, uint64_t until_ns, tcp_address *ret_own)
+static int connect_to(const tcp_link *link, const tcp_address *address, uint64_t until_ns,
+                      tcp_address *ret_own)
 {
     struct sockaddr_storage system;
     socklen_t size = tcp_address_to_system(address, &system);
@@ -158,7 +163,7 @@ static int connect_to(const tcp_address *address, uint64_t until_ns, tcp_address
         return errno ? -errno : -EIO;
     int failed = connect(fd, (const struct sockaddr *) &system, size) != 0 ? errno : 0;
     if (failed == EINPROGRESS)
-        failed = outcome(fd, until_ns);
+        failed = outcome(link, fd, until_ns);
     if (!failed && !find_own(fd, address, ret_own))
         failed = ECONNREFUSED; /* its own self, since nobody listens */
     if (failed) {
@@ -212,8 +217,8 @@ static mls_status shake_hands(const tcp_link *link, int fd, const tcp_address *a
     memcpy(hello.group, group, sizeof hello.group);
     memcpy(hello.public, pair.public, sizeof hello.public);
     tcp_hello_write(&hello, link->token, bytes);
-    const bool answers = send_all(fd, bytes, sizeof bytes, until_ns) &&
-                         receive_all(fd, reply, sizeof reply, until_ns);
+    const bool answers = send_all(link, fd, bytes, sizeof bytes, until_ns) &&
+                         receive_all(link, fd, reply, sizeof reply, until_ns);
     const uint32_t why =
         answers ? tcp_reply_read(bytes, reply, &pair, link->token, ret_secrets) : TCP_REFUSED_NOT;
     sodium_memzero(&pair, sizeof pair);
@@ -224,7 +229,7 @@ static mls_status shake_hands(const tcp_link *link, int fd, const tcp_address *a
     if (why)
         return refused(link, why, address);
     tcp_confirm_write(ret_secrets, confirm);
-    return send_all(fd, confirm, sizeof confirm, until_ns) ? MLS_OK : MLS_ETIMEDOUT;
+    return send_all(link, fd, confirm, sizeof confirm, until_ns) ? MLS_OK : MLS_ETIMEDOUT;
 }
 
 /* Where others find this rank: where it says, or by the address that it uses itself. */
@@ -251,7 +256,7 @@ static mls_status ask_to_join(tcp_link *link, tcp_conn *conn, const tcp_secrets 
         !tcp_conn_put(conn, TCP_FRAME_JOIN, 0, &join, sizeof join))
         return link->hub->host->error(MLS_ENOMEM, no_memory);
     tcp_conn_flush(conn, TCP_VISIT_BYTES);
-    while (conn->wants_room && wait_for(conn->fd, POLLOUT, until_ns))
+    while (conn->wants_room && wait_for(link, conn->fd, POLLOUT, until_ns))
         tcp_conn_flush(conn, TCP_VISIT_BYTES);
     return conn->wants_room ? MLS_ETIMEDOUT : MLS_OK;
 }
@@ -265,7 +270,7 @@ mls_status tcp_reach_once(tcp_link *link, const tcp_address *address, const unsi
     mls_status status = tcp_check_reach(link, address);
     if (status)
         return status;
-    const int fd = connect_to(address, until_ns, &used);
+    const int fd = connect_to(link, address, until_ns, &used);
     if (fd < 0) {
         note_trouble(link, address, -fd);
         return MLS_ETIMEDOUT;
@@ -300,6 +305,6 @@ mls_status tcp_reach(tcp_link *link, const tcp_address *address, const unsigned 
     mls_status status;
     do
         status = tcp_reach_once(link, address, group, purpose, until_ns, ret_conn);
-    while (status == MLS_ETIMEDOUT && tcp_pause(until_ns, &pause_ms));
+    while (status == MLS_ETIMEDOUT && tcp_pause(link, until_ns, &pause_ms));
     return status;
 }

@@ -29,13 +29,13 @@ static mls_status missing(tcp_link *link)
 {
     char text[MLS__MISSING_TEXT];
     pthread_mutex_lock(&link->mutex);
-    mls__missing_text(link->size, has_come, link, text);
+    mls__missing_text(link->size, link->subset, has_come, link, text);
     pthread_mutex_unlock(&link->mutex);
     return link->hub->host->error(MLS_EDEADLINE, "of %u ranks these have not come:%s%s%s",
                                   link->size, text, link->trouble[0] ? "; " : "", link->trouble);
 }
 
-static bool wait_for_all(tcp_link *link, uint64_t until_ns)
+static bool all_come_by(tcp_link *link, uint64_t until_ns)
 {
     bool in_time = true;
     pthread_mutex_lock(&link->mutex);
@@ -45,6 +45,18 @@ static bool wait_for_all(tcp_link *link, uint64_t until_ns)
     const bool all = link->there + 1 == link->size;
     pthread_mutex_unlock(&link->mutex);
     return all;
+}
+
+/* false: the time is over, or there is nothing left to wait for. */
+static bool wait_for_all(tcp_link *link, uint64_t until_ns)
+{
+    uint64_t look_ns;
+    do {
+        look_ns = mls__subset_look_ns(link->subset, until_ns);
+        if (all_come_by(link, look_ns))
+            return true;
+    } while (look_ns < until_ns && !mls__subset_is_over(link->subset));
+    return false;
 }
 
 /* --- all with all ---------------------------------------------------------------------------- */
@@ -64,7 +76,7 @@ static mls_status hear_verdict(const tcp_link *link, tcp_conn *conn, uint64_t un
     mls_status said;
     char text[TCP_REASON_MAX + 1];
     const unsigned char *body;
-    if (!tcp_hear(conn, until_ns, &frame, &body))
+    if (!tcp_hear(link, conn, until_ns, &frame, &body))
         return MLS_ETIMEDOUT;
     if (frame.kind != TCP_FRAME_VERDICT || !tcp_verdict_read(body, frame.size, &said, text))
         return link->hub->host->error(MLS_EIO, "a rank says what none can say");
@@ -96,7 +108,7 @@ static mls_status reach_peer(tcp_link *link, uint32_t peer, uint64_t until_ns)
             attach(link, conn, peer);
         else
             tcp_conn_free(conn);
-    } while (status == MLS_ETIMEDOUT && tcp_pause(until_ns, &pause_ms));
+    } while (status == MLS_ETIMEDOUT && tcp_pause(link, until_ns, &pause_ms));
     return status;
 }
 
@@ -112,7 +124,7 @@ static mls_status mesh(tcp_link *link, uint32_t first, uint64_t until_ns)
     for (uint32_t i = first; !status && i < link->rank; i++)
         status = reach_peer(link, i, until_ns);
     if (status == MLS_ETIMEDOUT || (!status && !wait_for_all(link, until_ns)))
-        status = missing(link);
+        status = mls__subset_is_over(link->subset) ? MLS_ECANCELLED : missing(link);
     tcp_link_unlist(link);
     return status;
 }
@@ -169,7 +181,7 @@ static mls_status end_meeting(tcp_link *link)
     pthread_mutex_lock(&link->mutex);
     link->meets = false;
     const bool all = link->there + 1 == link->size;
-    mls__missing_text(link->size, has_come, link, text);
+    mls__missing_text(link->size, link->subset, has_come, link, text);
     link->peers[0].address = link->own;
     for (uint32_t i = 0; i < link->size; i++)
         addresses[i] = link->peers[i].address;
@@ -217,7 +229,7 @@ static mls_status gather(tcp_link *link, uint64_t until_ns)
     mls_status status;
     do
         status = find_meeting_place(link, &wanted);
-    while (status == MLS_ETIMEDOUT && tcp_pause(until_ns, &pause_ms));
+    while (status == MLS_ETIMEDOUT && tcp_pause(link, until_ns, &pause_ms));
     if (!status)
         status = tcp_listen(link->hub, &wanted, &link->own);
     if (status)
@@ -268,7 +280,7 @@ static mls_status hear_table(tcp_link *link, tcp_conn *conn, uint64_t until_ns)
     char text[TCP_REASON_MAX + 1];
     const unsigned char *body;
     tcp_address addresses[MLS_GROUP_MAX_RANKS];
-    if (!tcp_hear(conn, until_ns, &frame, &body))
+    if (!tcp_hear(link, conn, until_ns, &frame, &body))
         return MLS_ETIMEDOUT;
     if (frame.kind == TCP_FRAME_VERDICT && tcp_verdict_read(body, frame.size, &said, text) && said)
         return link->hub->host->error(said, "%s", text);
@@ -331,7 +343,7 @@ static mls_status come(tcp_link *link, uint64_t until_ns)
     do {
         answers = false;
         status = ask_rank_0(link, until_ns, &answers);
-    } while (status == MLS_ETIMEDOUT && tcp_pause(until_ns, &pause_ms));
+    } while (status == MLS_ETIMEDOUT && tcp_pause(link, until_ns, &pause_ms));
     if (status == MLS_ETIMEDOUT && answers)
         return link->hub->host->error(
             MLS_EDEADLINE, "rank 0 is there, and waits for others of the %u ranks", link->size);
@@ -420,8 +432,10 @@ mls_status tcp_split(void *self, const mls_transport_subset *subset, void **ret_
     status = tcp_link_seat(link, subset->rank, subset->count);
     for (uint32_t i = 0; !status && i < subset->count; i++)
         link->peers[i].address = parent->peers[subset->ranks[i]].address;
+    link->subset = subset;
     if (!status)
         status = mesh(link, 0, subset->until_ns);
+    link->subset = NULL;
     if (status) {
         tcp_close_link(link);
         return status;

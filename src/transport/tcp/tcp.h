@@ -237,6 +237,7 @@ struct tcp_link {
     unsigned char door[TCP_KEY_BYTES];    /* of this rank: ranks of a context share a port */
     bool meets;                           /* rank 0 waits for the others */
     bool joins;                           /* others may connect to it as ranks */
+    const mls_transport_subset *subset;   /* of its call that splits it off, else NULL */
     bool has_left, is_closed;
     char trouble[TCP_TROUBLE_MAX]; /* of who opens it: why the last try led to nobody; or "" */
     uint32_t there;                /* peers that have come */
@@ -420,14 +421,14 @@ mls_status tcp_reach(tcp_link *link, const tcp_address *address, const unsigned 
 /* How sockets of connections behave. */
 void tcp_set_options(int fd);
 
-/* Sleeps a little, longer each time. false: the time is over. */
-bool tcp_pause(uint64_t until_ns, uint32_t *pause_ms);
+/* Sleeps a little, longer each time. false: the time is over, or what the link waits for. */
+bool tcp_pause(const tcp_link *link, uint64_t until_ns, uint32_t *pause_ms);
 
 /* Beyond loopback a token is needed. Errors: MLS_EINVAL. */
 mls_status tcp_check_reach(const tcp_link *link, const tcp_address *address);
 
 /* Waits for a frame of a connection that no loop has yet. false: the time is over, or it ended. */
-bool tcp_hear(tcp_conn *conn, uint64_t until_ns, tcp_frame *ret_frame,
+bool tcp_hear(const tcp_link *link, tcp_conn *conn, uint64_t until_ns, tcp_frame *ret_frame,
               const unsigned char **ret_body);
 
 mls_status tcp_connect(void *link, const mls_transport_join *join);

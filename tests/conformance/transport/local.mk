@@ -2,7 +2,7 @@
 # One suite for every transport; a transport's test hands it the URL of a new group.
 TRANSPORT_CONFORMANCE = \
 	%D%/failures.c %D%/handles.c %D%/moves.c %D%/races.c %D%/reductions.c %D%/regroup.c \
-	%D%/suite.c %D%/suite.h
+	%D%/splits.c %D%/suite.c %D%/suite.h
 
 check_PROGRAMS += %D%/test_engine %D%/test_inproc %D%/test_messages %D%/test_shm \
 	%D%/test_shm_processes

@@ -3,6 +3,7 @@
 #include "conformance/transport/suite.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -15,6 +16,12 @@ const conformance_place *the_place;
 
 static void (*prepare)(mls_context *context);
 static bool has_processes;
+uint32_t the_killed = UINT32_MAX;
+
+bool conformance_has_processes(void)
+{
+    return has_processes;
+}
 
 static void setup(void)
 {
@@ -47,6 +54,7 @@ int conformance_transport_run_with(const char *name, const char *url,
         {"failures", conformance_add_failures, false},
         {"handles", conformance_add_handles, false},
         {"regroup", conformance_add_regroup, false},
+        {"splits", conformance_add_splits, false},
         {"races", conformance_add_races, true},
         {"own", add ? add : add_nothing, false},
     };
@@ -56,7 +64,8 @@ int conformance_transport_run_with(const char *name, const char *url,
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if ((has_processes || the_place) && parts[i].by_threads)
             continue;
-        if (the_place && parts[i].add == conformance_add_regroup)
+        if (the_place &&
+            (parts[i].add == conformance_add_regroup || parts[i].add == conformance_add_splits))
             continue; /* who is left, and offers, need more than a launcher gives */
         TCase *tests = tcase_create(parts[i].name);
         tcase_add_checked_fixture(tests, setup, teardown);
@@ -140,7 +149,9 @@ static void run_processes(started *ranks, uint32_t size)
     for (uint32_t i = 0; i < size; i++) {
         int status;
         ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
-        mls_test_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "rank %u ended with %#x", i,
+        const bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+        const bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        mls_test_expect(i == the_killed ? is_killed : is_good, "rank %u ended with %#x", i,
                         (unsigned) status);
     }
 }

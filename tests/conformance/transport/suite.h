@@ -43,6 +43,10 @@ extern const char *the_url;
 /* The token of groups whose options say none; NULL, unless a test sets it before it runs the suite.
  */
 extern const char *the_token;
+/* The rank whose process a test ends by SIGKILL; UINT32_MAX: none. */
+extern uint32_t the_killed;
+/* Whether ranks are processes; else they are threads of the test. */
+bool conformance_has_processes(void);
 
 /* A rank of a group, on its own thread or in its own process. */
 typedef struct ranked {
@@ -78,6 +82,7 @@ void conformance_add_moves(TCase *tests);
 void conformance_add_failures(TCase *tests);
 void conformance_add_handles(TCase *tests);
 void conformance_add_regroup(TCase *tests);
+void conformance_add_splits(TCase *tests);
 void conformance_add_races(TCase *tests);
 
 #endif
