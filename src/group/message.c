@@ -115,7 +115,7 @@ static mls_status tell(const mls__letter *letter, mls_status status)
 static void end_locked(mls__letter *letter, mls_status status)
 {
     if (status)
-        tell(letter, status);
+        status = tell(letter, status);
     else if (letter->buffer && is_receive(letter))
         status = mls__flat_store(letter->buffer, letter->tensor);
     if (status)

@@ -200,6 +200,18 @@ mls_status mls_group_split(mls_group *group, uint32_t color, uint32_t key,
     return status;
 }
 
+/* Those that still wait hear of who was lost, if anybody was, rather than of what is done then. */
+static void end_for_shrink(mls_group *group)
+{
+    mls_status status = MLS_OK;
+    for (uint32_t i = 0; !status && i < group->size; i++)
+        if (mls__peer_is_gone(group, i))
+            status = mls__peer_lost(group, NULL, i);
+    if (!status)
+        status = mls__error(MLS_ECANCELLED, "it makes a new group of those that are left");
+    mls__group_break(group, status);
+}
+
 static mls_status shrink(mls_group *group, const mls_group_options *options, mls_group **ret_group)
 {
     const mls_transport *ops = group->transport.ops;
@@ -211,8 +223,7 @@ static mls_status shrink(mls_group *group, const mls_group_options *options, mls
     pthread_mutex_lock(&group->mutex);
     const uint64_t nth = group->shrinks++;
     pthread_mutex_unlock(&group->mutex);
-    mls__error(MLS_ECANCELLED, "it makes a new group of those that are left");
-    mls__group_break(group, MLS_ECANCELLED);
+    end_for_shrink(group);
     const uint64_t until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms);
     mls_status status = ops->survivors(group->link, until_ns, ranks, &count);
     if (!status) {

@@ -142,6 +142,31 @@ START_TEST(survivors_go_on)
 }
 END_TEST
 
+/* Rank 0 goes; rank 2 hears of it and shrinks, while rank 1 waits for rank 2. */
+static void wait_for_who_shrinks(ranked *r)
+{
+    mls_group *smaller;
+    mls_tensor *tensor = conformance_tensor(MLS_FLOAT32, 1);
+    if (r->rank == 0) {
+        mls_group_free(r->group);
+        r->group = NULL;
+        mls_tensor_free(tensor);
+        return;
+    }
+    const mls_status status = mls_group_receive(r->group, tensor, r->rank == 1 ? 2 : 0, NULL, NULL);
+    ck_assert_fails(status, MLS_EPEER, "rank 0 has");
+    mls_tensor_free(tensor);
+    ck_assert_ok(mls_group_shrink(r->group, NULL, &smaller));
+    ck_assert_uint_eq(mls_group_size(smaller), 2);
+    mls_group_free(smaller);
+}
+
+START_TEST(who_shrinks_says_who_was_lost)
+{
+    conformance_ranks(3, NULL, wait_for_who_shrinks, NULL);
+}
+END_TEST
+
 static pthread_barrier_t *meeting;
 
 /* Rank 0 is alive, and does not come in the time of rank 2, whose new link has as long. */
@@ -213,6 +238,7 @@ void conformance_add_regroup(TCase *tests)
     tcase_add_test(tests, hosts_bring_ranks_together);
     tcase_add_test(tests, groups_are_split);
     tcase_add_test(tests, survivors_go_on);
+    tcase_add_test(tests, who_shrinks_says_who_was_lost);
     tcase_add_test(tests, late_ranks_are_left_behind);
     tcase_add_test(tests, survivors_agree_anew);
     tcase_add_test(tests, nobody_is_left_of_an_offer);
