@@ -121,11 +121,15 @@ typedef struct mls_group_options {
      * rank of this machine none looks.
      */
     uint32_t spin_us;
+    /* Of mls_group_shrink(), which says why: with fewer ranks there is no new group. */
+    uint32_t min_ranks;
+    uint32_t reserved; /* 0 */
 } mls_group_options;
 
 #define MLS_GROUP_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        sizeof(mls_group_options), MLS_GROUP_TIMEOUT_MS_DEFAULT, NULL, 0, 0, MLS_SPIN_US_DEFAULT   \
+        sizeof(mls_group_options), MLS_GROUP_TIMEOUT_MS_DEFAULT, NULL, 0, 0, MLS_SPIN_US_DEFAULT,  \
+            0, 0                                                                                   \
     }
 
 /*
@@ -217,6 +221,13 @@ MLS_API mls_status mls_group_split(mls_group *group, uint32_t color, uint32_t ke
  * timeout of this one, and its shards if they were stated: so results stay the same bytes.
  * When it failed, or ranks of the new group are lost before it is used, all that are left may
  * call it once more.
+ *
+ * Two groups. A network that is cut leaves ranks on both sides, and each side takes the other for
+ * lost: then both go on, unless one of them may not. Where that matters, as to who writes a
+ * checkpoint, set mls_group_options.min_ranks on all ranks to more than half of
+ * mls_group_size(): at most one side has as many, and the others get MLS_EPEER and should end. It
+ * is not the default, since of two ranks none would then outlive the other; processes of one host
+ * (inproc, shm) cannot be cut off.
  * Errors: MLS_EPEER, MLS_EINVAL (options), MLS_ESTATE (it was never joined), MLS_EUNSUPPORTED (the
  * transport), MLS_ENOMEM.
  */

@@ -15,7 +15,8 @@ mls_status mls__group_read_options(const mls_group_options *given,
 {
     mls_group_options options = *defaults;
     const mls_status status =
-        mls__options_read("mls_group_options", given, sizeof options, sizeof options, &options);
+        mls__options_read("mls_group_options", given, offsetof(mls_group_options, min_ranks),
+                          sizeof options, &options);
     if (status)
         return status;
     if (options.timeout_ms < 1)

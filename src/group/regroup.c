@@ -226,6 +226,10 @@ static mls_status shrink(mls_group *group, const mls_group_options *options, mls
     end_for_shrink(group);
     const uint64_t until_ns = mls__group_until(mls__clock_monotonic_ns(), options->timeout_ms);
     mls_status status = ops->survivors(group->link, until_ns, ranks, &count);
+    if (!status && count < options->min_ranks)
+        status = mls__error(MLS_EPEER,
+                            "of %u ranks %u are left; mls_group_options.min_ranks asks for %u",
+                            group->size, count, options->min_ranks);
     if (!status) {
         making m = {.group = group,
                     .ranks = ranks,

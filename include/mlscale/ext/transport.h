@@ -15,7 +15,8 @@
  *   their posts. Their heads are compared before data moves.
  * - Nothing waits longer than "until_ns", a time of the monotonic clock: 0 does not wait,
  *   UINT64_MAX waits forever. A rank that has left or died ends what waits for it within a
- *   second (MLS_EPEER; MPI tells of no death, so with mpi: the deadline does), abort() from any rank ends what waits on every rank.
+ *   second (MLS_EPEER; MPI tells of no death, so with mpi: the deadline does), abort() from any
+ *   rank ends what waits on every rank.
  * - open_link to connect, and the calls of round, are by one thread at a time for a link; all
  *   else may be called from any thread at any time until close_link.
  * - In a child of fork() nothing is called: the library refuses before.

@@ -146,6 +146,7 @@ END_TEST
 static void wait_for_who_shrinks(ranked *r)
 {
     mls_group *smaller;
+    mls_group_options options = MLS_GROUP_OPTIONS_INIT;
     mls_tensor *tensor = conformance_tensor(MLS_FLOAT32, 1);
     if (r->rank == 0) {
         mls_group_free(r->group);
@@ -156,7 +157,11 @@ static void wait_for_who_shrinks(ranked *r)
     const mls_status status = mls_group_receive(r->group, tensor, r->rank == 1 ? 2 : 0, NULL, NULL);
     ck_assert_fails(status, MLS_EPEER, "rank 0 has");
     mls_tensor_free(tensor);
-    ck_assert_ok(mls_group_shrink(r->group, NULL, &smaller));
+    options.min_ranks = 3;
+    ck_assert_fails(mls_group_shrink(r->group, &options, &smaller), MLS_EPEER,
+                    "of 3 ranks 2 are left; mls_group_options.min_ranks asks for 3");
+    options.min_ranks = 2;
+    ck_assert_ok(mls_group_shrink(r->group, &options, &smaller));
     ck_assert_uint_eq(mls_group_size(smaller), 2);
     mls_group_free(smaller);
 }
