@@ -82,6 +82,9 @@ if [ -x "$samples" ]; then
         "fast against exact numerics: 1 of 1 data sets differ"
     result "a little" "$(grep -q 'max abs error 0\.00[0-9]* in wide/test_data_set_0 at ' out; echo $?)"
     says "and what it tolerates" out "tolerance to the expected outputs: 0.05 + 0.05 * |expected|"
+    mv wide/test_data_set_0/output_0.pb wide/test_data_set_0/y.pb
+    exits "passes no case that expects nothing" 1 verify wide
+    says "and says what is missing" out "wide/test_data_set_0: nothing to compare with: no output_0.pb"
 fi
 if [ ! -d "$data/node/test_add" ]; then
     echo "# there is no ONNX test data in $data: the rest is left out"

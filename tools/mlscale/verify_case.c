@@ -268,6 +268,7 @@ static outcome compare_outputs(verifier *v, const char *name, const char *set,
                                const mls_model *model, mls_session *session)
 {
     outcome result = PASSED;
+    size_t compared = 0;
     for (size_t i = 0; result == PASSED && i < mls_model_output_count(model); i++) {
         char path[VERIFY_PATH_MOST];
         contents want = {.count = 0};
@@ -276,11 +277,15 @@ static outcome compare_outputs(verifier *v, const char *name, const char *set,
         verify_path(path, "%s/output_%zu.pb", set, i);
         if (!verify_is_file(path))
             continue; /* the case does not say what it expects there */
+        compared++;
         const mls_status status = read_contents(v, path, &value, &want);
         result = status ? library_outcome(v, name, status)
                         : compare_output(v, name, session, i, value.name, &want);
         free_contents(&want);
     }
+    if (result == PASSED && compared == 0)
+        return fail(name, "",
+                    "nothing to compare with: no output_0.pb, output_1.pb ... beside the inputs");
     return result;
 }
 
