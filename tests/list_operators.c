@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints docs/operators.md from the table of op schemas. */
+/* Prints docs/operators.md from the table of op schemas and the reader's rules. */
 #include "graph/schema/schema.h"
+#include "onnx/translate/translate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,32 @@ static void print_missing(void)
            "be looked at, and do not run.\n\n| Domain | Ops | Why |\n| --- | --- | --- |\n");
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++)
         printf("| %s | %s | %s |\n", missing[i].domain, missing[i].ops, missing[i].why);
+}
+
+/* An op that rules alone know: the reader makes others of it. */
+static void print_rewritten(const mls__onnx_rule *rules)
+{
+    for (const mls__onnx_rule *rule = rules; rule->type; rule++) {
+        if (mls__op_schema_find(rule->domain, rule->type))
+            continue;
+        if (rule > rules && strcmp(rule[-1].type, rule->type) == 0)
+            continue;
+        printf("| %s | %s |\n", rule->domain[0] ? rule->domain : "ai.onnx", rule->type);
+    }
+}
+
+static void print_all_rewritten(void)
+{
+    static const mls__onnx_rule *const families[] = {
+        mls__onnx_rules_contrib,        mls__onnx_rules_control,  mls__onnx_rules_early,
+        mls__onnx_rules_image,          mls__onnx_rules_indexing, mls__onnx_rules_maps,
+        mls__onnx_rules_movement,       mls__onnx_rules_nn,       mls__onnx_rules_norm,
+        mls__onnx_rules_quantized_lstm, mls__onnx_rules_reduce,   mls__onnx_rules_spectral,
+    };
+    printf("\n## Read as other ops\n\nModels with these run, too: the reader makes ops of the "
+           "lists above of them.\n\n| Domain | Op |\n| --- | --- |\n");
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+        print_rewritten(families[i]);
 }
 
 static int compare(const void *a, const void *b)
@@ -76,6 +103,7 @@ int main(void)
         print_count(rows[i]->min_outputs, rows[i]->max_outputs);
         printf(" |\n");
     }
+    print_all_rewritten();
     print_missing();
     return 0;
 }
