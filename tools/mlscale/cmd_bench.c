@@ -148,6 +148,12 @@ static void print_text(const report *r, const op_time *times, size_t count)
     printf("batch %" PRId64 ", %" PRIu64 " runs in %.2f s\n", r->batch, r->runs, r->seconds);
     printf("p50 %.2f us   p99 %.2f us   p99.9 %.2f us   %.0f rows/s\n", r->p50_us, r->p99_us,
            r->p999_us, (double) r->runs * (double) r->batch / r->seconds);
+    if (count == 0) {
+        printf(
+            "\nno time by op: models with control flow, sequences, text or sizes that follow from "
+            "the data are measured as a whole\n");
+        return;
+    }
     printf("\n%-28s %6s %7s\n", "op", "steps", "time");
     for (size_t i = 0; i < count; i++)
         printf("%-28s %6" PRIu64 " %6.1f%%\n", times[i].op, times[i].steps,
