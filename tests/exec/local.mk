@@ -18,6 +18,7 @@ TESTS += %D%/test_session
 
 check_PROGRAMS += %D%/test_same_bits
 TESTS += %D%/test_same_bits
+%C%_test_same_bits_SOURCES = %D%/test_same_bits.c %D%/bit_models.c %D%/bit_models.h
 %C%_test_same_bits_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_same_bits_LDADD = $(MLS_TEST_LIBS)
 

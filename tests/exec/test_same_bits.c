@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The same bits, always: a row's scores do not depend on the instruction set, the batch
- * it came in, its place there, the number of threads, or the optimizing passes.
+ * it came in, its place there, the number of threads, or (but for the pairs that
+ * docs/numerics.md names) the optimizing passes. `./dev cross` sets MLS_TEST_DIGESTS to a folder,
+ * where the scores are written down to be compared with another machine's.
  */
-#include "support/onnx_build.h"
+#include "exec/bit_models.h"
+#include "support/bits.h"
 #include "support/test.h"
 
 #include "base/isa.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,73 +28,24 @@ typedef struct subject {
     const char *label;
     const char *path; /* below the project's folder, or NULL */
     onnx_build *(*build)(void);
-    int64_t width; /* of a row of its float32 input ["batch", width] */
+    int64_t width;    /* the elements of a row of its float32 input, whose first dim is "batch" */
+    bool all_batches; /* from 1 to ROWS; else those of `some_batches` */
+    bool keeps_bytes; /* the passes that it meets keep them */
+    const char *steps[4]; /* ops that its plan must have, or the test proves less than it says */
 } subject;
 
-static void random_weights(onnx_build *b, uint64_t *state, const char *name, const char *shape,
-                           size_t count)
-{
-    float *data = onnx_build_alloc(b, count * sizeof *data);
-    for (size_t i = 0; i < count; i++)
-        data[i] = (float) mls_test_random_below(state, 2001) / 1000.0f - 1.0f;
-    onnx_build_floats(b, name, shape, data);
-}
-
-/* Wide and narrow layers, and each activation that a product takes. */
-static onnx_build *network(void)
-{
-    uint64_t state = 5;
-    onnx_build *b = onnx_build_create(17);
-    onnx_build_input(b, "x", MLS_FLOAT32, "batch,37");
-    random_weights(b, &state, "w1", "37,130", 37 * 130);
-    random_weights(b, &state, "c1", "130", 130);
-    random_weights(b, &state, "w2", "130,50", 130 * 50);
-    random_weights(b, &state, "c2", "50", 50);
-    random_weights(b, &state, "w3", "50,3", 50 * 3);
-    random_weights(b, &state, "w4", "3,1", 3);
-    onnx_build_node(b, "Gemm", "x w1 c1", "a1");
-    onnx_build_node(b, "Tanh", "a1", "h1");
-    onnx_build_node(b, "MatMul", "h1 w2", "m2");
-    onnx_build_node(b, "Add", "m2 c2", "a2");
-    onnx_build_node(b, "Sigmoid", "a2", "h2");
-    onnx_build_node(b, "Gemm", "h2 w3", "h3");
-    onnx_build_node(b, "Elu", "h3", "e3");
-    onnx_build_node(b, "MatMul", "e3 w4", "y");
-    onnx_build_output(b, "y", MLS_FLOAT32, "batch,1");
-    onnx_build_output(b, "h2", MLS_FLOAT32, "batch,50");
-    return b;
-}
-
-/* Reductions, norms and everything transcendental. */
-static onnx_build *functions(void)
-{
-    onnx_build *b = onnx_build_create(17);
-    onnx_build_input(b, "x", MLS_FLOAT32, "batch,45");
-    onnx_build_floats(b, "eps", "1", (float[]){1e-5f});
-    onnx_node_ints(onnx_build_node(b, "ReduceMean", "x", "mean"), "axes", 1, (int64_t[]){1});
-    onnx_build_node(b, "Sub", "x mean", "d");
-    onnx_build_node(b, "Mul", "d d", "dd");
-    onnx_node_ints(onnx_build_node(b, "ReduceMean", "dd", "var"), "axes", 1, (int64_t[]){1});
-    onnx_build_node(b, "Add", "var eps", "ve");
-    onnx_build_node(b, "Sqrt", "ve", "sd");
-    onnx_build_node(b, "Div", "d sd", "n");
-    onnx_build_node(b, "Exp", "n", "e");
-    onnx_build_node(b, "Log", "e", "l");
-    onnx_build_node(b, "Erf", "l", "f");
-    onnx_build_node(b, "Pow", "e f", "p");
-    onnx_build_node(b, "Softplus", "p", "q");
-    onnx_build_node(b, "Softmax", "q", "s");
-    onnx_node_ints(onnx_build_node(b, "ReduceL2", "n", "l2"), "axes", 1, (int64_t[]){1});
-    onnx_build_output(b, "s", MLS_FLOAT32, "batch,45");
-    onnx_build_output(b, "l2", MLS_FLOAT32, "batch,1");
-    return b;
-}
+/* One, fewer than threads, those that leave a part over, and all. */
+static const int64_t some_batches[] = {1, 3, 16, ROWS};
 
 static const subject subjects[] = {
-    {"network", NULL, network, 37},
-    {"functions", NULL, functions, 45},
-    {"example network", "examples/models/volatility_mlp.onnx", NULL, 11},
-    {"example trees", "examples/models/volatility_trees.onnx", NULL, 11},
+    {"network", NULL, bit_model_network, 37, true, true, {NULL}},
+    {"functions", NULL, bit_model_functions, 45, true, true, {NULL}},
+    {"example network", "examples/models/volatility_mlp.onnx", NULL, 11, true, true, {NULL}},
+    {"example trees", "examples/models/volatility_trees.onnx", NULL, 11, true, true, {NULL}},
+    {"images", NULL, bit_model_images, 3 * 12 * 12, false, true, {"ConvStack", NULL}},
+    {"quantized", NULL, bit_model_quantized, 3 * 8 * 8, false, false, {"QLinearConv", NULL}},
+    {"transformer", NULL, bit_model_transformer, 10 * 32, false, false, {"FusedAttention", NULL}},
+    {"recurrent", NULL, bit_model_recurrent, 7 * 6, false, true, {"LSTM", "GRU", NULL}},
 };
 
 /* A session over a context of its own, on one instruction set. */
@@ -164,23 +120,83 @@ static void score_all(rig *r, const subject *s, const float *rows, int64_t batch
         score(r, s, rows, first, first + batch <= ROWS ? batch : ROWS - first, scores, row_bytes);
 }
 
+/* The plan has the steps that the subject is there for. */
+static void check_steps(const rig *r, const subject *s)
+{
+    for (size_t k = 0; s->steps[k]; k++) {
+        bool is_there = false;
+        for (size_t i = 0; i < mls_session_step_count(r->session); i++) {
+            mls_step_info info = MLS_STEP_INFO_INIT;
+            ck_assert_ok(mls_session_step_info(r->session, i, &info));
+            is_there = is_there || strstr(info.op, s->steps[k]);
+        }
+        ck_assert_msg(is_there, "%s: no step is %s", s->label, s->steps[k]);
+    }
+}
+
+static void check_batch(rig *r, const subject *s, const float *rows, unsigned char *const *want,
+                        int64_t batch, const char *where)
+{
+    unsigned char *scores[OUTPUTS_MOST] = {NULL};
+    size_t row_bytes[OUTPUTS_MOST];
+    score_all(r, s, rows, batch, scores, row_bytes);
+    for (size_t i = 0; i < r->outputs; i++) {
+        ck_assert_msg(memcmp(scores[i], want[i], ROWS * row_bytes[i]) == 0,
+                      "%s: output %zu differs on %s with batches of %d", s->label, i, where,
+                      (int) batch);
+        free(scores[i]);
+    }
+}
+
+/* Emulated machines and thread sanitizers take a hundred times as long. */
+static bool is_brief(void)
+{
+    return getenv("MLS_TEST_DIGESTS") || mls_test_is_quick();
+}
+
 static void check_batches(const subject *s, const float *rows, unsigned char *const *want,
-                          const char *isa, uint32_t threads, uint64_t flags)
+                          const char *isa, uint32_t threads)
 {
     rig r;
-    rig_open(&r, s, isa, threads, flags);
-    for (int64_t batch = 1; batch <= ROWS; batch++) {
-        unsigned char *scores[OUTPUTS_MOST] = {NULL};
-        size_t row_bytes[OUTPUTS_MOST];
-        score_all(&r, s, rows, batch, scores, row_bytes);
-        for (size_t i = 0; i < r.outputs; i++) {
-            ck_assert_msg(memcmp(scores[i], want[i], ROWS * row_bytes[i]) == 0,
-                          "%s: output %zu differs on %s with batches of %d and %u threads",
-                          s->label, i, isa, (int) batch, threads);
-            free(scores[i]);
-        }
-    }
+    char where[64];
+    const size_t some = sizeof some_batches / sizeof some_batches[0];
+    snprintf(where, sizeof where, "%s and %u threads", isa, threads);
+    rig_open(&r, s, isa, threads, 0);
+    check_steps(&r, s);
+    const bool all = s->all_batches && !is_brief();
+    for (size_t i = 0; i < (all ? ROWS : some); i++)
+        check_batch(&r, s, rows, want, all ? (int64_t) i + 1 : some_batches[i], where);
     rig_close(&r);
+}
+
+static uint64_t digest(const unsigned char *scores, size_t bytes)
+{
+    uint64_t hash = MLS_TEST_HASH;
+    for (size_t i = 0; i < bytes; i += sizeof(float))
+        hash = mls_test_hash_element(hash, MLS_FLOAT32, scores + i);
+    return hash;
+}
+
+static void write_digests(const subject *s, unsigned char *const *scores, const size_t *row_bytes,
+                          size_t outputs)
+{
+    char path[4096];
+    const char *folder = getenv("MLS_TEST_DIGESTS");
+    if (!folder)
+        return;
+    snprintf(path, sizeof path, "%s/%s", folder, program_invocation_short_name);
+    FILE *file = fopen(path, "a");
+    ck_assert_msg(file != NULL, "cannot write '%s'", path);
+    for (size_t i = 0; i < outputs; i++)
+        fprintf(file, "%s %zu %016" PRIx64 "\n", s->label, i,
+                digest(scores[i], ROWS * row_bytes[i]));
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Digests are of one thread: what threads could change is seen without emulation. */
+static uint32_t threads_most(void)
+{
+    return getenv("MLS_TEST_DIGESTS") ? 1 : 4;
 }
 
 static void check_subject(const subject *s)
@@ -192,12 +208,14 @@ static void check_subject(const subject *s)
     float *rows = malloc((size_t) (ROWS * s->width) * sizeof *rows);
     for (int64_t i = 0; i < ROWS * s->width; i++)
         rows[i] = (float) mls_test_random_below(&state, 6001) / 1000.0f - 3.0f;
-    rig_open(&r, s, "portable", 1, MLS_SESSION_NO_OPTIMIZE | MLS_SESSION_NO_REUSE);
+    const uint64_t flags = MLS_SESSION_NO_REUSE | (s->keeps_bytes ? MLS_SESSION_NO_OPTIMIZE : 0);
+    rig_open(&r, s, "portable", 1, flags);
     score_all(&r, s, rows, 1, want, row_bytes);
+    write_digests(s, want, row_bytes, r.outputs);
     for (size_t k = 0; k < sizeof isas / sizeof isas[0]; k++)
-        for (uint32_t threads = 1; threads <= 4; threads++)
+        for (uint32_t threads = 1; threads <= threads_most(); threads += is_brief() ? 2 : 1)
             if (mls__isa_is_supported(isas[k]))
-                check_batches(s, rows, want, isas[k], threads, 0);
+                check_batches(s, rows, want, isas[k], threads);
     for (size_t i = 0; i < r.outputs; i++)
         free(want[i]);
     rig_close(&r);
