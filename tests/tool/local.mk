@@ -6,12 +6,13 @@ MLS_TOOL_TESTS = \
 	%D%/test_launch.sh \
 	%D%/test_models.sh \
 	%D%/test_queue.sh \
+	%D%/test_real_models.sh \
 	%D%/test_score.sh \
 	%D%/test_score_queue.sh \
 	%D%/test_worker.sh
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)
-EXTRA_DIST += %D%/page.sh %D%/tap.sh
+EXTRA_DIST += %D%/model_cases.py %D%/page.sh %D%/tap.sh
 
 check_PROGRAMS += %D%/test_at_once
 TESTS += %D%/test_at_once
