@@ -45,19 +45,23 @@ static bool has_input(const mls_model *model, const char *name)
     return false;
 }
 
-/* Whether jobs of the type can be run with its model. */
-static mls_status check_model(const mls__type *type)
+/* Whether jobs of the type can be run with its model; otherwise which keys say what is wrong. */
+static mls_status check_model(const mls__type *type, mls__type_keys *ret_keys)
 {
     mls_model_value value = MLS_MODEL_VALUE_INIT;
+    const mls__type_pairs *inputs = &type->handler.inputs;
     if (find_odd_value(type->loaded, &value))
         return mls__error(MLS_EINVAL,
                           "'%s' of the model is no tensor of float32, float64, int64, int32 or "
                           "bool, which JSON can hold",
                           value.name);
-    for (size_t i = 0; i < type->handler.inputs.count; i++)
-        if (!has_input(type->loaded, type->handler.inputs.items[i].name))
-            return mls__error(MLS_EINVAL, "the model has no input '%s'",
-                              type->handler.inputs.items[i].name);
+    for (size_t i = 0; i < inputs->count; i++) {
+        const char *name = inputs->items[i].name;
+        if (has_input(type->loaded, name))
+            continue;
+        *ret_keys = (mls__type_keys){{"handler", "inputs", name}};
+        return mls__error(MLS_EINVAL, "the model has no input '%s'", name);
+    }
     return MLS_OK;
 }
 
@@ -80,13 +84,15 @@ static mls_status run_models(void *slot, mls_job *const *jobs, size_t count)
     return run_all(slot, jobs, count, mls__type_run_model);
 }
 
-static mls_status make_model_handler(mls__type *type, mls_handler *ret_handler)
+static mls_status make_model_handler(mls__type *type, mls_handler *ret_handler,
+                                     mls__type_keys *ret_keys)
 {
     mls_status status = MLS_OK;
+    *ret_keys = (mls__type_keys){{"handler", "score"}};
     if (!type->loaded)
         status = mls_model_load(type->context, type->handler.model, NULL, &type->loaded);
     if (!status)
-        status = check_model(type);
+        status = check_model(type, ret_keys);
     ret_handler->slot_open = mls__type_open_model;
     ret_handler->slot_close = mls__type_close_model;
     ret_handler->run = mls__type_run_model;
@@ -112,16 +118,18 @@ static mls_status find_c_handler(const mls__type *type, const mls_job_types_opti
     return mls__error(MLS_EINVAL, "no handler '%s' was registered", type->handler.c);
 }
 
+/* Or says which keys cannot be followed. */
 static mls_status make_handler(mls__type *type, const mls_job_types_options *options,
-                               mls_handler *ret_handler)
+                               mls_handler *ret_handler, mls__type_keys *ret_keys)
 {
     mls_handler handler = MLS_HANDLER_INIT;
     mls_status status = MLS_OK;
     handler.user = type;
     if (type->handler.c) {
+        *ret_keys = (mls__type_keys){{"handler", "c"}};
         status = find_c_handler(type, options, &handler);
     } else if (type->handler.model) {
-        status = make_model_handler(type, &handler);
+        status = make_model_handler(type, &handler, ret_keys);
     } else {
         handler.run = mls__type_run_command;
         handler.run_batch = type->batch.size > 1 ? run_commands : NULL;
@@ -155,12 +163,13 @@ mls_status mls_worker_add_types(mls_worker *worker, mls_job_types *types,
                                             "and models would hold up who polls the worker");
     for (size_t i = 0; !status && i < types->count; i++) {
         mls__type *type = &types->items[i];
+        mls__type_keys keys = {{NULL}};
         mls_handler handler;
-        status = make_handler(type, &options, &handler);
+        status = make_handler(type, &options, &handler, &keys);
         if (!status)
             status = mls_worker_add_handler(worker, &handler);
         if (status)
-            mls__error_at(status, "%s:%u: type '%s'", types->path, type->line, type->name);
+            mls__type_error_at(types, type, &keys, status);
     }
     return status;
 }

@@ -12,6 +12,7 @@ libmls_core_la_SOURCES += \
 if MLS_YAML
 libmls_core_la_SOURCES += \
 	%D%/fields.c \
+	%D%/places.c \
 	%D%/read.c %D%/reader.h \
 	%D%/values.c
 libmls_core_la_LIBADD += $(YAML_LIBS)

@@ -124,46 +124,73 @@ static bool read_mapping(const mls__types_reader *r, const char *what, const yam
 
 /* --- a type --- */
 
-/* Keys that a handler of this kind cannot honour; NULL: none. */
-static const char *find_misplaced(const mls__type *type)
+/* Says what is wrong with these keys of a type, where the last of them is. Gives false. */
+static bool fail_keys(const mls__types_reader *r, const mls__type *type, mls__type_keys keys,
+                      const char *what)
+{
+    const yaml_mark_t mark = mls__types_mark(r->document, type, &keys);
+    return mls__types_fail(r, &mark, "type '%s': %s", type->name, what);
+}
+
+/* Whether all keys are such as a handler of this kind can honour. */
+static bool check_kind(const mls__types_reader *r, const mls__type *type)
 {
     const bool contains = type->handler.container, scores = type->handler.model;
     const bool runs = type->handler.command.count && !contains;
     const struct {
-        const char *what;
+        mls__type_keys keys;
         bool is_given, is_right;
-    } keys[] = {
-        {"environment is", type->handler.environment.count, runs || contains},
-        {"directory is", type->handler.directory, runs || contains},
-        {"resources.escalate is", type->resources.escalate.count, runs},
-        {"limits.memory is", type->limits.memory, runs || contains},
-        {"limits.cpu is", type->limits.cpu_ms, runs || contains},
-        {"limits.cpus is", type->limits.cpus, runs || contains},
-        {"limits.time is", type->limits.time_ms, !type->handler.c},
-        {"inputs are", type->handler.inputs.count, scores},
-        {"engine is", type->handler.engine, contains},
-        {"options are", type->handler.options.count, contains},
+    } rules[] = {
+        {{{"handler", "environment"}}, type->handler.environment.count, runs || contains},
+        {{{"handler", "directory"}}, type->handler.directory, runs || contains},
+        {{{"resources", "escalate"}}, type->resources.escalate.count, runs},
+        {{{"limits", "memory"}}, type->limits.memory, runs || contains},
+        {{{"limits", "cpu"}}, type->limits.cpu_ms, runs || contains},
+        {{{"limits", "cpus"}}, type->limits.cpus, runs || contains},
+        {{{"limits", "time"}}, type->limits.time_ms, !type->handler.c},
+        {{{"handler", "inputs"}}, type->handler.inputs.count, scores},
+        {{{"handler", "engine"}}, type->handler.engine, contains},
+        {{{"handler", "options"}}, type->handler.options.count, contains},
     };
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (keys[i].is_given && !keys[i].is_right)
-            return keys[i].what;
-    return NULL;
-}
-
-static bool check_schedule(const mls__types_reader *r, const yaml_mark_t *mark,
-                           const mls__type *type)
-{
-    const char *missed = type->schedule.missed;
-    if (!type->schedule.cron && (type->schedule.zone || missed))
-        return mls__types_fail(r, mark, "type '%s': its schedule has no 'cron'", type->name);
-    if (missed && strcmp(missed, "skip") != 0 && strcmp(missed, "once") != 0 &&
-        strcmp(missed, "all") != 0)
-        return mls__types_fail(r, mark, "type '%s': missed is 'skip', 'once' or 'all'", type->name);
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        const char *const *keys = rules[i].keys.items;
+        const yaml_mark_t mark = mls__types_mark(r->document, type, &rules[i].keys);
+        if (rules[i].is_given && !rules[i].is_right)
+            return mls__types_fail(r, &mark, "type '%s': %s.%s is nothing for its kind of handler",
+                                   type->name, keys[0], keys[1]);
+    }
     return true;
 }
 
-/* What the tables cannot say. */
-static bool check_type(const mls__types_reader *r, const yaml_mark_t *mark, const mls__type *type)
+static bool check_schedule(const mls__types_reader *r, const mls__type *type)
+{
+    const char *missed = type->schedule.missed;
+    if (!type->schedule.cron && (type->schedule.zone || missed))
+        return fail_keys(r, type, (mls__type_keys){{"schedule"}}, "its schedule has no 'cron'");
+    if (missed && strcmp(missed, "skip") != 0 && strcmp(missed, "once") != 0 &&
+        strcmp(missed, "all") != 0)
+        return fail_keys(r, type, (mls__type_keys){{"schedule", "missed"}},
+                         "missed is 'skip', 'once' or 'all'");
+    return true;
+}
+
+static bool check_memory(const mls__types_reader *r, const mls__type *type)
+{
+    const mls__type_numbers *escalate = &type->resources.escalate;
+    if (!escalate->count)
+        return true;
+    if (!type->resources.memory || type->resources.memory >= escalate->items[0])
+        return fail_keys(r, type, (mls__type_keys){{"resources", "escalate"}},
+                         "resources.memory is what a job has at first; escalate begins with more "
+                         "than that");
+    if (type->limits.memory)
+        return fail_keys(r, type, (mls__type_keys){{"limits", "memory"}},
+                         "with resources.escalate the limit of memory is what a job needs; leave "
+                         "out limits.memory");
+    return true;
+}
+
+static bool check_handler(const mls__types_reader *r, const mls__type *type)
 {
     const char *given[] = {type->handler.command.count && !type->handler.container ? "command"
                                                                                    : NULL,
@@ -171,53 +198,48 @@ static bool check_type(const mls__types_reader *r, const yaml_mark_t *mark, cons
     int handlers = 0;
     for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
         handlers += given[i] != NULL;
-    if (!type->name)
-        return mls__types_fail(r, mark, "this job type has no name");
     if (handlers != 1)
-        return mls__types_fail(r, mark,
-                               "type '%s': its handler has %s 'command', 'container', "
-                               "'score' and 'c'; give one",
-                               type->name, handlers ? "more than one of" : "none of");
-    const char *misplaced = find_misplaced(type);
-    if (misplaced)
-        return mls__types_fail(r, mark, "type '%s': %s not of its kind of handler", type->name,
-                               misplaced);
-    if (type->dependencies && strcmp(type->dependencies, "success") != 0 &&
-        strcmp(type->dependencies, "any-end") != 0)
-        return mls__types_fail(r, mark, "type '%s': dependencies is 'success' or 'any-end'",
-                               type->name);
-    if (type->resources.escalate.count &&
-        (!type->resources.memory || type->resources.memory >= type->resources.escalate.items[0]))
-        return mls__types_fail(r, mark,
-                               "type '%s': resources.memory is what a job has at first; escalate "
-                               "begins with more than that",
-                               type->name);
-    if (type->resources.escalate.count && type->limits.memory)
-        return mls__types_fail(r, mark,
-                               "type '%s': with resources.escalate the limit of memory is what a "
-                               "job needs; leave out limits.memory",
-                               type->name);
-    if (!check_schedule(r, mark, type))
-        return false;
+        return fail_keys(r, type, (mls__type_keys){{"handler"}},
+                         handlers ? "its handler has more than one of 'command', 'container', "
+                                    "'score' and 'c'; give one"
+                                  : "its handler has none of 'command', 'container', 'score' and "
+                                    "'c'; give one");
     const char *wrong = type->handler.container ? mls__container_check(type) : NULL;
     if (wrong)
-        return mls__types_fail(r, mark, "type '%s': %s", type->name, wrong);
-    return true;
+        return fail_keys(r, type, (mls__type_keys){{"handler", "container"}}, wrong);
+    return check_kind(r, type);
 }
 
-static bool read_type(const mls__types_reader *r, const yaml_node_t *node, mls_job_types *types)
+/* What the tables cannot say. */
+static bool check_type(const mls__types_reader *r, const mls__type *type)
 {
+    if (type->dependencies && strcmp(type->dependencies, "success") != 0 &&
+        strcmp(type->dependencies, "any-end") != 0)
+        return fail_keys(r, type, (mls__type_keys){{"dependencies"}},
+                         "dependencies is 'success' or 'any-end'");
+    return check_handler(r, type) && check_memory(r, type) && check_schedule(r, type);
+}
+
+static bool read_type(const mls__types_reader *r, int index, mls_job_types *types)
+{
+    const yaml_node_t *node = yaml_document_get_node(r->document, index);
     mls__type *type = &types->items[types->count++];
     *type = mls__type_defaults;
     type->context = types->context;
-    type->line = (unsigned) node->start_mark.line + 1;
-    if (!read_mapping(r, "a job type", node, mls__type_fields, type) ||
-        !check_type(r, &node->start_mark, type))
+    type->node = index;
+    if (!read_mapping(r, "a job type", node, mls__type_fields, type))
         return false;
-    for (size_t i = 0; i + 1 < types->count; i++)
-        if (strcmp(types->items[i].name, type->name) == 0)
-            return mls__types_fail(r, &node->start_mark, "type '%s' is there already, in line %u",
-                                   type->name, types->items[i].line);
+    if (!type->name)
+        return mls__types_fail(r, &node->start_mark, "this job type has no name");
+    if (!check_type(r, type))
+        return false;
+    for (size_t i = 0; i + 1 < types->count; i++) {
+        const mls__type *other = &types->items[i];
+        const yaml_node_t *there = yaml_document_get_node(r->document, other->node);
+        if (strcmp(other->name, type->name) == 0)
+            return mls__types_fail(r, &node->start_mark, "type '%s' is there already, in line %zu",
+                                   type->name, there->start_mark.line + 1);
+    }
     return true;
 }
 
@@ -236,7 +258,7 @@ static bool read_types(const mls__types_reader *r, const yaml_node_t *node, mls_
     if (!types->items)
         return mls__types_fail_nomem(r, count * sizeof *types->items);
     for (; types->count < count; item++)
-        if (!read_type(r, yaml_document_get_node(r->document, *item), types))
+        if (!read_type(r, *item, types))
             return false;
     return true;
 }
@@ -273,6 +295,20 @@ static bool fail_parser(const mls__types_reader *r, const yaml_parser_t *parser)
                            parser->context ? " " : "", parser->context ? parser->context : "");
 }
 
+/* Nobody would see that what a second document says is not done. */
+static bool check_end(const mls__types_reader *r, yaml_parser_t *parser)
+{
+    yaml_document_t next;
+    if (!yaml_parser_load(parser, &next))
+        return fail_parser(r, parser);
+    const bool is_end = !yaml_document_get_root_node(&next);
+    const yaml_mark_t mark = next.start_mark;
+    yaml_document_delete(&next);
+    return is_end || mls__types_fail(r, &mark,
+                                     "a second document begins here; a file of job types "
+                                     "is one");
+}
+
 /* The tree stays with the set, whose strings are in it. */
 static bool parse_text(mls__types_reader *r, const void *text, size_t size, mls_job_types *types)
 {
@@ -286,7 +322,7 @@ static bool parse_text(mls__types_reader *r, const void *text, size_t size, mls_
     bool good = yaml_parser_load(&parser, document);
     if (good) {
         types->document = r->document = document;
-        good = read_root(r, types);
+        good = read_root(r, types) && check_end(r, &parser);
     } else {
         fail_parser(r, &parser);
         mls__free(r->allocator, document);

@@ -59,6 +59,10 @@ bool mls__types_fail(const mls__types_reader *r, const yaml_mark_t *mark, const 
 /* The same for want of memory. */
 bool mls__types_fail_nomem(const mls__types_reader *r, size_t size);
 
+/* places.c: where the last of these keys of the type is that is there, or else the type. */
+yaml_mark_t mls__types_mark(yaml_document_t *document, const mls__type *type,
+                            const mls__type_keys *keys);
+
 /* values.c: a string without NULs in it, and its text. */
 bool mls__types_is_text(const yaml_node_t *node);
 const char *mls__types_text(const yaml_node_t *node);

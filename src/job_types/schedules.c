@@ -69,7 +69,8 @@ static mls_status set_one(const survey *s, mls_queue *queue, const mls__type *ty
     schedule.job = &job;
     if (!status)
         status = mls_queue_schedule(queue, &schedule);
-    return status ? mls__error_at(status, "%s:%u", s->types->path, type->line) : MLS_OK;
+    const mls__type_keys keys = {{"schedule"}};
+    return status ? mls__type_error_at(s->types, type, &keys, status) : MLS_OK;
 }
 
 static mls_status apply(survey *s, mls_queue *queue)
@@ -79,11 +80,10 @@ static mls_status apply(survey *s, mls_queue *queue)
     if (!status && s->has_failed)
         status = mls__error_nomem(s->gone.count);
     if (!status && s->foreign)
-        status =
-            mls__error(MLS_EEXIST,
-                       "%s:%u: there is a schedule '%s' in the queue that is not of this file; "
-                       "take that back first, or name the type otherwise",
-                       types->path, s->foreign->line, s->foreign->name);
+        status = mls__type_error_at(
+            types, s->foreign, &(mls__type_keys){{"schedule"}},
+            mls__error(MLS_EEXIST, "there is a schedule of this name in the queue that is not of "
+                                   "this file; take that back first, or name the type otherwise"));
     for (size_t i = 0; !status && i < types->count; i++)
         if (types->items[i].schedule.cron)
             status = set_one(s, queue, &types->items[i]);

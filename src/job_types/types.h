@@ -68,7 +68,7 @@ typedef struct mls__type {
     struct {
         int64_t size, wait_ms;
     } batch;
-    unsigned line; /* where it begins */
+    int node; /* the one of the document where it begins */
 
     mls_context *context;
     mls_model *loaded; /* the model, once a worker has it */
@@ -91,6 +91,16 @@ mls_status mls__type_run_command(void *slot, mls_job *job);
 mls_status mls__type_open_model(void *user, uint32_t slot_index, void **ret_slot);
 void mls__type_close_model(void *user, void *slot);
 mls_status mls__type_run_model(void *slot, mls_job *job);
+
+/* Keys of a type, each in the value of the one before; as many as there are. */
+#define MLS__TYPE_DEPTH 3
+typedef struct mls__type_keys {
+    const char *items[MLS__TYPE_DEPTH];
+} mls__type_keys;
+
+/* places.c: puts before the message where in the file the last of these keys is, or its type. */
+mls_status mls__type_error_at(const mls_job_types *types, const mls__type *type,
+                              const mls__type_keys *keys, mls_status status);
 
 /* read.c: gives back what libyaml made. */
 void mls__types_drop_document(mls_job_types *types);

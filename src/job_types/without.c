@@ -20,6 +20,15 @@ mls_status mls_job_types_load(mls_context *context, const char *path, mls_job_ty
                       "%s: this library was built without libyaml, which reads job types", path);
 }
 
+mls_status mls__type_error_at(const mls_job_types *types, const mls__type *type,
+                              const mls__type_keys *keys, mls_status status)
+{
+    (void) types;
+    (void) type;
+    (void) keys;
+    return status;
+}
+
 void mls__types_drop_document(mls_job_types *types)
 {
     (void) types;

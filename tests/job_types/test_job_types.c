@@ -103,10 +103,10 @@ static const struct fault {
      "types/t.yaml:4:22: cron: cron line '0 25 * * *', field 2 (hour), column 3: 0 to 23"},
     {ONE "    schedule: {cron: 0 0 31 2 *}\n", "types/t.yaml:4:22: cron: cron line '0 0 31 2 *'"},
     {ONE "    schedule: {cron: '@daily', zone: ../x}\n", "types/t.yaml:4:38: zone: '../x' is no"},
-    {ONE "    schedule: {zone: UTC}\n", "types/t.yaml:2:5: type 'a': its schedule has no 'cron'"},
-    {ONE "    schedule: {cron: '@daily', missed: x}\n", "types/t.yaml:2:5: type 'a': missed is "},
+    {ONE "    schedule: {zone: UTC}\n", "types/t.yaml:4:5: type 'a': its schedule has no 'cron'"},
+    {ONE "    schedule: {cron: '@daily', missed: x}\n", "types/t.yaml:4:32: type 'a': missed is "},
     {ONE "    dependencies: [x]\n", "types/t.yaml:4:19: dependencies is a single value"},
-    {ONE "    dependencies: x\n", "types/t.yaml:2:5: type 'a': dependencies is 'success'"},
+    {ONE "    dependencies: x\n", "types/t.yaml:4:5: type 'a': dependencies is 'success'"},
     {ONE "  - {name: a, handler: {c: y}}\n", "types/t.yaml:4:5: type 'a' is there already"},
     {"job-types: [{name: a}]\n", "types/t.yaml:1:13: type 'a': its handler has none of"},
     {"job-types: [{handler: {c: x}}]\n", "types/t.yaml:1:13: this job type has no name"},
@@ -118,13 +118,19 @@ static const struct fault {
     {"job-types: [{name: a, handler: {command: [x], environment: {a: [c]}}}]\n",
      "types/t.yaml:1:64: environment: the value of 'a'"},
     {"job-types: [{name: a, handler: {command: [x], inputs: {a: b}}}]\n",
-     "types/t.yaml:1:13: type 'a': inputs are not of its kind"},
+     "types/t.yaml:1:47: type 'a': handler.inputs is nothing for its kind"},
     {"job-types: [{name: a, handler: {command: [x], c: y}}]\n",
-     "types/t.yaml:1:13: type 'a': its handler has more than one of"},
+     "types/t.yaml:1:23: type 'a': its handler has more than one of"},
     {"job-types: [{name: a, handler: {c: y, directory: z}}]\n",
-     "types/t.yaml:1:13: type 'a': directory is not of its kind"},
+     "types/t.yaml:1:39: type 'a': handler.directory is nothing for its kind"},
     {"job-types: [{name: a, handler: {c: y}, limits: {time: 1s}}]\n",
-     "types/t.yaml:1:13: type 'a': limits.time is not of its kind"},
+     "types/t.yaml:1:49: type 'a': limits.time is nothing for its kind"},
+    {"job-types: [{name: a, handler: {container: x, engine: y}}]\n",
+     "types/t.yaml:1:33: type 'a': engine is none of docker"},
+    {ONE "    resources: {memory: 2G, escalate: [1G]}\n",
+     "types/t.yaml:4:29: type 'a': resources.memory is what a job has at first"},
+    {ONE "---\n" ONE, "types/t.yaml:4:1: a second document begins here"},
+    {ONE "---\n[", "types/t.yaml:6:1: "},
 };
 
 START_TEST(faults_are_told_with_their_place)
@@ -261,7 +267,7 @@ START_TEST(schedules_follow_their_file)
     foreign.name = "b";
     ck_assert_ok(mls_queue_schedule(queue, &foreign));
     ck_assert_fails(schedule_all(queue, both), MLS_EEXIST,
-                    "types/t.yaml:3: there is a schedule 'b'");
+                    "types/t.yaml:3:30: type 'b': there is a schedule of this name");
     expect_schedules(queue, "a:@hourly:UTC:1:job-types:types/t.yaml:a b:@weekly:UTC:0::t "
                             "c:@weekly:UTC:0::t ");
     mls_queue_close(queue);

@@ -200,9 +200,9 @@ END_TEST
 START_TEST(a_bad_change_changes_nothing)
 {
     static const char *const bad[][2] = {
-        {"job-types: [{name: a, handler: {c: none}}]", "t.yaml:1: type 'a': no handler 'none'"},
+        {"job-types: [{name: a, handler: {c: none}}]", "t.yaml:1:33: type 'a': no handler 'none'"},
         {"job-types:\n- {name: a, handler: {c: two}}\n- {name: m, handler: {score: no.onnx}}",
-         "t.yaml:3: type 'm': there is no file"},
+         "t.yaml:3:23: type 'm': there is no file"},
     };
     mls_service *service = start("job-types: [{name: a, handler: {c: one}}]", 1);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -290,13 +290,13 @@ says "a container that was ended is removed" out "docker rm --force mls-P-$stuck
 [ "$(grep -c -e " rm " -e " delete " out)" = 1 ]
 result "and only that" $?
 printf 'job-types:\n  - {name: a, handler: {container: x, engine: lxc}}\n' >bad.yaml
-refuses "an engine is known" "2:5: type 'a': engine is none of docker, podman and crun"
+refuses "an engine is known" "2:25: type 'a': engine is none of docker, podman and crun"
 printf 'job-types:\n  - {name: a, handler: {container: x, engine: crun, command: [y]}}\n' >bad.yaml
-refuses "a bundle has its own command" "2:5: type 'a': command, environment"
+refuses "a bundle has its own command" "2:25: type 'a': command, environment"
 printf 'job-types:\n  - {name: a, handler: {container: --x}}\n' >bad.yaml
-refuses "an image is no option" "2:5: type 'a': the container's name"
+refuses "an image is no option" "2:25: type 'a': the container's name"
 printf 'job-types:\n  - {name: a, handler: {command: [x], engine: docker}}\n' >bad.yaml
-refuses "an engine is of containers" "2:5: type 'a': engine is not of its kind"
+refuses "an engine is of containers" "2:39: type 'a': handler.engine is nothing for its kind"
 
 # --- control groups, where we may make them ---
 # run_group TYPE: a job of groups.yaml, run to its end; its id is in $id
@@ -381,11 +381,11 @@ refuses "and that once" "3:5: type 'a' is there already, in line 2"
 printf 'job-types:\n  - {name: a, handler: {command: x}}\n' >bad.yaml
 refuses "a command is a list" "2:34: command is a list of words"
 printf 'job-types:\n  - {name: a, handler: {score: no.onnx}}\n' >bad.yaml
-refuses "a model is there" "2: type 'a': there is no file"
+refuses "a model is there" "2:25: type 'a': there is no file"
 printf 'job-types:\n  - {name: a, handler: {c: thing}}\n' >bad.yaml
-refuses "a handler of the host is there" "2: type 'a': no handler 'thing' was registered"
+refuses "a handler of the host is there" "2:25: type 'a': no handler 'thing' was registered"
 printf 'job-types:\n  - {name: a, handler: {command: [x], c: y}}\n' >bad.yaml
-refuses "a type has one handler" "2:5: type 'a': its handler has more than one of"
+refuses "a type has one handler" "2:15: type 'a': its handler has more than one of"
 printf 'job-types:\n  - {name: a, handler: {command: [x]}, schedule: {cron: 0 25 * * *}}\n' >bad.yaml
 refuses "a schedule has a line of cron" "2:57: cron: cron line '0 25 * * *', field 2 (hour)"
 printf 'job-types: [\n' >bad.yaml
