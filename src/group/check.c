@@ -72,7 +72,9 @@ static mls_status check_reduction(const mls__call *call)
 {
     const uint32_t op = call->header.reduction;
     if (op < MLS_REDUCE_SUM || op > MLS_REDUCE_USER)
-        return mls__error(MLS_EINVAL, "%u is no reduction; write MLS_REDUCE_SUM", op);
+        return mls__error(
+            MLS_EINVAL,
+            "%u is no reduction; write MLS_REDUCE_SUM, _PRODUCT, _MIN, _MAX, _MEAN or _USER", op);
     if (op == MLS_REDUCE_USER && !call->combine)
         return mls__error(MLS_EINVAL, "MLS_REDUCE_USER needs mls_group_call.combine");
     if (!mls__reduction_can(op, call->header.dtype))

@@ -93,7 +93,7 @@ static mls_status offer(mls_context *context, const char *url, const mls_group_o
     if (status) {
         group->link = NULL;
         mls__group_unref(group);
-        return status;
+        return mls__error_at(status, "group '%.200s'", url);
     }
     *ret_group = group;
     return MLS_OK;

@@ -22,6 +22,7 @@ static void read_bytes(const uint8_t *data, size_t size)
     static const tcp_keypair pair = {.secret = {1}};
     unsigned char reply[TCP_REPLY_BYTES];
     char text[TCP_PATH_MAX];
+    char wrong[TCP_WRONG_TEXT];
     tcp_url url;
     tcp_hello hello;
     tcp_secrets secrets;
@@ -30,7 +31,7 @@ static void read_bytes(const uint8_t *data, size_t size)
     if (length)
         memcpy(text, data, length);
     text[length] = '\0';
-    tcp_url_read(text, &url);
+    tcp_url_read(text, &url, wrong);
     tcp_offer_read(data, size, &address);
     if (size >= TCP_HELLO_BYTES && tcp_hello_read(data, &hello) && tcp_hello_is_from(data, token))
         tcp_reply_write(data, &pair, token, reply, &secrets);

@@ -17,7 +17,8 @@ static void expect_url(const char *config, const char *host, uint16_t port, cons
                        const char *folder)
 {
     tcp_url url;
-    const char *wrong = tcp_url_read(config, &url);
+    char text[TCP_WRONG_TEXT];
+    const char *wrong = tcp_url_read(config, &url, text);
     ck_assert_msg(!wrong, "'%s': %s", config, wrong);
     ck_assert_str_eq(url.host, host);
     ck_assert_uint_eq(url.port, port);
@@ -28,13 +29,14 @@ static void expect_url(const char *config, const char *host, uint16_t port, cons
 START_TEST(urls_are_read)
 {
     tcp_url url;
+    char said[TCP_WRONG_TEXT];
     expect_url("//h:1/n", "h", 1, "n", "");
     expect_url("//127.0.0.1:65535/", "127.0.0.1", 65535, "", "");
     expect_url("//[::1]:7/a/b", "::1", 7, "a/b", "");
     expect_url("//h", "h", 0, "", "");
     expect_url("", "", 0, "", "");
     expect_url("///a/b?encrypt=off", "", 0, "", "/a/b");
-    ck_assert_ptr_null(tcp_url_read("//h:1/n?bind=1.2.3.4&encrypt=off", &url));
+    ck_assert_ptr_null(tcp_url_read("//h:1/n?bind=1.2.3.4&encrypt=off", &url, said));
     ck_assert_str_eq(url.bind, "1.2.3.4");
     ck_assert(url.is_open);
     ck_assert_str_eq(url.name, "n");
@@ -44,12 +46,15 @@ START_TEST(urls_are_read)
         "//h:1/n?bind=", "?encrypt=", "?encrypt=of", "?encrypt=offx", "//h:99999999999999999999/n",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        ck_assert_msg(tcp_url_read(wrong[i], &url) != NULL, "'%s'", wrong[i]);
+        ck_assert_msg(tcp_url_read(wrong[i], &url, said) != NULL, "'%s'", wrong[i]);
+    ck_assert_str_eq(tcp_url_read("//h:1/n?encrypt=off&bnd=1.2.3.4", &url, said),
+                     "the option 'bnd=1.2.3.4' is none of bind=ADDRESS, encrypt=on and "
+                     "encrypt=off");
     char text[2000] = "//";
     memset(text + 2, 'a', 1900);
-    ck_assert_ptr_nonnull(tcp_url_read(text, &url));
+    ck_assert_ptr_nonnull(tcp_url_read(text, &url, said));
     text[2] = '/';
-    ck_assert_ptr_nonnull(tcp_url_read(text, &url));
+    ck_assert_ptr_nonnull(tcp_url_read(text, &url, said));
 }
 END_TEST
 

@@ -98,8 +98,8 @@ START_TEST(urls_are_checked)
                     "bind=ADDRESS");
     ck_assert_fails(tcp_rank(context, "tcp://0.0.0.0:4000/x", 0, 1, "secret", &none), MLS_EINVAL,
                     "no address");
-    ck_assert_fails(tcp_rank(context, "tcp:///does/not/exist", 0, 1, NULL, &none), MLS_EIO,
-                    "cannot be written");
+    ck_assert_fails(tcp_rank(context, "tcp://", 0, 1, NULL, &none), MLS_EINVAL,
+                    "group 'tcp://': the host is missing; write tcp://HOST:PORT/NAME");
 }
 END_TEST
 
@@ -137,6 +137,20 @@ static void *create_open(void *arg)
     return NULL;
 }
 
+/* Long before the deadline, and on every rank. */
+START_TEST(folders_have_to_be_there)
+{
+    mls_group *none;
+    for (uint32_t rank = 0; rank < 2; rank++) {
+        ck_assert_fails(tcp_rank(context, "tcp:///does/not/exist", rank, 2, NULL, &none), MLS_EIO,
+                        "the folder '/does/not/exist' cannot be used: No such file or directory; "
+                        "make one");
+        ck_assert_fails(tcp_rank(context, "tcp:///proc/version", rank, 2, NULL, &none), MLS_EIO,
+                        "Not a directory");
+    }
+}
+END_TEST
+
 /* A deadline says what was tried to reach rank 0, and what came of it. */
 START_TEST(who_waits_is_told_why)
 {
@@ -148,8 +162,6 @@ START_TEST(who_waits_is_told_why)
     snprintf(said, sizeof said, "have not come: 0; connecting to %s: Connection refused",
              base + strlen("tcp://"));
     ck_assert_fails(mls_group_create(context, url, 1, 2, &options, &none), MLS_EDEADLINE, said);
-    ck_assert_fails(mls_group_create(context, "tcp:///does/not/exist", 1, 2, &options, &none),
-                    MLS_EDEADLINE, "have not come: 0; there is no folder '/does/not/exist'");
     ck_assert_fails(mls_group_create(context, "tcp:///proc", 1, 2, &options, &none), MLS_EDEADLINE,
                     "have not come: 0; rank 0 is not in the folder '/proc'");
 }
@@ -346,6 +358,7 @@ int main(void)
     tcase_add_test(tests, urls_are_checked);
     tcase_add_test(tests, no_token_no_network);
     tcase_add_test(tests, encryption_is_agreed);
+    tcase_add_test(tests, folders_have_to_be_there);
     tcase_add_test(tests, who_waits_is_told_why);
     tcase_add_test(tests, names_are_of_hosts);
     tcase_add_test(tests, each_address_is_tried);

@@ -28,23 +28,33 @@ static bool has_key(const char *option, size_t size, const char *key)
     return size >= strlen(key) && memcmp(option, key, strlen(key)) == 0;
 }
 
-static const char *read_option(const char *option, size_t size, tcp_url *url)
+static const char *unknown_option(const char *option, size_t size, char text[TCP_WRONG_TEXT])
+{
+    const int shown = size < 64 ? (int) size : 64;
+    snprintf(text, TCP_WRONG_TEXT,
+             "the option '%.*s' is none of bind=ADDRESS, encrypt=on and encrypt=off", shown,
+             option);
+    return text;
+}
+
+static const char *read_option(const char *option, size_t size, tcp_url *url,
+                               char text[TCP_WRONG_TEXT])
 {
     if (has_key(option, size, "bind=") && size > 5)
         return copy(url->bind, sizeof url->bind, option + 5, size - 5) ? NULL : "bind= is too long";
     if (has_key(option, size, "encrypt=off") && size == 11)
         url->is_open = true;
     else if (!has_key(option, size, "encrypt=on") || size != 10)
-        return "an option is none of bind=ADDRESS, encrypt=on and encrypt=off";
+        return unknown_option(option, size, text);
     return NULL;
 }
 
-static const char *read_options(const char *options, tcp_url *url)
+static const char *read_options(const char *options, tcp_url *url, char text[TCP_WRONG_TEXT])
 {
     const char *wrong = NULL;
     while (!wrong && *options) {
         const size_t size = strcspn(options, "&");
-        wrong = read_option(options, size, url);
+        wrong = read_option(options, size, url, text);
         options += size + (options[size] == '&');
     }
     return wrong;
@@ -88,13 +98,13 @@ static const char *read_place(const char *text, size_t size, tcp_url *url)
                         : "behind ']' no port follows";
 }
 
-const char *tcp_url_read(const char *config, tcp_url *ret_url)
+const char *tcp_url_read(const char *config, tcp_url *ret_url, char text[TCP_WRONG_TEXT])
 {
     tcp_url url = {.port = 0};
     const char *wrong = NULL;
     size_t size = strcspn(config, "?");
     if (config[size])
-        wrong = read_options(config + size + 1, &url);
+        wrong = read_options(config + size + 1, &url, text);
     if (wrong)
         return wrong;
     if (size && strncmp(config, "//", 2) != 0)

@@ -31,8 +31,9 @@ typedef struct tcp_url {
     bool is_open;                  /* encrypt=off */
 } tcp_url;
 
-/* NULL: it is read. Else what is wrong with it. */
-const char *tcp_url_read(const char *config, tcp_url *ret_url);
+/* NULL: it is read. Else what is wrong with it, for which `text` may be used. */
+#define TCP_WRONG_TEXT 160
+const char *tcp_url_read(const char *config, tcp_url *ret_url, char text[TCP_WRONG_TEXT]);
 
 /* A known family, a port, nothing in the bytes that have no meaning, no wildcard. */
 bool tcp_address_is_valid(const tcp_address *address);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_PATH_MAX = TCP_PATH_MAX + 64 };
@@ -35,6 +36,19 @@ static bool write_file(const char *path, const void *data, size_t size)
         return false;
     const bool is_written = write(fd, data, size) == (ssize_t) size && fsync(fd) == 0;
     return close(fd) == 0 && is_written;
+}
+
+mls_status tcp_folder_check(const tcp_link *link)
+{
+    struct stat info;
+    const char *folder = link->url.folder;
+    const int failed = stat(folder, &info) != 0 ? errno : S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+    if (failed)
+        return link->hub->host->error(MLS_EIO,
+                                      "the folder '%s' cannot be used: %s; make one that all hosts "
+                                      "share before the ranks start",
+                                      folder, strerror(failed));
+    return MLS_OK;
 }
 
 mls_status tcp_folder_show(const tcp_link *link)

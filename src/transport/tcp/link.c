@@ -50,7 +50,8 @@ mls_status tcp_open_link(void *self, const char *config, void **ret_link)
     tcp_hub *hub = self;
     tcp_url url;
     tcp_link *link;
-    const char *wrong = tcp_url_read(config, &url);
+    char text[TCP_WRONG_TEXT];
+    const char *wrong = tcp_url_read(config, &url, text);
     if (wrong)
         return hub->host->error(MLS_EINVAL,
                                 "%s; write tcp://HOST:PORT/NAME or tcp:///FOLDER, options behind "

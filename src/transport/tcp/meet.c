@@ -11,7 +11,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* How long one try takes with an address that may not be the one: of a folder, which may be of
  * long ago, or one of several. */
@@ -259,9 +258,7 @@ static mls_status find_rank_0(tcp_link *link, tcp_addresses *ret_addresses)
         return tcp_addresses_find(link->hub->host, link->url.host, link->url.port, ret_addresses);
     const mls_status status = tcp_folder_look(link, offer);
     if (status == MLS_ENOTFOUND)
-        snprintf(link->trouble, sizeof link->trouble, "%s '%.200s'",
-                 access(link->url.folder, F_OK) ? "there is no folder"
-                                                : "rank 0 is not in the folder",
+        snprintf(link->trouble, sizeof link->trouble, "rank 0 is not in the folder '%.200s'",
                  link->url.folder);
     if (status)
         return status == MLS_ENOTFOUND ? MLS_ETIMEDOUT : status;
@@ -389,6 +386,9 @@ static mls_status meet(tcp_link *link, const mls_transport_join *join)
     if (!url->folder[0] && (!url->host[0] || !url->port))
         return link->hub->host->error(MLS_EINVAL, "the URL says not where ranks meet: write "
                                                   "tcp://HOST:PORT/NAME or tcp:///FOLDER");
+    const mls_status status = url->folder[0] ? tcp_folder_check(link) : MLS_OK;
+    if (status)
+        return status;
     tcp_group_key("name", url->name, strlen(url->name), link->meeting);
     return join->rank == 0 ? gather(link, join->until_ns) : come(link, join->until_ns);
 }

@@ -437,6 +437,7 @@ mls_status tcp_split(void *link, const mls_transport_subset *subset, void **ret_
 /* --- folder.c -------------------------------------------------------------------------------- */
 
 /* Rank 0 shows its offer, and takes that away again; the others look. */
+mls_status tcp_folder_check(const tcp_link *link); /* whether there is one */
 mls_status tcp_folder_show(const tcp_link *link);
 void tcp_folder_hide(const tcp_link *link);
 /* The offer's bytes. MLS_ENOTFOUND, without a message: nothing is there yet. */

@@ -165,7 +165,9 @@ static void check_arguments(ranked *r)
                     "pieces of 4");
     ck_assert_fails(mls_group_allreduce(g, four, whole, MLS_REDUCE_SUM, NULL, NULL), MLS_EDTYPE,
                     "float32");
-    ck_assert_fails(mls_group_allreduce(g, four, four, 9, NULL, NULL), MLS_EINVAL, "reduction");
+    ck_assert_fails(
+        mls_group_allreduce(g, four, four, 9, NULL, NULL), MLS_EINVAL,
+        "9 is no reduction; write MLS_REDUCE_SUM, _PRODUCT, _MIN, _MAX, _MEAN or _USER");
     ck_assert_fails(mls_group_allreduce(g, four, four, MLS_REDUCE_USER, NULL, NULL), MLS_EINVAL,
                     "combine");
     ck_assert_fails(mls_group_allreduce(g, whole, whole, MLS_REDUCE_MEAN, NULL, NULL), MLS_EDTYPE,
