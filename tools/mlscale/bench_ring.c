@@ -258,6 +258,7 @@ mls_status bench_limit_ring(const bench_rank *rank, bench_ring *ring, uint64_t b
     ring->data = calloc(2, ring->size);
     if (!ring->data)
         abort();
+    memset(ring->data, 1, 2 * ring->size); /* pages of its own, which what is sent is read from */
     const mls_status status = bench_repeat(rank, exchange, ring, &result);
     free(ring->data);
     if (!status && result.median_us > 0)
