@@ -101,6 +101,8 @@ mls_status mls__file_map_open_inside(const char *directory, const char *name,
     if (name[0] == '\0' || name[0] == '/')
         return mls__error(MLS_EFORMAT, "'%s' is not a relative path inside '%s'", name, directory);
     int fd = open(directory, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    if (fd < 0 && errno == ENOENT)
+        return mls__error(MLS_ENOTFOUND, "there is no directory '%s'", directory);
     if (fd < 0)
         return mls__error_os(errno, "cannot open the directory '%s'", directory);
     mls_status status = walk_inside(fd, directory, name, &fd);

@@ -182,7 +182,7 @@ START_TEST(damaged_files)
     char folder[512], path[1024], data[4096];
     char id[17] = "";
     snprintf(folder, sizeof folder, "%s", mls_test_folder_path("damaged"));
-    expect_damage(folder, MLS_EIO, MAX_RANKS, "cannot open the directory");
+    expect_damage(folder, MLS_ENOTFOUND, MAX_RANKS, "there is no directory");
     save_some(folder);
     snprintf(path, sizeof path, "%s/manifest", folder);
     read_file(path, data, sizeof data);
