@@ -178,22 +178,28 @@ MLS_API mls_status mls_sharded_matmul(const mls_sharded *a, const mls_sharded *b
                                       const mls_group_call *call, mls_sharded **ret_product);
 
 /*
- * An op of ONNX, element by element, of `count` tensors of one dtype: Abs, Ceil, Erf, Exp, Floor,
- * Log, Neg, Relu, Round, Sigmoid, Sign, Sqrt, Tanh of one; Add, Div, Max, Min, Mul, Sub of two,
- * whose shapes broadcast. Along each axis of the mesh the result is cut as the largest of the
- * tensors that are cut there, and what is not cut so moves. Terms are added up before, but Add,
- * Sub and Neg of tensors that are all partial along the same axes are partial too.
+ * An op of ONNX, element by element, of `count` tensors, whose shapes broadcast:
+ *   of one    Abs, Ceil, Erf, Exp, Floor, Log, Neg, Not, Relu, Round, Sigmoid, Sign, Sqrt, Tanh
+ *   of two    Add, And, Div, Max, Min, Mul, Or, Pow, Sub, Xor
+ *   to bool   Equal, Greater, GreaterOrEqual, Less, LessOrEqual, of two
+ *   of three  Where: a condition, which is bool, what is taken where it holds, and what elsewhere
+ * All tensors are of one dtype, but for the condition; And, Not, Or and Xor are of bool, Pow is of
+ * the dtypes of mls_sharded_matmul(). Along each axis of the mesh the result is cut as the largest
+ * of the tensors that are cut there, and what is not cut so moves. Terms are added up before, but
+ * Add, Sub and Neg of tensors that are all partial along the same axes are partial too.
  * Errors: MLS_ENOTFOUND (op), MLS_EINVAL (count, two meshes), MLS_ESHAPE, MLS_EDTYPE,
- * MLS_EUNSUPPORTED (the dtype), those of collectives.
+ * MLS_EUNSUPPORTED (the dtype), MLS_ERANGE (a whole number is divided by 0, or is 0 and raised to
+ * less than 0: on the ranks that have it, which break the group), those of collectives.
  */
 MLS_API mls_status mls_sharded_apply(const char *op, const mls_sharded *const *inputs, size_t count,
                                      const mls_group_call *call, mls_sharded **ret_result);
 
 /*
- * MLS_REDUCE_SUM, MEAN, MIN or MAX over `dim_count` dimensions (negative ones count from the
- * last; NULL: all of them), which stay with length 1 if `keep_dims` is not 0. A sum is partial
+ * MLS_REDUCE_SUM, PRODUCT, MEAN, MIN or MAX over `dim_count` dimensions (negative ones count from
+ * the last; NULL: all of them), which stay with length 1 if `keep_dims` is not 0. A sum is partial
  * along the axes that cut what is reduced, and moves nothing; others are replicated there. Along
- * all other axes the layout stays, but terms are added up before an extreme is looked for.
+ * all other axes the layout stays, but terms are added up before an extreme is looked for, or a
+ * product made.
  * Dtypes as of mls_sharded_matmul(); a mean is of floats.
  * Errors: MLS_EINVAL (reduction, dims), MLS_ESHAPE (an extreme of nothing), MLS_EDTYPE, those of
  * collectives.

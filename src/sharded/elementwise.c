@@ -11,16 +11,51 @@
 
 #include <string.h>
 
+/* Of which dtypes an op is. */
+typedef enum kind {
+    OF_ONE,   /* all tensors, and the result */
+    LOGIC,    /* likewise, of bool alone */
+    RAISES,   /* likewise, of numbers that can be multiplied */
+    COMPARES, /* all tensors; the result is of bool */
+    CHOOSES,  /* the first one is of bool, all others of one, which the result is of */
+} kind;
+
 static const struct row {
     const char *type;
     size_t inputs;
+    kind kind;
     bool adds; /* of sums it is the sum of what it is of their terms */
 } rows[] = {
-    {"Abs", 1, false},  {"Add", 2, true},    {"Ceil", 1, false},    {"Div", 2, false},
-    {"Erf", 1, false},  {"Exp", 1, false},   {"Floor", 1, false},   {"Log", 1, false},
-    {"Max", 2, false},  {"Min", 2, false},   {"Mul", 2, false},     {"Neg", 1, true},
-    {"Relu", 1, false}, {"Round", 1, false}, {"Sigmoid", 1, false}, {"Sign", 1, false},
-    {"Sqrt", 1, false}, {"Sub", 2, true},    {"Tanh", 1, false},
+    {"Abs", 1, OF_ONE, false},
+    {"Add", 2, OF_ONE, true},
+    {"And", 2, LOGIC, false},
+    {"Ceil", 1, OF_ONE, false},
+    {"Div", 2, OF_ONE, false},
+    {"Equal", 2, COMPARES, false},
+    {"Erf", 1, OF_ONE, false},
+    {"Exp", 1, OF_ONE, false},
+    {"Floor", 1, OF_ONE, false},
+    {"Greater", 2, COMPARES, false},
+    {"GreaterOrEqual", 2, COMPARES, false},
+    {"Less", 2, COMPARES, false},
+    {"LessOrEqual", 2, COMPARES, false},
+    {"Log", 1, OF_ONE, false},
+    {"Max", 2, OF_ONE, false},
+    {"Min", 2, OF_ONE, false},
+    {"Mul", 2, OF_ONE, false},
+    {"Neg", 1, OF_ONE, true},
+    {"Not", 1, LOGIC, false},
+    {"Or", 2, LOGIC, false},
+    {"Pow", 2, RAISES, false},
+    {"Relu", 1, OF_ONE, false},
+    {"Round", 1, OF_ONE, false},
+    {"Sigmoid", 1, OF_ONE, false},
+    {"Sign", 1, OF_ONE, false},
+    {"Sqrt", 1, OF_ONE, false},
+    {"Sub", 2, OF_ONE, true},
+    {"Tanh", 1, OF_ONE, false},
+    {"Where", 3, CHOOSES, false},
+    {"Xor", 2, LOGIC, false},
 };
 
 typedef struct apply {
@@ -109,30 +144,93 @@ static void input_layout(const apply *a, const mls_sharded *input, int32_t *ret_
     }
 }
 
-static mls_status plan(apply *a)
+/* What an input must be of; the input behind the last is the result. */
+static int32_t dtype_of(const apply *a, size_t input)
+{
+    const size_t last = a->row->inputs - 1;
+    switch (a->row->kind) {
+    case LOGIC:
+        return MLS_BOOL;
+    case COMPARES:
+        return input > last ? MLS_BOOL : a->inputs[last]->spread.dtype;
+    case CHOOSES:
+        return input == 0 ? MLS_BOOL : a->inputs[last]->spread.dtype;
+    default:
+        return a->inputs[last]->spread.dtype;
+    }
+}
+
+static mls_status check_input(const apply *a, size_t input)
+{
+    const int32_t is = a->inputs[input]->spread.dtype, wanted = dtype_of(a, input);
+    const bool is_condition = a->row->kind == CHOOSES && input == 0;
+    if (a->inputs[input]->mesh != a->mesh)
+        return mls__error(MLS_EINVAL, "%s of tensors of two meshes", a->row->type);
+    if (a->row->kind == RAISES && !mls__can_add(is))
+        return mls__error(MLS_EUNSUPPORTED,
+                          "%s of %s; those of float32, float64, float16, bfloat16, int32 and int64 "
+                          "are possible",
+                          a->row->type, mls_dtype_name((mls_dtype) is));
+    if (is != wanted && (is_condition || a->row->kind == LOGIC))
+        return mls__error(MLS_EDTYPE, "tensor %zu of %s is %s; it must be bool", input,
+                          a->row->type, mls_dtype_name((mls_dtype) is));
+    if (is != wanted)
+        return mls__error(MLS_EDTYPE, "%s of %s and %s", a->row->type,
+                          mls_dtype_name((mls_dtype) is), mls_dtype_name((mls_dtype) wanted));
+    return MLS_OK;
+}
+
+/* The shape that all inputs broadcast to, into the result. */
+static mls_status broadcast(apply *a)
 {
     char x_text[MLS__SHAPE_TEXT], y_text[MLS__SHAPE_TEXT];
-    int32_t layout[MLS_MESH_MAX_AXES];
-    const mls__spread *x = &a->inputs[0]->spread, *y = &a->inputs[a->row->inputs - 1]->spread;
+    mls__spread *all = &a->result;
+    for (size_t i = 0; i < a->row->inputs; i++) {
+        const mls__spread *s = &a->inputs[i]->spread;
+        if (!mls__shape_broadcast(all->rank, all->dims, s->rank, s->dims, &all->rank, all->dims))
+            return mls__error(MLS_ESHAPE, "%s of %s and %s, which do not broadcast", a->row->type,
+                              mls__shape_text(all->rank, all->dims, x_text),
+                              mls__shape_text(s->rank, s->dims, y_text));
+    }
+    return MLS_OK;
+}
+
+/* Terms that are to be added up must be of a dtype that can be. */
+static mls_status check_terms(const apply *a, const int32_t *layout)
+{
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < a->row->inputs; i++) {
+        const mls__spread *s = &a->inputs[i]->spread;
+        int32_t added[MLS_MESH_MAX_AXES];
+        for (int k = 0; k < a->mesh->axis_count; k++)
+            added[k] = layout[k] == MLS_LAYOUT_PARTIAL ? MLS_LAYOUT_REPLICATED : s->layout[k];
+        status = mls__check_terms(a->mesh, s->dtype, added);
+    }
+    return status;
+}
+
+static mls_status plan(apply *a)
+{
+    int32_t layout[MLS_MESH_MAX_AXES], dtypes[MLS__LOCAL_INPUTS + 1];
+    mls_status status = MLS_OK;
     a->mesh = a->inputs[0]->mesh;
-    if (a->mesh != a->inputs[a->row->inputs - 1]->mesh)
-        return mls__error(MLS_EINVAL, "%s of tensors of two meshes", a->row->type);
-    if (x->dtype != y->dtype)
-        return mls__error(MLS_EDTYPE, "%s of %s and %s", a->row->type,
-                          mls_dtype_name((mls_dtype) x->dtype),
-                          mls_dtype_name((mls_dtype) y->dtype));
-    int rank;
-    int64_t dims[MLS_MAX_RANK];
-    if (!mls__shape_broadcast(x->rank, x->dims, y->rank, y->dims, &rank, dims))
-        return mls__error(MLS_ESHAPE, "%s of %s and %s, which do not broadcast", a->row->type,
-                          mls__shape_text(x->rank, x->dims, x_text),
-                          mls__shape_text(y->rank, y->dims, y_text));
-    a->result = (mls__spread){.dtype = x->dtype, .rank = rank};
-    memcpy(a->result.dims, dims, (size_t) rank * sizeof *dims);
+    for (size_t i = 0; !status && i < a->row->inputs; i++)
+        status = check_input(a, i);
+    if (!status)
+        status = broadcast(a);
+    if (status)
+        return status;
+    for (size_t i = 0; i <= a->row->inputs; i++)
+        dtypes[i] = dtype_of(a, i);
     choose_layout(a, layout);
+    status = check_terms(a, layout);
+    if (status)
+        return status;
     const mls__local_op op = {.type = a->row->type, .input_count = a->row->inputs};
-    const mls_status status = mls__spread_make(a->mesh, x->dtype, rank, dims, layout, &a->result);
-    return status ? status : mls__local_probe(a->mesh->context, &op, x->dtype);
+    const mls__spread all = a->result;
+    status =
+        mls__spread_make(a->mesh, dtypes[a->row->inputs], all.rank, all.dims, layout, &a->result);
+    return status ? status : mls__local_probe(a->mesh->context, &op, dtypes);
 }
 
 /* --- parts ----------------------------------------------------------------------------------- */
@@ -159,11 +257,11 @@ static mls_status align(const apply *a, const mls_sharded *input, mls_tensor **r
 static mls_status compute(const apply *a, mls_sharded *const *inputs, mls_sharded *result)
 {
     const mls__local_op op = {.type = a->row->type, .input_count = a->row->inputs};
-    mls_tensor *parts[MLS__LOCAL_INPUTS] = {NULL, NULL};
+    mls_tensor *parts[MLS__LOCAL_INPUTS] = {NULL};
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < a->row->inputs; i++)
         status = align(a, inputs[i], &parts[i]);
-    const mls_tensor *const read[MLS__LOCAL_INPUTS] = {parts[0], parts[1]};
+    const mls_tensor *const read[MLS__LOCAL_INPUTS] = {parts[0], parts[1], parts[2]};
     if (!status)
         status = mls__local_run(a->mesh->context, &op, read, result->local);
     for (size_t i = 0; i < a->row->inputs; i++)
@@ -173,7 +271,7 @@ static mls_status compute(const apply *a, mls_sharded *const *inputs, mls_sharde
 
 static mls_status run(const apply *a, mls__steps *steps, mls_sharded **ret_result)
 {
-    mls_sharded *inputs[MLS__LOCAL_INPUTS] = {NULL, NULL}, *result = NULL;
+    mls_sharded *inputs[MLS__LOCAL_INPUTS] = {NULL}, *result = NULL;
     mls_status status = MLS_OK;
     for (size_t i = 0; !status && i < a->row->inputs; i++) {
         int32_t layout[MLS_MESH_MAX_AXES];

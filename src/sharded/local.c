@@ -84,13 +84,13 @@ mls_status mls__local_run(mls_context *context, const mls__local_op *what,
     return status;
 }
 
-mls_status mls__local_probe(mls_context *context, const mls__local_op *what, int32_t dtype)
+mls_status mls__local_probe(mls_context *context, const mls__local_op *what, const int32_t *dtypes)
 {
     mls_arg args[MAX_ARGS] = {{0}};
     mls__backend cpu;
     mls_kernel *kernel;
     for (size_t i = 0; i <= what->input_count; i++)
-        args[i] = (mls_arg){.dtype = dtype, .rank = 1, .dims = {1}};
+        args[i] = (mls_arg){.dtype = dtypes[i], .rank = 1, .dims = {1}};
     const mls_op op = describe(what, args);
     mls_status status = mls__drivers_backend(context->drivers, "cpu", &cpu);
     if (!status)

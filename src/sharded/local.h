@@ -7,7 +7,7 @@
 
 #include <mlscale/ext/backend.h>
 
-#define MLS__LOCAL_INPUTS 2
+#define MLS__LOCAL_INPUTS 3
 
 /* An op of ai.onnx that has one output. */
 typedef struct mls__local_op {
@@ -22,7 +22,10 @@ typedef struct mls__local_op {
 mls_status mls__local_run(mls_context *context, const mls__local_op *what,
                           const mls_tensor *const *inputs, mls_tensor *output);
 
-/* Whether there is a kernel for elements of `dtype`. Errors: those of making it. */
-mls_status mls__local_probe(mls_context *context, const mls__local_op *what, int32_t dtype);
+/*
+ * Whether there is a kernel for inputs of these dtypes and, behind them, that of the output.
+ * Errors: those of making it.
+ */
+mls_status mls__local_probe(mls_context *context, const mls__local_op *what, const int32_t *dtypes);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * Reductions over dimensions. Each rank reduces what it has, each shard of the axes that cut what
  * is reduced by itself; sums are then terms, which the caller adds up when it needs to, and
- * extremes are reduced over these axes at once.
+ * extremes and products are reduced over these axes at once.
  */
 #include "sharded/local.h"
 #include "sharded/sharded.h"
@@ -15,12 +15,11 @@
 static const struct row {
     uint32_t reduction;
     const char *type;
-    bool is_sum;
+    bool is_sum, is_extreme;
 } rows[] = {
-    {MLS_REDUCE_SUM, "ReduceSum", true},
-    {MLS_REDUCE_MEAN, "ReduceSum", true},
-    {MLS_REDUCE_MIN, "ReduceMin", false},
-    {MLS_REDUCE_MAX, "ReduceMax", false},
+    {MLS_REDUCE_SUM, "ReduceSum", true, false},       {MLS_REDUCE_MEAN, "ReduceSum", true, false},
+    {MLS_REDUCE_MIN, "ReduceMin", false, true},       {MLS_REDUCE_MAX, "ReduceMax", false, true},
+    {MLS_REDUCE_PRODUCT, "ReduceProd", false, false},
 };
 
 typedef struct reduce {
@@ -30,7 +29,7 @@ typedef struct reduce {
     bool reduced[MLS_MAX_RANK];
     bool keeps;                        /* reduced dimensions, as 1 */
     int32_t before[MLS_MESH_MAX_AXES]; /* the input's layout, no terms but those that stay */
-    int32_t before_reduced[MLS_MESH_MAX_AXES]; /* of extremes, when they are joined */
+    int32_t before_reduced[MLS_MESH_MAX_AXES]; /* of what is no sum, when it is joined */
     mls__spread parts;                         /* what ranks give: reduced dimensions are 1 */
 } reduce;
 
@@ -41,7 +40,8 @@ static mls_status find_row(uint32_t reduction, const struct row **ret_row)
             *ret_row = &rows[i];
             return MLS_OK;
         }
-    return mls__error(MLS_EINVAL, "%u is no reduction over dimensions: sum, mean, min and max are",
+    return mls__error(MLS_EINVAL,
+                      "%u is no reduction over dimensions: sum, product, mean, min and max are",
                       reduction);
 }
 
@@ -71,13 +71,14 @@ static mls_status check(const reduce *r)
         return mls__error(MLS_EDTYPE, "a %s of %s is not possible",
                           mls__reduction_name(r->row->reduction),
                           mls_dtype_name((mls_dtype) s->dtype));
-    for (int i = 0; i < s->rank && !r->row->is_sum; i++)
+    for (int i = 0; i < s->rank && r->row->is_extreme; i++)
         if (r->reduced[i] && !s->dims[i])
             return mls__error(MLS_ESHAPE, "dimension %d is empty: it has no extreme", i);
-    return mls__local_probe(r->mesh->context, &op, s->dtype);
+    const int32_t dtypes[2] = {s->dtype, s->dtype};
+    return mls__local_probe(r->mesh->context, &op, dtypes);
 }
 
-/* A sum of terms is the sum of the terms' sums; an extreme is not. */
+/* A sum of terms is the sum of the terms' sums; an extreme is not, nor is a product. */
 static mls_status plan(reduce *r)
 {
     const mls__spread *s = &r->input->spread;
@@ -285,8 +286,8 @@ static mls_status drop_dims(const reduce *r, mls_sharded **result)
     return MLS_OK;
 }
 
-/* The extremes of all ranks that have a part of what is reduced. */
-static mls_status join_extremes(const reduce *r, mls__steps *steps, mls_sharded **parts)
+/* The extremes or products of all ranks that have a part of what is reduced. */
+static mls_status join(const reduce *r, mls__steps *steps, mls_sharded **parts)
 {
     mls_sharded *all;
     const mls_status status =
@@ -307,7 +308,7 @@ static mls_status run(reduce *r, mls__steps *steps, mls_sharded **ret_result)
     if (!status)
         status = reduce_slots(r, input, parts);
     if (!status && !r->row->is_sum)
-        status = join_extremes(r, steps, &parts);
+        status = join(r, steps, &parts);
     if (!status && r->row->reduction == MLS_REDUCE_MEAN)
         status = divide(r, steps, &parts);
     if (!status && !r->keeps)

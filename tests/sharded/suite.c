@@ -23,8 +23,9 @@ int main(void)
         void (*add)(TCase *tests);
     } topics[] = {
         {"layouts", sharded_add_layouts}, {"products", sharded_add_products},
-        {"ops", sharded_add_ops},         {"files", sharded_add_files},
-        {"arenas", sharded_add_arenas},   {"breaks", sharded_add_breaks},
+        {"ops", sharded_add_ops},         {"reductions", sharded_add_reductions},
+        {"files", sharded_add_files},     {"arenas", sharded_add_arenas},
+        {"breaks", sharded_add_breaks},
     };
     Suite *suite = suite_create("sharded");
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
@@ -148,6 +149,9 @@ void set_element(mls_tensor *tensor, int64_t i, double value)
         break;
     case MLS_INT64:
         ((int64_t *) mls_tensor_data(tensor))[i] = (int64_t) value;
+        break;
+    case MLS_BOOL:
+        ((uint8_t *) mls_tensor_data(tensor))[i] = value > 0;
         break;
     default:
         ((int8_t *) mls_tensor_data(tensor))[i] = (int8_t) value;

@@ -50,6 +50,7 @@ int64_t made_up(uint64_t seed, int64_t i);
 /* A whole tensor of such elements. */
 mls_tensor *made_up_tensor(mls_dtype dtype, int rank, const int64_t *dims, uint64_t seed);
 
+/* Of bool, what is more than 0 is true. */
 double element(const mls_tensor *tensor, int64_t i);
 void set_element(mls_tensor *tensor, int64_t i, double value);
 
@@ -101,6 +102,7 @@ uint64_t counted_take(void);
 void sharded_add_layouts(TCase *tests);
 void sharded_add_products(TCase *tests);
 void sharded_add_ops(TCase *tests);
+void sharded_add_reductions(TCase *tests);
 void sharded_add_files(TCase *tests);
 void sharded_add_arenas(TCase *tests);
 void sharded_add_breaks(TCase *tests);
