@@ -57,27 +57,33 @@ static int count_files(const char *folder)
     return count;
 }
 
-START_TEST(any_mesh_to_any_other)
+void check_random_files(const arrangement *saved_on, const arrangement *loaded_on,
+                        const char *folder, uint64_t *state)
 {
     static const mls_dtype dtypes[] = {MLS_FLOAT32, MLS_FLOAT64, MLS_INT32, MLS_INT64};
+    stored s = {.folder = folder, .saved_on = *saved_on};
+    s.w.dtype = dtypes[mls_test_random_below(state, 4)];
+    s.w.rank = (int) mls_test_random_below(state, 4);
+    s.w.seed = mls_test_random(state);
+    for (int d = 0; d < s.w.rank; d++)
+        s.w.dims[d] = (int64_t) mls_test_random_below(state, 8);
+    random_layout(state, saved_on->axis_count, s.w.rank, true, s.layout);
+    memcpy(s.from, s.layout, sizeof s.from);
+    on_mesh(saved_on, save, &s);
+    ck_assert_int_le(count_files(folder), (int) saved_on->ranks + 1); /* the old ones went */
+    random_layout(state, loaded_on->axis_count, s.w.rank, true, s.layout);
+    on_mesh(loaded_on, load, &s);
+}
+
+START_TEST(any_mesh_to_any_other)
+{
     uint64_t state = mls_test_seed(41);
     char folder[512];
     snprintf(folder, sizeof folder, "%s", mls_test_folder_path("any"));
     for (int i = 0; i < 40; i++) {
-        stored s = {.folder = folder};
-        s.w.dtype = dtypes[i % 4];
-        s.w.rank = (int) mls_test_random_below(&state, 4);
-        s.w.seed = mls_test_random(&state);
-        for (int d = 0; d < s.w.rank; d++)
-            s.w.dims[d] = (int64_t) mls_test_random_below(&state, 8);
-        s.saved_on = random_arrangement(&state);
-        random_layout(&state, s.saved_on.axis_count, s.w.rank, true, s.layout);
-        memcpy(s.from, s.layout, sizeof s.from);
-        on_mesh(&s.saved_on, save, &s);
-        ck_assert_int_le(count_files(folder), (int) s.saved_on.ranks + 1); /* the old ones went */
-        const arrangement on = random_arrangement(&state);
-        random_layout(&state, on.axis_count, s.w.rank, true, s.layout);
-        on_mesh(&on, load, &s);
+        const arrangement saved_on = random_arrangement(&state);
+        const arrangement loaded_on = random_arrangement(&state);
+        check_random_files(&saved_on, &loaded_on, folder, &state);
     }
 }
 END_TEST

@@ -59,6 +59,12 @@ static pair random_pair(uint64_t *state, const arrangement *on)
     return p;
 }
 
+void check_random_layouts(ranked *r, uint64_t *state)
+{
+    const pair p = random_pair(state, r->on);
+    check_pair(r, &p);
+}
+
 static void check_arrangements(int count, uint64_t seed, const char *url)
 {
     uint64_t state = mls_test_seed(seed);
@@ -241,9 +247,8 @@ END_TEST
 
 /* --- scatter, wrap, errors ------------------------------------------------------------------- */
 
-static void scatter_and_wrap(ranked *r)
+static void scatter_and_wrap(ranked *r, const pair *p)
 {
-    const pair *p = r->arg;
     const int64_t count = p->w.dims[0] * p->w.dims[1];
     const int64_t turned_dims[2] = {p->w.dims[1], p->w.dims[0]};
     const int axes[2] = {1, 0};
@@ -272,16 +277,27 @@ static void scatter_and_wrap(ranked *r)
     mls_tensor_free(turned);
 }
 
+void check_random_scatter(ranked *r, uint64_t *state)
+{
+    pair p = {.w = {MLS_FLOAT64, 2, {mls_test_random_below(state, 3) ? 5 : 300, 7}, 3},
+              .from = {-1, -1, -1, -1},
+              .root = (uint32_t) mls_test_random_below(state, r->on->ranks)};
+    random_layout(state, r->on->axis_count, 2, true, p.to);
+    scatter_and_wrap(r, &p);
+}
+
+static void check_scatter(ranked *r)
+{
+    uint64_t state = *(const uint64_t *) r->arg;
+    check_random_scatter(r, &state);
+}
+
 START_TEST(scatters)
 {
     uint64_t state = mls_test_seed(14);
     for (int i = 0; i < 30; i++) {
         const arrangement on = random_arrangement(&state);
-        pair p = {.w = {MLS_FLOAT64, 2, {i % 3 ? 5 : 300, 7}, 3},
-                  .from = {-1, -1, -1, -1},
-                  .root = (uint32_t) mls_test_random_below(&state, on.ranks)};
-        random_layout(&state, on.axis_count, 2, true, p.to);
-        on_mesh(&on, scatter_and_wrap, &p);
+        on_mesh(&on, check_scatter, &state);
     }
 }
 END_TEST

@@ -179,6 +179,12 @@ static elementwise random_elementwise(uint64_t *state, const arrangement *on)
     return e;
 }
 
+void check_random_op(ranked *r, uint64_t *state)
+{
+    const elementwise e = random_elementwise(state, r->on);
+    check_elementwise(r, &e);
+}
+
 START_TEST(ops_by_element)
 {
     uint64_t state = mls_test_seed(31);

@@ -61,6 +61,12 @@ static operands random_operands(uint64_t *state, const arrangement *on)
     return o;
 }
 
+void check_random_product(ranked *r, uint64_t *state)
+{
+    const operands o = random_operands(state, r->on);
+    check_product(r, &o);
+}
+
 START_TEST(products)
 {
     uint64_t state = mls_test_seed(21);

@@ -118,6 +118,12 @@ static reduction random_reduction(uint64_t *state, const arrangement *on)
     return c;
 }
 
+void check_random_reduction(ranked *r, uint64_t *state)
+{
+    const reduction c = random_reduction(state, r->on);
+    check_reduction(r, &c);
+}
+
 START_TEST(reductions)
 {
     uint64_t state = mls_test_seed(32);

@@ -3,6 +3,9 @@
 #include "sharded/suite.h"
 
 #include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 mls_context *the_context;
 
@@ -25,7 +28,7 @@ int main(void)
         {"layouts", sharded_add_layouts}, {"products", sharded_add_products},
         {"ops", sharded_add_ops},         {"reductions", sharded_add_reductions},
         {"files", sharded_add_files},     {"arenas", sharded_add_arenas},
-        {"breaks", sharded_add_breaks},
+        {"breaks", sharded_add_breaks},   {"processes", sharded_add_processes},
     };
     Suite *suite = suite_create("sharded");
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
@@ -71,8 +74,13 @@ static void *run_rank(void *arg)
     started *s = arg;
     const arrangement *on = s->rank.on;
     mls_group_options options = MLS_GROUP_OPTIONS_INIT;
+    static const char token[] = "sharded";
     if (on->timeout_ms)
         options.timeout_ms = on->timeout_ms;
+    if (on->has_processes) {
+        options.token = token;
+        options.token_bytes = sizeof token - 1;
+    }
     ck_assert_ok(mls_group_create(the_context, on->url ? on->url : "inproc:test", s->rank.rank,
                                   on->ranks, &options, &s->rank.group));
     ck_assert_ok(
@@ -83,15 +91,49 @@ static void *run_rank(void *arg)
     return NULL;
 }
 
+static void run_threads(started *ranks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ck_assert_int_eq(pthread_create(&ranks[i].thread, NULL, run_rank, &ranks[i]), 0);
+    for (uint32_t i = 0; i < count; i++)
+        pthread_join(ranks[i].thread, NULL);
+}
+
+/* The parent's context is not for its children. */
+static void run_child(started *rank)
+{
+    ck_assert_ok(mls_context_create(NULL, &the_context));
+    run_rank(rank);
+    mls_context_free(the_context);
+    _exit(0);
+}
+
+static void run_processes(started *ranks, uint32_t count)
+{
+    pid_t children[MAX_RANKS];
+    for (uint32_t i = 0; i < count; i++) {
+        children[i] = fork();
+        ck_assert_int_ge(children[i], 0);
+        if (children[i] == 0)
+            run_child(&ranks[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        int status;
+        ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+        mls_test_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "rank %u ended with %#x", i,
+                        (unsigned) status);
+    }
+}
+
 void on_mesh(const arrangement *on, void (*body)(ranked *rank), const void *arg)
 {
     started ranks[MAX_RANKS];
-    for (uint32_t i = 0; i < on->ranks; i++) {
-        ranks[i] = (started){.rank = {NULL, NULL, i, on, arg}, .body = body};
-        ck_assert_int_eq(pthread_create(&ranks[i].thread, NULL, run_rank, &ranks[i]), 0);
-    }
     for (uint32_t i = 0; i < on->ranks; i++)
-        pthread_join(ranks[i].thread, NULL);
+        ranks[i] = (started){.rank = {NULL, NULL, i, on, arg}, .body = body};
+    if (on->has_processes)
+        run_processes(ranks, on->ranks);
+    else
+        run_threads(ranks, on->ranks);
 }
 
 void random_layout(uint64_t *state, int axis_count, int rank, bool can_be_partial,

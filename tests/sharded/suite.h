@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tests of sharded tensors share: ranks as threads, and tensors by formula. */
+/* What tests of sharded tensors share: ranks, as threads or processes, and tensors by formula. */
 #ifndef MLS_TESTS_SHARDED_SUITE_H
 #define MLS_TESTS_SHARDED_SUITE_H
 
@@ -20,6 +20,7 @@ typedef struct arrangement {
     mls_mesh_options options;
     const char *url; /* NULL: inproc */
     int64_t timeout_ms;
+    bool has_processes; /* a rank is one, else a thread */
 } arrangement;
 
 /* Axes that multiply to 1 to 8 ranks, and stated shards for half of them. */
@@ -34,7 +35,7 @@ typedef struct ranked {
     const void *arg;
 } ranked;
 
-/* Calls body(rank) on a thread for each rank. */
+/* Calls body(rank) on a thread, or in a process, for each rank. */
 void on_mesh(const arrangement *on, void (*body)(ranked *rank), const void *arg);
 
 /* A random layout; `can_be_partial` says whether it may be. */
@@ -97,6 +98,18 @@ void counted_register(const mls_transport *transport, bool is_read);
 /* The bytes of the messages that were sent through it since the last look. */
 uint64_t counted_take(void);
 
+/* --- one case of a topic, at random: all ranks have the same state --- */
+
+void check_random_layouts(ranked *r, uint64_t *state);
+void check_random_scatter(ranked *r, uint64_t *state);
+void check_random_product(ranked *r, uint64_t *state);
+void check_random_op(ranked *r, uint64_t *state);
+void check_random_reduction(ranked *r, uint64_t *state);
+
+/* A tensor that is saved on one mesh and loaded on another. */
+void check_random_files(const arrangement *saved_on, const arrangement *loaded_on,
+                        const char *folder, uint64_t *state);
+
 /* --- topics --- */
 
 void sharded_add_layouts(TCase *tests);
@@ -106,5 +119,6 @@ void sharded_add_reductions(TCase *tests);
 void sharded_add_files(TCase *tests);
 void sharded_add_arenas(TCase *tests);
 void sharded_add_breaks(TCase *tests);
+void sharded_add_processes(TCase *tests);
 
 #endif
