@@ -14,7 +14,7 @@ mls_fuzz_pair = tests/transport/pair.c tests/transport/pair.h
 mls_fuzz_folder = tests/support/folder.c tests/support/folder.h
 
 check_PROGRAMS += %D%/make_corpus %D%/replay_cron %D%/replay_onnx %D%/replay_graph \
-	%D%/replay_sharded
+	%D%/replay_group %D%/replay_sharded %D%/replay_shm
 dist_check_SCRIPTS += %D%/check_fuzz.sh
 TESTS += %D%/check_fuzz.sh
 EXTRA_DIST += %D%/corpus
@@ -40,7 +40,15 @@ EXTRA_DIST += %D%/corpus
 %C%_replay_sharded_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_sharded_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-cron fuzz-sharded
+%C%_replay_group_SOURCES = %D%/replay.c %D%/fuzz_group.c %D%/fuzz.h $(mls_fuzz_limits)
+%C%_replay_group_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_replay_group_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
+%C%_replay_shm_SOURCES = %D%/replay.c %D%/fuzz_shm.c %D%/fuzz.h
+%C%_replay_shm_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_replay_shm_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
+mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-cron fuzz-group fuzz-sharded fuzz-shm
 if MLS_YAML
 mls_fuzz_targets += fuzz-types
 check_PROGRAMS += %D%/replay_types
@@ -64,7 +72,8 @@ check_PROGRAMS += %D%/replay_tcp
 endif
 
 if MLS_FUZZING
-noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph %D%/fuzz_sharded
+noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph %D%/fuzz_group \
+	%D%/fuzz_sharded %D%/fuzz_shm
 if MLS_YAML
 noinst_PROGRAMS += %D%/fuzz_types
 %C%_fuzz_types_SOURCES = %D%/fuzz_types.c %D%/fuzz.h $(mls_fuzz_limits)
@@ -106,6 +115,16 @@ endif
 %C%_fuzz_sharded_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_sharded_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
+%C%_fuzz_group_SOURCES = %D%/fuzz_group.c %D%/fuzz.h $(mls_fuzz_limits)
+%C%_fuzz_group_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_fuzz_group_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_group_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
+%C%_fuzz_shm_SOURCES = %D%/fuzz_shm.c %D%/fuzz.h
+%C%_fuzz_shm_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_fuzz_shm_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_shm_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
+
 FUZZ_SECONDS = 60
 FUZZ_SEED = 0
 # The graphs are fuzzed with models, the others with inputs of their own. The reader gets the
@@ -113,7 +132,7 @@ FUZZ_SEED = 0
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
 	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron %D%/seeds/tcp \
-		%D%/seeds/sharded
+		%D%/seeds/group %D%/seeds/sharded %D%/seeds/shm
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \

@@ -223,6 +223,74 @@ static int write_folders(const char *directory)
     return status;
 }
 
+/* Calls of each kind, in groups by messages and by reading: see fuzz_group.c. */
+static int write_calls(const char *directory)
+{
+    int status = EXIT_SUCCESS;
+    for (uint8_t which = 0; !status && which < 2 * 16; which++) {
+        uint8_t bytes[600];
+        char name[64];
+        size_t size = 0;
+        bytes[size++] = which % 2;
+        memset(bytes + size, 0, 3); /* others open the group alike */
+        size += 3;
+        for (uint8_t k = 0; k < 6; k++) {
+            const uint8_t call[] = {which / 2, k, (uint8_t) (k + 1), which % 2, k % 2, which / 2};
+            memcpy(bytes + size, call, sizeof call);
+            memset(bytes + size + sizeof call, k, 90);
+            size += sizeof call + 90;
+        }
+        snprintf(name, sizeof name, "group/%u", which);
+        status = write_file(directory, name, bytes, size);
+    }
+    return status;
+}
+
+#define BYTES(text) text, sizeof(text) - 1
+
+/* Steps of a rank in shared memory, by their numbers in fuzz_shm.c. */
+static int write_steps(const char *directory)
+{
+    static const struct {
+        const char *name;
+        const char *bytes;
+        size_t size;
+    } files[] = {
+        /* A receive of 16 bytes; a frame that has them; a look. */
+        {
+            "shm/small",
+            BYTES("\1\0\1\0\0\0\0\1\1\0\0\3\0\3\2head____________\1\3\0\0"),
+        },
+        /* A receive of 40000 bytes; what announces them, and two frames of them. */
+        {
+            "shm/large",
+            BYTES("\1\1\3\0\0\0"
+                  "\0\0\1\1\0\0\7\0\0\2head____________\1"
+                  "\0\0\3\1\1\0\0\0\6\0________________\1"
+                  "\0\0\3\1\1\0\0\6\7\0________________\1\3\1\0"),
+        },
+        /* A send of 40000 bytes; what wants them, and room for more; and who has them. */
+        {
+            "shm/sent",
+            BYTES("\1\2\3\1\0\0"
+                  "\0\0\2\1\1\0\0\0\0\2head____________\1\4\0\0\0\0\0\0\0\0\0\0"
+                  "\0\0\4\1\0\0\0\0\0\2head____________\1\3\2\0"),
+        },
+        {
+            "shm/rounds",
+            BYTES("\5\15________________\0\3________________\0\6\1________________\1\1"),
+        },
+        {
+            "shm/ends",
+            BYTES("\7\1because_________\1\10\0\2\1\11\0\1\14________\20\3"),
+        },
+    };
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; !status && i < sizeof files / sizeof files[0]; i++)
+        status = write_file(directory, files[i].name, files[i].bytes, files[i].size);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -230,7 +298,8 @@ int main(int argc, char **argv)
         return 2;
     }
     static int (*const writers[])(const char *directory) = {
-        write_models, write_types, write_rows, write_lines, write_frames, write_folders,
+        write_models, write_types,   write_rows,  write_lines,
+        write_frames, write_folders, write_calls, write_steps,
     };
     int status = EXIT_SUCCESS;
     for (size_t i = 0; !status && i < sizeof writers / sizeof writers[0]; i++)

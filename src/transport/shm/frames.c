@@ -184,6 +184,8 @@ static void take_reply(shm_link *link, uint32_t from, const frame_words *words)
     if (!parcel || parcel->state == PARCEL_NEW || words->head_bytes > sizeof words->head)
         return;
     if (words->kind == SHM_FRAME_WANT) {
+        if (parcel->message->size_bytes <= SHM_INLINE_BYTES) /* it went with its announcement */
+            return;
         parcel->state = PARCEL_SENDING;
         parcel->attempt = words->attempt;
         parcel->offset = 0;
