@@ -61,6 +61,12 @@ include %D%/sharded/local.mk
 
 # These start no threads: under ThreadSanitizer they could find nothing.
 if !MLS_SANITIZED_THREAD
+check_PROGRAMS += %D%/support/test_folder
+TESTS += %D%/support/test_folder
+%C%_support_test_folder_SOURCES = %D%/support/test_folder.c %D%/support/folder.c \
+	%D%/support/folder.h
+%C%_support_test_folder_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_support_test_folder_LDADD = $(MLS_TEST_LIBS)
 include %D%/graph/local.mk
 include %D%/tensor/local.mk
 include %D%/op/local.mk

@@ -5,7 +5,8 @@
 
 /*
  * A new, empty folder: in memory where the system has such, since tests sync often. It
- * and what is in it is removed when the calling process ends. Static storage.
+ * and what is in it is removed when the calling process ends; what killed ones left, by the next
+ * test that asks for a folder. Static storage.
  */
 const char *mls_test_folder(void);
 
