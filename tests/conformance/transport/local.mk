@@ -24,8 +24,12 @@ TESTS += %D%/test_engine %D%/test_inproc %D%/test_messages %D%/test_shm %D%/test
 %C%_test_shm_processes_LDADD = $(MLS_TEST_LIBS)
 
 if MLS_TCP
-check_PROGRAMS += %D%/test_tcp %D%/test_tcp_processes
-TESTS += %D%/test_tcp %D%/test_tcp_processes
+check_PROGRAMS += %D%/test_faults %D%/test_tcp %D%/test_tcp_processes
+TESTS += %D%/test_faults %D%/test_tcp %D%/test_tcp_processes
+%C%_test_faults_SOURCES = %D%/test_faults.c %D%/calls.c %D%/calls.h tests/support/folder.c \
+	tests/support/folder.h
+%C%_test_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_faults_LDADD = $(MLS_TEST_LIBS)
 %C%_test_tcp_SOURCES = %D%/test_tcp.c tests/support/port.c tests/support/port.h $(TRANSPORT_CONFORMANCE)
 %C%_test_tcp_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_tcp_LDADD = $(MLS_TEST_LIBS)
