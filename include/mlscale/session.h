@@ -229,7 +229,9 @@ MLS_API size_t mls_session_plan_bytes(const mls_session *session);
 
 /*
  * A step of the plan, in the order they run. Strings are borrowed until the
- * session plans again.
+ * session plans again. A node that the session runs itself, such as Loop, has no kernel: "", and
+ * its time is what its bodies do not account for; the steps of the bodies come behind it, and of
+ * those `runs` counts every iteration.
  */
 typedef struct mls_step_info {
     size_t size;        /* sizeof(mls_step_info), set by the caller */
@@ -246,8 +248,9 @@ typedef struct mls_step_info {
     }
 
 /*
- * 0 for a model with control flow, sequences, text or sizes that follow from the data, whose steps
- * are not measured one by one.
+ * 0 as long as nothing is planned. Of a model with control flow, sequences, text or sizes that
+ * follow from the data, whose parts are planned by the first run that reaches them, those that
+ * runs have reached so far.
  */
 MLS_API size_t mls_session_step_count(const mls_session *session);
 /* Errors: MLS_EINVAL. */

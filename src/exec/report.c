@@ -5,6 +5,92 @@
 #include "base/error.h"
 #include "base/options.h"
 
+/* --- the steps of a run --- */
+
+/* Steps are counted off until `left` is 0; then `found` is the one. */
+typedef struct search {
+    size_t left;
+    mls_step_info found;
+} search;
+
+static mls_step_info kernel_step(const mls__step *step)
+{
+    return (mls_step_info){
+        .size = sizeof(mls_step_info),
+        .op = step->op.type,
+        .node = step->op.node,
+        .kernel = step->kernel->name,
+        .runs = step->runs,
+        .time_ns = step->time_ns,
+    };
+}
+
+static mls_step_info host_step(const mls__flow *flow, const mls__flow_step *step)
+{
+    return (mls_step_info){
+        .size = sizeof(mls_step_info),
+        .op = step->op.type,
+        .node = mls__plan_node_name(flow->graph, step->node),
+        .kernel = "",
+        .runs = step->runs,
+        .time_ns = step->time_ns,
+    };
+}
+
+static bool find_in_plan(search *s, const mls__plan *plan)
+{
+    if (s->left >= plan->run_count) {
+        s->left -= plan->run_count;
+        return false;
+    }
+    s->found = kernel_step(plan->run_steps[s->left].step);
+    return true;
+}
+
+static bool find_in_flow(search *s, const mls__flow *flow);
+
+static bool find_in_bodies(search *s, const mls__flow_step *step)
+{
+    for (size_t i = 0; i < step->node->body_count; i++)
+        if (find_in_flow(s, step->bodies[i]))
+            return true;
+    return false;
+}
+
+/* Of a segment that no run has reached there is nothing. */
+static bool find_in_segment(search *s, const mls__segment *segment)
+{
+    const mls__plan *plan = mls__segment_plan(segment);
+    return plan && find_in_plan(s, plan);
+}
+
+/* Bodies lie no deeper than the reader allows. */
+static bool find_in_flow(search *s, const mls__flow *flow)
+{
+    for (size_t i = 0; i < flow->step_count; i++) {
+        const mls__flow_step *step = &flow->steps[i];
+        if (step->segment) {
+            if (find_in_segment(s, step->segment))
+                return true;
+            continue;
+        }
+        if (s->left-- == 0) {
+            s->found = host_step(flow, step);
+            return true;
+        }
+        if (find_in_bodies(s, step))
+            return true;
+    }
+    return false;
+}
+
+static bool find_step(search *s, const mls_session *session)
+{
+    if (session->flow)
+        return find_in_flow(s, session->flow);
+    return session->is_planned && find_in_plan(s, &session->plan);
+}
+
 size_t mls_session_plan_bytes(const mls_session *session)
 {
     return session->is_planned ? session->plan.block_bytes : 0;
@@ -12,24 +98,18 @@ size_t mls_session_plan_bytes(const mls_session *session)
 
 size_t mls_session_step_count(const mls_session *session)
 {
-    return session->is_planned ? session->plan.run_count : 0;
+    search s = {.left = SIZE_MAX};
+    find_step(&s, session);
+    return SIZE_MAX - s.left;
 }
 
 mls_status mls_session_step_info(const mls_session *session, size_t index, mls_step_info *ret_info)
 {
-    if (index >= mls_session_step_count(session))
+    search s = {.left = index};
+    if (index == SIZE_MAX || !find_step(&s, session))
         return mls__error(MLS_EINVAL, "step %zu: the plan has %zu", index,
                           mls_session_step_count(session));
-    const mls__step *step = session->plan.run_steps[index].step;
-    const mls_step_info filled = {
-        .size = sizeof filled,
-        .op = step->op.type,
-        .node = step->op.node,
-        .kernel = step->kernel->name,
-        .runs = step->runs,
-        .time_ns = step->time_ns,
-    };
-    return mls__options_write("mls_step_info", &filled, sizeof filled, sizeof filled, ret_info);
+    return mls__options_write("mls_step_info", &s.found, sizeof s.found, sizeof s.found, ret_info);
 }
 
 /* --- the whole plan, entry by entry --- */

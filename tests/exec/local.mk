@@ -27,6 +27,11 @@ TESTS += %D%/test_flow
 %C%_test_flow_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_flow_LDADD = $(MLS_TEST_LIBS)
 
+check_PROGRAMS += %D%/test_flow_steps
+TESTS += %D%/test_flow_steps
+%C%_test_flow_steps_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_flow_steps_LDADD = $(MLS_TEST_LIBS)
+
 check_PROGRAMS += %D%/test_fast
 TESTS += %D%/test_fast
 %C%_test_fast_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

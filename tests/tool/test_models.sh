@@ -104,7 +104,8 @@ says "before the run where it can be" out "known before the run"
 exits "measures control flow" 0 bench "$case/model.onnx" --seconds 0.05 \
     --input "trip_count=$case/test_data_set_0/input_0.pb" \
     --input "cond=$case/test_data_set_0/input_1.pb" --input "y=$case/test_data_set_0/input_2.pb"
-says "as a whole" out "no time by op: models with control flow"
+says "op by op" out "Loop                              1 "
+says "with what the body does" out "Add                               1 "
 case=$data/node/test_add
 exits "runs a model on files" 0 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
     --input "y=$case/test_data_set_0/input_1.pb" --output-dir out.d --format pb

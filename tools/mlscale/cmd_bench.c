@@ -148,12 +148,6 @@ static void print_text(const report *r, const op_time *times, size_t count)
     printf("batch %" PRId64 ", %" PRIu64 " runs in %.2f s\n", r->batch, r->runs, r->seconds);
     printf("p50 %.2f us   p99 %.2f us   p99.9 %.2f us   %.0f rows/s\n", r->p50_us, r->p99_us,
            r->p999_us, (double) r->runs * (double) r->batch / r->seconds);
-    if (count == 0) {
-        printf(
-            "\nno time by op: models with control flow, sequences, text or sizes that follow from "
-            "the data are measured as a whole\n");
-        return;
-    }
     printf("\n%-28s %6s %7s\n", "op", "steps", "time");
     for (size_t i = 0; i < count; i++)
         printf("%-28s %6" PRIu64 " %6.1f%%\n", times[i].op, times[i].steps,
@@ -212,8 +206,13 @@ static int profile_and_print(const arguments *args, mls_context *context, mls_mo
     int code = open_session(args, context, model, dims, MLS_SESSION_PROFILE, &session);
     if (code)
         return code;
-    op_time *times = calloc(mls_session_step_count(session) + 1, sizeof *times);
-    code = times ? measure(session, seconds / 10, &ignored) : failure("out of memory");
+    op_time *times = NULL;
+    code = measure(session, seconds / 10, &ignored);
+    if (!code) {
+        /* Not before: what control flow reaches is planned by the runs. */
+        times = calloc(mls_session_step_count(session) + 1, sizeof *times);
+        code = times ? EXIT_GOOD : failure("out of memory");
+    }
     if (!code)
         code = print_report(args, r, times, sum_times(session, times));
     free(times);
@@ -287,6 +286,8 @@ const command command_bench = {
     .max_operands = 1,
     .summary = "measure how long a run takes, and by op",
     .details = "Inputs are random numbers in [0, 1), zeros where a model wants integers.\n"
+               "Steps in the body of a loop are there once, with the time of all iterations;\n"
+               "If, Loop and Scan have the time that the steps of their bodies do not take.\n"
                "'mlscale bench group' measures collectives instead.",
     .options = options,
     .run = bench,

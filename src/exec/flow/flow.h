@@ -25,6 +25,7 @@ typedef struct mls__flow_host {
     const mls__plan *blank; /* what each plan starts as: model, backend, flags, threads */
     mls__pool pool;
     mls__run_control *control;
+    uint64_t measured_ns; /* MLS_SESSION_PROFILE: in kernels and host ops so far */
 } mls__flow_host;
 
 /* How an op that is not a backend's is run. */
@@ -45,6 +46,7 @@ struct mls__flow_step {
     const mls__node *node;
     uint32_t *releases; /* values that nobody reads after this step */
     size_t release_count;
+    uint64_t runs, time_ns; /* of a host op, without what its bodies measure themselves */
 };
 
 struct mls__flow {
@@ -71,6 +73,9 @@ void mls__flow_set_input(mls__flow *flow, size_t index, mls__object *object);
  * ought to be a tensor, or the other way round; MLS_EDEADLINE, MLS_ECANCELLED.
  */
 mls_status mls__flow_run(mls__flow *flow);
+
+/* Whether its steps are measured. */
+bool mls__flow_is_profiled(const mls__flow *flow);
 
 /* What the last run gave; borrowed until the next. NULL: an empty optional. */
 mls__object *mls__flow_output(const mls__flow *flow, size_t index);

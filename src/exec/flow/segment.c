@@ -2,10 +2,16 @@
 /* Part of a graph that one plan takes: its own graph, the plan, and following what it is given. */
 #include "exec/flow/flow.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "tensor/shape.h"
 
 #include <string.h>
+
+/* What a step has measured, over one plan after another. */
+typedef struct tally {
+    uint64_t runs, time_ns;
+} tally;
 
 struct mls__segment {
     mls__graph graph;
@@ -16,6 +22,7 @@ struct mls__segment {
     bool is_planned;
     /* A late op: where its kernel writes the dims of its outputs, by the node's outputs. */
     int64_t **late_dims;
+    tally *tallies; /* one a step, by its place in the plan, which the graph decides; or NULL */
 };
 
 /* --- cutting it out --- */
@@ -150,6 +157,16 @@ static mls_status alloc_given(mls__segment *segment)
     return segment->late_dims ? MLS_OK : mls__error_nomem(1);
 }
 
+/* A node is a step, and an output may be copied by one. */
+static mls_status alloc_tallies(const mls__flow *flow, mls__segment *segment)
+{
+    const size_t most = segment->graph.nodes.count + segment->graph.outputs.count;
+    if (!mls__flow_is_profiled(flow))
+        return MLS_OK;
+    segment->tallies = mls__arena_array(&segment->graph.arena, most, sizeof *segment->tallies);
+    return segment->tallies ? MLS_OK : mls__error_nomem(most * sizeof *segment->tallies);
+}
+
 mls_status mls__segment_create(mls__flow *flow, const uint32_t *nodes, size_t count,
                                mls__segment **ret_segment)
 {
@@ -175,6 +192,8 @@ mls_status mls__segment_create(mls__flow *flow, const uint32_t *nodes, size_t co
         status = cut(&c, nodes, count, is_chosen);
     if (!status)
         status = alloc_given(segment);
+    if (!status)
+        status = alloc_tallies(flow, segment);
     mls__free(allocator, c.copies);
     mls__free(allocator, c.is_inside);
     mls__free(allocator, is_chosen);
@@ -185,10 +204,29 @@ mls_status mls__segment_create(mls__flow *flow, const uint32_t *nodes, size_t co
     return status;
 }
 
+/* A loop whose shapes grow is planned again and again; its steps go on counting. */
+static void keep_tallies(mls__segment *segment)
+{
+    for (size_t i = 0; segment->tallies && i < segment->plan.step_count; i++) {
+        const mls__step *step = &segment->plan.steps[i];
+        segment->tallies[i] = (tally){step->runs, step->time_ns};
+    }
+}
+
+static void restore_tallies(mls__segment *segment)
+{
+    for (size_t i = 0; segment->tallies && i < segment->plan.step_count; i++) {
+        segment->plan.steps[i].runs = segment->tallies[i].runs;
+        segment->plan.steps[i].time_ns = segment->tallies[i].time_ns;
+    }
+}
+
 static void drop_plan(mls__segment *segment)
 {
-    if (segment->is_planned)
+    if (segment->is_planned) {
+        keep_tallies(segment);
         mls__plan_clear(&segment->plan);
+    }
     segment->is_planned = false;
 }
 
@@ -273,6 +311,7 @@ static mls_status build(mls__segment *segment)
     if (status)
         return status;
     segment->is_planned = true;
+    restore_tallies(segment);
     set_late(segment);
     return MLS_OK;
 }
@@ -368,6 +407,16 @@ static mls_status finish_outputs(mls__flow *flow, const mls__segment *segment)
     return status;
 }
 
+static mls_status run_plan(mls__flow *flow, const mls__segment *segment)
+{
+    if (!mls__flow_is_profiled(flow))
+        return mls__plan_run(&segment->plan, flow->host->control);
+    const uint64_t start = mls__clock_monotonic_ns();
+    const mls_status status = mls__plan_run(&segment->plan, flow->host->control);
+    flow->host->measured_ns += mls__clock_monotonic_ns() - start;
+    return status;
+}
+
 mls_status mls__segment_run(mls__flow *flow, mls__segment *segment)
 {
     mls_status status = take_inputs(flow, segment);
@@ -376,6 +425,6 @@ mls_status mls__segment_run(mls__flow *flow, mls__segment *segment)
     if (status)
         return status;
     begin_late(segment);
-    status = mls__plan_run(&segment->plan, flow->host->control);
+    status = run_plan(flow, segment);
     return status ? status : finish_outputs(flow, segment);
 }
