@@ -78,6 +78,17 @@ static mls_status check(const reduce *r)
     return mls__local_probe(r->mesh->context, &op, dtypes);
 }
 
+/*
+ * What is reduced: a mean of 16 bits is taken of float32, since its sum may be past what 16 bits
+ * have, and so may the number by which it is divided.
+ */
+static int32_t working_dtype(const reduce *r)
+{
+    const int32_t dtype = r->input->spread.dtype;
+    const bool is_half = dtype == MLS_FLOAT16 || dtype == MLS_BFLOAT16;
+    return is_half && r->row->reduction == MLS_REDUCE_MEAN ? MLS_FLOAT32 : dtype;
+}
+
 /* A sum of terms is the sum of the terms' sums; an extreme is not, nor is a product. */
 static mls_status plan(reduce *r)
 {
@@ -92,7 +103,7 @@ static mls_status plan(reduce *r)
         layout[i] = now >= 0 && r->reduced[now] ? MLS_LAYOUT_PARTIAL : r->before[i];
         r->before_reduced[i] = layout[i] == MLS_LAYOUT_PARTIAL ? MLS_LAYOUT_REPLICATED : layout[i];
     }
-    return mls__spread_make(r->mesh, s->dtype, s->rank, dims, layout, &r->parts);
+    return mls__spread_make(r->mesh, working_dtype(r), s->rank, dims, layout, &r->parts);
 }
 
 /* --- parts ----------------------------------------------------------------------------------- */
@@ -102,7 +113,7 @@ static mls_status reduce_box(const reduce *r, const unsigned char *slot, const m
                              const mls__box *box, unsigned char *result)
 {
     const int rank = r->input->spread.rank;
-    const mls_dtype dtype = (mls_dtype) r->input->spread.dtype;
+    const mls_dtype dtype = (mls_dtype) r->parts.dtype;
     const size_t size = mls_dtype_size(dtype);
     int64_t axes[MLS_MAX_RANK], dims[MLS_MAX_RANK], count = 0, noop = 1;
     mls_tensor *part = NULL, *known = NULL, *output = NULL;
@@ -206,42 +217,80 @@ static mls_status reduce_slots(const reduce *r, const mls_sharded *input, mls_sh
 
 /* --- what becomes of the parts --------------------------------------------------------------- */
 
+static mls_status cast(mls_context *context, const mls_tensor *from, mls_tensor *to)
+{
+    const mls_attr attr = {.name = "to", .type = MLS_ATTR_INT, .i = to->dtype, .count = 1};
+    const mls__local_op op = {"Cast", 1, 0, &attr, 1};
+    return mls__local_run(context, &op, &from, to);
+}
+
+/* The same elements in another dtype, in place of `*sharded`. */
+static mls_status convert(mls_sharded **sharded, int32_t dtype)
+{
+    const mls_sharded *from = *sharded;
+    mls__spread spread = from->spread;
+    mls_sharded *made;
+    if (dtype == spread.dtype)
+        return MLS_OK;
+    spread.dtype = dtype;
+    mls_status status = mls__sharded_make(from->mesh, &spread, &made);
+    if (status)
+        return status;
+    status = cast(from->mesh->context, from->local, made->local);
+    if (status) {
+        mls_sharded_free(made);
+        return status;
+    }
+    mls_sharded_free(*sharded);
+    *sharded = made;
+    return MLS_OK;
+}
+
+/* How many elements each mean is of. */
+static mls_status create_divisor(const reduce *r, mls_tensor **ret_divisor)
+{
+    double count = 1;
+    mls_tensor *number, *divisor = NULL;
+    mls_context *context = r->mesh->context;
+    for (int i = 0; i < r->input->spread.rank; i++)
+        if (r->reduced[i])
+            count *= (double) r->input->spread.dims[i];
+    mls_status status = mls_tensor_create(context, MLS_FLOAT64, 0, NULL, &number);
+    if (status)
+        return status;
+    memcpy(mls_tensor_data(number), &count, sizeof count);
+    status = mls_tensor_create(context, (mls_dtype) r->parts.dtype, 0, NULL, &divisor);
+    if (!status)
+        status = cast(context, number, divisor);
+    mls_tensor_free(number);
+    if (status) {
+        mls_tensor_free(divisor);
+        return status;
+    }
+    *ret_divisor = divisor;
+    return MLS_OK;
+}
+
 /* Without terms: a mean is the whole sum, divided once. */
 static mls_status divide(const reduce *r, mls__steps *steps, mls_sharded **parts)
 {
     static const mls__local_op div = {.type = "Div", .input_count = 2};
     int32_t layout[MLS_MESH_MAX_AXES];
     mls_sharded *sum = NULL, *mean = NULL;
-    mls_tensor *number = NULL, *number_as = NULL;
-    double count = 1;
-    for (int i = 0; i < r->input->spread.rank; i++)
-        if (r->reduced[i])
-            count *= (double) r->input->spread.dims[i];
+    mls_tensor *divisor = NULL;
     for (int i = 0; i < r->mesh->axis_count; i++)
         layout[i] = (*parts)->spread.layout[i] == MLS_LAYOUT_PARTIAL ? MLS_LAYOUT_REPLICATED
                                                                      : (*parts)->spread.layout[i];
-    mls_context *context = r->mesh->context;
     mls_status status = mls__redistribute(*parts, layout, steps, &sum);
     if (!status)
         status = mls__sharded_make(r->mesh, &sum->spread, &mean);
     if (!status)
-        status = mls_tensor_create(context, MLS_FLOAT64, 0, NULL, &number);
-    if (!status)
-        status = mls_tensor_create(context, (mls_dtype) sum->spread.dtype, 0, NULL, &number_as);
+        status = create_divisor(r, &divisor);
     if (!status) {
-        const mls_attr to = {
-            .name = "to", .type = MLS_ATTR_INT, .i = sum->spread.dtype, .count = 1};
-        const mls__local_op cast = {"Cast", 1, 0, &to, 1};
-        const mls_tensor *const whole[1] = {number};
-        memcpy(mls_tensor_data(number), &count, sizeof count);
-        status = mls__local_run(context, &cast, whole, number_as);
+        const mls_tensor *const inputs[2] = {sum->local, divisor};
+        status = mls__local_run(r->mesh->context, &div, inputs, mean->local);
     }
-    if (!status) {
-        const mls_tensor *const inputs[2] = {sum->local, number_as};
-        status = mls__local_run(context, &div, inputs, mean->local);
-    }
-    mls_tensor_free(number_as);
-    mls_tensor_free(number);
+    mls_tensor_free(divisor);
     mls_sharded_free(sum);
     if (status) {
         mls_sharded_free(mean);
@@ -304,6 +353,8 @@ static mls_status run(reduce *r, mls__steps *steps, mls_sharded **ret_result)
     mls_sharded *input = NULL, *parts = NULL;
     mls_status status = mls__redistribute(r->input, r->before, steps, &input);
     if (!status)
+        status = convert(&input, r->parts.dtype);
+    if (!status)
         status = mls__sharded_make(r->mesh, &r->parts, &parts);
     if (!status)
         status = reduce_slots(r, input, parts);
@@ -311,6 +362,8 @@ static mls_status run(reduce *r, mls__steps *steps, mls_sharded **ret_result)
         status = join(r, steps, &parts);
     if (!status && r->row->reduction == MLS_REDUCE_MEAN)
         status = divide(r, steps, &parts);
+    if (!status)
+        status = convert(&parts, r->input->spread.dtype);
     if (!status && !r->keeps)
         status = drop_dims(r, &parts);
     mls_sharded_free(input);

@@ -185,10 +185,11 @@ static void multiply_elements(ranked *r)
 
 START_TEST(products)
 {
-    static const mls_dtype dtypes[] = {MLS_FLOAT32, MLS_FLOAT64, MLS_INT32, MLS_INT64};
+    static const mls_dtype dtypes[] = {MLS_FLOAT32,  MLS_FLOAT64, MLS_FLOAT16,
+                                       MLS_BFLOAT16, MLS_INT32,   MLS_INT64};
     for (uint32_t ranks = 1; ranks <= 8; ranks++)
-        for (int k = 0; k < 4 * 3 * 3; k++) {
-            const product_case c = {dtypes[k % 4], {k / 4 % 3 - 1}, k / 12 - 1};
+        for (int k = 0; k < 6 * 3 * 3; k++) {
+            const product_case c = {dtypes[k % 6], {k / 6 % 3 - 1}, k / 18 - 1};
             const arrangement on = one_axis(ranks, ranks % 2 ? 0 : 5);
             on_mesh(&on, multiply_elements, &c);
         }

@@ -2,6 +2,8 @@
 /* Puts the topics together. */
 #include "sharded/suite.h"
 
+#include "tensor/float_format.h"
+
 #include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -29,6 +31,7 @@ int main(void)
         {"ops", sharded_add_ops},         {"reductions", sharded_add_reductions},
         {"files", sharded_add_files},     {"arenas", sharded_add_arenas},
         {"breaks", sharded_add_breaks},   {"processes", sharded_add_processes},
+        {"halves", sharded_add_halves},   {"dtypes", sharded_add_dtypes},
     };
     Suite *suite = suite_create("sharded");
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {
@@ -172,6 +175,10 @@ double element(const mls_tensor *tensor, int64_t i)
         return (double) ((const int32_t *) mls_tensor_data(tensor))[i];
     case MLS_INT64:
         return (double) ((const int64_t *) mls_tensor_data(tensor))[i];
+    case MLS_FLOAT16:
+    case MLS_BFLOAT16:
+        return mls__float_decode(mls__float_format_of((int32_t) mls_tensor_dtype(tensor)),
+                                 ((const uint16_t *) mls_tensor_data(tensor))[i]);
     default:
         return (double) ((const int8_t *) mls_tensor_data(tensor))[i];
     }
@@ -191,6 +198,11 @@ void set_element(mls_tensor *tensor, int64_t i, double value)
         break;
     case MLS_INT64:
         ((int64_t *) mls_tensor_data(tensor))[i] = (int64_t) value;
+        break;
+    case MLS_FLOAT16:
+    case MLS_BFLOAT16:
+        ((uint16_t *) mls_tensor_data(tensor))[i] = mls__float_encode(
+            mls__float_format_of((int32_t) mls_tensor_dtype(tensor)), value, false);
         break;
     case MLS_BOOL:
         ((uint8_t *) mls_tensor_data(tensor))[i] = value > 0;

@@ -120,5 +120,7 @@ void sharded_add_files(TCase *tests);
 void sharded_add_arenas(TCase *tests);
 void sharded_add_breaks(TCase *tests);
 void sharded_add_processes(TCase *tests);
+void sharded_add_halves(TCase *tests);
+void sharded_add_dtypes(TCase *tests);
 
 #endif
