@@ -92,11 +92,6 @@ bool mls__add_i64(int64_t a, int64_t b, int64_t *ret_sum)
     return !__builtin_add_overflow(a, b, ret_sum);
 }
 
-size_t mls__round_up(size_t size, size_t multiple)
-{
-    return (size + multiple - 1) / multiple * multiple;
-}
-
 bool mls__align_size(size_t size, size_t *ret_size)
 {
     size_t padded;

@@ -44,7 +44,10 @@ bool mls__mul_i64(int64_t a, int64_t b, int64_t *ret_product);
 bool mls__add_i64(int64_t a, int64_t b, int64_t *ret_sum);
 
 /* Rounded up to a multiple; for what is far from not fitting. */
-size_t mls__round_up(size_t size, size_t multiple);
+static inline size_t mls__round_up(size_t size, size_t multiple)
+{
+    return (size + multiple - 1) / multiple * multiple;
+}
 
 /* `size` rounded up to a multiple of MLS__ALIGN; false when it does not fit. */
 bool mls__align_size(size_t size, size_t *ret_size);

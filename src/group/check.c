@@ -44,9 +44,9 @@ static void set_deadline(mls__call *call, int64_t timeout_ms)
 mls_status mls__call_begin(mls_group *group, uint32_t op, const mls_group_call *given,
                            mls__call *ret_call)
 {
-    mls_group_call options;
+    mls_group_call options = MLS_GROUP_CALL_INIT;
     mls_status status = mls__group_check_fork(group);
-    if (!status)
+    if (!status && given)
         status = read_call(given, &options);
     if (!status)
         status = mls__group_check(group, MLS__GROUP_ON_CALL);

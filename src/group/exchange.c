@@ -21,19 +21,14 @@
 /* ... and of one that brings what it has in strides, to where it can be read. */
 #define SHOWS_STAGE UINT64_C(1)
 
-/* Whether ranks show where their memory is: some of it can be read. */
-static bool has_reading(const mls_group *group)
+void mls__ways_find(mls_group *group)
 {
     const mls_transport *ops = group->transport.ops;
-    return MLS_HAS_OP(ops, mls_transport, read_begin) && MLS_HAS_OP(ops, mls_transport, read) &&
-           MLS_HAS_OP(ops, mls_transport, read_end);
-}
-
-bool mls__has_arenas(const mls_group *group)
-{
-    const mls_transport *ops = group->transport.ops;
-    return has_reading(group) && MLS_HAS_OP(ops, mls_transport, allocate) &&
-           MLS_HAS_OP(ops, mls_transport, release);
+    group->has_reading = MLS_HAS_OP(ops, mls_transport, read_begin) &&
+                         MLS_HAS_OP(ops, mls_transport, read) &&
+                         MLS_HAS_OP(ops, mls_transport, read_end);
+    group->has_arenas = group->has_reading && MLS_HAS_OP(ops, mls_transport, allocate) &&
+                        MLS_HAS_OP(ops, mls_transport, release);
 }
 
 static mls_status reading_begin(mls_group *group, const mls__call *call)
@@ -180,17 +175,16 @@ static mls_status check_same(mls_group *group, const mls__mark *own, const unsig
         shows_all = shows_all && mark.address != SHOWS_NOBODY && mark.address != SHOWS_STAGE;
         stages_all = stages_all && mark.address == SHOWS_STAGE;
     }
-    group->reads_now = has_reading(group) && (shows_all || !mls__has_arenas(group));
-    group->stages_now = mls__has_arenas(group) && stages_all;
+    group->reads_now = group->has_reading && (shows_all || !group->has_arenas);
+    group->stages_now = group->has_arenas && stages_all;
     return MLS_OK;
 }
 
 bool mls__shows(const mls_group *group, const void *base)
 {
     const mls_transport *ops = group->transport.ops;
-    return has_reading(group) &&
-           (!mls__has_arenas(group) ||
-            ops->read(group->link, group->rank, (uint64_t) (uintptr_t) base, 1));
+    return group->has_reading && (!group->has_arenas || ops->read(group->link, group->rank,
+                                                                  (uint64_t) (uintptr_t) base, 1));
 }
 
 static uint64_t shown_address(const mls_group *group, const mls__call *call, const void *base)
@@ -293,11 +287,6 @@ static mls_status read_pieces(mls_group *group, const mls__call *call)
 
 /* --- by messages ----------------------------------------------------------------------------- */
 
-bool mls__by_messages(const mls_group *group)
-{
-    return !has_reading(group);
-}
-
 void mls__message_fill(const mls__call *call, uint32_t kind, uint32_t peer, void *data,
                        size_t size_bytes, mls_transport_message *message)
 {
@@ -380,7 +369,7 @@ static mls_status send_pieces(mls_group *group, mls__call *call, const unsigned 
 mls_status mls__exchange(mls_group *group, mls__call *call, uint32_t phase, const void *base)
 {
     call->header.phase = phase;
-    if (!has_reading(group))
+    if (!group->has_reading)
         return send_pieces(group, call, base);
     mls_status status = phase ? mls__round(group, call, phase, base, 0) : MLS_OK;
     if (status)
@@ -393,5 +382,5 @@ mls_status mls__exchange(mls_group *group, mls__call *call, uint32_t phase, cons
 
 mls_status mls__exchange_end(mls_group *group, mls__call *call, uint32_t phase)
 {
-    return has_reading(group) ? mls__round(group, call, phase, NULL, 0) : MLS_OK;
+    return group->has_reading ? mls__round(group, call, phase, NULL, 0) : MLS_OK;
 }

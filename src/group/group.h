@@ -94,10 +94,27 @@ typedef struct mls__piece {
     const void *found; /* set by the exchange, of what is taken: where it is */
 } mls__piece;
 
+/* What a reduction of so many elements is, for this rank (reduce.h). */
+typedef struct mls__reduce_plan {
+    const mls__family *family; /* NULL: none has been made */
+    mls__reduction reduction;
+    uint32_t ranks, rank;
+    size_t piece;           /* elements of the call */
+    size_t count;           /* elements of a reduced shard */
+    size_t slice;           /* elements of a slice; of the last ones there may be fewer */
+    const uint64_t *bounds; /* of slices of any size; NULL: all but the last ones are of one */
+    const uint32_t *first_part;
+    bool wants;    /* this rank gets results */
+    bool is_small; /* the parts of each rank have room in its record */
+    bool is_plain; /* and each of them has one part, as it lies, of all elements */
+} mls__reduce_plan;
+
 struct mls_group {
     mls__refcount refs;
     mls_context *context;
     mls__transport transport;
+    bool has_reading; /* ranks show where their memory is: some of it can be read */
+    bool has_arenas;  /* that of the transport, and no other */
     void *link;
     uint64_t fork_generation;
     int64_t timeout_ms;
@@ -126,11 +143,12 @@ struct mls_group {
 
     /* Of the one whose turn it is. */
     uint64_t seq, rounds;
-    bool is_reading;      /* others' memory, until the next round */
-    bool reads_now;       /* mls__reads_now(), by the last round */
-    bool stages_now;      /* mls__stages_now(), likewise */
-    unsigned char *stage; /* of reductions in strides, where all can read it; NULL: none yet */
-    mls__header last;     /* of the last collective; op 0: none */
+    bool is_reading;       /* others' memory, until the next round */
+    bool reads_now;        /* mls__reads_now(), by the last round */
+    bool stages_now;       /* mls__stages_now(), likewise */
+    unsigned char *stage;  /* of reductions in strides, where all can read it; NULL: none yet */
+    mls__header last;      /* of the last collective; op 0: none */
+    mls__reduce_plan plan; /* of the last reduction: the next one is mostly like it */
     mls__tree tree;
     unsigned char *record; /* the one to be given: a mark, a payload and a tail */
     mls_transport_record *records;
@@ -208,8 +226,8 @@ size_t mls__payload_bytes(const mls_group *group, uint32_t rank);
 mls_status mls__payload_of(const mls_group *group, uint32_t rank, size_t size_bytes,
                            const void **ret_payload);
 
-/* Whether memory of the transport's, and that alone, can be read by others. */
-bool mls__has_arenas(const mls_group *group);
+/* What the transport can do, which a group asks once. */
+void mls__ways_find(mls_group *group);
 
 /*
  * Whether what all ranks showed in the last round can be: all of it, or because it lies in
@@ -249,7 +267,6 @@ mls_status mls__exchange(mls_group *group, mls__call *call, uint32_t phase, cons
  * the call, whose header stays as it is meanwhile, and waiting for some. When that fails, those
  * that have not ended are yet to be retracted.
  */
-bool mls__by_messages(const mls_group *group);
 void mls__message_fill(const mls__call *call, uint32_t kind, uint32_t peer, void *data,
                        size_t size_bytes, mls_transport_message *message);
 mls_status mls__messages_wait(mls_group *group, const mls__call *call,

@@ -119,6 +119,7 @@ static mls_status allocate(mls_group *group)
         return status;
     const size_t parts = group->tree.first_part[ranks];
     const size_t leaves = parts > group->shards ? parts : group->shards;
+    mls__ways_find(group);
     group->record = alloc_each(group, (size_t) group->transport.ops->record_bytes, 1, &status);
     group->records = alloc_each(group, ranks, sizeof *group->records, &status);
     group->messages = alloc_each(group, 2 * ranks, sizeof *group->messages, &status);

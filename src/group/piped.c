@@ -290,7 +290,7 @@ bool mls__piped_suits(mls_group *group, const mls__reduce_plan *plan)
 {
     piped p = {.group = group, .plan = plan};
     choose_strides(&p);
-    return mls__by_messages(group) && p.strides > DEPTH;
+    return !group->has_reading && p.strides > DEPTH;
 }
 
 mls_status mls__piped_reduce(mls_group *group, mls__call *call, const mls__reduce_plan *plan,

@@ -49,6 +49,30 @@ size_t mls__reduce_slice_count(const mls__reduce_plan *plan, uint32_t slice)
     return mls__reduce_slice_first(plan, slice + 1) - mls__reduce_slice_first(plan, slice);
 }
 
+static bool wants(const mls__call *call)
+{
+    return call->target || call->target_data;
+}
+
+static bool is_small(const mls_group *group, const mls__reduce_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->ranks; i++)
+        if (plan->count * mls__reduce_element_bytes(group, plan, i) > mls__payload_room(group))
+            return false;
+    return true;
+}
+
+static bool is_plan_of(const mls__reduce_plan *plan, const mls__call *call)
+{
+    const mls__header *header = &call->header;
+    const mls__reduction *r = &plan->reduction;
+    return plan->family == mls__family_get(header->op) && plan->piece == header->count &&
+           r->dtype == header->dtype && r->op == header->reduction && plan->wants == wants(call) &&
+           plan->bounds == call->bounds && !call->bounds &&
+           (r->op != MLS_REDUCE_USER ||
+            (r->combine == call->combine && r->user == call->combine_user));
+}
+
 /* Where it stays: a copy by vectors would wait for each word that was just written. */
 static void make_plan(const mls_group *group, const mls__call *call, mls__reduce_plan *plan)
 {
@@ -61,11 +85,21 @@ static void make_plan(const mls_group *group, const mls__call *call, mls__reduce
     plan->rank = group->rank;
     plan->bounds = call->bounds;
     plan->first_part = group->tree.first_part;
-    plan->wants = call->target || call->target_data;
+    plan->wants = wants(call);
+    plan->piece = piece;
     plan->count = family->source_is_all && !call->bounds ? piece * group->size : piece;
     plan->slice = family->source_is_all
                       ? piece
                       : mls__round_up((piece + group->size - 1) / group->size, SLICE_ELEMENTS);
+    plan->is_small = is_small(group, plan);
+    plan->is_plain = plan->is_small && !family->source_is_all && group->shards == group->size;
+}
+
+static const mls__reduce_plan *plan_of(mls_group *group, const mls__call *call)
+{
+    if (!is_plan_of(&group->plan, call))
+        make_plan(group, call, &group->plan);
+    return &group->plan;
 }
 
 /* --- a rank's own parts ---------------------------------------------------------------------- */
@@ -114,12 +148,22 @@ void mls__reduce_finish(mls_group *group, const mls__reduce_plan *plan, size_t c
                        group->stack);
 }
 
-static bool is_small(const mls_group *group, const mls__reduce_plan *plan)
+/* The same as below, with what is known then: the time of a few bytes is that of the code. */
+static mls_status reduce_plain(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
+                               const void *source, void *target)
 {
-    for (uint32_t i = 0; i < plan->ranks; i++)
-        if (plan->count * mls__reduce_element_bytes(group, plan, i) > mls__payload_room(group))
-            return false;
-    return true;
+    const size_t bytes = plan->count * plan->reduction.size;
+    if (bytes)
+        memcpy(mls__payload(group), source, bytes);
+    mls_status status = mls__round(group, call, 0, NULL, bytes);
+    for (uint32_t i = 0; !status && i < plan->ranks; i++) {
+        const void *payload = NULL;
+        status = mls__payload_of(group, i, bytes, &payload);
+        group->leaves[i] = (mls__leaf){payload, false};
+    }
+    if (!status && plan->wants)
+        mls__reduce_finish(group, plan, plan->count, target);
+    return status;
 }
 
 static mls_status reduce_small(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
@@ -327,26 +371,24 @@ static mls_status reduce_large(mls_group *group, mls__call *call, const mls__red
 /* Source and target lie as they are to be, and have been checked. */
 mls_status mls__run_blocks(mls_group *group, mls__call *call)
 {
-    mls__reduce_plan plan;
-    make_plan(group, call, &plan);
-    return is_small(group, &plan)
-               ? reduce_small(group, call, &plan, call->source_data, call->target_data)
-               : reduce_large(group, call, &plan, call->source_data, call->target_data);
+    const mls__reduce_plan *plan = plan_of(group, call);
+    return plan->is_small ? reduce_small(group, call, plan, call->source_data, call->target_data)
+                          : reduce_large(group, call, plan, call->source_data, call->target_data);
 }
 
 mls_status mls__run_reduce(mls_group *group, mls__call *call)
 {
-    mls__reduce_plan plan;
-    make_plan(group, call, &plan);
+    const mls__reduce_plan *plan = plan_of(group, call);
     const void *source;
     void *target = NULL;
     mls_status status = mls__flat_source(group, call->source, false, &source);
     if (!status && call->target)
         status = mls__flat_target(group, call->target, &target);
     if (!status)
-        status = is_small(group, &plan)         ? reduce_small(group, call, &plan, source, target)
+        status = plan->is_plain                 ? reduce_plain(group, call, plan, source, target)
+                 : plan->is_small               ? reduce_small(group, call, plan, source, target)
                  : mls__engine_can(group, call) ? mls__engine_run(group, call, source, target)
-                                                : reduce_large(group, call, &plan, source, target);
+                                                : reduce_large(group, call, plan, source, target);
     if (!status && call->target)
         status = mls__flat_store(target, call->target);
     return status;

@@ -5,17 +5,6 @@
 
 #include "group/group.h"
 
-typedef struct mls__reduce_plan {
-    const mls__family *family;
-    mls__reduction reduction;
-    uint32_t ranks, rank;
-    size_t count;           /* elements of a reduced shard */
-    size_t slice;           /* elements of a slice; of the last ones there may be fewer */
-    const uint64_t *bounds; /* of slices of any size; NULL: all but the last ones are of one */
-    const uint32_t *first_part;
-    bool wants; /* this rank gets results */
-} mls__reduce_plan;
-
 /* Whether the parts of a rank are sums: else it has one shard, or none. */
 bool mls__reduce_has_sums(const mls_group *group, uint32_t rank);
 

@@ -266,10 +266,25 @@ static void run_block(const mls__reduction *r, const mls__program *program, cons
     finish(r, tops[0], is_final, result, stack, count);
 }
 
+/* Of two parts as they lie, and few elements of them: as much code as a sum of some takes. */
+static void run_pair(const mls__reduction *r, const mls__program *program, const mls__leaf *leaves,
+                     size_t count, bool is_final, void *result)
+{
+    r->combine(r->user, (mls_dtype) r->sum_dtype, leaves[program->steps[0]].data,
+               leaves[program->steps[1]].data, result, count);
+    if (is_final && r->divisor > 1)
+        divide(r, result, result, count);
+}
+
 void mls__reduction_run(const mls__reduction *reduction, const mls__program *program,
                         const mls__leaf *leaves, size_t count, bool is_final, void *result,
                         unsigned char *stack)
 {
+    if (program->step_count == 3 && count && count <= MLS__REDUCTION_BLOCK && !reduction->streams &&
+        reduction->sum_dtype == reduction->dtype) {
+        run_pair(reduction, program, leaves, count, is_final, result);
+        return;
+    }
     const size_t step = is_final ? reduction->size : reduction->sum_size;
     unsigned char *to = result;
     for (size_t from = 0; from < count; from += MLS__REDUCTION_BLOCK) {

@@ -237,7 +237,7 @@ bool mls__staged_suits(mls_group *group, const mls__reduce_plan *plan, const voi
     const bool lies = !mls__reduce_has_sums(group, plan->rank);
     const bool shows_results =
         plan->family->source_is_all || (!plan->family->to_root && mls__shows(group, target));
-    return plan->ranks > 1 && mls__has_arenas(group) &&
+    return plan->ranks > 1 && group->has_arenas &&
            !(lies && mls__shows(group, source) && shows_results) &&
            longest_stride(group, plan) * plan->reduction.size >= STRIDE_LEAST_BYTES &&
            has_stage(group) && has_place(group, plan);

@@ -48,7 +48,7 @@ mls_status mls_group_create_tensor(mls_group *group, mls_dtype dtype, int rank, 
         status = mls__error(MLS_ESTATE, "the group was never joined");
     if (status)
         return status;
-    if (!bytes || !mls__has_arenas(group))
+    if (!bytes || !group->has_arenas)
         return mls_tensor_create(group->context, dtype, rank, dims, ret_tensor);
     return allocate(group, dtype, rank, dims, bytes, ret_tensor);
 }
@@ -57,7 +57,7 @@ mls_status mls__group_create_readable(mls_group *group, mls_dtype dtype, int ran
                                       const int64_t *dims, mls_tensor **ret_tensor)
 {
     const mls_status status = mls_group_create_tensor(group, dtype, rank, dims, ret_tensor);
-    if (status == MLS_ENOMEM && mls__has_arenas(group))
+    if (status == MLS_ENOMEM && group->has_arenas)
         return mls_tensor_create(group->context, dtype, rank, dims, ret_tensor);
     return status;
 }

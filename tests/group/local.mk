@@ -2,6 +2,7 @@
 GROUP_TESTS = \
 	%D%/test_arena \
 	%D%/test_launched \
+	%D%/test_plans \
 	%D%/test_shm_faults \
 	%D%/test_turns
 check_PROGRAMS += $(GROUP_TESTS)
@@ -10,6 +11,8 @@ TESTS += $(GROUP_TESTS)
 %C%_test_arena_LDADD = $(MLS_TEST_LIBS)
 %C%_test_launched_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_launched_LDADD = $(MLS_TEST_LIBS)
+%C%_test_plans_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_plans_LDADD = $(MLS_TEST_LIBS)
 %C%_test_shm_faults_SOURCES = %D%/test_shm_faults.c %D%/shm_meetings.c %D%/shm_noise.c \
 	%D%/shm_ranks.c %D%/shm_ranks.h tests/support/folder.c tests/support/folder.h
 %C%_test_shm_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -24,12 +24,6 @@ static size_t channel_bytes(void)
     return mls__round_up(sizeof(shm_channel), 4096);
 }
 
-shm_seat *shm_memory_seat(const shm_memory *memory, uint32_t rank)
-{
-    unsigned char *seats = memory->base + mls__round_up(sizeof(shm_room), 64);
-    return (shm_seat *) (void *) (seats + rank * sizeof(shm_seat));
-}
-
 shm_channel *shm_memory_channel(const shm_memory *memory, uint32_t from, uint32_t to)
 {
     const size_t index = (size_t) from * memory->ranks + to;

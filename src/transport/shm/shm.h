@@ -193,7 +193,11 @@ void shm_memory_close(shm_memory *memory);
 /* Gives pages to `size` bytes at `at`. Errors: MLS_ENOMEM. */
 mls_status shm_memory_reserve(const shm_link *link, const void *at, size_t size);
 
-shm_seat *shm_memory_seat(const shm_memory *memory, uint32_t rank);
+static inline shm_seat *shm_memory_seat(const shm_memory *memory, uint32_t rank)
+{
+    unsigned char *seats = memory->base + mls__round_up(sizeof(shm_room), 64);
+    return (shm_seat *) (void *) (seats + rank * sizeof(shm_seat));
+}
 shm_channel *shm_memory_channel(const shm_memory *memory, uint32_t from, uint32_t to);
 
 static inline shm_seat *shm_seat_of(const shm_link *link, uint32_t rank)
