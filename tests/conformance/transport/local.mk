@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # One suite for every transport; a transport's test hands it the URL of a new group.
 TRANSPORT_CONFORMANCE = \
-	%D%/failures.c %D%/handles.c %D%/moves.c %D%/races.c %D%/reductions.c %D%/regroup.c \
-	%D%/splits.c %D%/suite.c %D%/suite.h
+	%D%/failures.c %D%/handles.c %D%/long_reductions.c %D%/moves.c %D%/races.c %D%/reduced.h \
+	%D%/reductions.c %D%/regroup.c %D%/splits.c %D%/suite.c %D%/suite.h
 
 check_PROGRAMS += %D%/test_engine %D%/test_inproc %D%/test_messages %D%/test_shm \
 	%D%/test_shm_processes

@@ -2,116 +2,234 @@
 /* Collectives that move elements: each comes from where it should, and no other changes. */
 #include "conformance/transport/suite.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static const int64_t counts[] = {0, 1, 5, 3001};
+/* Elements of any size: the bytes of each tell whose they are. */
+static const mls_dtype dtypes[] = {
+    MLS_FLOAT32,    MLS_UINT8, MLS_FLOAT64,        MLS_FLOAT16,    MLS_BFLOAT16,
+    MLS_INT32,      MLS_INT8,  MLS_INT64,          MLS_BOOL,       MLS_UINT16,
+    MLS_UINT64,     MLS_INT4,  MLS_INT16,          MLS_UINT32,     MLS_FLOAT8E4M3FN,
+    MLS_FLOAT4E2M1, MLS_UINT2, MLS_FLOAT8E4M3FNUZ, MLS_FLOAT8E5M2, MLS_FLOAT8E5M2FNUZ,
+    MLS_UINT4,      MLS_INT2,  MLS_FLOAT8E8M0,
+};
+enum { DTYPES = sizeof dtypes / sizeof dtypes[0] };
+
+static const int64_t counts[] = {0, 1, 2, 5, 17, 257, 3001};
 enum { COUNTS = sizeof counts / sizeof counts[0] };
 
-static int32_t value(uint32_t rank, int64_t i)
+/* How a tensor's elements lie: side by side, with gaps, from the last to the first. */
+enum { DENSE, WITH_GAPS, REVERSED, LAYOUTS };
+enum { GAP = 0xEE };
+
+/* A tensor of one dimension, and where its elements are. */
+typedef struct lot {
+    mls_tensor *tensor;
+    unsigned char *memory, *first;
+    ptrdiff_t step; /* in bytes */
+    size_t size;    /* of an element */
+    int64_t count;
+} lot;
+
+/* What a check is made with; layouts may differ by rank. */
+typedef struct mix {
+    mls_dtype dtype;
+    int64_t count; /* of a piece */
+    int layout;    /* of sources; targets have the next one */
+} mix;
+
+static lot lot_create(mls_dtype dtype, int64_t count, int layout)
 {
-    return (int32_t) (rank * 1000000 + i);
+    static const int64_t steps[LAYOUTS] = {1, 2, -1};
+    lot l = {.size = mls_dtype_size(dtype), .count = count};
+    const size_t bytes = (size_t) (2 * count + 1) * l.size;
+    const int64_t step = steps[layout % LAYOUTS];
+    l.memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    ck_assert_ptr_nonnull(l.memory);
+    memset(l.memory, GAP, bytes);
+    l.first = l.memory + (step < 0 && count ? (size_t) (count - 1) * l.size : 0);
+    l.step = (ptrdiff_t) step * (ptrdiff_t) l.size;
+    ck_assert_ok(
+        mls_tensor_wrap(the_context, dtype, 1, &count, &step, l.first, NULL, NULL, &l.tensor));
+    return l;
 }
 
-static mls_tensor *filled(uint32_t rank, int64_t count)
+static unsigned char *element(const lot *l, int64_t i)
 {
-    mls_tensor *tensor = conformance_tensor(MLS_INT32, count);
-    int32_t *data = mls_tensor_data(tensor);
-    for (int64_t i = 0; i < count; i++)
-        data[i] = value(rank, i);
-    return tensor;
+    return l->first + (ptrdiff_t) i * l->step;
 }
 
-/* `count` elements at `at` are those of `rank` from `from`. */
-static void expect(const mls_tensor *tensor, int64_t at, int64_t count, uint32_t rank, int64_t from)
+/* What lies between its elements and behind them is as it was. */
+static void lot_free(lot *l)
 {
-    const int32_t *data = mls_tensor_data(tensor);
-    for (int64_t i = 0; i < count; i++)
-        mls_test_expect(data[at + i] == value(rank, from + i), "element %lld is %d, not %d",
-                        (long long) (at + i), data[at + i], value(rank, from + i));
+    const size_t step = (size_t) (l->step < 0 ? -l->step : l->step);
+    for (int64_t i = 0; i < l->count; i++)
+        for (size_t k = l->size; k < step; k++)
+            mls_test_expect(l->first[(size_t) i * step + k] == GAP, "a gap has changed");
+    mls_test_expect(l->memory[(size_t) l->count * step] == GAP, "what lies behind has changed");
+    mls_tensor_free(l->tensor);
+    free(l->memory);
 }
 
-static void check_broadcast(ranked *r, int64_t count)
+static uint64_t value(uint32_t rank, int64_t i)
+{
+    const uint64_t x = (uint64_t) i * UINT64_C(0x9e3779b97f4a7c15) + rank + 1;
+    return (x ^ x >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+/* `count` elements from `at` are those that `rank` has from `from`. */
+static void fill(const lot *l, int64_t at, int64_t count, uint32_t rank, int64_t from)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t bytes = value(rank, from + i) >> (64 - 8 * l->size);
+        memcpy(element(l, at + i), &bytes, l->size);
+    }
+}
+
+static void expect(const lot *l, int64_t at, int64_t count, uint32_t rank, int64_t from)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t bytes = value(rank, from + i) >> (64 - 8 * l->size);
+        mls_test_expect(memcmp(element(l, at + i), &bytes, l->size) == 0,
+                        "element %lld of %s is not number %lld of rank %u", (long long) (at + i),
+                        mls_dtype_name(mls_tensor_dtype(l->tensor)), (long long) (from + i), rank);
+    }
+}
+
+static lot filled(const mix *m, uint32_t rank, int64_t count)
+{
+    const lot l = lot_create(m->dtype, count, m->layout);
+    fill(&l, 0, count, rank, 0);
+    return l;
+}
+
+/* --- each collective ------------------------------------------------------------------------- */
+
+static void check_broadcast(ranked *r, const mix *m)
 {
     for (uint32_t root = 0; root < r->size; root++) {
-        mls_tensor *tensor = filled(r->rank, count);
-        ck_assert_ok(mls_group_broadcast(r->group, tensor, root, NULL, NULL));
-        expect(tensor, 0, count, root, 0);
-        mls_tensor_free(tensor);
+        lot l = filled(m, r->rank, m->count);
+        ck_assert_ok(mls_group_broadcast(r->group, l.tensor, root, NULL, NULL));
+        expect(&l, 0, m->count, root, 0);
+        lot_free(&l);
     }
 }
 
-static void check_gather(ranked *r, int64_t count)
+static void expect_all(const ranked *r, const mix *m, const lot *whole)
 {
-    const uint32_t root = r->size / 2;
-    mls_tensor *source = filled(r->rank, count);
-    mls_tensor *target = conformance_tensor(MLS_INT32, count * r->size);
-    ck_assert_ok(
-        mls_group_gather(r->group, source, r->rank == root ? target : NULL, root, NULL, NULL));
-    for (uint32_t i = 0; r->rank == root && i < r->size; i++)
-        expect(target, i * count, count, i, 0);
-    ck_assert_ok(mls_group_allgather(r->group, source, target, NULL, NULL));
     for (uint32_t i = 0; i < r->size; i++)
-        expect(target, i * count, count, i, 0);
-    mls_tensor_free(source);
-    mls_tensor_free(target);
+        expect(whole, i * m->count, m->count, i, 0);
 }
 
-static void check_scatter(ranked *r, int64_t count)
+static void check_gather(ranked *r, const mix *m)
 {
     const uint32_t root = r->size / 2;
-    mls_tensor *source = filled(root, count * r->size);
-    mls_tensor *target = conformance_tensor(MLS_INT32, count);
-    ck_assert_ok(
-        mls_group_scatter(r->group, r->rank == root ? source : NULL, target, root, NULL, NULL));
-    expect(target, 0, count, root, r->rank * count);
-    mls_tensor_free(source);
-    mls_tensor_free(target);
+    const bool is_root = r->rank == root;
+    lot source = filled(m, r->rank, m->count);
+    lot target = lot_create(m->dtype, m->count * r->size, m->layout + 1);
+    ck_assert_ok(mls_group_gather(r->group, source.tensor, is_root ? target.tensor : NULL, root,
+                                  NULL, NULL));
+    if (is_root)
+        expect_all(r, m, &target);
+    lot_free(&source);
+    lot_free(&target);
 }
 
-static void check_all_to_all(ranked *r, int64_t count)
+static void check_allgather(ranked *r, const mix *m)
 {
-    mls_tensor *source = filled(r->rank, count * r->size);
-    mls_tensor *target = conformance_tensor(MLS_INT32, count * r->size);
-    ck_assert_ok(mls_group_all_to_all(r->group, source, target, NULL, NULL));
-    ck_assert_ok(mls_group_all_to_all(r->group, source, source, NULL, NULL));
+    lot source = filled(m, r->rank, m->count);
+    lot target = lot_create(m->dtype, m->count * r->size, m->layout + 1);
+    ck_assert_ok(mls_group_allgather(r->group, source.tensor, target.tensor, NULL, NULL));
+    expect_all(r, m, &target);
+    lot_free(&source);
+    lot_free(&target);
+}
+
+static void check_scatter(ranked *r, const mix *m)
+{
+    const uint32_t root = r->size / 2;
+    lot source = filled(m, root, m->count * r->size);
+    lot target = lot_create(m->dtype, m->count, m->layout + 1);
+    ck_assert_ok(mls_group_scatter(r->group, r->rank == root ? source.tensor : NULL, target.tensor,
+                                   root, NULL, NULL));
+    expect(&target, 0, m->count, root, r->rank * m->count);
+    lot_free(&source);
+    lot_free(&target);
+}
+
+static void check_all_to_all(ranked *r, const mix *m)
+{
+    lot source = filled(m, r->rank, m->count * r->size);
+    lot target = lot_create(m->dtype, m->count * r->size, m->layout + 1);
+    ck_assert_ok(mls_group_all_to_all(r->group, source.tensor, target.tensor, NULL, NULL));
+    ck_assert_ok(mls_group_all_to_all(r->group, source.tensor, source.tensor, NULL, NULL));
     for (uint32_t i = 0; i < r->size; i++) {
-        expect(target, i * count, count, i, r->rank * count);
-        expect(source, i * count, count, i, r->rank * count);
+        expect(&target, i * m->count, m->count, i, r->rank * m->count);
+        expect(&source, i * m->count, m->count, i, r->rank * m->count);
     }
-    mls_tensor_free(source);
-    mls_tensor_free(target);
+    lot_free(&source);
+    lot_free(&target);
+}
+
+/* From each rank to the next one but `by` - 1. */
+static void check_messages(ranked *r, const mix *m)
+{
+    const uint32_t by = 1 + (uint32_t) m->count % r->size;
+    const uint32_t from = (r->rank + r->size - by) % r->size;
+    mls_work *work;
+    lot source = filled(m, r->rank, m->count);
+    lot target = lot_create(m->dtype, m->count, m->layout + 1);
+    ck_assert_ok(mls_group_send(r->group, source.tensor, (r->rank + by) % r->size, NULL, &work));
+    ck_assert_ok(mls_group_receive(r->group, target.tensor, from, NULL, NULL));
+    ck_assert_ok(mls_work_wait(work, -1));
+    expect(&target, 0, m->count, from, 0);
+    mls_work_free(work);
+    lot_free(&source);
+    lot_free(&target);
 }
 
 /* Where the part of a rank is a view of what it gathers, or scatters. */
-static void check_in_place(ranked *r, int64_t count)
+static void check_in_place(ranked *r, const mix *m)
 {
-    mls_tensor *whole = conformance_tensor(MLS_INT32, count * r->size);
+    const int64_t count = m->count, first = r->rank * count;
+    const uint32_t root = r->size - 1;
+    const mix dense = {m->dtype, count, DENSE};
     mls_tensor *part;
-    int32_t *data = mls_tensor_data(whole);
-    for (int64_t i = 0; i < count; i++)
-        data[r->rank * count + i] = value(r->rank, i);
-    ck_assert_ok(mls_tensor_slice(whole, 0, r->rank * count, (r->rank + 1) * count, 1, &part));
-    ck_assert_ok(mls_group_allgather(r->group, part, whole, NULL, NULL));
-    for (uint32_t i = 0; i < r->size; i++)
-        expect(whole, i * count, count, i, 0);
-    if (r->rank > 0)
+    lot whole = lot_create(m->dtype, count * r->size, DENSE);
+    fill(&whole, first, count, r->rank, 0);
+    ck_assert_ok(mls_tensor_slice(whole.tensor, 0, first, first + count, 1, &part));
+    ck_assert_ok(mls_group_gather(r->group, part, whole.tensor, root, NULL, NULL));
+    if (r->rank == root)
+        expect_all(r, &dense, &whole);
+    ck_assert_ok(mls_group_allgather(r->group, part, whole.tensor, NULL, NULL));
+    expect_all(r, &dense, &whole);
+    if (r->rank != root)
         memset(mls_tensor_data(part), 0, mls_tensor_size_bytes(part));
-    ck_assert_ok(mls_group_scatter(r->group, r->rank ? NULL : whole, part, 0, NULL, NULL));
-    expect(part, 0, count, r->rank, 0);
+    ck_assert_ok(
+        mls_group_scatter(r->group, r->rank == root ? whole.tensor : NULL, part, root, NULL, NULL));
+    expect(&whole, first, count, r->rank, 0);
     mls_tensor_free(part);
-    mls_tensor_free(whole);
+    lot_free(&whole);
 }
 
+static void (*const checks[])(ranked *r, const mix *m) = {
+    check_broadcast,  check_gather,   check_allgather, check_scatter,
+    check_all_to_all, check_messages, check_in_place,
+};
+enum { CHECKS = sizeof checks / sizeof checks[0] };
+
+/* --- which of them --------------------------------------------------------------------------- */
+
+/* Each check meets each number of ranks, each count, each dtype twice or more, and all layouts. */
 static void check_moves(ranked *r)
 {
-    for (size_t c = 0; c < COUNTS; c++) {
-        check_broadcast(r, counts[c]);
-        check_gather(r, counts[c]);
-        check_scatter(r, counts[c]);
-        check_all_to_all(r, counts[c]);
-        if (counts[c])
-            check_in_place(r, counts[c]);
-    }
+    for (size_t c = 0; c < COUNTS; c++)
+        for (size_t k = 0; k < CHECKS; k++) {
+            const size_t n = (r->size - 1) * COUNTS + c;
+            const mix m = {dtypes[(n + 3 * k) % DTYPES], counts[c], (int) (n + k + r->rank)};
+            if (counts[c] || checks[k] != check_in_place)
+                checks[k](r, &m);
+        }
     ck_assert_ok(mls_group_barrier(r->group, NULL, NULL));
 }
 
@@ -122,7 +240,33 @@ START_TEST(elements_arrive)
 }
 END_TEST
 
-/* A transposed source into rows, reversed; other dtypes. */
+/* Pieces of messages and strides; ordinary tensors of more than 4 MiB. */
+typedef struct large {
+    uint32_t ranks;
+    mix mix;
+} large;
+
+static const large larges[] = {
+    {2, {MLS_INT32, 1100003, DENSE}},    {3, {MLS_FLOAT64, 300007, DENSE}},
+    {3, {MLS_UINT8, 300007, DENSE}},     {5, {MLS_FLOAT16, 150007, WITH_GAPS}},
+    {8, {MLS_FLOAT32, 70001, REVERSED}},
+};
+enum { LARGES = sizeof larges / sizeof larges[0] };
+
+static void check_large(ranked *r)
+{
+    const large *l = r->arg;
+    for (size_t k = 0; k < CHECKS; k++)
+        checks[k](r, &l->mix);
+}
+
+START_TEST(many_elements_arrive)
+{
+    conformance_ranks(larges[_i].ranks, NULL, check_large, &larges[_i]);
+}
+END_TEST
+
+/* A transposed source into rows, reversed. */
 static void check_views(ranked *r)
 {
     enum { SIDE = 40 };
@@ -203,6 +347,7 @@ END_TEST
 void conformance_add_moves(TCase *tests)
 {
     tcase_add_test(tests, elements_arrive);
+    tcase_add_loop_test(tests, many_elements_arrive, 0, LARGES);
     tcase_add_test(tests, views_are_moved);
     tcase_add_test(tests, arguments_are_checked);
 }

@@ -50,6 +50,7 @@ int conformance_transport_run_with(const char *name, const char *url,
         bool by_threads; /* only */
     } parts[] = {
         {"reductions", conformance_add_reductions, false},
+        {"long reductions", conformance_add_long_reductions, false},
         {"moves", conformance_add_moves, false},
         {"failures", conformance_add_failures, false},
         {"handles", conformance_add_handles, false},

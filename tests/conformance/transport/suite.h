@@ -78,6 +78,7 @@ int64_t conformance_join(uint32_t op, int64_t a, int64_t b);
 
 /* The parts of the suite. */
 void conformance_add_reductions(TCase *tests);
+void conformance_add_long_reductions(TCase *tests);
 void conformance_add_moves(TCase *tests);
 void conformance_add_failures(TCase *tests);
 void conformance_add_handles(TCase *tests);
