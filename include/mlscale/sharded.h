@@ -147,8 +147,10 @@ MLS_API mls_status mls_sharded_block(const mls_sharded *sharded, int64_t *ret_fi
  * The same tensor in another layout; `sharded` stays. Each rank gets no element that it has, and
  * none twice: what is cut from what it has moves nothing, dimensions are exchanged by pieces, and
  * terms are added up block by block, so that p ranks move (p - 1) / p of a block to get it cut,
- * and twice that to get it whole. From another layout to a partial one the terms are the
- * elements and zeros. Terms are added along the last axis first.
+ * and twice that to get it whole. Where sums and elements move both, or sums along several axes,
+ * the way by such steps that moves the fewest bytes is taken; of less than 16 KiB, that of the
+ * fewest steps. From another layout to a partial one the terms are the elements and zeros. Terms
+ * are added along the last axis first.
  * Errors: MLS_EINVAL (layout), MLS_EDTYPE (terms of a type that groups cannot add), those of
  * collectives.
  */

@@ -10,6 +10,7 @@ libmls_core_la_SOURCES += \
 	%D%/mesh.c \
 	%D%/redistribute.c \
 	%D%/reduce.c \
+	%D%/route.c \
 	%D%/save.c \
 	%D%/sharded.h \
 	%D%/spread.c \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From one layout to another, in the steps that move the fewest bytes:
- * 1. what is replicated is cut where the target is: nothing moves;
- * 2. terms are added up, the last axis first: to blocks where the target is cut, else to all;
+ * From one layout to another, in the steps that move the fewest bytes (route.c):
+ * 1. what is replicated is cut where the target is, or where that saves sums: nothing moves;
+ * 2. terms are added up, the last axis first: to blocks, or to all;
  * 3. elements move to whom the target gives them;
  * 4. what is to be partial becomes one term and zeros: nothing moves.
  */
@@ -81,8 +81,7 @@ static mls_status cut(way *w, const int32_t *target)
     bool cuts = false;
     memcpy(layout, layout_of(w), sizeof layout);
     for (int i = 0; i < w->mesh->axis_count; i++) {
-        if (layout[i] != MLS_LAYOUT_REPLICATED || target[i] < 0 ||
-            mls__layout_cut_later(w->mesh, layout, i, target[i]))
+        if (!mls__route_cuts(w->mesh, layout, i, target[i]))
             continue;
         layout[i] = target[i];
         cuts = true;
@@ -230,20 +229,12 @@ static mls_status add_to_all(way *w, const sum *s, mls_sharded *next)
     return status;
 }
 
-/* Where the terms along an axis go: to blocks, if those are one piece of the present ones. */
-static int32_t sum_layout(const way *w, int axis, int32_t wanted)
-{
-    const bool cuts = wanted >= 0 && !mls__layout_cut_later(w->mesh, layout_of(w), axis, wanted) &&
-                      !mls__layout_cut_later(w->mesh, layout_of(w), axis, MLS_LAYOUT_PARTIAL);
-    return cuts ? wanted : MLS_LAYOUT_REPLICATED;
-}
-
 static mls_status add(way *w, int axis, int32_t wanted)
 {
     int32_t layout[MLS_MESH_MAX_AXES];
     mls_sharded *next;
     memcpy(layout, layout_of(w), sizeof layout);
-    layout[axis] = sum_layout(w, axis, wanted);
+    layout[axis] = mls__route_sum(w->mesh, layout, axis, wanted);
     const mls_status status = make_next(w, layout, &next);
     if (status)
         return status;
@@ -253,18 +244,6 @@ static mls_status add(way *w, int axis, int32_t wanted)
 }
 
 /* --- moving ---------------------------------------------------------------------------------- */
-
-/* The target, but for what becomes partial: that stays as it is where it can, and moves nothing. */
-static void layout_before_terms(const way *w, const int32_t *target, int32_t *ret_layout)
-{
-    for (int i = 0; i < w->mesh->axis_count; i++) {
-        const int32_t now = layout_of(w)[i];
-        const bool becomes = target[i] == MLS_LAYOUT_PARTIAL && now != MLS_LAYOUT_PARTIAL;
-        const bool stays = now >= 0 && !mls__layout_cut_later(w->mesh, target, i, now) &&
-                           !mls__layout_cut_later(w->mesh, layout_of(w), i, now);
-        ret_layout[i] = !becomes ? target[i] : stays ? now : MLS_LAYOUT_REPLICATED;
-    }
-}
 
 static mls_status move(way *w, const int32_t *layout)
 {
@@ -371,9 +350,7 @@ static bool only_cuts(const way *w, const int32_t *target)
 {
     for (int i = 0; i < w->mesh->axis_count; i++) {
         const int32_t now = layout_of(w)[i];
-        const bool cuts = now == MLS_LAYOUT_REPLICATED && target[i] >= 0 &&
-                          !mls__layout_cut_later(w->mesh, layout_of(w), i, target[i]);
-        if (now != target[i] && !cuts)
+        if (now != target[i] && !mls__route_cuts(w->mesh, layout_of(w), i, target[i]))
             return false;
     }
     return true;
@@ -382,16 +359,19 @@ static bool only_cuts(const way *w, const int32_t *target)
 /* A cut is lost to what moves elements behind it, but saves what adds them up. */
 static mls_status go(way *w, const int32_t *target)
 {
-    int32_t layout[MLS_MESH_MAX_AXES];
+    int32_t layout[MLS_MESH_MAX_AXES], by[MLS_MESH_MAX_AXES];
     mls_status status = MLS_OK;
+    memcpy(by, target, (size_t) w->mesh->axis_count * sizeof *by);
+    if (adds(w, target) && w->reduction == MLS_REDUCE_SUM) /* blocks are of sums alone */
+        mls__route_choose(w->mesh, &w->now->spread, target, by);
     if (adds(w, target) || only_cuts(w, target))
-        status = cut(w, target);
+        status = cut(w, by);
     for (int i = w->mesh->axis_count - 1; !status && i >= 0; i--)
         if (layout_of(w)[i] == MLS_LAYOUT_PARTIAL && target[i] != MLS_LAYOUT_PARTIAL)
-            status = add(w, i, target[i]);
+            status = add(w, i, by[i]);
     if (status)
         return status;
-    layout_before_terms(w, target, layout);
+    mls__route_before_terms(w->mesh, layout_of(w), target, layout);
     status = move(w, layout);
     return status ? status : make_terms(w, target);
 }

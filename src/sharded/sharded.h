@@ -165,6 +165,19 @@ typedef struct mls__transfer {
 /* Moves elements between layouts that are partial along the same axes. */
 mls_status mls__transfer_run(const mls__transfer *transfer, mls__steps *steps);
 
+/* --- route.c --- */
+
+/* Whether what all ranks along an axis have can be cut where it lies. */
+bool mls__route_cuts(const mls_mesh *mesh, const int32_t *layout, int axis, int32_t wanted);
+/* Where the terms along an axis go: to blocks, if those are one piece of the present ones. */
+int32_t mls__route_sum(const mls_mesh *mesh, const int32_t *layout, int axis, int32_t wanted);
+/* The target, but for what becomes partial: that stays as it is where it can, and moves nothing. */
+void mls__route_before_terms(const mls_mesh *mesh, const int32_t *layout, const int32_t *target,
+                             int32_t *ret_layout);
+/* How what all have is cut, and what terms are added up to, before elements move to `target`. */
+void mls__route_choose(const mls_mesh *mesh, const mls__spread *from, const int32_t *target,
+                       int32_t *ret_by);
+
 /* --- redistribute.c --- */
 
 /* Takes `from` as it is, if it has that layout. */

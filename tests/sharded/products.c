@@ -97,6 +97,29 @@ START_TEST(every_pair_of_layouts)
 }
 END_TEST
 
+/* Shapes that axes do not divide, that have fewer rows than ranks, or none, and nothing to add. */
+START_TEST(every_pair_on_two_axes)
+{
+    static const uint32_t meshes[][2] = {{2, 2}, {3, 2}, {2, 4}};
+    static const int64_t shapes[][3] = {{5, 7, 4}, {1, 3, 2}, {0, 3, 4}, {4, 0, 3}, {8, 8, 17}};
+    for (int mesh = 0; mesh < 3; mesh++) {
+        arrangement on = {.axis_count = 2, .ranks = meshes[mesh][0] * meshes[mesh][1]};
+        operands o[257] = {{.a.rank = 0}};
+        memcpy(on.axes, meshes[mesh], sizeof meshes[mesh]);
+        on.options = (mls_mesh_options) MLS_MESH_OPTIONS_INIT;
+        on.options.shards[1] = mesh == 1 ? 5 : 0;
+        for (int i = 0; i < 256; i++) {
+            const int64_t *shape = shapes[(i + mesh) % 5];
+            o[i] = (operands){.a = {MLS_INT32, 2, {shape[0], shape[1]}, (uint64_t) i + 1},
+                              .b = {MLS_INT32, 2, {shape[1], shape[2]}, (uint64_t) i + 2},
+                              .a_layout = {i % 4 - 2, i / 4 % 4 - 2},
+                              .b_layout = {i / 16 % 4 - 2, i / 64 - 2}};
+        }
+        on_mesh(&on, check_products, o);
+    }
+}
+END_TEST
+
 /* --- the same bytes -------------------------------------------------------------------------- */
 
 enum { M = 5, K = 211, MAX_N = 40 };
@@ -245,6 +268,7 @@ void sharded_add_products(TCase *tests)
 {
     tcase_add_test(tests, products);
     tcase_add_test(tests, every_pair_of_layouts);
+    tcase_add_test(tests, every_pair_on_two_axes);
     tcase_add_test(tests, sums_of_one_rank);
     tcase_add_test(tests, sums_over_shards);
     tcase_add_test(tests, errors);

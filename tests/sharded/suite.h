@@ -113,6 +113,7 @@ void check_random_files(const arrangement *saved_on, const arrangement *loaded_o
 /* --- topics --- */
 
 void sharded_add_layouts(TCase *tests);
+void sharded_add_bytes(TCase *tests);
 void sharded_add_products(TCase *tests);
 void sharded_add_ops(TCase *tests);
 void sharded_add_reductions(TCase *tests);
