@@ -229,8 +229,8 @@ MLS_API mls_status mls_sharded_reduce(const mls_sharded *sharded, uint32_t reduc
  * cut short while they are read. Terms come as mls_sharded_redistribute() makes them.
  *
  * What fails on one rank fails on all, and breaks nothing. Errors: MLS_EIO, MLS_ENOTFOUND,
- * MLS_EFORMAT (what is wrong with which file), MLS_EUNSUPPORTED, MLS_EINVAL (layout), MLS_EMISMATCH
- * (ranks see other files), those of collectives.
+ * MLS_EFORMAT (what is wrong with which file), MLS_EUNSUPPORTED, MLS_EINVAL (layout, or a folder or
+ * device in a file's place), MLS_EMISMATCH (ranks see other files), those of collectives.
  */
 MLS_API mls_status mls_sharded_save(const mls_sharded *sharded, const char *folder,
                                     const mls_group_call *call);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Saves that break while the manifest is put in place: whatever each rank was told, the folder has
- * a whole tensor. This program's rename() and fsync() are those that the library calls.
+ * Saves that break while the manifest is put in place, and saves that are killed before any call
+ * that changes the folder: whatever each rank was told, the folder has a whole tensor. This
+ * program's rename(), fsync(), unlink() and mkdir() are those that the library calls.
  */
 #include "sharded/suite.h"
 
@@ -11,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define RANKS 3
@@ -51,8 +54,29 @@ static void abort_others(void)
     pthread_mutex_unlock(&lock);
 }
 
+static atomic_int calls_left; /* until this process is killed; 0: it is not */
+
+static void count_call(void)
+{
+    if (atomic_load(&calls_left) && atomic_fetch_sub(&calls_left, 1) == 1)
+        raise(SIGKILL);
+}
+
+int unlink(const char *path)
+{
+    count_call();
+    return unlinkat(AT_FDCWD, path, 0);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    count_call();
+    return mkdirat(AT_FDCWD, path, mode);
+}
+
 int rename(const char *from, const char *to)
 {
+    count_call();
     const bool is_met = armed && strcmp(to, armed->manifest) == 0;
     if (is_met && armed->aborts)
         abort_others();
@@ -64,6 +88,7 @@ int rename(const char *from, const char *to)
 
 int fsync(int fd)
 {
+    count_call();
     if (!atomic_load(&no_syncs))
         return fdatasync(fd);
     errno = EIO;
@@ -175,9 +200,79 @@ START_TEST(no_place_for_the_manifest)
 }
 END_TEST
 
+/* --- saves that are killed ------------------------------------------------------------------- */
+
+static void save_other(ranked *r)
+{
+    mls_sharded *x = make(r, &after, rows);
+    ck_assert_ok(mls_sharded_save(x, r->arg, NULL));
+    mls_sharded_free(x);
+}
+
+/* Whether a process that saves was killed before its nth call that changes something. */
+static bool is_killed(const char *folder, int nth)
+{
+    int status;
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        ck_assert_ok(mls_context_create(NULL, &the_context));
+        atomic_store(&calls_left, nth);
+        on_mesh(three_ranks(), save_other, folder);
+        atomic_store(&calls_left, 0);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+                      (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL),
+                  "the save ended with %#x", (unsigned) status);
+    return WIFSIGNALED(status);
+}
+
+typedef struct found {
+    const char *folder;
+    bool is_after;
+} found;
+
+/* Either tensor, and all of it. */
+static void load_any(ranked *r)
+{
+    found *f = (found *) (uintptr_t) r->arg;
+    mls_sharded *x;
+    ck_assert_ok(mls_sharded_load(r->mesh, f->folder, rows, NULL, &x));
+    const bool is_after = mls_sharded_dims(x)[0] == after.dims[0];
+    check_whole(r, is_after ? &after : &before, rows, x, 0);
+    if (r->rank == 0)
+        f->is_after = is_after;
+    mls_sharded_free(x);
+}
+
+START_TEST(killed_at_each_step)
+{
+    breach b = {.code = MLS_OK};
+    int olds = 0, news = 0, nth = 1;
+    save_old(&b, "killed");
+    for (;; nth++) {
+        found f = {.folder = b.folder};
+        const bool was_killed = is_killed(b.folder, nth);
+        on_mesh(three_ranks(), load_any, &f);
+        if (!was_killed)
+            break;
+        olds += !f.is_after;
+        news += f.is_after;
+        save_old(&b, "killed"); /* over what was left */
+    }
+    /* The folder; a sync of each part, the folder and the manifest; the rename; behind it a sync of
+     * the folder, and three files to be removed. */
+    ck_assert_int_eq(olds, 1 + RANKS + 2 + 1);
+    ck_assert_int_eq(news, 1 + RANKS);
+}
+END_TEST
+
 void sharded_add_breaks(TCase *tests)
 {
     tcase_add_test(tests, aborted_while_renamed);
     tcase_add_test(tests, not_synced_behind);
     tcase_add_test(tests, no_place_for_the_manifest);
+    tcase_add_test(tests, killed_at_each_step);
 }

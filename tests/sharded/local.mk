@@ -3,7 +3,7 @@
 check_PROGRAMS += %D%/test_sharded
 TESTS += %D%/test_sharded
 %C%_test_sharded_SOURCES = \
-	%D%/arenas.c %D%/breaks.c %D%/bytes.c %D%/counted.c %D%/dtypes.c %D%/files.c %D%/formula.c %D%/halves.c %D%/layouts.c %D%/ops.c \
+	%D%/arenas.c %D%/breaks.c %D%/bytes.c %D%/counted.c %D%/dtypes.c %D%/files.c %D%/formula.c %D%/halves.c %D%/hostile.c %D%/layouts.c %D%/ops.c \
 	%D%/processes.c %D%/products.c %D%/reductions.c %D%/suite.c %D%/suite.h \
 	tests/support/folder.c tests/support/folder.h tests/support/port.c tests/support/port.h
 %C%_test_sharded_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

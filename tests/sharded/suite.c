@@ -30,9 +30,9 @@ int main(void)
         {"layouts", sharded_add_layouts},       {"bytes", sharded_add_bytes},
         {"products", sharded_add_products},     {"ops", sharded_add_ops},
         {"reductions", sharded_add_reductions}, {"files", sharded_add_files},
-        {"arenas", sharded_add_arenas},         {"breaks", sharded_add_breaks},
-        {"processes", sharded_add_processes},   {"halves", sharded_add_halves},
-        {"dtypes", sharded_add_dtypes},
+        {"hostile", sharded_add_hostile},       {"arenas", sharded_add_arenas},
+        {"breaks", sharded_add_breaks},         {"processes", sharded_add_processes},
+        {"halves", sharded_add_halves},         {"dtypes", sharded_add_dtypes},
     };
     Suite *suite = suite_create("sharded");
     for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++) {

@@ -118,6 +118,7 @@ void sharded_add_products(TCase *tests);
 void sharded_add_ops(TCase *tests);
 void sharded_add_reductions(TCase *tests);
 void sharded_add_files(TCase *tests);
+void sharded_add_hostile(TCase *tests);
 void sharded_add_arenas(TCase *tests);
 void sharded_add_breaks(TCase *tests);
 void sharded_add_processes(TCase *tests);
