@@ -21,6 +21,7 @@ libmls_core_la_SOURCES += \
 	%D%/flow/object.c %D%/flow/object.h \
 	%D%/flow/optional.c \
 	%D%/flow/partition.c %D%/flow/partition.h \
+	%D%/flow/pool.c %D%/flow/pool.h \
 	%D%/flow/scan.c \
 	%D%/flow/segment.c \
 	%D%/flow/sequence.c \

@@ -7,7 +7,8 @@ TESTS += %D%/test_plan
 
 check_PROGRAMS += %D%/test_quiet_run
 TESTS += %D%/test_quiet_run
-%C%_test_quiet_run_SOURCES = %D%/test_quiet_run.c %D%/random_graph.c %D%/random_graph.h
+%C%_test_quiet_run_SOURCES = %D%/test_quiet_run.c \
+	%D%/flow_models.c %D%/flow_models.h %D%/random_graph.c %D%/random_graph.h
 %C%_test_quiet_run_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_quiet_run_LDADD = $(MLS_TEST_LIBS)
 

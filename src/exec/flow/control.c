@@ -9,24 +9,21 @@
 
 void mls__gathered_init(mls__gathered *gathered, mls__flow *flow)
 {
-    gathered->pool = &flow->host->pool;
-    mls__vec_init(&gathered->items, flow->graph->allocator, sizeof(mls__object *));
+    *gathered = (mls__gathered){.pool = &flow->host->pool};
 }
 
 void mls__gathered_clear(mls__gathered *gathered)
 {
-    for (size_t i = 0; i < gathered->items.count; i++)
-        mls__object_unref(gathered->pool, *(mls__object **) mls__vec_at(&gathered->items, i));
-    mls__vec_clear(&gathered->items);
+    mls__object_unref(gathered->pool, gathered->list);
+    gathered->list = NULL;
 }
 
 mls_status mls__gathered_add(mls__gathered *gathered, mls__object *item)
 {
-    mls__object **slot = mls__vec_push(&gathered->items);
-    if (!slot)
-        return mls__error_nomem(sizeof *slot);
-    *slot = mls__object_ref(item);
-    return MLS_OK;
+    mls_status status = MLS_OK;
+    if (!gathered->list)
+        status = mls__object_sequence(gathered->pool, MLS_DTYPE_NONE, 8, &gathered->list);
+    return status ? status : mls__object_append(gathered->pool, gathered->list, item);
 }
 
 /* No iteration: as many dims as the body declares, of length 0 where it does not say. */
@@ -51,10 +48,11 @@ mls_status mls__gathered_join(const mls__gathered *gathered, mls__flow *flow,
                               const mls__flow_step *step, size_t body_output, int64_t axis,
                               bool is_reversed, mls__object **ret_tensor)
 {
-    if (gathered->items.count == 0)
+    const mls__object *list = gathered->list;
+    if (!list)
         return make_none(flow, step, body_output, ret_tensor);
-    return mls__flow_join(flow, step, "scan output", gathered->items.data, gathered->items.count,
-                          axis, true, is_reversed, ret_tensor);
+    return mls__flow_join(flow, step, "scan output", list->items, list->count, axis, true,
+                          is_reversed, ret_tensor);
 }
 
 /* --- If --- */
@@ -103,19 +101,26 @@ static mls_status init_loop(loop *l, mls__flow *flow, const mls__flow_step *step
                              "node's %zu carried values and %zu outputs",
                              inputs, outputs, l->carried, step->op.output_count);
     l->scanned = outputs - 1 - l->carried;
-    l->gathered = mls__alloc_array(flow->graph->allocator, l->scanned, sizeof *l->gathered);
-    l->next = mls__alloc_array(flow->graph->allocator, l->carried, sizeof *l->next);
-    for (size_t i = 0; l->gathered && i < l->scanned; i++)
+    void *gathered, *next;
+    mls__pool *pool = &flow->host->pool;
+    mls_status status = mls__pool_take_array(pool, l->scanned, sizeof *l->gathered, &gathered);
+    if (status)
+        return status;
+    l->gathered = gathered;
+    for (size_t i = 0; i < l->scanned; i++)
         mls__gathered_init(&l->gathered[i], flow);
-    return l->gathered && l->next ? MLS_OK : mls__error_nomem(outputs * sizeof *l->gathered);
+    status = mls__pool_take_array(pool, l->carried, sizeof *l->next, &next);
+    if (!status)
+        l->next = next;
+    return status;
 }
 
 static void clear_loop(loop *l)
 {
     for (size_t i = 0; l->gathered && i < l->scanned; i++)
         mls__gathered_clear(&l->gathered[i]);
-    mls__free(l->flow->graph->allocator, l->gathered);
-    mls__free(l->flow->graph->allocator, l->next);
+    mls__pool_give(&l->flow->host->pool, l->gathered, l->scanned * sizeof *l->gathered);
+    mls__pool_give(&l->flow->host->pool, l->next, l->carried * sizeof *l->next);
 }
 
 /* The trip count and the condition; those that are left out do not end the loop. */

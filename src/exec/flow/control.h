@@ -8,7 +8,7 @@
 /* A scan output while it grows: a reference on what each iteration gave. */
 typedef struct mls__gathered {
     mls__pool *pool;
-    mls__vec items; /* mls__object * */
+    mls__object *list; /* a sequence, or NULL: nothing yet */
 } mls__gathered;
 
 void mls__gathered_init(mls__gathered *gathered, mls__flow *flow);

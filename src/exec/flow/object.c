@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Objects and the pool that their memory comes from. */
+/* Making objects, and giving back what they consist of. */
 #include "exec/flow/object.h"
 
 #include "base/error.h"
@@ -7,66 +7,19 @@
 
 #include <string.h>
 
-void mls__pool_init(mls__pool *pool, mls_context *context)
-{
-    pool->context = context;
-    pool->spare_count = 0;
-}
-
-static void destroy(mls__pool *pool, mls__object *object)
-{
-    const mls__allocator *allocator = &pool->context->allocator;
-    mls__free(allocator, object->items);
-    mls__free(allocator, object->block);
-    mls__free(allocator, object);
-}
-
-void mls__pool_clear(mls__pool *pool)
-{
-    for (size_t i = 0; i < pool->spare_count; i++)
-        destroy(pool, pool->spares[i]);
-    pool->spare_count = 0;
-}
-
-/* The spare object with the least memory that is enough; its place in the list. */
-static size_t find_spare(const mls__pool *pool, size_t bytes)
-{
-    size_t best = SIZE_MAX;
-    for (size_t i = 0; i < pool->spare_count; i++) {
-        const size_t have = pool->spares[i]->block_bytes;
-        if (have >= bytes && (best == SIZE_MAX || have < pool->spares[best]->block_bytes))
-            best = i;
-    }
-    return best;
-}
-
-static mls__object *take_spare(mls__pool *pool, size_t index)
-{
-    mls__object *object = pool->spares[index];
-    pool->spares[index] = pool->spares[--pool->spare_count];
-    return object;
-}
-
-/* An object with `bytes` of memory; none of the rest is set. */
+/* An object with `bytes` of memory, or none; none of the rest is set. */
 static mls_status obtain(mls__pool *pool, size_t bytes, mls__object **ret_object)
 {
-    const mls__allocator *allocator = &pool->context->allocator;
-    const size_t spare = find_spare(pool, bytes);
-    if (spare != SIZE_MAX) {
-        *ret_object = take_spare(pool, spare);
-        (*ret_object)->refs = 1;
-        return MLS_OK;
+    void *object = NULL, *block = NULL;
+    mls_status status = mls__pool_take(pool, sizeof(mls__object), &object);
+    if (!status && bytes)
+        status = mls__pool_take(pool, bytes, &block);
+    if (status) {
+        mls__pool_give(pool, object, sizeof(mls__object));
+        return status;
     }
-    mls__object *object = mls__alloc_array(allocator, 1, sizeof *object);
-    void *block = object && bytes ? mls__alloc(allocator, bytes) : NULL;
-    if (!object || (bytes && !block)) {
-        mls__free(allocator, object);
-        return mls__error_nomem(bytes);
-    }
-    object->refs = 1;
-    object->block = block;
-    object->block_bytes = bytes;
     *ret_object = object;
+    **ret_object = (mls__object){.refs = 1, .block = block, .block_bytes = bytes};
     return MLS_OK;
 }
 
@@ -134,48 +87,43 @@ mls_status mls__object_slice(mls__pool *pool, mls__object *tensor, int64_t index
     return MLS_OK;
 }
 
-mls_status mls__object_sequence(mls__pool *pool, int32_t dtype, size_t capacity,
-                                mls__object **ret_object)
+/* Room for more items; the old array goes back. */
+static mls_status grow_to(mls__pool *pool, mls__object *sequence, size_t capacity)
 {
-    const mls__allocator *allocator = &pool->context->allocator;
-    const mls_status status = obtain(pool, 0, ret_object);
+    void *items;
+    const mls_status status = mls__pool_take_array(pool, capacity, sizeof *sequence->items, &items);
     if (status)
         return status;
-    mls__object *sequence = *ret_object;
-    sequence->kind = MLS_VALUE_SEQUENCE;
-    sequence->dtype = dtype;
-    sequence->data = NULL;
-    sequence->count = 0;
-    if (capacity <= sequence->capacity)
-        return MLS_OK;
-    mls__free(allocator, sequence->items);
-    sequence->items = mls__alloc_array(allocator, capacity, sizeof(mls__object *));
-    sequence->capacity = sequence->items ? capacity : 0;
-    if (sequence->items)
-        return MLS_OK;
-    mls__object_unref(pool, sequence);
-    return mls__error_nomem(capacity * sizeof(mls__object *));
-}
-
-static mls_status grow(mls__pool *pool, mls__object *sequence)
-{
-    const mls__allocator *allocator = &pool->context->allocator;
-    const size_t capacity = sequence->capacity ? 2 * sequence->capacity : 8;
-    mls__object **items = mls__alloc_array(allocator, capacity, sizeof *items);
-    if (!items)
-        return mls__error_nomem(capacity * sizeof *items);
     if (sequence->count)
-        memcpy(items, sequence->items, sequence->count * sizeof *items);
-    mls__free(allocator, sequence->items);
+        memcpy(items, sequence->items, sequence->count * sizeof *sequence->items);
+    mls__pool_give(pool, sequence->items, sequence->capacity * sizeof *sequence->items);
     sequence->items = items;
     sequence->capacity = capacity;
     return MLS_OK;
 }
 
+mls_status mls__object_sequence(mls__pool *pool, int32_t dtype, size_t capacity,
+                                mls__object **ret_object)
+{
+    mls_status status = obtain(pool, 0, ret_object);
+    if (status)
+        return status;
+    (*ret_object)->kind = MLS_VALUE_SEQUENCE;
+    (*ret_object)->dtype = dtype;
+    if (capacity)
+        status = grow_to(pool, *ret_object, capacity);
+    if (status) {
+        mls__object_unref(pool, *ret_object);
+        *ret_object = NULL;
+    }
+    return status;
+}
+
 mls_status mls__object_append(mls__pool *pool, mls__object *sequence, mls__object *item)
 {
     if (sequence->count == sequence->capacity) {
-        const mls_status status = grow(pool, sequence);
+        const mls_status status =
+            grow_to(pool, sequence, sequence->capacity ? 2 * sequence->capacity : 8);
         if (status)
             return status;
     }
@@ -211,6 +159,17 @@ const char *mls__object_kind(const mls__object *object)
     return object ? texts[object->kind] : "empty";
 }
 
+mls_status mls__object_make_text(mls__pool *pool, mls__object *tensor, size_t bytes)
+{
+    void *text;
+    const mls_status status = mls__pool_take(pool, bytes, &text);
+    if (status)
+        return status;
+    tensor->text = text;
+    tensor->text_bytes = bytes;
+    return MLS_OK;
+}
+
 mls_status mls__object_keep_text(mls__pool *pool, mls__object *tensor)
 {
     mls_string *strings = tensor->data;
@@ -221,10 +180,10 @@ mls_status mls__object_keep_text(mls__pool *pool, mls__object *tensor)
     for (int64_t i = 0; i < count; i++)
         if (!mls__add_size(bytes, strings[i].size, &bytes))
             return mls__error(MLS_ELIMIT, "more bytes of strings than can be addressed");
-    char *text = mls__alloc(&pool->context->allocator, bytes ? bytes : 1);
-    if (!text)
-        return mls__error_nomem(bytes);
-    tensor->text = text;
+    const mls_status status = mls__object_make_text(pool, tensor, bytes);
+    if (status)
+        return status;
+    char *text = tensor->text;
     for (int64_t i = 0; i < count; i++) {
         if (strings[i].size)
             memcpy(text, strings[i].data, strings[i].size);
@@ -240,28 +199,18 @@ mls__object *mls__object_ref(mls__object *object)
     return object;
 }
 
-static void release(mls__pool *pool, mls__object *object)
-{
-    for (size_t i = 0; object->kind != MLS_VALUE_TENSOR && i < object->count; i++)
-        mls__object_unref(pool, object->items[i]);
-    mls__object_unref(pool, object->parent);
-    mls_tensor_free(object->view);
-    mls__free(&pool->context->allocator, object->text);
-    object->parent = NULL;
-    object->view = NULL;
-    object->text = NULL;
-    object->count = 0;
-}
-
 void mls__object_unref(mls__pool *pool, mls__object *object)
 {
     if (!object || --object->refs)
         return;
-    release(pool, object);
-    if (pool->spare_count < MLS__POOL_SPARES)
-        pool->spares[pool->spare_count++] = object;
-    else
-        destroy(pool, object);
+    for (size_t i = 0; i < object->count; i++)
+        mls__object_unref(pool, object->items[i]);
+    mls__object_unref(pool, object->parent);
+    mls_tensor_free(object->view);
+    mls__pool_give(pool, object->items, object->capacity * sizeof *object->items);
+    mls__pool_give(pool, object->text, object->text_bytes);
+    mls__pool_give(pool, object->block, object->block_bytes);
+    mls__pool_give(pool, object, sizeof *object);
 }
 
 int64_t mls__object_count(const mls__object *tensor)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What passes between the steps of a flow: a tensor, a sequence or a map. Objects are counted and,
- * once given, never change; memory that nobody holds any more is kept for the next one, so that a
- * flow whose shapes repeat stops allocating. All of it belongs to one session, hence one thread.
+ * once given, never change; all that they consist of is the pool's, but for views of the caller's
+ * tensors.
  */
 #ifndef MLS_EXEC_FLOW_OBJECT_H
 #define MLS_EXEC_FLOW_OBJECT_H
 
-#include "base/context.h"
+#include "exec/flow/pool.h"
 #include "tensor/tensor.h"
 
 typedef struct mls__object mls__object;
@@ -25,22 +25,11 @@ struct mls__object {
     mls__object *parent; /* whose memory `data` is, or NULL */
     mls_tensor *view;    /* likewise, of the caller's tensor */
     char *text;          /* the bytes of its strings, or NULL */
+    size_t text_bytes;
     /* A sequence; a map is its keys and its values, two tensors. */
     mls__object **items;
     size_t count, capacity;
 };
-
-/* Spare objects beyond this are freed. */
-#define MLS__POOL_SPARES 64
-
-typedef struct mls__pool {
-    mls_context *context;
-    mls__object *spares[MLS__POOL_SPARES]; /* nobody's */
-    size_t spare_count;
-} mls__pool;
-
-void mls__pool_init(mls__pool *pool, mls_context *context);
-void mls__pool_clear(mls__pool *pool);
 
 /* A tensor with memory for `dims`, not cleared. Errors: MLS_ELIMIT, MLS_ENOMEM. */
 mls_status mls__object_create(mls__pool *pool, int32_t dtype, int32_t rank, const int64_t *dims,
@@ -70,6 +59,9 @@ const char *mls__object_kind(const mls__object *object);
 
 /* Appends to a sequence that nobody else holds yet; takes a reference of its own. */
 mls_status mls__object_append(mls__pool *pool, mls__object *sequence, mls__object *item);
+
+/* Memory for the bytes of a tensor's strings, which has none yet. */
+mls_status mls__object_make_text(mls__pool *pool, mls__object *tensor, size_t bytes);
 
 /* Gives the strings of a tensor bytes of its own. */
 mls_status mls__object_keep_text(mls__pool *pool, mls__object *tensor);

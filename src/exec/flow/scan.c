@@ -66,16 +66,22 @@ static mls_status count_values(scan *s)
 
 static mls_status init_scan(scan *s)
 {
-    const mls__allocator *allocator = s->flow->graph->allocator;
+    mls__pool *pool = &s->flow->host->pool;
     s->is_batched = mls__op_int(&s->step->op, "mls_batched", 0) != 0;
-    const mls_status status = count_values(s);
+    void *inputs, *gathered;
+    mls_status status = count_values(s);
+    if (!status)
+        status = mls__pool_take_array(pool, s->states + s->scanned, sizeof *s->inputs, &inputs);
     if (status)
         return status;
-    s->inputs = mls__alloc_array(allocator, s->states + s->scanned, sizeof(mls__object *));
-    s->gathered = mls__alloc_array(allocator, s->outputs, sizeof *s->gathered);
-    for (size_t i = 0; s->gathered && i < s->outputs; i++)
+    s->inputs = inputs;
+    status = mls__pool_take_array(pool, s->outputs, sizeof *s->gathered, &gathered);
+    if (status)
+        return status;
+    s->gathered = gathered;
+    for (size_t i = 0; i < s->outputs; i++)
         mls__gathered_init(&s->gathered[i], s->flow);
-    return s->inputs && s->gathered ? MLS_OK : mls__error_nomem(s->outputs * sizeof *s->gathered);
+    return MLS_OK;
 }
 
 /* As before the first iteration. */
@@ -92,8 +98,8 @@ static void reset_scan(scan *s)
 static void clear_scan(scan *s)
 {
     reset_scan(s);
-    mls__free(s->flow->graph->allocator, s->inputs);
-    mls__free(s->flow->graph->allocator, s->gathered);
+    mls__pool_give(&s->flow->host->pool, s->inputs, (s->states + s->scanned) * sizeof *s->inputs);
+    mls__pool_give(&s->flow->host->pool, s->gathered, s->outputs * sizeof *s->gathered);
 }
 
 static mls_status find_length(scan *s)
@@ -298,17 +304,19 @@ static mls_status run_rows(scan *s, mls__gathered *rows)
 
 static mls_status run_batched(scan *s)
 {
-    const mls__allocator *allocator = s->flow->graph->allocator;
+    mls__pool *pool = &s->flow->host->pool;
     const size_t outputs = s->step->op.output_count;
-    mls__gathered *rows = mls__alloc_array(allocator, outputs, sizeof *rows);
-    if (!rows)
-        return mls__error_nomem(outputs * sizeof *rows);
+    void *memory;
+    mls_status status = mls__pool_take_array(pool, outputs, sizeof(mls__gathered), &memory);
+    if (status)
+        return status;
+    mls__gathered *rows = memory;
     for (size_t i = 0; i < outputs; i++)
         mls__gathered_init(&rows[i], s->flow);
-    const mls_status status = run_rows(s, rows);
+    status = run_rows(s, rows);
     for (size_t i = 0; i < outputs; i++)
         mls__gathered_clear(&rows[i]);
-    mls__free(allocator, rows);
+    mls__pool_give(pool, rows, outputs * sizeof *rows);
     return status;
 }
 
@@ -361,18 +369,21 @@ mls_status mls__run_sequence_map(mls__flow *flow, const mls__flow_step *step)
     mls_status status = mls__flow_sequence(flow, step, 0, &first);
     if (status)
         return status;
-    mls__object **outputs = mls__alloc_array(flow->graph->allocator, count, sizeof *outputs);
-    if (!outputs)
-        return mls__error_nomem(count * sizeof *outputs);
+    mls__pool *pool = &flow->host->pool;
+    void *memory;
+    status = mls__pool_take_array(pool, count, sizeof(mls__object *), &memory);
+    if (status)
+        return status;
+    mls__object **outputs = memory;
     for (size_t k = 0; !status && k < count; k++)
-        status = mls__object_sequence(&flow->host->pool, MLS_DTYPE_NONE, first->count, &outputs[k]);
+        status = mls__object_sequence(pool, MLS_DTYPE_NONE, first->count, &outputs[k]);
     for (size_t i = 0; !status && i < first->count; i++)
         status = map_item(flow, step, i, outputs);
     for (size_t k = 0; k < count; k++)
         if (status)
-            mls__object_unref(&flow->host->pool, outputs[k]);
+            mls__object_unref(pool, outputs[k]);
         else
             mls__flow_give(flow, step, k, outputs[k]);
-    mls__free(flow->graph->allocator, outputs);
+    mls__pool_give(pool, outputs, count * sizeof *outputs);
     return status;
 }

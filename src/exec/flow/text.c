@@ -69,10 +69,10 @@ static mls_status fill_concat(const mls__flow *flow, const mls__object *a, const
         if (!mls__add_size(bytes, p.a->size, &bytes) || !mls__add_size(bytes, p.b->size, &bytes))
             return mls__error(MLS_ELIMIT, "more bytes of strings than can be addressed");
     }
-    char *text = mls__alloc(allocator_of(flow), bytes);
-    if (!text)
-        return mls__error_nomem(bytes);
-    y->text = text;
+    const mls_status status = mls__object_make_text(&flow->host->pool, y, bytes);
+    if (status)
+        return status;
+    char *text = y->text;
     for (int64_t i = 0; i < count; i++) {
         const pair p = pair_at(a, b, y, i);
         ((mls_string *) y->data)[i] = (mls_string){text, p.a->size + p.b->size};
@@ -284,15 +284,25 @@ static mls_status read_change(normalizer *n)
                          (int) (text.size < 64 ? text.size : 64), text.data);
 }
 
-/* Memory for all of these in another case; at least a byte. */
-static mls_status room_for(const normalizer *n, const mls_string *texts, int64_t count,
-                           char **ret_memory)
+/* What all of these need in another case; at least a byte. */
+static mls_status room_for(const mls_string *texts, int64_t count, size_t *ret_bytes)
 {
     size_t bytes = 1;
     for (int64_t i = 0; i < count; i++)
         if (texts[i].size > SIZE_MAX / 4 ||
             !mls__add_size(bytes, MLS__CASE_ROOM(texts[i].size), &bytes))
             return mls__error(MLS_ELIMIT, "more bytes of strings than can be addressed");
+    *ret_bytes = bytes;
+    return MLS_OK;
+}
+
+static mls_status alloc_room(const normalizer *n, const mls_string *texts, int64_t count,
+                             char **ret_memory)
+{
+    size_t bytes;
+    const mls_status status = room_for(texts, count, &bytes);
+    if (status)
+        return status;
     *ret_memory = mls__alloc(n->allocator, bytes);
     return *ret_memory ? MLS_OK : mls__error_nomem(bytes);
 }
@@ -301,7 +311,7 @@ static mls_status read_stops(normalizer *n)
 {
     size_t count;
     const mls_string *stops = mls__op_strings(&n->step->op, "stopwords", &count);
-    const mls_status status = room_for(n, stops, (int64_t) count, &n->memory);
+    const mls_status status = alloc_room(n, stops, (int64_t) count, &n->memory);
     char *to = n->memory;
     for (size_t i = 0; !status && i < count; i++) {
         const size_t size = mls__text_to_case(n->compare, stops[i].data, stops[i].size, to);
@@ -325,15 +335,17 @@ static int64_t drop_stops(const normalizer *n, const mls__object *x, mls_string 
     return kept;
 }
 
-static mls_status change_texts(const normalizer *n, mls__object *y)
+static mls_status change_texts(const normalizer *n, mls__pool *pool, mls__object *y)
 {
     mls_string *texts = y->data;
-    char *to;
+    size_t bytes;
     const int64_t count = mls__object_count(y);
-    const mls_status status = room_for(n, texts, count, &to);
+    mls_status status = room_for(texts, count, &bytes);
+    if (!status)
+        status = mls__object_make_text(pool, y, bytes);
     if (status)
         return status;
-    y->text = to;
+    char *to = y->text;
     for (int64_t i = 0; i < count; i++) {
         const size_t size = mls__text_to_case(n->change, texts[i].data, texts[i].size, to);
         texts[i] = (mls_string){to, size};
@@ -358,7 +370,7 @@ static mls_status give_texts(const normalizer *n, mls__flow *flow, const mls__ob
     y->rank = x->rank;
     y->dims[0] = 1;
     y->dims[x->rank - 1] = kept;
-    status = change_texts(n, y);
+    status = change_texts(n, &flow->host->pool, y);
     if (status)
         mls__object_unref(&flow->host->pool, y);
     else
@@ -380,7 +392,7 @@ static mls_status run_normalizer(mls__flow *flow, const mls__flow_step *step)
     mls__map_init(&n.stops, n.allocator);
     status = read_stops(&n);
     if (!status)
-        status = room_for(&n, x->data, mls__object_count(x), &n.scratch);
+        status = alloc_room(&n, x->data, mls__object_count(x), &n.scratch);
     if (!status)
         status = give_texts(&n, flow, x);
     mls__map_clear(&n.stops);
