@@ -74,23 +74,43 @@ static void index_text(const mls_tensor *tensor, int64_t index, char *text, size
     snprintf(text + used, size - used, "]");
 }
 
+/* Of the finite elements; 0 when there is none. */
+static double largest_of(const mls_tensor *want, size_t kind)
+{
+    const size_t step = mls_dtype_size(floats[kind].dtype);
+    const unsigned char *at = mls_tensor_data(want);
+    double largest = 0;
+    for (int64_t i = 0; i < mls_tensor_element_count(want); i++) {
+        const double x = fabs(floats[kind].read(at + (size_t) i * step));
+        if (isfinite(x) && x > largest)
+            largest = x;
+    }
+    return largest;
+}
+
 static bool compare_floats(const mls_tensor *want, const void *got, size_t kind, tolerance limit,
                            char *ret_difference, size_t size)
 {
     const size_t step = mls_dtype_size(floats[kind].dtype);
     const double relative =
         limit.relative > floats[kind].epsilon ? limit.relative : floats[kind].epsilon;
+    const double largest = limit.is_of_largest ? largest_of(want, kind) : 0;
     const unsigned char *a = mls_tensor_data(want), *b = got;
     for (int64_t i = 0; i < mls_tensor_element_count(want); i++) {
         const double x = floats[kind].read(a + (size_t) i * step);
         const double y = floats[kind].read(b + (size_t) i * step);
+        const double scale = limit.is_of_largest ? largest : fabs(x);
         char where[128];
-        if ((isnan(x) && isnan(y)) || x == y || fabs(x - y) <= limit.absolute + relative * fabs(x))
+        if ((isnan(x) && isnan(y)) || x == y || fabs(x - y) <= limit.absolute + relative * scale)
             continue;
         if (fabs(x) <= limit.residue && fabs(y) <= limit.residue * 1e-6)
             continue;
         index_text(want, i, where, sizeof where);
-        snprintf(ret_difference, size, "element %s is %.9g, expected %.9g", where, y, x);
+        const int used =
+            snprintf(ret_difference, size, "element %s is %.9g, expected %.9g", where, y, x);
+        if (limit.is_of_largest && used > 0 && (size_t) used < size)
+            snprintf(ret_difference + used, size - (size_t) used, " (the largest is %.9g)",
+                     largest);
         return false;
     }
     return true;
@@ -192,23 +212,51 @@ bool compare_draws(const mls_tensor *want, const void *got, tolerance limit, cha
     return false;
 }
 
-static void take_element(const mls_tensor *want, int64_t index, double x, double y, deviation *d)
+/* --- deviations ------------------------------------------------------------------------------ */
+
+/* Of one tensor. */
+typedef struct sums {
+    double error, largest;              /* the largest difference, and |want| */
+    double error_squares, want_squares; /* of all elements that are finite in both */
+    int64_t at;                         /* of the largest difference */
+} sums;
+
+static void take_element(sums *s, int64_t index, double x, double y, deviation *d)
 {
-    if (x == y || (isnan(x) && isnan(y)))
-        return;
     if (!isfinite(x) || !isfinite(y)) {
-        d->unmatched++;
+        d->unmatched += !(x == y || (isnan(x) && isnan(y)));
         return;
     }
-    const double absolute = fabs(x - y);
-    if (absolute > d->absolute) {
-        d->absolute = absolute;
-        index_text(want, index, d->absolute_at, sizeof d->absolute_at);
+    const double error = fabs(x - y);
+    s->error_squares += error * error;
+    s->want_squares += x * x;
+    if (fabs(x) > s->largest)
+        s->largest = fabs(x);
+    if (error > s->error) {
+        s->error = error;
+        s->at = index;
     }
-    if (x != 0 && absolute / fabs(x) > d->relative) {
-        d->relative = absolute / fabs(x);
-        index_text(want, index, d->relative_at, sizeof d->relative_at);
+}
+
+/* Of what is 0 throughout, any error is beyond measure. */
+static double share_of(double error, double whole)
+{
+    if (error == 0)
+        return 0;
+    return whole > 0 ? error / whole : (double) INFINITY;
+}
+
+static void keep_worst(const sums *s, const mls_tensor *want, deviation *d)
+{
+    const double share = share_of(s->error, s->largest);
+    const double rms = share_of(sqrt(s->error_squares), sqrt(s->want_squares));
+    if (share > d->share) {
+        d->share = share;
+        d->absolute = s->error;
+        index_text(want, s->at, d->at, sizeof d->at);
     }
+    if (rms > d->rms)
+        d->rms = rms;
 }
 
 void measure_deviation(const mls_tensor *want, const void *got, deviation *d)
@@ -216,10 +264,12 @@ void measure_deviation(const mls_tensor *want, const void *got, deviation *d)
     const unsigned char *a = mls_tensor_data(want), *b = got;
     for (size_t k = 0; k < sizeof floats / sizeof floats[0]; k++) {
         const size_t step = mls_dtype_size(floats[k].dtype);
+        sums s = {.error = 0};
         if (floats[k].dtype != mls_tensor_dtype(want))
             continue;
         for (int64_t i = 0; i < mls_tensor_element_count(want); i++)
-            take_element(want, i, floats[k].read(a + (size_t) i * step),
+            take_element(&s, i, floats[k].read(a + (size_t) i * step),
                          floats[k].read(b + (size_t) i * step), d);
+        keep_worst(&s, want, d);
     }
 }

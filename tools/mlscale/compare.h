@@ -8,12 +8,15 @@
 #include <stdbool.h>
 
 /*
- * |got - want| <= absolute + relative * |want|, for floats; all else must be equal. Where the
+ * |got - want| <= absolute + relative * |want|, for floats; all else must be equal. With
+ * `is_of_largest` it is relative to the largest finite |want| of the tensor: operands that were
+ * rounded leave an error of the size of the terms of a sum, not of the sum. Where the
  * reference has no more than `residue`, which its own roundings left of 0, a millionth of that is
  * good too: the exact result is 0.
  */
 typedef struct tolerance {
     double absolute, relative, residue;
+    bool is_of_largest;
 } tolerance;
 
 /*
@@ -30,10 +33,12 @@ bool compare_elements(const mls_tensor *want, const void *got, tolerance limit,
 bool compare_draws(const mls_tensor *want, const void *got, tolerance limit, char *ret_difference,
                    size_t size);
 
-/* How far floats are from their reference: the largest differences, and where they are. */
+/* How far floats are from their reference: of several tensors the worst. */
 typedef struct deviation {
-    double absolute, relative; /* the latter to |want|, where that is not 0 */
-    char absolute_at[128], relative_at[128];
+    double share;      /* the largest difference, as a share of the tensor's largest |want| ... */
+    double absolute;   /* ... as it is ... */
+    char at[128];      /* ... and where */
+    double rms;        /* root mean square of the differences, as a share of that of `want` */
     int64_t unmatched; /* elements that are not finite in one of the two alone */
 } deviation;
 

@@ -9,11 +9,12 @@
 
 #include <stddef.h>
 
-/* The largest of all data sets, and which of them have it. */
+/* The worst of all data sets, and which of them have it. */
 typedef struct deviations {
     deviation worst;
-    char worst_absolute[256], worst_relative[256];
+    char worst_share[256], worst_rms[256];
     size_t deviating, measured; /* sets */
+    size_t fast;                /* sets whose plan had a kernel of fast numerics */
 } deviations;
 
 /* Prints how far the outputs of `fast` are from those of `exact`; both have run on set `name`. */
