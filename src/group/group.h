@@ -12,6 +12,7 @@
 
 #include "base/refcount.h"
 #include "base/thread.h"
+#include "group/choice.h"
 #include "group/header.h"
 #include "group/reduction.h"
 #include "group/state.h"
@@ -143,12 +144,13 @@ struct mls_group {
 
     /* Of the one whose turn it is. */
     uint64_t seq, rounds;
-    bool is_reading;       /* others' memory, until the next round */
-    bool reads_now;        /* mls__reads_now(), by the last round */
-    bool stages_now;       /* mls__stages_now(), likewise */
-    unsigned char *stage;  /* of reductions in strides, where all can read it; NULL: none yet */
-    mls__header last;      /* of the last collective; op 0: none */
-    mls__reduce_plan plan; /* of the last reduction: the next one is mostly like it */
+    bool is_reading;        /* others' memory, until the next round */
+    bool reads_now;         /* mls__reads_now(), by the last round */
+    bool stages_now;        /* mls__stages_now(), likewise */
+    unsigned char *stage;   /* of reductions in strides, where all can read it; NULL: none yet */
+    mls__choice stage_ways; /* past the caches, or not */
+    mls__header last;       /* of the last collective; op 0: none */
+    mls__reduce_plan plan;  /* of the last reduction: the next one is mostly like it */
     mls__tree tree;
     unsigned char *record; /* the one to be given: a mark, a payload and a tail */
     mls_transport_record *records;

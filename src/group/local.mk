@@ -3,6 +3,7 @@ libmls_core_la_SOURCES += \
 	%D%/call.c \
 	%D%/calls.c \
 	%D%/check.c \
+	%D%/choice.c %D%/choice.h \
 	%D%/engine.c \
 	%D%/exchange.c \
 	%D%/failure.c \

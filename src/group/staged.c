@@ -6,11 +6,14 @@
  * together with the next stride of their parts. Two halves of a stage are used by turns: what a
  * rank wrote two rounds ago was read before the others gave the record of the last one.
  *
- * Of few bytes a stage stays in the caches. Of many, what goes there goes past them: where two
- * cores share no cache, a line that one of them has to fetch from the cache of the other, and that
- * this one then has to get back, takes twice as long as both of their ways to memory and back.
+ * Of few bytes a stage stays in the caches. Of many, what goes there goes past them where that is
+ * sooner, as is found by trying: where two cores share no cache, a line that one of them has to
+ * fetch from the cache of the other, and that this one then has to get back, takes twice as long as
+ * both of their ways to memory and back; where they share one, half as long.
  */
 #include "group/reduce.h"
+
+#include "base/clock.h"
 #include "group/stream.h"
 
 #include <string.h>
@@ -31,11 +34,12 @@ typedef struct staged {
     const mls__reduce_plan *plan;
     const unsigned char *source;
     unsigned char *target;
-    void *made;     /* results on their way to a stage and a target */
-    bool spreads;   /* results are shown to others; else each rank keeps its own */
-    bool streams;   /* what goes to a stage or a target goes past the caches */
-    size_t stride;  /* elements of each slice */
-    size_t strides; /* of the longest slice */
+    void *made;      /* results on their way to a stage and a target */
+    bool spreads;    /* results are shown to others; else each rank keeps its own */
+    bool streams;    /* what goes to a target goes past the caches */
+    bool shows_past; /* and so does what goes to a stage, in the step at present */
+    size_t stride;   /* elements of each slice */
+    size_t strides;  /* of the longest slice */
 } staged;
 
 /* --- where what lies ------------------------------------------------------------------------- */
@@ -94,9 +98,9 @@ static size_t first_of(const staged *s, uint32_t slice, size_t step)
     return mls__reduce_slice_first(s->plan, slice) + step * s->stride;
 }
 
-static void copy(const staged *s, void *to, const void *from, size_t size_bytes)
+static void copy(bool streams, void *to, const void *from, size_t size_bytes)
 {
-    if (s->streams)
+    if (streams)
         mls__stream_copy(to, from, size_bytes);
     else
         memcpy(to, from, size_bytes);
@@ -111,7 +115,7 @@ static void bring_parts(const staged *s, size_t step)
     const bool has_sums = mls__reduce_has_sums(s->group, plan->rank);
     const size_t bytes = mls__reduce_element_bytes(s->group, plan, plan->rank);
     mls__reduce_plan showing = *plan;
-    showing.reduction.streams = s->streams;
+    showing.reduction.streams = s->shows_past;
     for (uint32_t k = 1; k <= plan->ranks; k++) {
         const uint32_t to = (plan->rank + k) % plan->ranks;
         const size_t count = elements_of(s, to, step), first = first_of(s, to, step);
@@ -119,7 +123,7 @@ static void bring_parts(const staged *s, size_t step)
         if (has_sums)
             mls__reduce_own(s->group, &showing, s->source, first, count, place);
         else if (count > 0 && bytes > 0 && to != plan->rank)
-            copy(s, place, s->source + first * bytes, count * bytes);
+            copy(s->shows_past, place, s->source + first * bytes, count * bytes);
     }
 }
 
@@ -167,9 +171,10 @@ static void finish_shown(const staged *s, size_t step, size_t count)
         const size_t made = count - at < MADE_ELEMENTS ? count - at : MADE_ELEMENTS;
         set_leaves(s, step, count, at);
         mls__reduce_finish(s->group, plan, made, s->made);
-        copy(s, shown + at * size, s->made, made * size);
+        copy(s->shows_past, shown + at * size, s->made, made * size);
         if (plan->wants)
-            copy(s, s->target + (first_of(s, plan->rank, step) + at) * size, s->made, made * size);
+            copy(s->streams, s->target + (first_of(s, plan->rank, step) + at) * size, s->made,
+                 made * size);
     }
 }
 
@@ -196,8 +201,8 @@ static void take_results(const staged *s, size_t step)
         const uint32_t from = (plan->rank + k) % plan->ranks;
         const size_t count = elements_of(s, from, step - 1);
         if (count)
-            copy(s, s->target + first_of(s, from, step - 1) * size, s->group->take[from].found,
-                 count * size);
+            copy(s->streams, s->target + first_of(s, from, step - 1) * size,
+                 s->group->take[from].found, count * size);
     }
 }
 
@@ -257,6 +262,35 @@ static void choose_strides(staged *s)
     s->stride = (s->stride + STRIDE_ELEMENTS - 1) / STRIDE_ELEMENTS * STRIDE_ELEMENTS;
 }
 
+static size_t steps_of(const staged *s)
+{
+    return s->strides + s->spreads;
+}
+
+static mls_status run(const staged *s)
+{
+    mls_status status = MLS_OK;
+    for (size_t step = 0; !status && step < steps_of(s); step++)
+        status = run_step(s, step);
+    return status;
+}
+
+/* The last stride may be shorter than the others. */
+static mls_status run_long(staged *s)
+{
+    mls__choice *ways = &s->group->stage_ways;
+    mls_status status = MLS_OK;
+    mls__choice_begin(ways, s->strides - 1, mls__clock_monotonic_ns());
+    for (size_t step = 0; !status && step < steps_of(s); step++) {
+        s->shows_past = !mls__choice_is_second(ways, step);
+        status = run_step(s, step);
+        mls__choice_note(ways, step, mls__clock_monotonic_ns());
+    }
+    if (!status)
+        mls__choice_end(ways);
+    return status;
+}
+
 mls_status mls__staged_reduce(mls_group *group, mls__call *call, const mls__reduce_plan *plan,
                               const void *source, void *target)
 {
@@ -271,10 +305,7 @@ mls_status mls__staged_reduce(mls_group *group, mls__call *call, const mls__redu
         .streams = does_stream(plan),
     };
     choose_strides(&s);
-    const size_t steps = s.strides + s.spreads;
-    mls_status status = MLS_OK;
-    for (size_t step = 0; !status && step < steps; step++)
-        status = run_step(&s, step);
+    const mls_status status = s.streams ? run_long(&s) : run(&s);
     if (s.streams)
         mls__stream_end();
     return status;

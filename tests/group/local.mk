@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 GROUP_TESTS = \
 	%D%/test_arena \
+	%D%/test_choice \
 	%D%/test_launched \
 	%D%/test_plans \
 	%D%/test_shm_faults \
@@ -9,6 +10,8 @@ check_PROGRAMS += $(GROUP_TESTS)
 TESTS += $(GROUP_TESTS)
 %C%_test_arena_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_arena_LDADD = $(MLS_TEST_LIBS)
+%C%_test_choice_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_choice_LDADD = $(MLS_TEST_LIBS)
 %C%_test_launched_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_launched_LDADD = $(MLS_TEST_LIBS)
 %C%_test_plans_CPPFLAGS = $(MLS_TEST_CPPFLAGS)

@@ -214,13 +214,12 @@ START_TEST(a_full_arena_has_no_stage)
 }
 END_TEST
 
+static const int64_t large_count = 3 * (int64_t) (MLS__STREAM_BYTES / sizeof(float)) + 5;
+
 /* What is larger than the caches goes past them, and arrives all the same. */
-static void check_large(ranked *r)
+static void reduce_large(ranked *r, mls_tensor *source, mls_tensor *target)
 {
-    const int64_t count = 3 * (int64_t) (MLS__STREAM_BYTES / sizeof(float)) + 5;
-    mls_tensor *source, *target;
-    ck_assert_ok(mls_group_create_tensor(r->group, MLS_FLOAT32, 1, &count, &source));
-    ck_assert_ok(mls_group_create_tensor(r->group, MLS_FLOAT32, 1, &count, &target));
+    const int64_t count = large_count;
     float *data = mls_tensor_data(source);
     const float *result = mls_tensor_data(target);
     for (int64_t i = 0; i < count; i++)
@@ -233,6 +232,14 @@ static void check_large(ranked *r)
     for (int64_t i = 0; i < count; i++)
         mls_test_expect(result[i] == (float) (3 * (i % 1000) + 1), "element %lld is %g",
                         (long long) i, (double) result[i]);
+}
+
+static void check_large(ranked *r)
+{
+    mls_tensor *source, *target;
+    ck_assert_ok(mls_group_create_tensor(r->group, MLS_FLOAT32, 1, &large_count, &source));
+    ck_assert_ok(mls_group_create_tensor(r->group, MLS_FLOAT32, 1, &large_count, &target));
+    reduce_large(r, source, target);
     mls_tensor_free(source);
     mls_tensor_free(target);
 }
@@ -240,6 +247,25 @@ static void check_large(ranked *r)
 START_TEST(large_ones_go_past_the_caches)
 {
     run_ranks(check_large);
+}
+END_TEST
+
+/* Both calls are trials, the second halves of which go the other way. */
+static void check_stages(ranked *r)
+{
+    mls_tensor *source, *target;
+    ck_assert_ok(mls_tensor_create(the_context, MLS_FLOAT32, 1, &large_count, &source));
+    ck_assert_ok(mls_tensor_create(the_context, MLS_FLOAT32, 1, &large_count, &target));
+    reduce_large(r, source, target);
+    ck_assert_uint_eq(r->group->stage_ways.calls, 2);
+    ck_assert(r->group->stage_ways.tries);
+    mls_tensor_free(source);
+    mls_tensor_free(target);
+}
+
+START_TEST(stages_go_either_way)
+{
+    run_ranks(check_stages);
 }
 END_TEST
 
@@ -379,6 +405,7 @@ int main(void)
     tcase_add_test(tests, strides_change_no_bit);
     tcase_add_test(tests, a_full_arena_has_no_stage);
     tcase_add_test(tests, large_ones_go_past_the_caches);
+    tcase_add_test(tests, stages_go_either_way);
     tcase_add_test(tests, headers_are_read_once);
     tcase_add_test(tests, records_of_nonsense_are_refused);
     tcase_add_test(tests, streams_copy_what_they_should);
