@@ -41,7 +41,8 @@ endif
 
 # Programs of the two MPIs, and one that knows of neither, for a script that launches them.
 dist_check_SCRIPTS += %D%/run_mpi.sh
-TRANSPORT_MPI = %D%/test_mpi.c %D%/makings.c %D%/makings.h $(TRANSPORT_CONFORMANCE)
+TRANSPORT_MPI = %D%/test_mpi.c %D%/against_mpi.c %D%/against_mpi.h %D%/makings.c %D%/makings.h \
+	$(TRANSPORT_CONFORMANCE)
 # Where libtool leaves modules before they are installed.
 TRANSPORT_MPI_CPPFLAGS = $(MLS_TEST_CPPFLAGS) -DMLS_TEST_DRIVERS='"$(abs_top_builddir)/.libs"'
 if MLS_MPI

@@ -39,10 +39,10 @@ launch() {
     timeout 300 "$@" >"$out" 2>&1 </dev/null
 }
 
-echo 1..12
+echo 1..16
 for kind in openmpi mpich; do
     if [ ! -x "./test_$kind" ] || ! command -v "mpirun.$kind" >/dev/null 2>&1; then
-        for count in $(seq $((count + 1)) $((count + 6))); do
+        for count in $(seq $((count + 1)) $((count + 8))); do
             echo "ok $count # SKIP there is no mpirun.$kind, or it was not built for it"
         done
         continue
@@ -51,6 +51,10 @@ for kind in openmpi mpich; do
     report "$kind: 4 ranks conform" $?
     launch "$kind" 2 "./test_$kind" "$kind:"
     report "$kind: 2 ranks conform" $?
+    launch "$kind" 7 "./test_$kind" mpi: results
+    report "$kind: 7 ranks get what MPI gives" $?
+    launch "$kind" 8 "./test_$kind" mpi: values
+    report "$kind: 1 to 8 ranks compute and move the same" $?
     launch "$kind" 2 "./test_$kind" mpi: single
     report "$kind: MPI for one thread is refused" $?
     launch "$kind" 2 "./test_$kind" mpi: serialized

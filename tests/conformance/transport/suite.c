@@ -48,22 +48,25 @@ int conformance_transport_run_with(const char *name, const char *url,
         const char *name;
         void (*add)(TCase *tests);
         bool by_threads; /* only */
+        int part;
     } parts[] = {
-        {"reductions", conformance_add_reductions, false},
-        {"long reductions", conformance_add_long_reductions, false},
-        {"moves", conformance_add_moves, false},
-        {"failures", conformance_add_failures, false},
-        {"handles", conformance_add_handles, false},
-        {"regroup", conformance_add_regroup, false},
-        {"splits", conformance_add_splits, false},
-        {"races", conformance_add_races, true},
-        {"own", add ? add : add_nothing, false},
+        {"reductions", conformance_add_reductions, false, CONFORMANCE_VALUES},
+        {"long reductions", conformance_add_long_reductions, false, CONFORMANCE_VALUES},
+        {"moves", conformance_add_moves, false, CONFORMANCE_VALUES},
+        {"failures", conformance_add_failures, false, CONFORMANCE_ALL},
+        {"handles", conformance_add_handles, false, CONFORMANCE_ALL},
+        {"regroup", conformance_add_regroup, false, CONFORMANCE_ALL},
+        {"splits", conformance_add_splits, false, CONFORMANCE_ALL},
+        {"races", conformance_add_races, true, CONFORMANCE_ALL},
+        {"own", add ? add : add_nothing, false, CONFORMANCE_OWN},
     };
     the_url = url;
     prepare = on_context;
     Suite *suite = suite_create(name);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if ((has_processes || the_place) && parts[i].by_threads)
+            continue;
+        if (the_place && parts[i].part < the_place->from)
             continue;
         if (the_place &&
             (parts[i].add == conformance_add_regroup || parts[i].add == conformance_add_splits))
@@ -165,9 +168,18 @@ void conformance_meet(pthread_barrier_t *meeting)
         pthread_barrier_wait(meeting);
 }
 
+static uint32_t sizes;
+
+uint32_t conformance_sizes(void)
+{
+    return sizes;
+}
+
 /* Ranks that are processes; those that a small group does not need go on to the next one. */
 static void run_own_rank(started *ranks, uint32_t size)
 {
+    if (size <= the_place->size)
+        sizes |= UINT32_C(1) << size;
     if (size <= the_place->size && the_place->rank < size)
         run_rank(&ranks[the_place->rank]);
 }

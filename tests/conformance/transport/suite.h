@@ -24,6 +24,9 @@ int conformance_transport_run_with(const char *name, const char *url,
 /* The same with a process for each rank, where the URL's transport reaches others. */
 int conformance_transport_run_processes(const char *name, const char *url);
 
+/* What becomes of calls by others; what they give; what the transport's own tests are. */
+enum { CONFORMANCE_ALL, CONFORMANCE_VALUES, CONFORMANCE_OWN };
+
 /*
  * Where ranks are processes, all of which run the suite: which one this is, and how the first
  * `count` of them wait for each other. Tests that need other processes, or ranks of one process,
@@ -32,9 +35,13 @@ int conformance_transport_run_processes(const char *name, const char *url);
 typedef struct conformance_place {
     uint32_t rank, size;
     void (*meet)(uint32_t count);
+    int from; /* of the parts below, in their order, those from here on */
 } conformance_place;
 
 extern const conformance_place *the_place; /* NULL: ranks are threads */
+
+/* There: bit n is set once a test had n ranks. */
+uint32_t conformance_sizes(void);
 
 /* Made for each test, and in each process. */
 extern mls_context *the_context;

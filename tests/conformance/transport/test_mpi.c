@@ -3,6 +3,7 @@
  * Processes that an MPI launcher started conform: a program of MPI's own that starts MPI itself, so
  * that results can be held against MPI's. run_mpi.sh runs it with each of them.
  */
+#include "conformance/transport/against_mpi.h"
 #include "conformance/transport/makings.h"
 #include "conformance/transport/suite.h"
 
@@ -57,7 +58,8 @@ static void create_at(const char *url, uint32_t shards, mls_group **ret_group)
     ck_assert_ok(mls_group_create(the_context, url, place.rank, place.size, &options, ret_group));
 }
 
-/* --- against MPI ----------------------------------------------------------------------------- */
+/* --- floats ------------------------------------------------------------------------------------
+ */
 
 static mls_tensor *filled(mls_dtype dtype, int64_t count)
 {
@@ -73,111 +75,7 @@ static mls_tensor *filled(mls_dtype dtype, int64_t count)
     return tensor;
 }
 
-static void expect_same(const void *given, const void *expected, size_t size, const char *what)
-{
-    mls_test_expect(memcmp(given, expected, size) == 0, "%s is not what MPI gives", what);
-}
-
-static const struct {
-    uint32_t reduction;
-    const char *name;
-} reductions[] = {{MLS_REDUCE_SUM, "sum"},
-                  {MLS_REDUCE_PRODUCT, "product"},
-                  {MLS_REDUCE_MIN, "minimum"},
-                  {MLS_REDUCE_MAX, "maximum"}};
-
-static MPI_Op operation_of(uint32_t reduction)
-{
-    return reduction == MLS_REDUCE_SUM       ? MPI_SUM
-           : reduction == MLS_REDUCE_PRODUCT ? MPI_PROD
-           : reduction == MLS_REDUCE_MIN     ? MPI_MIN
-                                             : MPI_MAX;
-}
-
-/* Integers have one result; pieces that go with a record, and those that MPI gets. */
-static void reduce_as_mpi(mls_group *group, int count, size_t k)
-{
-    const MPI_Op op = operation_of(reductions[k].reduction);
-    const MPI_Datatype type = k < 2 ? MPI_UINT64_T : MPI_INT64_T;
-    const uint32_t root = place.size - 1;
-    const int piece = count / (int) place.size;
-    mls_tensor *source = filled(MLS_INT64, count), *target = conformance_tensor(MLS_INT64, count);
-    mls_tensor *part, *whole;
-    int64_t *expected = calloc((size_t) count, sizeof *expected);
-    MPI_Allreduce(mls_tensor_data(source), expected, count, type, op, MPI_COMM_WORLD);
-    const size_t size = (size_t) count * 8;
-    ck_assert_ok(mls_group_allreduce(group, source, target, reductions[k].reduction, NULL, NULL));
-    expect_same(mls_tensor_data(target), expected, size, reductions[k].name);
-    memset(mls_tensor_data(target), 0, size);
-    ck_assert_ok(
-        mls_group_reduce(group, source, target, reductions[k].reduction, root, NULL, NULL));
-    if (place.rank == root)
-        expect_same(mls_tensor_data(target), expected, size, reductions[k].name);
-    MPI_Reduce_scatter_block(mls_tensor_data(source), expected, piece, type, op, MPI_COMM_WORLD);
-    ck_assert_ok(mls_tensor_slice(target, 0, 0, piece, 1, &part));
-    ck_assert_ok(mls_tensor_slice(source, 0, 0, piece * (int) place.size, 1, &whole));
-    ck_assert_ok(mls_group_reduce_scatter(group, whole, part, reductions[k].reduction, NULL, NULL));
-    expect_same(mls_tensor_data(part), expected, (size_t) piece * 8, "a scattered reduction");
-    free(expected);
-    mls_tensor_free(whole);
-    mls_tensor_free(part);
-    mls_tensor_free(source);
-    mls_tensor_free(target);
-}
-
-static void move_as_mpi(mls_group *group, int count)
-{
-    const int ranks = (int) place.size, root = ranks / 2;
-    mls_tensor *one = filled(MLS_INT64, count), *all = filled(MLS_INT64, count * ranks);
-    mls_tensor *target = conformance_tensor(MLS_INT64, count * ranks), *part;
-    const size_t size = (size_t) count * 8;
-    unsigned char *expected = malloc(size * place.size);
-    memcpy(expected, mls_tensor_data(one), size);
-    MPI_Bcast(expected, count, MPI_INT64_T, root, MPI_COMM_WORLD);
-    ck_assert_ok(mls_group_broadcast(group, one, (uint32_t) root, NULL, NULL));
-    expect_same(mls_tensor_data(one), expected, size, "a broadcast");
-    ((int64_t *) mls_tensor_data(one))[0] += place.rank;
-    MPI_Allgather(mls_tensor_data(one), count, MPI_INT64_T, expected, count, MPI_INT64_T,
-                  MPI_COMM_WORLD);
-    ck_assert_ok(mls_group_allgather(group, one, target, NULL, NULL));
-    expect_same(mls_tensor_data(target), expected, size * place.size, "an allgather");
-    memset(mls_tensor_data(target), 0, size * place.size);
-    ck_assert_ok(mls_group_gather(group, one, target, (uint32_t) root, NULL, NULL));
-    if ((int) place.rank == root)
-        expect_same(mls_tensor_data(target), expected, size * place.size, "a gather");
-    MPI_Alltoall(mls_tensor_data(all), count, MPI_INT64_T, expected, count, MPI_INT64_T,
-                 MPI_COMM_WORLD);
-    ck_assert_ok(mls_group_all_to_all(group, all, target, NULL, NULL));
-    expect_same(mls_tensor_data(target), expected, size * place.size, "an all_to_all");
-    MPI_Scatter(mls_tensor_data(all), count, MPI_INT64_T, expected, count, MPI_INT64_T, root,
-                MPI_COMM_WORLD);
-    ck_assert_ok(mls_tensor_slice(target, 0, 0, count, 1, &part));
-    ck_assert_ok(mls_group_scatter(group, all, part, (uint32_t) root, NULL, NULL));
-    expect_same(mls_tensor_data(part), expected, size, "a scatter");
-    free(expected);
-    mls_tensor_free(part);
-    mls_tensor_free(one);
-    mls_tensor_free(all);
-    mls_tensor_free(target);
-}
-
-START_TEST(results_are_those_of_mpi)
-{
-    static const int counts[] = {40, 5001, COUNT};
-    mls_group *group;
-    create_at(the_url, 0, &group);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        for (size_t k = 0; k < sizeof reductions / sizeof reductions[0]; k++)
-            reduce_as_mpi(group, counts[i], k);
-        move_as_mpi(group, counts[i]);
-    }
-    mls_group_free(group);
-}
-END_TEST
-
-/* --- floats ---------------------------------------------------------------------------------- */
-
-/* How many sums differ from those by the tree of at most four ranks: (0 1) (2 3). */
+/* How many sums differ from those by the tree of two to four ranks: (0 1) (2 3). */
 static int differing(const mls_tensor *source, const mls_tensor *target)
 {
     double *all = malloc(sizeof *all * COUNT * place.size), widest = 0;
@@ -354,7 +252,9 @@ END_TEST
 
 static void add_own(TCase *tests)
 {
-    tcase_add_test(tests, results_are_those_of_mpi);
+    against_mpi_add(tests);
+    if (place.from != CONFORMANCE_ALL)
+        return;
     tcase_add_test(tests, engines_add_up_by_request);
     tcase_add_test(tests, places_are_checked);
     tcase_add_test(tests, offers_and_splits);
@@ -415,6 +315,17 @@ static int expect_late(mls_context *context, const char *url)
 
 typedef int (*first_fn)(mls_context *context, const char *url);
 
+/* Each number of ranks that there could be was there. */
+static int expect_sizes(void)
+{
+    for (uint32_t size = 1; size <= place.size; size++)
+        if (!(conformance_sizes() >> size & 1)) {
+            fprintf(stderr, "no test had %u ranks\n", size);
+            return EXIT_FAILURE;
+        }
+    return EXIT_SUCCESS;
+}
+
 /* What goes before the suite, or comes in its place. */
 static int run_first(first_fn run, const char *url)
 {
@@ -433,10 +344,13 @@ int main(int argc, char **argv)
         int level;
         first_fn first;
         bool has_suite;
+        int from;
     } modes[] = {
-        {"", MPI_THREAD_MULTIPLE, expect_late, true},
-        {"single", MPI_THREAD_SINGLE, expect_refusal, false},
-        {"serialized", MPI_THREAD_SERIALIZED, expect_sum, false},
+        {"", MPI_THREAD_MULTIPLE, expect_late, true, CONFORMANCE_ALL},
+        {"values", MPI_THREAD_MULTIPLE, expect_late, true, CONFORMANCE_VALUES},
+        {"results", MPI_THREAD_MULTIPLE, expect_late, true, CONFORMANCE_OWN},
+        {"single", MPI_THREAD_SINGLE, expect_refusal, false, CONFORMANCE_ALL},
+        {"serialized", MPI_THREAD_SERIALIZED, expect_sum, false, CONFORMANCE_ALL},
     };
     int level, rank, size;
     size_t m = 0;
@@ -448,11 +362,13 @@ int main(int argc, char **argv)
     MPI_Init_thread(&argc, &argv, modes[m].level, &level);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    place = (conformance_place){(uint32_t) rank, (uint32_t) size, meet};
+    place = (conformance_place){(uint32_t) rank, (uint32_t) size, meet, modes[m].from};
     the_place = &place;
     int result = run_first(modes[m].first, url);
     if (!result && modes[m].has_suite)
         result = conformance_transport_run_with("conformance/transport/mpi", url, NULL, add_own);
+    if (!result && modes[m].has_suite && place.from != CONFORMANCE_OWN)
+        result = expect_sizes();
     MPI_Finalize();
     return result;
 }
