@@ -260,6 +260,11 @@ mls_status mls__find(mls_group *group, uint32_t rank, mls__piece *piece)
     const mls_status status = read_mark(group, rank, &mark, &rest);
     if (status)
         return status;
+    const mls_dtype dtype = (mls_dtype) ((const mls__mark *) (const void *) group->record)->dtype;
+    const size_t size = mls_dtype_size(dtype);
+    if (size && mark.address % size) /* sums are made of elements where they lie */
+        return mls__error(MLS_EFORMAT, "rank %u shows %s at an address where none can lie", rank,
+                          mls_dtype_name(dtype));
     piece->found = group->transport.ops->read(group->link, rank, mark.address + piece->offset,
                                               piece->size_bytes);
     return piece->found ? MLS_OK
