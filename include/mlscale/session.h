@@ -218,9 +218,16 @@ MLS_API void mls_session_cancel(mls_session *session);
  * unlocks what is its own, and so does a seal that fails; all else stays locked, since the host or
  * another session may have locked it, too, until its memory goes back to the system. With
  * MLS_SEAL_CHECK a run that did ask the library's allocator for memory, had a page fault or waited
- * gives MLS_ESTATE; a system call that does not wait goes unseen. Errors: MLS_EUNSUPPORTED (several
- * threads; control flow), MLS_EIO (the system does not let memory be locked: the message says what
- * to raise), and those of planning.
+ * gives MLS_ESTATE; a system call that does not wait goes unseen.
+ *
+ * With control flow, sequences or sizes that follow from the data, only what runs have done before
+ * is open after the seal: a branch, a number of iterations or dims that none of them had need a
+ * plan or memory, and such a run gives MLS_ESTATE instead. So run the session on inputs of each
+ * kind, twice, before sealing it; a failure of the seal's own runs is the seal's.
+ *
+ * Errors: MLS_EUNSUPPORTED (several threads; StringNormalizer, which allocates in each run),
+ * MLS_EIO (the system does not let memory be locked: the message says what to raise), and those of
+ * planning.
  */
 MLS_API mls_status mls_session_seal(mls_session *session, uint64_t flags);
 

@@ -279,13 +279,8 @@ static mls_status needed_bytes(mls_session *session, side (*get)(const mls_sessi
     *ret_bytes = given;
     if (session->flow && get == output_side)
         return MLS_OK;
-    if (session->flow) {
-        mls__object *object;
-        status = flow_object(session, get, index, &object);
-        if (!status)
-            *ret_bytes = mls__object_bytes(object);
-        return status;
-    }
+    if (session->flow)
+        return mls__session_flow_input_bytes(session, index, ret_bytes);
     status = settled_port(session, get, index, &port);
     if (!status)
         *ret_bytes = mls__arg_bytes(&session->plan.slots[port->slot].arg);
@@ -295,12 +290,14 @@ static mls_status needed_bytes(mls_session *session, side (*get)(const mls_sessi
 static mls_status bind_data(mls_session *session, side (*get)(const mls_session *), size_t index,
                             void *data, size_t size_bytes)
 {
-    size_t needed;
-    const mls_status status = needed_bytes(session, get, index, size_bytes, &needed);
+    size_t needed = 0;
+    side s = get(session);
+    const bool is_reset = !data && !size_bytes;
+    const mls_status status =
+        is_reset ? check_index(&s, index) : needed_bytes(session, get, index, size_bytes, &needed);
     if (status)
         return status;
-    const side s = get(session);
-    const bool is_reset = !data && !size_bytes;
+    s = get(session);
     if (!is_reset && (size_bytes != needed || !data))
         return mls__error(MLS_ESHAPE, "%s '%.200s' takes %zu bytes at the present dims; %zu given",
                           s.noun, side_value(session, &s, index)->name, needed,

@@ -52,6 +52,17 @@ static mls_status make_own(mls_session *session, size_t index, mls__object **ret
     return MLS_OK;
 }
 
+/* At the present dims. Those of an input of this kind are known. */
+static size_t input_bytes(const mls_session *session, size_t index)
+{
+    const mls__plan_input *input = &session->plan_inputs[index];
+    size_t bytes = mls_dtype_size((mls_dtype) input_value(session, index)->dtype);
+    for (int i = 0; i < input->rank; i++)
+        if (!mls__mul_size(bytes, (size_t) input->dims[i], &bytes))
+            return SIZE_MAX;
+    return bytes;
+}
+
 static mls_status make_object(mls_session *session, size_t index, mls__object **ret_object)
 {
     const mls__binding *binding = &session->inputs[index];
@@ -59,19 +70,30 @@ static mls_status make_object(mls_session *session, size_t index, mls__object **
     mls__pool *pool = &session->flow_host.pool;
     if (binding->tensor)
         return mls__object_wrap(pool, binding->tensor, ret_object);
-    if (binding->data)
+    if (binding->data) {
+        const size_t needed = input_bytes(session, index);
+        if (needed != binding->size_bytes)
+            return mls__error(MLS_ESHAPE,
+                              "input '%.200s': %zu bytes are bound; at the present dims it takes "
+                              "%zu",
+                              input_value(session, index)->name, binding->size_bytes, needed);
         return mls__object_borrow(pool, input_value(session, index)->dtype, input->rank,
                                   input->dims, binding->data, ret_object);
+    }
     return make_own(session, index, ret_object);
 }
 
+/* Memory without dims of its own, the session's or the caller's, has the present ones. */
 static bool fits(const mls_session *session, size_t index)
 {
     const mls__binding *binding = &session->inputs[index];
     const mls__plan_input *input = &session->plan_inputs[index];
-    return !binding->is_stale &&
-           (!binding->is_own || mls__shape_equal(binding->object->rank, binding->object->dims,
-                                                 input->rank, input->dims));
+    const mls__object *object = binding->object;
+    if (binding->is_stale)
+        return false;
+    if (!object || object->kind != MLS_VALUE_TENSOR || binding->tensor || input->rank < 0)
+        return true;
+    return mls__shape_equal(object->rank, object->dims, input->rank, input->dims);
 }
 
 static mls_status settle_input(mls_session *session, size_t index)
@@ -95,6 +117,19 @@ static mls_status settle_input(mls_session *session, size_t index)
     binding->object = object;
     binding->is_own = object && !is_bound;
     binding->is_stale = false;
+    return MLS_OK;
+}
+
+mls_status mls__session_flow_input_bytes(mls_session *session, size_t index, size_t *ret_bytes)
+{
+    mls__session_settle_dims(session);
+    const mls_status status = mls__session_describe_inputs(session, false);
+    if (status)
+        return status;
+    if (input_value(session, index)->kind != MLS_VALUE_TENSOR)
+        return mls__error(MLS_EDTYPE, "input '%.200s' may be no tensor: bind one to it instead",
+                          input_value(session, index)->name);
+    *ret_bytes = input_bytes(session, index);
     return MLS_OK;
 }
 

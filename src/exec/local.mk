@@ -25,4 +25,5 @@ libmls_core_la_SOURCES += \
 	%D%/flow/scan.c \
 	%D%/flow/segment.c \
 	%D%/flow/sequence.c \
-	%D%/flow/text.c
+	%D%/flow/text.c \
+	%D%/flow/visit.c

@@ -20,14 +20,12 @@ static void notice_decisive(mls_session *session)
 /* Whatever must be true before the walk and seldom is not. */
 static mls_status make_ready(mls_session *session)
 {
-    if (session->flow)
-        return mls__session_settle_flow(session);
     if (session->has_decisive && session->is_planned && session->is_settled)
         notice_decisive(session);
     mls_status status = session->is_sealed ? mls__session_check_thread(session) : MLS_OK;
     if (!status)
         status = mls__session_settle(session);
-    if (!status && !session->is_checked)
+    if (!status && !session->is_checked && !session->flow)
         status = mls__session_check_bindings(session);
     return status;
 }
@@ -37,10 +35,12 @@ mls_status mls_session_run(mls_session *session)
     if (!session->is_settled || !session->is_checked || session->has_decisive ||
         session->is_sealed) {
         const mls_status status = make_ready(session);
-        if (status || session->flow)
-            return status ? status : mls__session_run_flow(session);
+        if (status)
+            return status;
         if (session->is_seal_checked)
             return mls__session_run_checked(session);
+        if (session->flow)
+            return mls__session_run_flow(session);
     }
     return mls__plan_run(&session->plan, &session->control);
 }

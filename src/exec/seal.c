@@ -73,26 +73,48 @@ static void lock_stack(locker *l)
     lock_range(l, (void *) (uintptr_t) stack, sizeof stack);
 }
 
-/* What belongs to this session alone. */
-static void visit_own(mls_session *session, void (*visit)(void *arg, void *data, size_t size),
+/* What belongs to this session alone; kernels, whose size is not known, are for `kernel`. */
+static void visit_own(mls_session *session, mls__memory_visit visit, mls__memory_visit kernel,
                       void *arg)
 {
     visit(arg, session, sizeof *session);
+    mls__arena_visit(&session->dims.arena, visit, arg);
+    if (session->flow) {
+        mls__flow_visit(session->flow, visit, kernel, arg);
+        mls__pool_visit(&session->flow_host.pool, visit, arg);
+        return;
+    }
     visit(arg, session->plan.block, session->plan.block_bytes);
     mls__arena_visit(&session->plan.arena, visit, arg);
-    mls__arena_visit(&session->dims.arena, visit, arg);
+    for (size_t i = 0; i < session->plan.run_count; i++)
+        kernel(arg, (void *) (uintptr_t) session->plan.run_steps[i].kernel, 1);
+}
+
+/* The page with its beginning, and the next. */
+static void lock_kernel(void *arg, void *kernel, size_t size)
+{
+    const locker *l = arg;
+    lock_range(arg, kernel, size * l->page);
+}
+
+/* It shares its pages with others. */
+static void leave_kernel(void *arg, void *kernel, size_t size)
+{
+    (void) arg;
+    (void) kernel;
+    (void) size;
 }
 
 static void lock_all(mls_session *session, locker *l)
 {
-    visit_own(session, lock_range, l);
+    visit_own(session, lock_range, lock_kernel, l);
+    if (session->flow)
+        mls__graph_visit(session->plan.graph, lock_range, l);
     mls__weights_visit(&session->model->weights, lock_range, l);
     for (size_t i = 0; i < session->model->tensors.count; i++) {
         const mls_tensor *tensor = *(mls_tensor **) mls__vec_at(&session->model->tensors, i);
         lock_range(l, mls_tensor_data(tensor), mls_tensor_size_bytes(tensor));
     }
-    for (size_t i = 0; i < session->plan.run_count; i++)
-        lock_range(l, (void *) (uintptr_t) session->plan.run_steps[i].kernel, l->page);
     const mls__binding *const bindings[] = {session->inputs, session->outputs};
     const size_t counts[] = {session->plan.graph->inputs.count, session->plan.graph->outputs.count};
     for (int side = 0; side < 2; side++)
@@ -107,10 +129,12 @@ static mls_status check_sealable(const mls_session *session, uint64_t flags)
     if (flags & ~MLS_SEAL_CHECK)
         return mls__error(MLS_EINVAL, "mls_session_seal: flags 0x%llx are not known",
                           (unsigned long long) flags);
-    if (session->flow)
-        return mls__error(MLS_EUNSUPPORTED,
-                          "a model with control flow, sequences or sizes that follow from the data "
-                          "allocates while it runs; it cannot be sealed");
+    const mls__flow_step *loud = session->flow ? mls__flow_find_allocating(session->flow) : NULL;
+    if (loud)
+        return mls__error(
+            MLS_EUNSUPPORTED,
+            "node '%.200s' (%.64s) allocates in each run; its session cannot be sealed",
+            loud->op.node, loud->op.type);
     if (session->plan.share.threads > 1)
         return mls__error(MLS_EUNSUPPORTED,
                           "the session runs on %u threads, which wait for each other; create it "
@@ -119,27 +143,55 @@ static mls_status check_sealable(const mls_session *session, uint64_t flags)
     return MLS_OK;
 }
 
+static mls_status run_once(mls_session *session)
+{
+    return session->flow ? mls__session_run_flow(session)
+                         : mls__plan_run(&session->plan, &session->control);
+}
+
+/*
+ * Two runs plan what these inputs reach and find memory for what goes between the steps. An input
+ * that is bound later has an object before that of now is gone.
+ */
+static mls_status prepare_flow(mls_session *session)
+{
+    mls_status status = MLS_OK;
+    for (int i = 0; !status && i < 2; i++)
+        status = run_once(session);
+    if (status)
+        return status;
+    return mls__pool_reserve(&session->flow_host.pool, session->plan.graph->inputs.count,
+                             sizeof(mls__object));
+}
+
+static mls_status prepare(mls_session *session)
+{
+    mls_status status = mls__session_settle(session);
+    if (!status && session->flow)
+        return prepare_flow(session);
+    return status ? status : mls__session_check_bindings(session);
+}
+
 mls_status mls_session_seal(mls_session *session, uint64_t flags)
 {
     mls_status status = check_sealable(session, flags);
     if (!status)
-        status = mls__session_settle(session);
-    if (!status)
-        status = mls__session_check_bindings(session);
+        status = prepare(session);
     if (status)
         return status;
     locker l = {.page = (uintptr_t) sysconf(_SC_PAGESIZE)};
     lock_all(session, &l);
     if (l.error) {
-        visit_own(session, unlock_range, &l);
+        visit_own(session, unlock_range, leave_kernel, &l);
         return mls__error(MLS_EIO,
                           "cannot lock memory (%s) after %zu KiB; raise RLIMIT_MEMLOCK (ulimit -l) "
                           "or grant CAP_IPC_LOCK",
                           strerror(l.error), l.bytes / 1024);
     }
-    /* Twice: the first faults the rest in. What it computes from is not there yet. */
+    /* Twice: the first faults the rest in. What a plan computes from is not there yet. */
+    session->flow_host.pool.is_sealed = true;
     for (int i = 0; i < 2; i++)
-        mls__plan_run(&session->plan, &session->control);
+        run_once(session);
     session->is_sealed = true;
     session->is_seal_checked = (flags & MLS_SEAL_CHECK) != 0;
     session->sealed_by = pthread_self();
@@ -150,7 +202,7 @@ void mls__session_unseal(mls_session *session)
 {
     locker l = {.page = (uintptr_t) sysconf(_SC_PAGESIZE)};
     if (session->is_sealed)
-        visit_own(session, unlock_range, &l);
+        visit_own(session, unlock_range, leave_kernel, &l);
     session->is_sealed = false;
 }
 
@@ -178,7 +230,7 @@ static account take_account(void)
 mls_status mls__session_run_checked(mls_session *session)
 {
     const account before = take_account();
-    const mls_status status = mls__plan_run(&session->plan, &session->control);
+    const mls_status status = run_once(session);
     const account after = take_account();
     const uint64_t allocations = after.allocations - before.allocations;
     const long faults = after.usage.ru_minflt - before.usage.ru_minflt + after.usage.ru_majflt -

@@ -74,6 +74,9 @@ void mls__session_free_flow(mls_session *session);
 mls_status mls__session_settle_flow(mls_session *session);
 mls_status mls__session_run_flow(mls_session *session);
 
+/* What an input takes at the present dims. Errors: MLS_ESTATE; MLS_EDTYPE (not always a tensor). */
+mls_status mls__session_flow_input_bytes(mls_session *session, size_t index, size_t *ret_bytes);
+
 /* What an input is, or what an output was after the last run. Errors: MLS_ESTATE. */
 mls_status mls__session_flow_object(mls_session *session, bool is_input, size_t index,
                                     mls__object **ret_object);

@@ -33,6 +33,18 @@ void mls__graph_clear(mls__graph *graph)
     mls__arena_clear(&graph->arena);
 }
 
+void mls__graph_visit(const mls__graph *graph, void (*visit)(void *arg, void *data, size_t size),
+                      void *arg)
+{
+    const mls__vec *const lists[] = {&graph->values, &graph->nodes, &graph->inputs, &graph->outputs,
+                                     &graph->owned};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        visit(arg, lists[i]->data, lists[i]->count * lists[i]->element_size);
+    mls__arena_visit(&graph->arena, visit, arg);
+    for (size_t i = 0; i < graph->owned.count; i++)
+        mls__graph_visit(*(mls__graph **) mls__vec_at(&graph->owned, i), visit, arg);
+}
+
 mls__value *mls__graph_value(const mls__graph *graph, uint32_t index)
 {
     return mls__vec_at(&graph->values, index);

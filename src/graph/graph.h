@@ -83,6 +83,10 @@ struct mls__graph {
 void mls__graph_init(mls__graph *graph, const mls__allocator *allocator, uint64_t *next_id);
 void mls__graph_clear(mls__graph *graph);
 
+/* Visits the memory of the graph and of the bodies of its nodes, but not of constants. */
+void mls__graph_visit(const mls__graph *graph, void (*visit)(void *arg, void *data, size_t size),
+                      void *arg);
+
 /* A copy that shares names, attributes and constants with `source`, which must outlive it. */
 mls_status mls__graph_clone(const mls__graph *source, mls__graph *graph);
 

@@ -40,6 +40,7 @@ TESTS += %D%/test_fast
 
 check_PROGRAMS += %D%/test_seal
 TESTS += %D%/test_seal
+%C%_test_seal_SOURCES = %D%/test_seal.c %D%/flow_models.c %D%/flow_models.h
 %C%_test_seal_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_seal_LDADD = $(MLS_TEST_LIBS)
 

@@ -119,6 +119,35 @@ START_TEST(outputs_may_be_bound)
 }
 END_TEST
 
+/* Bound memory has the present dims, as in a session without control flow. */
+START_TEST(bound_memory_follows_dims)
+{
+    onnx_build *b = onnx_build_create(17), *yes = onnx_build_create(17);
+    onnx_build *no = onnx_build_create(17);
+    onnx_build_input(b, "cond", MLS_BOOL, "");
+    onnx_build_input(b, "x", MLS_FLOAT32, "N");
+    onnx_build_node(yes, "Add", "x x", "sum");
+    onnx_build_output(yes, "sum", MLS_FLOAT32, "N");
+    onnx_build_node(no, "Neg", "x", "less");
+    onnx_build_output(no, "less", MLS_FLOAT32, "N");
+    onnx_node *choice = onnx_build_node(b, "If", "cond", "y");
+    onnx_node_body(choice, "then_branch", yes);
+    onnx_node_body(choice, "else_branch", no);
+    onnx_build_output(b, "y", MLS_FLOAT32, "N");
+    mls_session *session = open_session(b);
+    static const float x[3] = {1, 2, 3};
+    for (int64_t n = 2; n <= 3; n++) {
+        ck_assert_ok(mls_session_set_dim(session, "N", n));
+        ck_assert_ok(mls_session_bind_input_data(session, 1, x, (size_t) n * sizeof *x));
+        ck_assert_ok(mls_session_run(session));
+        check_item(session, 0, 0, 1, &n, (float[]){-1, -2, -3});
+    }
+    ck_assert_ok(mls_session_set_dim(session, "N", 4));
+    ck_assert_fails(mls_session_run(session), MLS_ESHAPE, "12 bytes are bound");
+    mls_session_free(session);
+}
+END_TEST
+
 START_TEST(branches_that_are_missing_are_named)
 {
     onnx_build *b = choosing();
@@ -500,6 +529,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, if_takes_one_branch);
     tcase_add_test(tests, outputs_may_be_bound);
+    tcase_add_test(tests, bound_memory_follows_dims);
     tcase_add_test(tests, branches_that_are_missing_are_named);
     tcase_add_test(tests, loop_carries_and_gathers);
     tcase_add_test(tests, shapes_may_grow);

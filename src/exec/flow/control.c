@@ -242,9 +242,9 @@ static mls_status run_loop(mls__flow *flow, const mls__flow_step *step)
 }
 
 const mls__host_op mls__host_ops_control[] = {
-    {"", "If", run_if, MLS_VALUE_TENSOR},
-    {"", "Loop", run_loop, MLS_VALUE_TENSOR},
-    {"", "Scan", mls__run_scan, MLS_VALUE_TENSOR},
-    {"", "SequenceMap", mls__run_sequence_map, MLS_VALUE_SEQUENCE},
-    {NULL, NULL, NULL, 0},
+    {"", "If", run_if, MLS_VALUE_TENSOR, false},
+    {"", "Loop", run_loop, MLS_VALUE_TENSOR, false},
+    {"", "Scan", mls__run_scan, MLS_VALUE_TENSOR, false},
+    {"", "SequenceMap", mls__run_sequence_map, MLS_VALUE_SEQUENCE, false},
+    {NULL, NULL, NULL, 0, false},
 };

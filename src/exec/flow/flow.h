@@ -34,6 +34,7 @@ typedef struct mls__host_op {
     /* Takes inputs by mls__flow_input(), gives outputs by mls__flow_give(). */
     mls_status (*run)(mls__flow *flow, const mls__flow_step *step);
     uint8_t output_kind; /* MLS_VALUE_* of output 0 */
+    bool allocates;      /* in each run */
 } mls__host_op;
 
 struct mls__flow_step {
@@ -79,6 +80,16 @@ bool mls__flow_is_profiled(const mls__flow *flow);
 
 /* What the last run gave; borrowed until the next. NULL: an empty optional. */
 mls__object *mls__flow_output(const mls__flow *flow, size_t index);
+
+/* --- for seals --- */
+
+/* The first host op that allocates in each run, bodies included; NULL: none. */
+const mls__flow_step *mls__flow_find_allocating(const mls__flow *flow);
+
+/* Visits what runs touch and the flow has for itself; kernels, of unknown size, by `kernel`. */
+typedef void (*mls__memory_visit)(void *arg, void *data, size_t size);
+void mls__flow_visit(const mls__flow *flow, mls__memory_visit visit, mls__memory_visit kernel,
+                     void *arg);
 
 /* --- for host ops --- */
 
@@ -136,6 +147,9 @@ mls_status mls__segment_run(mls__flow *flow, mls__segment *segment);
 
 /* The values of the flow's graph that it reads. */
 const uint32_t *mls__segment_inputs(const mls__segment *segment, size_t *ret_count);
+
+void mls__segment_visit(const mls__segment *segment, mls__memory_visit visit,
+                        mls__memory_visit kernel, void *arg);
 
 /* For reports: its nodes, and its plan once there is one, else NULL. */
 const mls__graph *mls__segment_graph(const mls__segment *segment);

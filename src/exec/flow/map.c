@@ -63,6 +63,6 @@ static mls_status run_items(mls__flow *flow, const mls__flow_step *step)
 }
 
 const mls__host_op mls__host_ops_map[] = {
-    {MLS__DOMAIN_FUSED, "MapItems", run_items, MLS_VALUE_TENSOR},
-    {NULL, NULL, NULL, 0},
+    {MLS__DOMAIN_FUSED, "MapItems", run_items, MLS_VALUE_TENSOR, false},
+    {NULL, NULL, NULL, 0, false},
 };

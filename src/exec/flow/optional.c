@@ -28,9 +28,9 @@ static mls_status run_get_element(mls__flow *flow, const mls__flow_step *step)
 }
 
 const mls__host_op mls__host_ops_optional[] = {
-    {"", "Identity", hand_on, MLS_VALUE_OPTIONAL}, /* of what is no tensor */
-    {"", "Optional", hand_on, MLS_VALUE_OPTIONAL},
-    {"", "OptionalGetElement", run_get_element, MLS_VALUE_OPTIONAL},
-    {"", "OptionalHasElement", run_has_element, MLS_VALUE_TENSOR},
-    {NULL, NULL, NULL, 0},
+    {"", "Identity", hand_on, MLS_VALUE_OPTIONAL, false}, /* of what is no tensor */
+    {"", "Optional", hand_on, MLS_VALUE_OPTIONAL, false},
+    {"", "OptionalGetElement", run_get_element, MLS_VALUE_OPTIONAL, false},
+    {"", "OptionalHasElement", run_has_element, MLS_VALUE_TENSOR, false},
+    {NULL, NULL, NULL, 0, false},
 };

@@ -15,6 +15,7 @@ void mls__pool_init(mls__pool *pool, mls_context *context)
     pool->context = context;
     mls__vec_init(&pool->blocks, &context->allocator, sizeof(mls__pool_block));
     memset(pool->spares, 0, sizeof pool->spares);
+    pool->is_sealed = false;
 }
 
 void mls__pool_clear(mls__pool *pool)
@@ -41,6 +42,11 @@ static size_t class_of(size_t bytes, size_t *ret_rounded)
 
 static mls_status add_block(mls__pool *pool, size_t bytes, void **ret_block)
 {
+    if (pool->is_sealed)
+        return mls__error(MLS_ESTATE,
+                          "the session is sealed, and this run needs %zu bytes more than those "
+                          "before the seal: let it run on inputs like these before it is sealed",
+                          bytes);
     mls__pool_block *block = mls__vec_push(&pool->blocks);
     if (!block)
         return mls__error_nomem(sizeof *block);
@@ -85,4 +91,34 @@ void mls__pool_give(mls__pool *pool, void *block, size_t bytes)
     void **spare = &pool->spares[class_of(bytes, &rounded)];
     memcpy(block, spare, sizeof *spare);
     *spare = block;
+}
+
+/* A list through the blocks themselves: there is no memory for another. */
+mls_status mls__pool_reserve(mls__pool *pool, size_t count, size_t bytes)
+{
+    void *taken = NULL, *block;
+    mls_status status = MLS_OK;
+    for (size_t i = 0; !status && i < count; i++) {
+        status = mls__pool_take(pool, bytes, &block);
+        if (status)
+            break;
+        memcpy(block, &taken, sizeof taken);
+        taken = block;
+    }
+    while (taken) {
+        block = taken;
+        memcpy(&taken, block, sizeof taken);
+        mls__pool_give(pool, block, bytes);
+    }
+    return status;
+}
+
+void mls__pool_visit(const mls__pool *pool, void (*visit)(void *arg, void *data, size_t size),
+                     void *arg)
+{
+    visit(arg, pool->blocks.data, pool->blocks.capacity * sizeof(mls__pool_block));
+    for (size_t i = 0; i < pool->blocks.count; i++) {
+        const mls__pool_block *block = mls__vec_at(&pool->blocks, i);
+        visit(arg, block->data, block->bytes);
+    }
 }

@@ -17,6 +17,7 @@ typedef struct mls__pool {
     mls_context *context;
     void *spares[MLS__POOL_CLASSES]; /* of each class; each begins with the address of the next */
     mls__vec blocks;                 /* mls__pool_block: all that there are */
+    bool is_sealed;                  /* there will be no more */
 } mls__pool;
 
 typedef struct mls__pool_block {
@@ -29,11 +30,18 @@ void mls__pool_init(mls__pool *pool, mls_context *context);
 /* Frees all blocks, also those that were not given back. */
 void mls__pool_clear(mls__pool *pool);
 
-/* At least `bytes`, not cleared. Errors: MLS_ENOMEM. */
+/* At least `bytes`, not cleared. Errors: MLS_ENOMEM, MLS_ESTATE (sealed, and none is there). */
 mls_status mls__pool_take(mls__pool *pool, size_t bytes, void **ret_block);
 
 /* The same for `count` elements, cleared. */
 mls_status mls__pool_take_array(mls__pool *pool, size_t count, size_t size, void **ret_block);
+
+/* So that later so many of `bytes` may be in use beside all that are now. */
+mls_status mls__pool_reserve(mls__pool *pool, size_t count, size_t bytes);
+
+/* Visits all blocks. */
+void mls__pool_visit(const mls__pool *pool, void (*visit)(void *arg, void *data, size_t size),
+                     void *arg);
 
 /* `bytes` as they were taken, of an array count * size. NULL is fine. */
 void mls__pool_give(mls__pool *pool, void *block, size_t bytes);

@@ -257,6 +257,23 @@ const mls__plan *mls__segment_plan(const mls__segment *segment)
     return segment->is_planned ? &segment->plan : NULL;
 }
 
+void mls__segment_visit(const mls__segment *segment, mls__memory_visit visit,
+                        mls__memory_visit kernel, void *arg)
+{
+    const mls__plan *plan = &segment->plan;
+    const mls__vec *const lists[] = {&segment->inputs, &segment->outputs};
+    visit(arg, (void *) (uintptr_t) segment, sizeof *segment);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        visit(arg, lists[i]->data, lists[i]->count * lists[i]->element_size);
+    mls__graph_visit(&segment->graph, visit, arg);
+    if (!segment->is_planned)
+        return;
+    visit(arg, plan->block, plan->block_bytes);
+    mls__arena_visit(&plan->arena, visit, arg);
+    for (size_t i = 0; i < plan->run_count; i++)
+        kernel(arg, (void *) (uintptr_t) plan->run_steps[i].kernel, 1);
+}
+
 /* --- following what it is given --- */
 
 static mls_status given_object(const mls__flow *flow, const mls__segment *segment, size_t index,
@@ -330,20 +347,53 @@ static mls_status follow(mls__segment *segment, change most)
     return build(segment);
 }
 
-static mls_status take_inputs(mls__flow *flow, mls__segment *segment)
+static mls_status refuse_sealed(const mls__segment *segment)
 {
-    change most = segment->is_planned ? SAME : OTHER_TYPE;
+    const mls__node *first = mls__graph_node(&segment->graph, 0);
+    return mls__error(MLS_ESTATE,
+                      "the session is sealed, and the step of node '%.200s' (%.64s) needs another "
+                      "plan: let it run on inputs like these before it is sealed",
+                      mls__plan_node_name(&segment->graph, first), first->type);
+}
+
+/* Of a plan that failed to follow nothing holds, and there will be no other. */
+static mls_status follow_sealed(mls__segment *segment, change most)
+{
+    if (most == SAME || !mls__plan_reshape(&segment->plan, segment->given))
+        return MLS_OK;
+    drop_plan(segment);
+    return refuse_sealed(segment);
+}
+
+static mls_status find_change(const mls__flow *flow, const mls__segment *segment, change *ret_most)
+{
+    *ret_most = segment->is_planned ? SAME : OTHER_TYPE;
     for (size_t i = 0; i < segment->inputs.count; i++) {
         mls__object *object;
         const mls_status status = given_object(flow, segment, i, &object);
         if (status)
             return status;
         const change found = compare(segment, i, object);
-        if (found > most)
-            most = found;
-        take(segment, i, object);
+        if (found > *ret_most)
+            *ret_most = found;
+        /* Before anything has changed, so that the next run may be one that fits. */
+        if (flow->host->pool.is_sealed &&
+            (found == OTHER_TYPE || mls__object_bytes(object) >
+                                        segment->plan.slots[segment->plan.inputs[i].slot].capacity))
+            return refuse_sealed(segment);
     }
-    const mls_status status = follow(segment, most);
+    return *ret_most == OTHER_TYPE && flow->host->pool.is_sealed ? refuse_sealed(segment) : MLS_OK;
+}
+
+static mls_status take_inputs(const mls__flow *flow, mls__segment *segment)
+{
+    change most;
+    mls_status status = find_change(flow, segment, &most);
+    if (status)
+        return status;
+    for (size_t i = 0; i < segment->inputs.count; i++)
+        take(segment, i, flow->cells[*(const uint32_t *) mls__vec_at(&segment->inputs, i)]);
+    status = flow->host->pool.is_sealed ? follow_sealed(segment, most) : follow(segment, most);
     if (status)
         return status;
     for (size_t i = 0; i < segment->inputs.count; i++)

@@ -280,13 +280,13 @@ static mls_status run_split(mls__flow *flow, const mls__flow_step *step)
 }
 
 const mls__host_op mls__host_ops_sequence[] = {
-    {"", "ConcatFromSequence", run_concat, MLS_VALUE_TENSOR},
-    {"", "SequenceAt", run_at, MLS_VALUE_TENSOR},
-    {"", "SequenceConstruct", run_construct, MLS_VALUE_SEQUENCE},
-    {"", "SequenceEmpty", run_empty, MLS_VALUE_SEQUENCE},
-    {"", "SequenceErase", run_erase, MLS_VALUE_SEQUENCE},
-    {"", "SequenceInsert", run_insert, MLS_VALUE_SEQUENCE},
-    {"", "SequenceLength", run_length, MLS_VALUE_TENSOR},
-    {"", "SplitToSequence", run_split, MLS_VALUE_SEQUENCE},
-    {NULL, NULL, NULL, 0},
+    {"", "ConcatFromSequence", run_concat, MLS_VALUE_TENSOR, false},
+    {"", "SequenceAt", run_at, MLS_VALUE_TENSOR, false},
+    {"", "SequenceConstruct", run_construct, MLS_VALUE_SEQUENCE, false},
+    {"", "SequenceEmpty", run_empty, MLS_VALUE_SEQUENCE, false},
+    {"", "SequenceErase", run_erase, MLS_VALUE_SEQUENCE, false},
+    {"", "SequenceInsert", run_insert, MLS_VALUE_SEQUENCE, false},
+    {"", "SequenceLength", run_length, MLS_VALUE_TENSOR, false},
+    {"", "SplitToSequence", run_split, MLS_VALUE_SEQUENCE, false},
+    {NULL, NULL, NULL, 0, false},
 };

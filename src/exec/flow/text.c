@@ -402,8 +402,8 @@ static mls_status run_normalizer(mls__flow *flow, const mls__flow_step *step)
 }
 
 const mls__host_op mls__host_ops_text[] = {
-    {"", "StringConcat", run_concat, MLS_VALUE_TENSOR},
-    {"", "StringNormalizer", run_normalizer, MLS_VALUE_TENSOR},
-    {"", "StringSplit", run_split, MLS_VALUE_TENSOR},
-    {NULL, NULL, NULL, 0},
+    {"", "StringConcat", run_concat, MLS_VALUE_TENSOR, false},
+    {"", "StringNormalizer", run_normalizer, MLS_VALUE_TENSOR, true},
+    {"", "StringSplit", run_split, MLS_VALUE_TENSOR, false},
+    {NULL, NULL, NULL, 0, false},
 };
