@@ -48,15 +48,25 @@ static void note_lifetimes(mls__plan *plan)
     }
 }
 
-/* Whether another input of the step reads the same memory in another shape. */
+static bool can_alias(const mls__plan *plan, const mls__step *step, size_t input)
+{
+    return plan->backend.ops->can_alias(plan->backend.self, &step->op, input, 0);
+}
+
+/*
+ * Whether another input of the step reads the same memory in another shape, or in this one when
+ * the kernel may have written there (the updates of a ScatterElements that are its data, too).
+ */
 static bool is_read_otherwise(const mls__plan *plan, const mls__step *step, size_t input)
 {
-    const uint32_t root = mls__plan_root(plan, step->input_values[input]);
-    for (size_t k = 0; k < step->op.input_count; k++)
-        if (k != input && step->input_values[k] != MLS__NO_VALUE &&
-            mls__plan_root(plan, step->input_values[k]) == root &&
-            step->input_values[k] != step->input_values[input])
+    const uint32_t value = step->input_values[input], root = mls__plan_root(plan, value);
+    for (size_t k = 0; k < step->op.input_count; k++) {
+        const uint32_t other = step->input_values[k];
+        if (k == input || other == MLS__NO_VALUE || mls__plan_root(plan, other) != root)
+            continue;
+        if (other != value || !can_alias(plan, step, k))
             return true;
+    }
     return false;
 }
 
@@ -68,8 +78,7 @@ static bool can_take(const mls__plan *plan, uint32_t at, const mls__step *step, 
     const mls__slot *root = &plan->slots[mls__plan_root(plan, step->input_values[input])];
     return root->kind == MLS__SLOT_COMPUTED && !root->is_pinned && root->last == at &&
            root->capacity == plan->slots[step->output_values[0]].capacity &&
-           !is_read_otherwise(plan, step, input) &&
-           plan->backend.ops->can_alias(plan->backend.self, &step->op, input, 0);
+           !is_read_otherwise(plan, step, input) && can_alias(plan, step, input);
 }
 
 /* `out` takes the memory of `root`; or, where it is a part of something else, `root` takes its. */

@@ -335,6 +335,48 @@ START_TEST(runs_repeat)
 }
 END_TEST
 
+/* Results of a model over x, which is [3]: 2, 0, 1. */
+static void expect_three(onnx_build *b, uint64_t flags, const void *expected, size_t size)
+{
+    mls_model *model;
+    mls_session_options options = MLS_SESSION_OPTIONS_INIT;
+    mls_session *session;
+    options.flags = flags;
+    ck_assert_ok(onnx_build_load(b, context, 0, &model));
+    ck_assert_ok(mls_session_create(model, &options, &session));
+    memcpy(mls_session_input_data(session, 0), (const float[]){2, 0, 1}, 3 * sizeof(float));
+    ck_assert_ok(mls_session_run(session));
+    ck_assert_mem_eq(mls_session_output_data(session, 0), expected, size);
+    mls_session_free(session);
+    mls_model_free(model);
+    onnx_build_free(b);
+}
+
+/* Updates that are the data, too: to write where they lie would change those not yet read. */
+START_TEST(what_is_still_read_is_not_written)
+{
+    onnx_build *b = onnx_build_create(17);
+    onnx_build_input(b, "x", MLS_FLOAT32, "3");
+    onnx_build_ints(b, "places", "3", (const int64_t[]){2, 0, 1});
+    onnx_build_node(b, "Neg", "x", "n");
+    onnx_node_int(onnx_build_node(b, "ScatterElements", "n places n", "y"), "axis", 0);
+    onnx_build_output(b, "y", MLS_FLOAT32, "3");
+    expect_three(b, 0, (const float[]){-0.0f, -1, -2}, 3 * sizeof(float));
+}
+END_TEST
+
+/* Of what has no memory of its own to share, such as the input of a model, views are copies. */
+START_TEST(every_view_can_be_a_copy)
+{
+    onnx_build *b = onnx_build_create(26);
+    onnx_build_input(b, "x", MLS_FLOAT32, "3");
+    onnx_build_node(b, "Size", "x", "count");
+    onnx_node_int(onnx_build_node(b, "BitCast", "count", "y"), "to", MLS_UINT64);
+    onnx_build_output(b, "y", MLS_UINT64, "");
+    expect_three(b, _i ? MLS_SESSION_NO_OPTIMIZE : 0, (const uint64_t[]){3}, sizeof(uint64_t));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("exec/plan");
@@ -348,6 +390,8 @@ int main(void)
     tcase_add_loop_test(tests, rows_are_no_parts, 0, 2);
     tcase_add_test(tests, bound_memory_gets_the_same);
     tcase_add_test(tests, runs_repeat);
+    tcase_add_test(tests, what_is_still_read_is_not_written);
+    tcase_add_loop_test(tests, every_view_can_be_a_copy, 0, 2);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }

@@ -160,6 +160,21 @@ START_TEST(nothing_is_joined_and_split)
 }
 END_TEST
 
+/* Its kernel keeps a table with the model, as those of trees and support vectors do. */
+START_TEST(kernels_with_tables_compute_too)
+{
+    onnx_build_opset(b, "ai.onnx.ml", 5);
+    onnx_node *node = onnx_build_node(b, "ai.onnx.ml:LabelEncoder", "c", "other");
+    onnx_node_floats(node, "keys_floats", 3, (const float[]){1, -2, 3});
+    onnx_node_floats(node, "values_floats", 3, (const float[]){10, 20, 30});
+    onnx_build_node(b, "Add", "x other", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, "2,3");
+    const mls__graph *graph = load();
+    ck_assert_uint_eq(graph->nodes.count, 1);
+    expect_output(0, 6, (float[]){10, 21, 32, 13, 24, 35});
+}
+END_TEST
+
 /* What depends on an input, gives strings, has dims that only a run tells, or is large. */
 static const struct {
     const char *type, *input;
@@ -204,6 +219,7 @@ int main(void)
     tcase_add_test(tests, every_output_of_a_node_is_a_constant);
     tcase_add_test(tests, an_empty_constant_is_one);
     tcase_add_test(tests, nothing_is_joined_and_split);
+    tcase_add_test(tests, kernels_with_tables_compute_too);
     tcase_add_loop_test(tests, others_stay, 0, sizeof kept / sizeof kept[0]);
     tcase_add_test(tests, what_is_wrong_is_said_in_planning);
     suite_add_tcase(suite, tests);

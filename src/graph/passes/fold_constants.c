@@ -89,6 +89,8 @@ static mls_status open_job(const folder *f, const mls__node *node, job *ret_job)
         .output_count = node->output_count,
         .inputs = j->args,
         .outputs = j->args + inputs,
+        .weights = &f->model->weights,
+        .weights_ops = &mls__weights_ops,
         .threads = 1,
     };
     return MLS_OK;

@@ -59,5 +59,7 @@ const mls__cpu_op mls__cpu_ops_views[] = {
     {"", "Unsqueeze", create_view, MLS__CPU_IN_PLACE},
     {"", "Identity", create_view, MLS__CPU_IN_PLACE},
     {"", "Dropout", create_view, MLS__CPU_IN_PLACE},
+    {"", "BitCast", create_view, MLS__CPU_IN_PLACE},
+    {"ai.onnx.ml", "ZipMap", create_view, MLS__CPU_IN_PLACE},
     {0},
 };
