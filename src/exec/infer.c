@@ -183,16 +183,6 @@ static void choose_mode(const mls__plan *plan, mls__step *step, bool is_copy)
         step->mode = MLS__STEP_VIEW;
 }
 
-const char *mls__plan_node_name(const mls__graph *graph, const mls__node *node)
-{
-    if (node->name[0])
-        return node->name;
-    for (size_t k = 0; k < node->output_count; k++)
-        if (node->outputs[k] != MLS__NO_VALUE)
-            return mls__graph_value(graph, node->outputs[k])->name;
-    return "";
-}
-
 /* A zeroed step with its arrays. `op` is filled in but for arguments. */
 static mls_status add_step(mls__plan *plan, const mls_op *op, const mls__op_schema *schema,
                            const uint32_t *inputs, const uint32_t *outputs, mls__step **ret_step)
@@ -351,7 +341,7 @@ static mls_status plan_node(mls__plan *plan, const mls__node *node)
     const mls_op op = {
         .domain = node->domain,
         .type = node->type,
-        .node = mls__plan_node_name(plan->graph, node),
+        .node = mls__graph_node_name(plan->graph, node),
         .node_id = node->id,
         .attrs = node->attrs,
         .attr_count = node->attr_count,

@@ -156,9 +156,6 @@ mls_status mls__run_control_check(mls__run_control *control);
 /* Points an input or output at the caller's memory, or (NULL) at the plan's own. */
 void mls__plan_point(mls__port *port, void *data);
 
-/* What messages and reports call a node: its name, or else that of an output. */
-const char *mls__plan_node_name(const mls__graph *graph, const mls__node *node);
-
 /* Bytes of the block if every buffer had memory of its own; SIZE_MAX if no number holds them. */
 size_t mls__plan_unshared_bytes(const mls__plan *plan);
 

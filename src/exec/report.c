@@ -30,7 +30,7 @@ static mls_step_info host_step(const mls__flow *flow, const mls__flow_step *step
     return (mls_step_info){
         .size = sizeof(mls_step_info),
         .op = step->op.type,
-        .node = mls__plan_node_name(flow->graph, step->node),
+        .node = mls__graph_node_name(flow->graph, step->node),
         .kernel = "",
         .runs = step->runs,
         .time_ns = step->time_ns,
@@ -132,7 +132,7 @@ static mls_plan_entry node_entry(uint64_t kind, const mls__graph *graph, const m
     mls_plan_entry entry = blank_entry(kind);
     entry.domain = node->domain;
     entry.op = node->type;
-    entry.node = mls__plan_node_name(graph, node);
+    entry.node = mls__graph_node_name(graph, node);
     return entry;
 }
 

@@ -55,6 +55,16 @@ mls__node *mls__graph_node(const mls__graph *graph, size_t index)
     return mls__vec_at(&graph->nodes, index);
 }
 
+const char *mls__graph_node_name(const mls__graph *graph, const mls__node *node)
+{
+    if (node->name[0])
+        return node->name;
+    for (size_t k = 0; k < node->output_count; k++)
+        if (node->outputs[k] != MLS__NO_VALUE)
+            return mls__graph_value(graph, node->outputs[k])->name;
+    return "";
+}
+
 uint32_t mls__graph_input(const mls__graph *graph, size_t index)
 {
     return *(const uint32_t *) mls__vec_at(&graph->inputs, index);

@@ -92,6 +92,8 @@ mls_status mls__graph_clone(const mls__graph *source, mls__graph *graph);
 
 mls__value *mls__graph_value(const mls__graph *graph, uint32_t index);
 mls__node *mls__graph_node(const mls__graph *graph, size_t index);
+/* What messages, reports and random numbers go by: a node's name, or else that of an output. */
+const char *mls__graph_node_name(const mls__graph *graph, const mls__node *node);
 uint32_t mls__graph_input(const mls__graph *graph, size_t index);
 uint32_t mls__graph_output(const mls__graph *graph, size_t index);
 

@@ -175,6 +175,20 @@ START_TEST(kernels_with_tables_compute_too)
 }
 END_TEST
 
+/* Without a seed and a name of its own, a node's numbers follow from its output's name. */
+START_TEST(random_numbers_are_those_of_a_run)
+{
+    float expected[6];
+    onnx_build_node(b, "RandomUniformLike", "c", "r");
+    onnx_build_node(b, "Add", "x r", "y");
+    onnx_build_output(b, "y", MLS_FLOAT32, "2,3");
+    const float *numbers = constant_of(load(), 0, 1, 3);
+    for (int i = 0; i < 6; i++)
+        expected[i] = (float) i + numbers[i % 3];
+    expect_output(MLS_SESSION_NO_OPTIMIZE, 6, expected);
+}
+END_TEST
+
 /* What depends on an input, gives strings, has dims that only a run tells, or is large. */
 static const struct {
     const char *type, *input;
@@ -220,6 +234,7 @@ int main(void)
     tcase_add_test(tests, an_empty_constant_is_one);
     tcase_add_test(tests, nothing_is_joined_and_split);
     tcase_add_test(tests, kernels_with_tables_compute_too);
+    tcase_add_test(tests, random_numbers_are_those_of_a_run);
     tcase_add_loop_test(tests, others_stay, 0, sizeof kept / sizeof kept[0]);
     tcase_add_test(tests, what_is_wrong_is_said_in_planning);
     suite_add_tcase(suite, tests);

@@ -60,7 +60,7 @@ static mls_status create_host_step(mls__flow *flow, mls__flow_step *step, const 
         .size = sizeof step->op,
         .domain = node->domain,
         .type = node->type,
-        .node = node->name,
+        .node = mls__graph_node_name(flow->graph, node),
         .node_id = node->id,
         .attrs = node->attrs,
         .attr_count = node->attr_count,

@@ -81,7 +81,7 @@ static mls_status open_job(const folder *f, const mls__node *node, job *ret_job)
         .size = sizeof j->op,
         .domain = node->domain,
         .type = node->type,
-        .node = node->name,
+        .node = mls__graph_node_name(f->graph, node),
         .node_id = node->id,
         .attrs = node->attrs,
         .attr_count = node->attr_count,
