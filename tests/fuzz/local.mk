@@ -13,8 +13,35 @@ mls_fuzz_limits = \
 mls_fuzz_pair = tests/transport/pair.c tests/transport/pair.h
 mls_fuzz_folder = tests/support/folder.c tests/support/folder.h
 
+mls_fuzz_generate = \
+	%D%/generate/compare.c %D%/generate/compare.h \
+	%D%/generate/constants.c \
+	%D%/generate/generate.h \
+	%D%/generate/graph.c %D%/generate/graph.h \
+	%D%/generate/numbers.c %D%/generate/numbers.h \
+	%D%/generate/pattern.c %D%/generate/pattern.h \
+	%D%/generate/print.c \
+	%D%/generate/rows.c \
+	%D%/generate/rows_contrib.c \
+	%D%/generate/rows_elementwise.c \
+	%D%/generate/rows_features.c \
+	%D%/generate/rows_flow.c \
+	%D%/generate/rows_images.c \
+	%D%/generate/rows_movement.c \
+	%D%/generate/rows_patterns.c \
+	%D%/generate/rows_products.c \
+	%D%/generate/rows_quantized.c \
+	%D%/generate/rows_reductions.c \
+	%D%/generate/rows_sequences.c
+
+check_PROGRAMS += %D%/test_generate
+TESTS += %D%/test_generate
+%C%_test_generate_SOURCES = %D%/test_generate.c $(mls_fuzz_generate)
+%C%_test_generate_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
+%C%_test_generate_LDADD = $(MLS_TEST_LIBS)
+
 check_PROGRAMS += %D%/make_corpus %D%/replay_cron %D%/replay_onnx %D%/replay_graph \
-	%D%/replay_group %D%/replay_sharded %D%/replay_shm
+	%D%/replay_group %D%/replay_ops %D%/replay_sharded %D%/replay_shm
 dist_check_SCRIPTS += %D%/check_fuzz.sh
 TESTS += %D%/check_fuzz.sh
 EXTRA_DIST += %D%/corpus
@@ -35,6 +62,10 @@ EXTRA_DIST += %D%/corpus
 %C%_replay_graph_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_graph_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
+%C%_replay_ops_SOURCES = %D%/replay.c %D%/fuzz_ops.c %D%/fuzz.h $(mls_fuzz_generate)
+%C%_replay_ops_CPPFLAGS = $(mls_fuzz_cppflags) $(CHECK_CFLAGS)
+%C%_replay_ops_LDADD = $(MLS_TEST_LIBS)
+
 %C%_replay_sharded_SOURCES = %D%/replay.c %D%/fuzz_sharded.c %D%/fuzz.h $(mls_fuzz_limits) \
 	$(mls_fuzz_folder)
 %C%_replay_sharded_CPPFLAGS = $(mls_fuzz_cppflags)
@@ -48,7 +79,7 @@ EXTRA_DIST += %D%/corpus
 %C%_replay_shm_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_shm_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-cron fuzz-group fuzz-sharded fuzz-shm
+mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-ops fuzz-cron fuzz-group fuzz-sharded fuzz-shm
 if MLS_YAML
 mls_fuzz_targets += fuzz-types
 check_PROGRAMS += %D%/replay_types
@@ -72,7 +103,7 @@ check_PROGRAMS += %D%/replay_tcp
 endif
 
 if MLS_FUZZING
-noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph %D%/fuzz_group \
+noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph %D%/fuzz_group %D%/fuzz_ops \
 	%D%/fuzz_sharded %D%/fuzz_shm
 if MLS_YAML
 noinst_PROGRAMS += %D%/fuzz_types
@@ -105,6 +136,11 @@ endif
 %C%_fuzz_graph_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_graph_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
+%C%_fuzz_ops_SOURCES = %D%/fuzz_ops.c %D%/fuzz.h $(mls_fuzz_generate)
+%C%_fuzz_ops_CPPFLAGS = $(mls_fuzz_cppflags) $(CHECK_CFLAGS)
+%C%_fuzz_ops_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_ops_LDADD = $(MLS_TEST_LIBS)
+
 %C%_fuzz_onnx_SOURCES = %D%/fuzz_onnx.c %D%/mutate_onnx.c %D%/fuzz.h $(mls_fuzz_limits)
 %C%_fuzz_onnx_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_fuzz_onnx_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -127,16 +163,15 @@ endif
 
 FUZZ_SECONDS = 60
 FUZZ_SEED = 0
-# The graphs are fuzzed with models, the others with inputs of their own. The reader gets the
-# whole time, and the rest of them share as much.
+# The reader gets the whole time, graphs made of the table of ops half of it, the rest a fourth each.
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
 	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron %D%/seeds/tcp \
-		%D%/seeds/group %D%/seeds/sharded %D%/seeds/shm
+		%D%/seeds/group %D%/seeds/ops %D%/seeds/sharded %D%/seeds/shm
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \
-	case $$target in onnx) share=1 ;; graph) kind=onnx; share=2 ;; esac && \
+	case $$target in onnx) share=1 ;; graph) kind=onnx ;; ops) share=2 ;; esac && \
 	$(MKDIR_P) %D%/found/$$target && \
 	%D%/fuzz_$$target -max_total_time=$$(($(FUZZ_SECONDS) / share)) -seed=$(FUZZ_SEED) -timeout=10 \
 		-rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix=%D%/ \

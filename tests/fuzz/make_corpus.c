@@ -291,6 +291,24 @@ static int write_steps(const char *directory)
     return status;
 }
 
+/* Choices for graphs: any bytes are some. */
+static int write_choices(const char *directory)
+{
+    int status = EXIT_SUCCESS;
+    uint64_t state = 1;
+    for (int i = 0; !status && i < 16; i++) {
+        char name[64];
+        unsigned char bytes[20];
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+            bytes[k] = (unsigned char) (state >> 56);
+        }
+        snprintf(name, sizeof name, "ops/%d", i);
+        status = write_file(directory, name, bytes, sizeof bytes - (size_t) i);
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -298,8 +316,8 @@ int main(int argc, char **argv)
         return 2;
     }
     static int (*const writers[])(const char *directory) = {
-        write_models, write_types,   write_rows,  write_lines,
-        write_frames, write_folders, write_calls, write_steps,
+        write_models,  write_types, write_rows,  write_lines,   write_frames,
+        write_folders, write_calls, write_steps, write_choices,
     };
     int status = EXIT_SUCCESS;
     for (size_t i = 0; !status && i < sizeof writers / sizeof writers[0]; i++)
