@@ -13,10 +13,13 @@
 
 #include "base/clock.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LOOKS_PER_CLOCK 64
+/* Who looks for longer lets others have the core: one that it waits for may be on it. */
+#define PATIENCE_NS UINT64_C(5000)
 
 void inproc_wake_locked(inproc_room *room)
 {
@@ -68,8 +71,9 @@ static mls_status look(const inproc_link *link, uint64_t round)
 
 static mls_status spin(const inproc_link *link, uint64_t round, uint64_t until_ns)
 {
-    const uint64_t now = mls__clock_monotonic_ns();
-    const uint64_t stop = until_ns - now < link->spin_ns ? until_ns : now + link->spin_ns;
+    const uint64_t begin = mls__clock_monotonic_ns();
+    const uint64_t stop = until_ns - begin < link->spin_ns ? until_ns : begin + link->spin_ns;
+    uint64_t now;
     do {
         for (int i = 0; i < LOOKS_PER_CLOCK; i++) {
             const mls_status status = look(link, round);
@@ -77,7 +81,10 @@ static mls_status spin(const inproc_link *link, uint64_t round, uint64_t until_n
                 return status;
             mls__thread_pause();
         }
-    } while (mls__clock_monotonic_ns() < stop);
+        now = mls__clock_monotonic_ns();
+        if (now - begin > PATIENCE_NS)
+            sched_yield();
+    } while (now < stop);
     return MLS_ETIMEDOUT;
 }
 

@@ -85,16 +85,17 @@ static mls_status look_often(const shm_link *link, uint64_t round, int looks)
 
 static mls_status spin(const shm_link *link, uint64_t round, uint64_t until_ns)
 {
-    mls_status status;
-    uint64_t now = 0, stop = 1; /* the clock is for those that wait for longer */
-    do {
+    mls_status status = look_often(link, round, LOOKS_A_CLOCK);
+    if (status != MLS_ETIMEDOUT)
+        return status;
+    /* The clock is for those that wait for longer. */
+    const uint64_t begin = mls__clock_monotonic_ns();
+    uint64_t now = begin;
+    while (status == MLS_ETIMEDOUT && now - begin < link->spin_ns && now < until_ns) {
+        shm_lose_patience(now - begin);
         status = look_often(link, round, LOOKS_A_CLOCK);
-        if (status != MLS_ETIMEDOUT)
-            return status;
         now = mls__clock_monotonic_ns();
-        if (stop == 1)
-            stop = now + link->spin_ns;
-    } while (now < stop && now < until_ns);
+    }
     return status;
 }
 

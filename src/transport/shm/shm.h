@@ -287,6 +287,8 @@ void shm_watch_soon(shm_link *link, uint64_t now_ns);
  */
 uint32_t shm_bell(const shm_link *link);
 bool shm_sleep(shm_link *link, uint32_t seen, uint64_t until_ns);
+/* Who has looked for so long lets others have the core: one that it waits for may be on it. */
+void shm_lose_patience(uint64_t looked_ns);
 /* Before that: whether it is rung while the rank may look out for it. */
 bool shm_is_rung_soon(const shm_link *link, uint32_t seen, uint64_t until_ns);
 

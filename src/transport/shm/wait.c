@@ -23,6 +23,7 @@
 #define WATCH_NS      UINT64_C(100000000)
 #define LOOKS_A_CLOCK 64
 #define POLLED        64
+#define PATIENCE_NS   UINT64_C(5000)
 
 /* --- bells ----------------------------------------------------------------------------------- */
 
@@ -45,19 +46,25 @@ uint32_t shm_bell(const shm_link *link)
     return atomic_load(&shm_seat_of(link, link->rank)->bell);
 }
 
+void shm_lose_patience(uint64_t looked_ns)
+{
+    if (looked_ns > PATIENCE_NS)
+        sched_yield();
+}
+
 bool shm_is_rung_soon(const shm_link *link, uint32_t seen, uint64_t until_ns)
 {
-    const uint64_t now = link->spin_ns ? mls__clock_monotonic_ns() : 0;
-    if (!link->spin_ns || now >= until_ns)
-        return false;
-    const uint64_t stop = until_ns - now < link->spin_ns ? until_ns : now + link->spin_ns;
-    do {
+    const uint64_t begin = link->spin_ns ? mls__clock_monotonic_ns() : 0;
+    uint64_t now = begin;
+    while (now - begin < link->spin_ns && now < until_ns) {
         for (int i = 0; i < LOOKS_A_CLOCK; i++) {
             if (shm_bell(link) != seen)
                 return true;
             mls__thread_pause();
         }
-    } while (mls__clock_monotonic_ns() < stop);
+        now = mls__clock_monotonic_ns();
+        shm_lose_patience(now - begin);
+    }
     return false;
 }
 
