@@ -287,6 +287,7 @@ static const void *read_peer(void *self, uint32_t rank, uint64_t where, size_t s
     need(rank < ((link *) self)->size, "a rank");
     if (offset > sizeof memory || size > sizeof memory - offset)
         return NULL;
+    need(where % 2 == 0, "no element of this target lies there");
     return memory + offset;
 }
 

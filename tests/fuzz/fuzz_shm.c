@@ -22,7 +22,8 @@ enum { RANKS = 3, MESSAGES = 6, STEPS = 200 };
 typedef struct fuzzed {
     const uint8_t *at, *end;
     shm_link *link;
-    uint64_t written[RANKS]; /* frames that others put into their channels to rank 0 */
+    uint64_t written[RANKS];   /* frames that others put into their channels to rank 0 */
+    uint64_t looked_at[RANKS]; /* of those that it put into its own */
     mls_transport_message messages[MESSAGES];
     bool is_posted[MESSAGES];
 } fuzzed;
@@ -240,6 +241,24 @@ static void read_arena(fuzzed *f)
          "what is read lies elsewhere");
 }
 
+/* What is sent has bytes, as many as a frame has room for. */
+static void look_at_sent(fuzzed *f)
+{
+    for (uint32_t to = 1; to < RANKS; to++) {
+        const shm_channel *channel = shm_memory_channel(&f->link->memory, 0, to);
+        const uint64_t sent = f->link->lanes[to].sent;
+        if (sent - f->looked_at[to] > SHM_FRAMES)
+            f->looked_at[to] = sent - SHM_FRAMES;
+        for (uint64_t i = f->looked_at[to]; i < sent; i++) {
+            const shm_frame *frame = &channel->frames[i % SHM_FRAMES];
+            need(frame->kind != SHM_FRAME_DATA ||
+                     (frame->bytes > 0 && frame->bytes <= SHM_CHUNK_BYTES),
+                 "a frame of nothing");
+        }
+        f->looked_at[to] = sent;
+    }
+}
+
 /* --- messages of this rank ------------------------------------------------------------------- */
 
 static void end_message(fuzzed *f, size_t i)
@@ -308,8 +327,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     };
     shm_hub hub = {&host};
     fuzzed f = {.at = data, .end = data + size, .link = open_rank(&hub)};
-    for (int i = 0; i < STEPS && f.at < f.end; i++)
+    for (int i = 0; i < STEPS && f.at < f.end; i++) {
         steps[next(&f) % (sizeof steps / sizeof steps[0])](&f);
+        look_at_sent(&f);
+    }
     for (size_t i = 0; i < MESSAGES; i++)
         if (f.is_posted[i])
             end_message(&f, i);
