@@ -90,10 +90,14 @@ typedef struct mls_job_types_options {
  * mls_worker_add_handler() does; `options` may be NULL. The worker must serve their
  * named queues. After an error some may be registered: free the worker. Programs are
  * children of this process, in process groups of their own, and end with it. The host
- * must not ignore SIGCHLD, nor wait for children that are not its own.
+ * must not ignore SIGCHLD, nor wait for children that are not its own. The first call with
+ * types that run programs starts a process "mls-keeper", a copy of this one that is not its
+ * child and ends what is left of programs and containers when this process is killed; it
+ * goes when the types are freed.
  * Errors: MLS_EINVAL (a `c` that no handler has, a model that does not fit), those of
- * mls_model_load() and mls_worker_add_handler(), MLS_EUNSUPPORTED (MLS_WORKER_POLLED:
- * programs and models would hold up the host), with file and line in the message.
+ * mls_model_load() and mls_worker_add_handler(), MLS_EIO (the process cannot be started),
+ * MLS_EUNSUPPORTED (MLS_WORKER_POLLED: programs and models would hold up the host), with
+ * file and line in the message.
  */
 MLS_API mls_status mls_worker_add_types(mls_worker *worker, mls_job_types *types,
                                         const mls_job_types_options *options);

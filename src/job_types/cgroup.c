@@ -115,6 +115,22 @@ void mls__cgroup_kill(const mls__cgroup *group)
         write_text(group->folder, "cgroup.kill", "1");
 }
 
+void mls__cgroup_kill_at(const char *path)
+{
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return;
+    write_text(folder, "cgroup.kill", "1");
+    close(folder);
+}
+
+void mls__cgroup_remove(const char *path)
+{
+    const struct timespec pause = {0, REMOVE_WAIT_NS};
+    for (int i = 0; i < REMOVE_TRIES && rmdir(path) != 0; i++)
+        nanosleep(&pause, NULL);
+}
+
 bool mls__cgroup_ran_out(const mls__cgroup *group)
 {
     if (!group->bounds_memory)
@@ -133,13 +149,11 @@ bool mls__cgroup_ran_out(const mls__cgroup *group)
 
 void mls__cgroup_close(mls__cgroup *group)
 {
-    const struct timespec pause = {0, REMOVE_WAIT_NS};
     if (group->procs >= 0)
         close(group->procs);
     if (group->folder >= 0) {
         close(group->folder);
-        for (int i = 0; i < REMOVE_TRIES && rmdir(group->path) != 0; i++)
-            nanosleep(&pause, NULL);
+        mls__cgroup_remove(group->path);
     }
     group->folder = group->procs = -1;
 }

@@ -27,6 +27,10 @@ void mls__cgroup_kill(const mls__cgroup *group);
 /* Whether something in it was ended for want of memory. */
 bool mls__cgroup_ran_out(const mls__cgroup *group);
 
+/* Both by its path, without a call that is not safe after a fork of a process with threads. */
+void mls__cgroup_kill_at(const char *path);
+void mls__cgroup_remove(const char *path);
+
 /* Removes it once what was killed is gone. */
 void mls__cgroup_close(mls__cgroup *group);
 

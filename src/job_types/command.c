@@ -148,6 +148,7 @@ static mls_status run_program(const mls__type *type, mls_job *job, const mls_job
         .input_size = info->payload_bytes,
         .should_stop = should_stop,
         .user = job,
+        .keeper = type->keeper,
     };
     mls__process_run(&request, &result);
     job->wall_ns = result.wall_ns;
@@ -174,7 +175,8 @@ static void remove_container(const mls__type *type, char **words, char **environ
                                           .words = words,
                                           .limits = &limits,
                                           .environment = environment,
-                                          .should_stop = never_stop};
+                                          .should_stop = never_stop,
+                                          .keeper = type->keeper};
     mls__process_run(&request, &result);
     mls__free(allocator, result.output);
 }
@@ -202,10 +204,13 @@ static mls_status run_container(const mls__type *type, mls_job *job, const mls_j
                                               .input = info->payload,
                                               .input_size = info->payload_bytes,
                                               .should_stop = should_stop,
-                                              .user = job};
+                                              .user = job,
+                                              .keeper = type->keeper};
+        mls__kept *kept = mls__keeper_add(type->keeper, "", remove);
         mls__process_run(&request, &result);
         if (result.was_ended)
             remove_container(type, remove, environment);
+        mls__kept_drop(kept);
         status = report(job, allocator, &result);
     }
     mls__free(allocator, run);

@@ -118,9 +118,22 @@ static mls_status find_c_handler(const mls__type *type, const mls_job_types_opti
     return mls__error(MLS_EINVAL, "no handler '%s' was registered", type->handler.c);
 }
 
+/* One for all types of a set; those without programs need none. */
+static mls_status take_keeper(mls_job_types *types, mls__type *type)
+{
+    if (!types->keeper) {
+        const mls_status status = mls__keeper_start(types->allocator, &types->keeper);
+        if (status)
+            return status;
+    }
+    type->keeper = types->keeper;
+    return MLS_OK;
+}
+
 /* Or says which keys cannot be followed. */
-static mls_status make_handler(mls__type *type, const mls_job_types_options *options,
-                               mls_handler *ret_handler, mls__type_keys *ret_keys)
+static mls_status make_handler(mls_job_types *types, mls__type *type,
+                               const mls_job_types_options *options, mls_handler *ret_handler,
+                               mls__type_keys *ret_keys)
 {
     mls_handler handler = MLS_HANDLER_INIT;
     mls_status status = MLS_OK;
@@ -131,6 +144,7 @@ static mls_status make_handler(mls__type *type, const mls_job_types_options *opt
     } else if (type->handler.model) {
         status = make_model_handler(type, &handler, ret_keys);
     } else {
+        status = take_keeper(types, type);
         handler.run = mls__type_run_command;
         handler.run_batch = type->batch.size > 1 ? run_commands : NULL;
     }
@@ -165,7 +179,7 @@ mls_status mls_worker_add_types(mls_worker *worker, mls_job_types *types,
         mls__type *type = &types->items[i];
         mls__type_keys keys = {{NULL}};
         mls_handler handler;
-        status = make_handler(type, &options, &handler, &keys);
+        status = make_handler(types, type, &options, &handler, &keys);
         if (!status)
             status = mls_worker_add_handler(worker, &handler);
         if (status)

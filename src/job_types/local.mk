@@ -4,6 +4,7 @@ libmls_core_la_SOURCES += \
 	%D%/command.c \
 	%D%/container.c %D%/container.h \
 	%D%/handlers.c \
+	%D%/keeper.c %D%/keeper.h \
 	%D%/process.c %D%/process.h \
 	%D%/schedules.c \
 	%D%/score.c \

@@ -37,6 +37,7 @@ typedef struct process {
     const char *reason;          /* why it was */
     bool was_killed;
     mls__cgroup group;
+    mls__kept *kept; /* its line with the keeper, or NULL */
 } process;
 
 static int64_t now_ms(void)
@@ -53,8 +54,7 @@ static void limit(int resource, int64_t most)
         setrlimit(resource, &bound);
 }
 
-/* What the parent ignores or blocks is none of the program's. */
-static void reset_signals(void)
+void mls__process_reset_signals(void)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -69,10 +69,11 @@ static _Noreturn void become(const process *p, const int ends[3], int report, pi
     const mls__process_request *request = p->request;
     const mls__type_limits *limits = request->limits;
     setpgid(0, 0);
+    mls__kept_set(p->kept, getpid());
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a worker that was killed */
     if (getppid() != parent)
         _exit(127);
-    reset_signals();
+    mls__process_reset_signals();
     const bool is_grouped = p->group.procs >= 0 && write(p->group.procs, "0", 1) == 1;
     if (!is_grouped || !p->group.bounds_memory)
         limit(RLIMIT_AS, limits->memory);
@@ -308,6 +309,7 @@ static void attend(process *p)
         exchange(p);
     }
     kill_all(p); /* what it left behind */
+    mls__kept_set(p->kept, 0);
     while (p->out >= 0 && drain_output(p))
         continue;
     while (p->err >= 0 && drain_errors(p))
@@ -390,8 +392,10 @@ void mls__process_run(const mls__process_request *request, mls__process_result *
     const uint64_t begin_ns = mls__clock_monotonic_ns();
     struct rusage usage;
     mls__cgroup_open(request->limits, &p.group);
+    p.kept = mls__keeper_add(request->keeper, p.group.folder >= 0 ? p.group.path : "", NULL);
     if (!start(&p)) {
         mls__cgroup_close(&p.group);
+        mls__kept_drop(p.kept);
         return;
     }
     attend(&p);
@@ -405,4 +409,5 @@ void mls__process_run(const mls__process_request *request, mls__process_result *
     ret_result->was_ended = p.told_ms != 0;
     ret_result->ran_out = is_known && ran_out(&p, status);
     mls__cgroup_close(&p.group);
+    mls__kept_drop(p.kept);
 }

@@ -3,6 +3,7 @@
 #ifndef MLS_JOB_TYPES_PROCESS_H
 #define MLS_JOB_TYPES_PROCESS_H
 
+#include "job_types/keeper.h"
 #include "job_types/types.h"
 
 #include <stdbool.h>
@@ -18,6 +19,7 @@ typedef struct mls__process_request {
     /* Asked now and then while it runs: NULL, or why it shall end. */
     const char *(*should_stop)(void *user);
     void *user;
+    mls__keeper *keeper; /* which ends it when this process is killed; NULL: nobody does */
 } mls__process_request;
 
 typedef struct mls__process_result {
@@ -35,5 +37,8 @@ typedef struct mls__process_result {
  * blocked in this thread.
  */
 void mls__process_run(const mls__process_request *request, mls__process_result *ret_result);
+
+/* In a child: what this process ignores or blocks is none of a program's. */
+void mls__process_reset_signals(void);
 
 #endif

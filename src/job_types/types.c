@@ -12,6 +12,7 @@ void mls_job_types_free(mls_job_types *types)
     if (!types)
         return;
     const mls__allocator *allocator = types->allocator;
+    mls__keeper_stop(types->keeper);
     for (size_t i = 0; i < types->count; i++) {
         mls__type *type = &types->items[i];
         mls_model_free(type->loaded);

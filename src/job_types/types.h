@@ -3,6 +3,8 @@
 #ifndef MLS_JOB_TYPES_TYPES_H
 #define MLS_JOB_TYPES_TYPES_H
 
+#include "job_types/keeper.h"
+
 #include "base/alloc.h"
 
 #include <mlscale/job_types.h>
@@ -71,7 +73,8 @@ typedef struct mls__type {
     int node; /* the one of the document where it begins */
 
     mls_context *context;
-    mls_model *loaded; /* the model, once a worker has it */
+    mls_model *loaded;   /* the model, once a worker has it */
+    mls__keeper *keeper; /* of the set, once a worker runs its programs */
 } mls__type;
 
 struct mls_job_types {
@@ -80,7 +83,8 @@ struct mls_job_types {
     char *path; /* of the file, for messages */
     mls__type *items;
     size_t count;
-    void *document; /* libyaml's: the strings are in it */
+    mls__keeper *keeper; /* NULL: no worker has programs of it */
+    void *document;      /* libyaml's: the strings are in it */
 };
 
 /* command.c: runs the type's command or container; the payload is its input, its output the result.

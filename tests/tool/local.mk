@@ -9,7 +9,8 @@ MLS_TOOL_TESTS = \
 	%D%/test_real_models.sh \
 	%D%/test_score.sh \
 	%D%/test_score_queue.sh \
-	%D%/test_worker.sh
+	%D%/test_worker.sh \
+	%D%/test_worker_killed.sh
 dist_check_SCRIPTS += $(MLS_TOOL_TESTS)
 TESTS += $(MLS_TOOL_TESTS)
 EXTRA_DIST += %D%/model_cases.py %D%/page.sh %D%/tap.sh
