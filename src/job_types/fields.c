@@ -72,6 +72,7 @@ static const mls__field limits_fields[] = {
 static const mls__field batch_fields[] = {
     INTEGER("size", batch.size, 1, MLS_BATCH_MAX),
     DURATION("wait", batch.wait_ms, 0, DAY_MS),
+    VALUE("run", TEXT, batch.run),
     END,
 };
 
@@ -108,5 +109,5 @@ const mls__type mls__type_defaults = {
     .retries = {1, 1000, 3600000, 100},
     .limits = {.grace_ms = 5000, .output = 1 << 20},
     .retention_ms = MLS_RETENTION_DEFAULT,
-    .batch = {1, 0},
+    .batch = {1, 0, NULL},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From job types to the handlers that a worker takes. */
+#include "job_types/score.h"
 #include "job_types/types.h"
 
 #include "base/error.h"
@@ -93,10 +94,16 @@ static mls_status make_model_handler(mls__type *type, mls_handler *ret_handler,
         status = mls_model_load(type->context, type->handler.model, NULL, &type->loaded);
     if (!status)
         status = check_model(type, ret_keys);
+    const bool is_joined = type->batch.run && strcmp(type->batch.run, "joined") == 0;
+    if (!status && is_joined) {
+        *ret_keys = (mls__type_keys){{"batch", "run"}};
+        status = mls__score_check_rows(type->loaded);
+    }
     ret_handler->slot_open = mls__type_open_model;
     ret_handler->slot_close = mls__type_close_model;
     ret_handler->run = mls__type_run_model;
-    ret_handler->run_batch = type->batch.size > 1 ? run_models : NULL;
+    if (type->batch.size > 1)
+        ret_handler->run_batch = is_joined ? mls__type_run_joined : run_models;
     return status;
 }
 

@@ -7,7 +7,8 @@ libmls_core_la_SOURCES += \
 	%D%/keeper.c %D%/keeper.h \
 	%D%/process.c %D%/process.h \
 	%D%/schedules.c \
-	%D%/score.c \
+	%D%/score.c %D%/score.h \
+	%D%/score_joined.c \
 	%D%/service.c \
 	%D%/types.c %D%/types.h
 if MLS_YAML

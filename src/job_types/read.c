@@ -149,6 +149,7 @@ static bool check_kind(const mls__types_reader *r, const mls__type *type)
         {{{"limits", "cpus"}}, type->limits.cpus, runs || contains},
         {{{"limits", "time"}}, type->limits.time_ms, !type->handler.c},
         {{{"handler", "inputs"}}, type->handler.inputs.count, scores},
+        {{{"batch", "run"}}, type->batch.run, scores},
         {{{"handler", "engine"}}, type->handler.engine, contains},
         {{{"handler", "options"}}, type->handler.options.count, contains},
     };
@@ -217,6 +218,10 @@ static bool check_type(const mls__types_reader *r, const mls__type *type)
         strcmp(type->dependencies, "any-end") != 0)
         return fail_keys(r, type, (mls__type_keys){{"dependencies"}},
                          "dependencies is 'success' or 'any-end'");
+    if (type->batch.run && strcmp(type->batch.run, "each") != 0 &&
+        strcmp(type->batch.run, "joined") != 0)
+        return fail_keys(r, type, (mls__type_keys){{"batch", "run"}},
+                         "batch.run is 'each' or 'joined'");
     return check_handler(r, type) && check_memory(r, type) && check_schedule(r, type);
 }
 

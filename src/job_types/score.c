@@ -3,7 +3,7 @@
  * A job that is a model's run. The payload is a JSON object: a number or nested lists of
  * numbers for each input. The result is one with the outputs.
  */
-#include "job_types/types.h"
+#include "job_types/score.h"
 
 #include "base/clock.h"
 #include "base/context.h"
@@ -21,33 +21,37 @@
 #define MOST_RANK 8
 #define NOT_EVEN  "'%s' is not %s in nested lists of equal length"
 
-typedef struct score_slot {
-    const mls__type *type;
-    mls_session *session;
-} score_slot;
-
 mls_status mls__type_open_model(void *user, uint32_t slot_index, void **ret_slot)
 {
     const mls__type *type = user;
-    score_slot *slot = mls__alloc_array(&type->context->allocator, 1, sizeof *slot);
+    const mls__allocator *allocator = &type->context->allocator;
+    const size_t jobs = (size_t) type->batch.size, inputs = mls_model_input_count(type->loaded);
+    mls__score_slot *slot = mls__alloc_array(allocator, 1, sizeof *slot);
     (void) slot_index;
     if (!slot)
         return mls__error_nomem(sizeof *slot);
-    slot->type = type;
-    const mls_status status = mls_session_create(type->loaded, NULL, &slot->session);
-    if (status) {
-        mls__free(&type->context->allocator, slot);
-        return status;
-    }
-    *ret_slot = slot;
-    return MLS_OK;
+    *slot = (mls__score_slot){.type = type, .input_count = inputs};
+    slot->inputs = mls__alloc_array(allocator, jobs, (inputs + 1) * sizeof *slot->inputs);
+    slot->members = mls__alloc_array(allocator, jobs, sizeof *slot->members);
+    mls_status status = slot->inputs && slot->members
+                            ? MLS_OK
+                            : mls__error_nomem(jobs * (inputs + 1) * sizeof *slot->inputs);
+    if (!status)
+        status = mls_session_create(type->loaded, NULL, &slot->session);
+    if (status)
+        mls__type_close_model(user, slot);
+    else
+        *ret_slot = slot;
+    return status;
 }
 
 void mls__type_close_model(void *user, void *slot)
 {
     const mls__type *type = user;
-    score_slot *mine = slot;
+    mls__score_slot *mine = slot;
     mls_session_free(mine->session);
+    mls__free(&type->context->allocator, mine->inputs);
+    mls__free(&type->context->allocator, mine->members);
     mls__free(&type->context->allocator, mine);
 }
 
@@ -142,8 +146,8 @@ static const char *payload_name(const mls__type *type, const char *input)
     return input;
 }
 
-static mls_status bind_input(const score_slot *slot, mls_job *job, const json_t *payload,
-                             size_t index)
+static mls_status read_input(const mls__score_slot *slot, mls_job *job, const json_t *payload,
+                             size_t index, mls_tensor **ret_tensor)
 {
     mls_model_value value = MLS_MODEL_VALUE_INIT;
     int64_t dims[MOST_RANK];
@@ -166,12 +170,41 @@ static mls_status bind_input(const score_slot *slot, mls_job *job, const json_t 
     status = mls_tensor_create(slot->type->context, (mls_dtype) value.dtype, rank, dims, &tensor);
     if (status)
         return fail_here(job, status, name);
-    if (!put_values(given, rank, dims, (mls_dtype) value.dtype, mls_tensor_data(tensor), &at))
-        status = refuse(job, NOT_EVEN, name, mls_dtype_name((mls_dtype) value.dtype));
-    else if ((status = mls_session_bind_input(slot->session, index, tensor)) != MLS_OK)
-        fail_here(job, status, name);
-    mls_tensor_free(tensor); /* the session holds a view */
+    if (!put_values(given, rank, dims, (mls_dtype) value.dtype, mls_tensor_data(tensor), &at)) {
+        mls_tensor_free(tensor);
+        return refuse(job, NOT_EVEN, name, mls_dtype_name((mls_dtype) value.dtype));
+    }
+    *ret_tensor = tensor;
+    return MLS_OK;
+}
+
+mls_status mls__score_read(const mls__score_slot *slot, mls_job *job, mls_tensor **ret_inputs)
+{
+    const size_t count = mls_model_input_count(slot->type->loaded);
+    json_error_t error;
+    size_t size;
+    const char *text = mls_job_payload(job, &size);
+    json_t *payload = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &error);
+    mls_status status = MLS_OK;
+    if (!payload)
+        return refuse(job, "the payload is not JSON: line %d, column %d: %s", error.line,
+                      error.column, error.text);
+    if (!json_is_object(payload))
+        status = refuse(job, "the payload is not a JSON object of inputs");
+    for (size_t i = 0; !status && i < count; i++)
+        status = read_input(slot, job, payload, i, &ret_inputs[i]);
+    json_decref(payload);
+    if (status)
+        mls__score_drop(slot, ret_inputs);
     return status;
+}
+
+void mls__score_drop(const mls__score_slot *slot, mls_tensor **inputs)
+{
+    for (size_t i = 0; i < mls_model_input_count(slot->type->loaded); i++) {
+        mls_tensor_free(inputs[i]);
+        inputs[i] = NULL;
+    }
 }
 
 static json_t *get_number(mls_dtype dtype, const void *data, size_t at)
@@ -207,7 +240,23 @@ static json_t *get_values(int rank, const int64_t *dims, mls_dtype dtype, const 
     return list;
 }
 
-static mls_status set_result(const score_slot *slot, mls_job *job)
+/* Those from `first` on, as a list; or all that there is, which may be no list. */
+static json_t *get_rows(int rank, const int64_t *dims, mls_dtype dtype, const void *data,
+                        size_t first, size_t rows)
+{
+    size_t at = first;
+    if (rows == MLS__SCORE_ALL)
+        return get_values(rank, dims, dtype, data, &at);
+    for (int i = 1; i < rank; i++)
+        at *= (size_t) dims[i];
+    json_t *list = json_array();
+    for (size_t i = 0; i < rows; i++)
+        json_array_append_new(list, get_values(rank - 1, dims + 1, dtype, data, &at));
+    return list;
+}
+
+mls_status mls__score_set_result(const mls__score_slot *slot, mls_job *job, size_t first,
+                                 size_t rows)
 {
     const mls_model *model = slot->type->loaded;
     json_t *outputs = json_object();
@@ -217,13 +266,12 @@ static mls_status set_result(const score_slot *slot, mls_job *job)
         mls_dtype dtype;
         const int64_t *dims;
         int rank;
-        size_t at = 0;
         mls_model_output(model, i, &value);
         status = mls_session_output_shape(slot->session, i, &dtype, &rank, &dims);
-        if (!status)
-            json_object_set_new(
-                outputs, value.name,
-                get_values(rank, dims, dtype, mls_session_output_data(slot->session, i), &at));
+        if (status)
+            break;
+        const void *data = mls_session_output_data(slot->session, i);
+        json_object_set_new(outputs, value.name, get_rows(rank, dims, dtype, data, first, rows));
     }
     char *text = status ? NULL : json_dumps(outputs, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(outputs);
@@ -233,31 +281,36 @@ static mls_status set_result(const score_slot *slot, mls_job *job)
     return status ? fail_here(job, status, NULL) : MLS_OK;
 }
 
-static mls_status run_model(const score_slot *slot, mls_job *job)
+mls_status mls__score_run_session(const mls__score_slot *slot, size_t jobs)
 {
     const int64_t limit_ms = slot->type->limits.time_ms;
-    const mls_status status =
-        limit_ms ? mls_session_run_until(slot->session,
-                                         mls__clock_monotonic_ns() + (uint64_t) limit_ms * 1000000)
-                 : mls_session_run(slot->session);
-    return status ? fail_here(job, status, NULL) : set_result(slot, job);
+    if (!limit_ms)
+        return mls_session_run(slot->session);
+    return mls_session_run_until(slot->session,
+                                 mls__clock_monotonic_ns() + (uint64_t) limit_ms * jobs * 1000000);
+}
+
+mls_status mls__score_run(const mls__score_slot *slot, mls_job *job, mls_tensor *const *inputs)
+{
+    for (size_t i = 0; i < mls_model_input_count(slot->type->loaded); i++) {
+        mls_model_value value = MLS_MODEL_VALUE_INIT;
+        mls_model_input(slot->type->loaded, i, &value);
+        const mls_status status = mls_session_bind_input(slot->session, i, inputs[i]);
+        if (status)
+            return fail_here(job, status, payload_name(slot->type, value.name));
+    }
+    const mls_status status = mls__score_run_session(slot, 1);
+    return status ? fail_here(job, status, NULL)
+                  : mls__score_set_result(slot, job, 0, MLS__SCORE_ALL);
 }
 
 mls_status mls__type_run_model(void *slot, mls_job *job)
 {
-    const score_slot *mine = slot;
-    json_error_t error;
-    size_t size;
-    const char *text = mls_job_payload(job, &size);
-    json_t *payload = json_loadb(text ? text : "", size, JSON_REJECT_DUPLICATES, &error);
-    mls_status status = MLS_OK;
-    if (!payload)
-        return refuse(job, "the payload is not JSON: line %d, column %d: %s", error.line,
-                      error.column, error.text);
-    if (!json_is_object(payload))
-        status = refuse(job, "the payload is not a JSON object of inputs");
-    for (size_t i = 0; !status && i < mls_model_input_count(mine->type->loaded); i++)
-        status = bind_input(mine, job, payload, i);
-    json_decref(payload);
-    return status ? status : run_model(mine, job);
+    const mls__score_slot *mine = slot;
+    mls_status status = mls__score_read(mine, job, mine->inputs);
+    if (status)
+        return status;
+    status = mls__score_run(mine, job, mine->inputs);
+    mls__score_drop(mine, mine->inputs);
+    return status;
 }

@@ -69,6 +69,7 @@ typedef struct mls__type {
     } schedule;
     struct {
         int64_t size, wait_ms;
+        const char *run; /* "each" or "joined" */
     } batch;
     int node; /* the one of the document where it begins */
 
