@@ -353,7 +353,7 @@ static mls_status refuse_sealed(const mls__segment *segment)
     return mls__error(MLS_ESTATE,
                       "the session is sealed, and the step of node '%.200s' (%.64s) needs another "
                       "plan: let it run on inputs like these before it is sealed",
-                      mls__plan_node_name(&segment->graph, first), first->type);
+                      mls__graph_node_name(&segment->graph, first), first->type);
 }
 
 /* Of a plan that failed to follow nothing holds, and there will be no other. */
