@@ -44,6 +44,7 @@ typedef struct engine {
 } engine;
 
 extern const engine engine_mlscale;
+extern const engine engine_mlscale_fast; /* the same with fast numerics */
 extern const engine engine_onnxruntime;
 extern const engine engine_lightgbm;
 extern const engine engine_treelite;

@@ -39,13 +39,14 @@ static bool bind(ours *o, const engine_input *input)
     return is_bound;
 }
 
-static void *ours_open(const engine_model *model, uint32_t threads)
+static void *open_ours(const engine_model *model, uint32_t threads, uint32_t numerics)
 {
     ours *o = calloc(1, sizeof *o);
     if (!o)
         return NULL;
     mls_session_options options = MLS_SESSION_OPTIONS_INIT;
     options.threads = threads;
+    options.numerics = numerics;
     bool is_good =
         !mls_context_create(NULL, &o->context) &&
         !mls_model_load_memory(o->context, model->onnx, model->onnx_bytes, NULL, &o->model) &&
@@ -57,6 +58,16 @@ static void *ours_open(const engine_model *model, uint32_t threads)
     fprintf(stderr, "mlscale: %s\n", mls_error_message());
     ours_close(o);
     return NULL;
+}
+
+static void *open_exact(const engine_model *model, uint32_t threads)
+{
+    return open_ours(model, threads, MLS_NUMERICS_EXACT);
+}
+
+static void *open_fast(const engine_model *model, uint32_t threads)
+{
+    return open_ours(model, threads, MLS_NUMERICS_FAST);
 }
 
 static bool ours_run(void *session)
@@ -89,7 +100,16 @@ static const float *ours_output(void *session, size_t index, size_t *ret_count)
 
 const engine engine_mlscale = {
     .name = "mlscale",
-    .open = ours_open,
+    .open = open_exact,
+    .run = ours_run,
+    .output_count = ours_output_count,
+    .output = ours_output,
+    .close = ours_close,
+};
+
+const engine engine_mlscale_fast = {
+    .name = "mlscale, fast",
+    .open = open_fast,
     .run = ours_run,
     .output_count = ours_output_count,
     .output = ours_output,

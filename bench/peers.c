@@ -5,7 +5,10 @@
  * are compared. Prints the tables of docs/benchmarks.md.
  *
  *     peers [--onnxruntime LIB] [--lightgbm LIB] [--treelite LIB] [--models FOLDER]
- *           [--rounds N] [--seconds S] [--only WORD]
+ *           [--rounds N] [--seconds S] [--only WORD] [--numerics exact|fast]
+ *
+ * With fast numerics "ours" are those, and exact ones a peer, in the rows whose time goes into
+ * products of float32.
  *
  * A peer whose library is not given, and a model that is not there, are left out.
  */
@@ -23,6 +26,9 @@
 
 enum { ROUNDS_MOST = 99, ROWS_MOST = 128, SINGLES = 4000, CREATIONS = 3 };
 
+/* Of fast numerics, to a peer. */
+static const double fast_target_ratio = 4;
+
 static const struct {
     const char *option;
     const engine *engine;
@@ -38,6 +44,7 @@ enum { PEERS = sizeof peers / sizeof peers[0] };
 typedef struct settings {
     const char *libraries[PEERS];
     const char *models, *only, *isa;
+    bool is_fast;
     int rounds;
     double seconds;
     const engine *engines[PEERS_ENGINES_MOST];
@@ -55,14 +62,14 @@ static size_t largest(const float *values, size_t count)
     return at;
 }
 
-/* But for rounding, against the largest element. */
-static bool is_near(const float *a, const float *b, size_t count)
+/* But for rounding, against the largest element; `share` of it is good enough. */
+static bool is_near(const float *a, const float *b, size_t count, float share)
 {
     float most = 1e-2f;
     for (size_t i = 0; i < count; i++)
         most = fabsf(a[i]) > most ? fabsf(a[i]) : most;
     for (size_t i = 0; i < count; i++)
-        if (!(fabsf(a[i] - b[i]) <= 1e-4f * most))
+        if (!(fabsf(a[i] - b[i]) <= share * most))
             return false;
     return true;
 }
@@ -71,6 +78,8 @@ static bool is_near(const float *a, const float *b, size_t count)
 static bool agree(const engine *a, void *a_session, const engine *b, void *b_session,
                   bool is_ranked)
 {
+    /* Operands of 8 bits add up over the layers of a deep network. */
+    const float share = a == &engine_mlscale_fast ? 0.1f : 1e-4f;
     const size_t outputs = a->output_count(a_session);
     bool is_same = outputs == b->output_count(b_session);
     for (size_t i = 0; is_same && i < outputs; i++) {
@@ -79,8 +88,8 @@ static bool agree(const engine *a, void *a_session, const engine *b, void *b_ses
         const float *y = b->output(b_session, i, &b_count);
         is_same = a_count == b_count;
         if (is_same && x && y)
-            is_same =
-                is_ranked ? largest(x, a_count) == largest(y, a_count) : is_near(x, y, a_count);
+            is_same = is_ranked ? largest(x, a_count) == largest(y, a_count)
+                                : is_near(x, y, a_count, share);
     }
     return is_same;
 }
@@ -173,18 +182,23 @@ static bool measure(settings *s, const bench_case *c, peers_row *rows, size_t *r
 {
     open_case opened;
     bool is_absent;
-    peers_row row = {.what = c};
+    peers_row row = {
+        .what = c,
+        .target_us = s->is_fast ? 0 : c->target_us,
+        .target_ratio = s->is_fast ? fast_target_ratio : c->target_ratio,
+    };
     session_table sessions = {{NULL}};
     if (!case_open(c, s->models, &opened, &is_absent))
         return is_absent;
     fprintf(stderr, "%s\n", c->label);
     choose_engines(s, c, &row);
-    bool is_good = !(c->flags & CASE_CREATION) || measure_creation(&row, &opened.model);
+    bool is_good =
+        s->is_fast || !(c->flags & CASE_CREATION) || measure_creation(&row, &opened.model);
     is_good = is_good && open_sessions(&row, &opened.model, sessions);
     if (is_good) {
         row.flops = engine_mlscale_flops(sessions[0][0]);
         measure_rounds(s, &row, sessions);
-        if (c->flags & CASE_LATENCY)
+        if (c->flags & CASE_LATENCY && !s->is_fast)
             measure_latency(&row, sessions);
         rows[(*row_count)++] = row;
     }
@@ -201,6 +215,10 @@ static bool read_option(settings *s, const char *option, const char *value)
         return (s->rounds = atoi(value)) >= 1 && s->rounds <= ROUNDS_MOST;
     if (strcmp(option, "--seconds") == 0)
         return (s->seconds = atof(value)) > 0;
+    if (strcmp(option, "--numerics") == 0) {
+        s->is_fast = strcmp(value, "fast") == 0;
+        return s->is_fast || strcmp(value, "exact") == 0;
+    }
     const char **text = strcmp(option, "--models") == 0 ? &s->models
                         : strcmp(option, "--only") == 0 ? &s->only
                                                         : NULL;
@@ -214,8 +232,12 @@ static bool read_option(settings *s, const char *option, const char *value)
 
 static void load_peers(settings *s)
 {
+    if (s->is_fast)
+        s->engines[s->engine_count++] = &engine_mlscale_fast;
     s->engines[s->engine_count++] = &engine_mlscale;
     for (size_t i = 0; i < PEERS; i++) {
+        if (s->is_fast && peers[i].engine->is_for_forests)
+            continue;
         if (!*s->libraries[i])
             fprintf(stderr, "%s is left out: no %s\n", peers[i].engine->name, peers[i].option);
         else if (peers[i].engine->load(s->libraries[i]))
@@ -233,7 +255,7 @@ int main(int argc, char **argv)
         if (i + 1 == argc || !read_option(&s, argv[i], argv[i + 1])) {
             fprintf(stderr, "usage: peers [--onnxruntime LIB] [--lightgbm LIB] [--treelite LIB]\n"
                             "             [--models FOLDER] [--rounds N] [--seconds S]\n"
-                            "             [--only WORD]\n");
+                            "             [--only WORD] [--numerics exact|fast]\n");
             return 2;
         }
     }
@@ -245,10 +267,12 @@ int main(int argc, char **argv)
     bool is_good = true;
     size_t count = 0;
     for (size_t i = 0; i < bench_case_count; i++)
-        if (strstr(bench_cases[i].label, s.only))
+        if (strstr(bench_cases[i].label, s.only) &&
+            (!s.is_fast || bench_cases[i].flags & CASE_LIMIT))
             is_good = measure(&s, &bench_cases[i], rows, &count) && is_good;
-    printf("%s, %d rounds of %g s; limit %.0f and %.0f GFLOP/s\n", s.isa, s.rounds, s.seconds,
-           s.limit[0] * 1e-9, s.limit[1] * 1e-9);
+    printf("%s%s, %d rounds of %g s; limit %.0f and %.0f GFLOP/s\n", s.isa,
+           s.is_fast ? ", fast numerics" : "", s.rounds, s.seconds, s.limit[0] * 1e-9,
+           s.limit[1] * 1e-9);
     peers_print(rows, count, s.limit);
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -15,7 +15,8 @@ typedef struct peers_row {
     double ns[PEERS_ENGINES_MOST][PEERS_THREADS_MOST]; /* with 1 thread, with 2 */
     double p50[PEERS_ENGINES_MOST], p99[PEERS_ENGINES_MOST];
     double creation[PEERS_ENGINES_MOST];
-    double flops; /* of a run */
+    double flops;                   /* of a run */
+    double target_us, target_ratio; /* of ours; the ratio to a peer; 0: none */
 } peers_row;
 
 /* peers_tables.c: Markdown on standard output. `limit` is the machine's FLOP/s by threads. */

@@ -26,16 +26,16 @@ static void write_share(char *cell, const peers_row *row, int threads, const dou
              has_share ? 100 * row->flops / seconds / limit : 0);
 }
 
-/* A target is a time for us, or a ratio to the peer, of one thread. */
-static void write_target(char *cell, const peers_row *row, double ratio)
+/* A target is a time for us, or a ratio to a peer that is not us, of one thread. */
+static void write_target(char *cell, const peers_row *row, size_t e, double ratio)
 {
-    const bench_case *c = row->what;
-    if (c->target_us > 0)
-        snprintf(cell, CELL, "%g us %s", c->target_us,
-                 row->ns[0][0] <= c->target_us * 1e3 ? "met" : "MISSED");
-    else if (c->target_ratio > 0 && ratio > 0)
-        snprintf(cell, CELL, "%g x %s", c->target_ratio,
-                 ratio >= c->target_ratio ? "met" : "MISSED");
+    const bool is_peer = e < row->engine_count && row->engines[e] != &engine_mlscale;
+    if (row->target_us > 0)
+        snprintf(cell, CELL, "%g us %s", row->target_us,
+                 row->ns[0][0] <= row->target_us * 1e3 ? "met" : "MISSED");
+    else if (row->target_ratio > 0 && ratio > 0 && is_peer)
+        snprintf(cell, CELL, "%g x %s", row->target_ratio,
+                 ratio >= row->target_ratio ? "met" : "MISSED");
     else
         snprintf(cell, CELL, "-");
 }
@@ -58,7 +58,7 @@ static void print_one_thread(const peers_row *row, size_t e, const double *limit
     write_us(ours, row->ns[0][0]);
     write_us(peer, ns);
     write_ratio(ratio, ns, row->ns[0][0]);
-    write_target(target, row, ns / row->ns[0][0]);
+    write_target(target, row, e, ns / row->ns[0][0]);
     write_share(share, row, 1, limit);
     printf("| %-*s | %-12s | %10s | %10s | %7s | %13s | %5s |\n", LABEL, row->what->label,
            peer_name(row, e), ours, peer, ratio, target, share);
@@ -115,6 +115,15 @@ static void print_rows(const peers_row *rows, size_t count, const double *limit,
             print(&rows[i], e, limit);
 }
 
+/* Whether any row has figures for the table of the cases with this flag. */
+static bool is_any(const peers_row *rows, size_t count, unsigned flag)
+{
+    for (size_t i = 0; i < count; i++)
+        if (flag == CASE_LATENCY ? rows[i].p50[0] > 0 : rows[i].creation[0] > 0)
+            return true;
+    return false;
+}
+
 void peers_print(const peers_row *rows, size_t count, const double *limit)
 {
     printf("\nOne thread; microseconds a run.\n\n");
@@ -125,11 +134,15 @@ void peers_print(const peers_row *rows, size_t count, const double *limit)
     printf("| model | peer | ours | scaled | peer's | scaled | ratio | of limit |\n"
            "|---|---|--:|--:|--:|--:|--:|--:|\n");
     print_rows(rows, count, limit, print_two_threads);
-    printf("\nRun by run, one thread; microseconds.\n\n");
-    printf("| model | peer | ours, p50 | p99 | peer's p50 | p99 |\n"
-           "|---|---|--:|--:|--:|--:|\n");
-    print_rows(rows, count, limit, print_latency);
-    printf("\nFrom the bytes of a model to the end of the first run; microseconds.\n\n");
-    printf("| model | peer | ours | peer's | ratio |\n|---|---|--:|--:|--:|\n");
-    print_rows(rows, count, limit, print_creation);
+    if (is_any(rows, count, CASE_LATENCY)) {
+        printf("\nRun by run, one thread; microseconds.\n\n");
+        printf("| model | peer | ours, p50 | p99 | peer's p50 | p99 |\n"
+               "|---|---|--:|--:|--:|--:|\n");
+        print_rows(rows, count, limit, print_latency);
+    }
+    if (is_any(rows, count, CASE_CREATION)) {
+        printf("\nFrom the bytes of a model to the end of the first run; microseconds.\n\n");
+        printf("| model | peer | ours | peer's | ratio |\n|---|---|--:|--:|--:|\n");
+        print_rows(rows, count, limit, print_creation);
+    }
 }
