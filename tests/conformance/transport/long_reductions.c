@@ -14,15 +14,26 @@ typedef struct many {
     uint32_t op;
     int64_t count;
     bool has_gaps; /* between the elements of sources and targets */
+    int arena;     /* whose tensors are in the group's memory */
 } many;
 
 /* Each dtype, number of ranks and reduction, and shards that ranks have several of, or none. */
 static const many manies[] = {
-    {2, 0, 0, MLS_REDUCE_SUM, 1100003, false}, {3, 0, 1, MLS_REDUCE_PRODUCT, 300007, false},
-    {4, 0, 2, MLS_REDUCE_SUM, 300007, false},  {5, 0, 3, MLS_REDUCE_MEAN, 300007, true},
-    {6, 0, 4, MLS_REDUCE_MIN, 150007, false},  {7, 0, 5, MLS_REDUCE_MAX, 150007, true},
-    {8, 0, 0, MLS_REDUCE_MEAN, 150007, false}, {3, 5, 2, MLS_REDUCE_SUM, 150007, false},
-    {2, 3, 1, MLS_REDUCE_SUM, 300007, false},  {4, 3, 3, MLS_REDUCE_MAX, 150007, false},
+    {2, 0, 0, MLS_REDUCE_SUM, 1100003, false, ARENA_OF_NONE},
+    {3, 0, 1, MLS_REDUCE_PRODUCT, 300007, false, ARENA_OF_NONE},
+    {4, 0, 2, MLS_REDUCE_SUM, 300007, false, ARENA_OF_NONE},
+    {5, 0, 3, MLS_REDUCE_MEAN, 300007, true, ARENA_OF_NONE},
+    {6, 0, 4, MLS_REDUCE_MIN, 150007, false, ARENA_OF_NONE},
+    {7, 0, 5, MLS_REDUCE_MAX, 150007, true, ARENA_OF_NONE},
+    {8, 0, 0, MLS_REDUCE_MEAN, 150007, false, ARENA_OF_NONE},
+    {3, 5, 2, MLS_REDUCE_SUM, 150007, false, ARENA_OF_NONE},
+    {2, 3, 1, MLS_REDUCE_SUM, 300007, false, ARENA_OF_NONE},
+    {4, 3, 3, MLS_REDUCE_MAX, 150007, false, ARENA_OF_NONE},
+    {2, 0, 0, MLS_REDUCE_SUM, 1100003, false, ARENA_OF_ALL},
+    {3, 0, 2, MLS_REDUCE_MEAN, 300007, false, ARENA_OF_ALL},
+    {5, 0, 1, MLS_REDUCE_SUM, 70001, false, ARENA_OF_ALL},
+    {3, 7, 3, MLS_REDUCE_SUM, 70001, false, ARENA_OF_ALL},
+    {4, 0, 5, MLS_REDUCE_PRODUCT, 70001, false, ARENA_OF_ODD_RANKS},
 };
 enum { MANIES = sizeof manies / sizeof manies[0] };
 
@@ -39,13 +50,18 @@ static void repeat(const unsigned char *from, size_t size, int64_t count, int64_
 }
 
 /* Of one dimension, or, where shards are stated, a row for each of `rows`. */
-static mls_tensor *create(const many *m, uint32_t rows, int64_t count)
+static mls_tensor *create(const ranked *r, const many *m, uint32_t rows, int64_t count)
 {
     const int64_t step = m->has_gaps ? 2 : 1;
     const int64_t dims[] = {rows, step * count};
     mls_tensor *dense, *tensor;
-    ck_assert_ok(mls_tensor_create(the_context, reduced_dtypes[m->d], m->shards ? 2 : 1,
-                                   dims + !m->shards, &dense));
+    const int rank = m->shards ? 2 : 1;
+    if (conformance_has_arena(r, m->arena))
+        ck_assert_ok(mls_group_create_tensor(r->group, reduced_dtypes[m->d], rank,
+                                             dims + !m->shards, &dense));
+    else
+        ck_assert_ok(
+            mls_tensor_create(the_context, reduced_dtypes[m->d], rank, dims + !m->shards, &dense));
     if (mls_tensor_size_bytes(dense))
         memset(mls_tensor_data(dense), 0, mls_tensor_size_bytes(dense));
     ck_assert_ok(mls_tensor_slice(dense, -1, 0, step * count, step, &tensor));
@@ -59,7 +75,7 @@ static mls_tensor *source_of(const ranked *r, int64_t count)
     const size_t size = mls_dtype_size(reduced_dtypes[m->d]);
     uint32_t first, own;
     mls_group_shards(r->group, r->rank, &first, &own);
-    mls_tensor *source = create(m, own, count);
+    mls_tensor *source = create(r, m, own, count);
     const int64_t step = m->has_gaps ? 2 : 1;
     for (uint32_t s = 0; s < own; s++)
         repeat(reduced_shard(m->d, first + s), size, count, step,
@@ -85,8 +101,8 @@ static void expect(const ranked *r, const char *op, const mls_tensor *target, in
 static void check_scattered(ranked *r, mls_tensor *source, int64_t piece)
 {
     const many *m = r->arg;
-    const many flat = {.d = m->d, .has_gaps = m->has_gaps};
-    mls_tensor *target = create(&flat, 0, piece);
+    const many flat = {.d = m->d, .has_gaps = m->has_gaps, .arena = m->arena};
+    mls_tensor *target = create(r, &flat, 0, piece);
     ck_assert_ok(mls_group_reduce_scatter(r->group, source, target, m->op, NULL, NULL));
     expect(r, "reduce_scatter", target, r->rank * piece, piece);
     mls_tensor_free(target);
@@ -101,14 +117,14 @@ static void check_scattered(ranked *r, mls_tensor *source, int64_t piece)
 static void check_many(ranked *r)
 {
     const many *m = r->arg;
-    const many flat = {.d = m->d, .has_gaps = m->has_gaps};
+    const many flat = {.d = m->d, .has_gaps = m->has_gaps, .arena = m->arena};
     const uint32_t root = r->size - 1;
     const int64_t piece = m->count / r->size;
-    mls_tensor *source = source_of(r, m->count), *target = create(&flat, 0, m->count);
+    mls_tensor *source = source_of(r, m->count), *target = create(r, &flat, 0, m->count);
     ck_assert_ok(mls_group_allreduce(r->group, source, target, m->op, NULL, NULL));
     expect(r, "allreduce", target, 0, m->count);
     mls_tensor_free(target);
-    target = create(&flat, 0, m->count);
+    target = create(r, &flat, 0, m->count);
     ck_assert_ok(mls_group_reduce(r->group, source, r->rank == root ? target : NULL, m->op, root,
                                   NULL, NULL));
     if (r->rank == root)

@@ -25,6 +25,7 @@ enum { GAP = 0xEE };
 /* A tensor of one dimension, and where its elements are. */
 typedef struct lot {
     mls_tensor *tensor;
+    mls_tensor *arena; /* where its memory is; NULL: in ordinary memory */
     unsigned char *memory, *first;
     ptrdiff_t step; /* in bytes */
     size_t size;    /* of an element */
@@ -36,21 +37,26 @@ typedef struct mix {
     mls_dtype dtype;
     int64_t count; /* of a piece */
     int layout;    /* of sources; targets have the next one */
+    int arena;     /* whose tensors are in the group's memory; then all are dense */
 } mix;
 
-static lot lot_create(mls_dtype dtype, int64_t count, int layout)
+/* Of `count` elements in all. */
+static lot lot_create(const ranked *r, const mix *m, int64_t count, int layout)
 {
     static const int64_t steps[LAYOUTS] = {1, 2, -1};
-    lot l = {.size = mls_dtype_size(dtype), .count = count};
-    const size_t bytes = (size_t) (2 * count + 1) * l.size;
-    const int64_t step = steps[layout % LAYOUTS];
-    l.memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    lot l = {.size = mls_dtype_size(m->dtype), .count = count};
+    const int64_t bytes = (2 * count + 1) * (int64_t) l.size;
+    const int64_t step = m->arena ? 1 : steps[layout % LAYOUTS];
+    if (conformance_has_arena(r, m->arena))
+        ck_assert_ok(mls_group_create_tensor(r->group, MLS_UINT8, 1, &bytes, &l.arena));
+    l.memory =
+        l.arena ? mls_tensor_data(l.arena) : aligned_alloc(64, ((size_t) bytes + 63) / 64 * 64);
     ck_assert_ptr_nonnull(l.memory);
-    memset(l.memory, GAP, bytes);
+    memset(l.memory, GAP, (size_t) bytes);
     l.first = l.memory + (step < 0 && count ? (size_t) (count - 1) * l.size : 0);
     l.step = (ptrdiff_t) step * (ptrdiff_t) l.size;
     ck_assert_ok(
-        mls_tensor_wrap(the_context, dtype, 1, &count, &step, l.first, NULL, NULL, &l.tensor));
+        mls_tensor_wrap(the_context, m->dtype, 1, &count, &step, l.first, NULL, NULL, &l.tensor));
     return l;
 }
 
@@ -68,7 +74,9 @@ static void lot_free(lot *l)
             mls_test_expect(l->first[(size_t) i * step + k] == GAP, "a gap has changed");
     mls_test_expect(l->memory[(size_t) l->count * step] == GAP, "what lies behind has changed");
     mls_tensor_free(l->tensor);
-    free(l->memory);
+    mls_tensor_free(l->arena);
+    if (!l->arena)
+        free(l->memory);
 }
 
 static uint64_t value(uint32_t rank, int64_t i)
@@ -96,9 +104,9 @@ static void expect(const lot *l, int64_t at, int64_t count, uint32_t rank, int64
     }
 }
 
-static lot filled(const mix *m, uint32_t rank, int64_t count)
+static lot filled(const ranked *r, const mix *m, uint32_t rank, int64_t count)
 {
-    const lot l = lot_create(m->dtype, count, m->layout);
+    const lot l = lot_create(r, m, count, m->layout);
     fill(&l, 0, count, rank, 0);
     return l;
 }
@@ -108,7 +116,7 @@ static lot filled(const mix *m, uint32_t rank, int64_t count)
 static void check_broadcast(ranked *r, const mix *m)
 {
     for (uint32_t root = 0; root < r->size; root++) {
-        lot l = filled(m, r->rank, m->count);
+        lot l = filled(r, m, r->rank, m->count);
         ck_assert_ok(mls_group_broadcast(r->group, l.tensor, root, NULL, NULL));
         expect(&l, 0, m->count, root, 0);
         lot_free(&l);
@@ -125,8 +133,8 @@ static void check_gather(ranked *r, const mix *m)
 {
     const uint32_t root = r->size / 2;
     const bool is_root = r->rank == root;
-    lot source = filled(m, r->rank, m->count);
-    lot target = lot_create(m->dtype, m->count * r->size, m->layout + 1);
+    lot source = filled(r, m, r->rank, m->count);
+    lot target = lot_create(r, m, m->count * r->size, m->layout + 1);
     ck_assert_ok(mls_group_gather(r->group, source.tensor, is_root ? target.tensor : NULL, root,
                                   NULL, NULL));
     if (is_root)
@@ -137,8 +145,8 @@ static void check_gather(ranked *r, const mix *m)
 
 static void check_allgather(ranked *r, const mix *m)
 {
-    lot source = filled(m, r->rank, m->count);
-    lot target = lot_create(m->dtype, m->count * r->size, m->layout + 1);
+    lot source = filled(r, m, r->rank, m->count);
+    lot target = lot_create(r, m, m->count * r->size, m->layout + 1);
     ck_assert_ok(mls_group_allgather(r->group, source.tensor, target.tensor, NULL, NULL));
     expect_all(r, m, &target);
     lot_free(&source);
@@ -148,8 +156,8 @@ static void check_allgather(ranked *r, const mix *m)
 static void check_scatter(ranked *r, const mix *m)
 {
     const uint32_t root = r->size / 2;
-    lot source = filled(m, root, m->count * r->size);
-    lot target = lot_create(m->dtype, m->count, m->layout + 1);
+    lot source = filled(r, m, root, m->count * r->size);
+    lot target = lot_create(r, m, m->count, m->layout + 1);
     ck_assert_ok(mls_group_scatter(r->group, r->rank == root ? source.tensor : NULL, target.tensor,
                                    root, NULL, NULL));
     expect(&target, 0, m->count, root, r->rank * m->count);
@@ -159,8 +167,8 @@ static void check_scatter(ranked *r, const mix *m)
 
 static void check_all_to_all(ranked *r, const mix *m)
 {
-    lot source = filled(m, r->rank, m->count * r->size);
-    lot target = lot_create(m->dtype, m->count * r->size, m->layout + 1);
+    lot source = filled(r, m, r->rank, m->count * r->size);
+    lot target = lot_create(r, m, m->count * r->size, m->layout + 1);
     ck_assert_ok(mls_group_all_to_all(r->group, source.tensor, target.tensor, NULL, NULL));
     ck_assert_ok(mls_group_all_to_all(r->group, source.tensor, source.tensor, NULL, NULL));
     for (uint32_t i = 0; i < r->size; i++) {
@@ -177,8 +185,8 @@ static void check_messages(ranked *r, const mix *m)
     const uint32_t by = 1 + (uint32_t) m->count % r->size;
     const uint32_t from = (r->rank + r->size - by) % r->size;
     mls_work *work;
-    lot source = filled(m, r->rank, m->count);
-    lot target = lot_create(m->dtype, m->count, m->layout + 1);
+    lot source = filled(r, m, r->rank, m->count);
+    lot target = lot_create(r, m, m->count, m->layout + 1);
     ck_assert_ok(mls_group_send(r->group, source.tensor, (r->rank + by) % r->size, NULL, &work));
     ck_assert_ok(mls_group_receive(r->group, target.tensor, from, NULL, NULL));
     ck_assert_ok(mls_work_wait(work, -1));
@@ -193,9 +201,9 @@ static void check_in_place(ranked *r, const mix *m)
 {
     const int64_t count = m->count, first = r->rank * count;
     const uint32_t root = r->size - 1;
-    const mix dense = {m->dtype, count, DENSE};
+    const mix dense = {m->dtype, count, DENSE, m->arena};
     mls_tensor *part;
-    lot whole = lot_create(m->dtype, count * r->size, DENSE);
+    lot whole = lot_create(r, &dense, count * r->size, DENSE);
     fill(&whole, first, count, r->rank, 0);
     ck_assert_ok(mls_tensor_slice(whole.tensor, 0, first, first + count, 1, &part));
     ck_assert_ok(mls_group_gather(r->group, part, whole.tensor, root, NULL, NULL));
@@ -226,7 +234,8 @@ static void check_moves(ranked *r)
     for (size_t c = 0; c < COUNTS; c++)
         for (size_t k = 0; k < CHECKS; k++) {
             const size_t n = (r->size - 1) * COUNTS + c;
-            const mix m = {dtypes[(n + 3 * k) % DTYPES], counts[c], (int) (n + k + r->rank)};
+            const mix m = {dtypes[(n + 3 * k) % DTYPES], counts[c], (int) (n + k + r->rank),
+                           ARENA_OF_NONE};
             if (counts[c] || checks[k] != check_in_place)
                 checks[k](r, &m);
         }
@@ -247,9 +256,14 @@ typedef struct large {
 } large;
 
 static const large larges[] = {
-    {2, {MLS_INT32, 1100003, DENSE}},    {3, {MLS_FLOAT64, 300007, DENSE}},
-    {3, {MLS_UINT8, 300007, DENSE}},     {5, {MLS_FLOAT16, 150007, WITH_GAPS}},
-    {8, {MLS_FLOAT32, 70001, REVERSED}},
+    {2, {MLS_INT32, 1100003, DENSE, ARENA_OF_NONE}},
+    {3, {MLS_FLOAT64, 300007, DENSE, ARENA_OF_NONE}},
+    {3, {MLS_UINT8, 300007, DENSE, ARENA_OF_NONE}},
+    {5, {MLS_FLOAT16, 150007, WITH_GAPS, ARENA_OF_NONE}},
+    {8, {MLS_FLOAT32, 70001, REVERSED, ARENA_OF_NONE}},
+    {2, {MLS_UINT32, 1100003, DENSE, ARENA_OF_ALL}},
+    {3, {MLS_INT16, 300007, DENSE, ARENA_OF_ALL}},
+    {4, {MLS_INT64, 70001, DENSE, ARENA_OF_ODD_RANKS}},
 };
 enum { LARGES = sizeof larges / sizeof larges[0] };
 

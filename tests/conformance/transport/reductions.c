@@ -360,39 +360,70 @@ END_TEST
 
 static int fold_user;
 
+static const mls_dtype folded_dtypes[] = {MLS_UINT8, MLS_UINT16, MLS_INT32, MLS_UINT64};
+enum { FOLDED = sizeof folded_dtypes / sizeof folded_dtypes[0] };
+
 /* Not commutative: left * 2 + right tells the order of operands, too. */
 static void fold(void *user, mls_dtype dtype, const void *left, const void *right, void *ret_result,
                  size_t count)
 {
-    const uint8_t *a = left, *b = right;
-    uint8_t *result = ret_result;
-    mls_test_expect(user == &fold_user && dtype == MLS_UINT8, "the caller's own");
-    for (size_t i = 0; i < count; i++)
-        result[i] = (uint8_t) (a[i] * 2 + b[i]);
+    const size_t size = mls_dtype_size(dtype);
+    mls_test_expect(user == &fold_user, "the caller's own");
+    for (size_t i = 0; i < count; i++) {
+        uint64_t a = 0, b = 0;
+        memcpy(&a, (const unsigned char *) left + i * size, size);
+        memcpy(&b, (const unsigned char *) right + i * size, size);
+        a = 2 * a + b;
+        memcpy((unsigned char *) ret_result + i * size, &a, size);
+    }
+}
+
+/* Of the ranks from `first`, as many as `width`, a power of two, or as there are of `count`. */
+static uint64_t folded(uint32_t count, uint32_t first, uint32_t width, uint64_t i)
+{
+    if (width == 1)
+        return first + i;
+    const uint64_t left = folded(count, first, width / 2, i);
+    if (first + width / 2 >= count)
+        return left;
+    return 2 * left + folded(count, first + width / 2, width / 2, i);
+}
+
+static void check_fold_of(ranked *r, mls_dtype dtype, int64_t count)
+{
+    const size_t size = mls_dtype_size(dtype);
+    mls_tensor *tensor = conformance_tensor(dtype, count);
+    mls_group_call call = conformance_call("fold", 0);
+    call.combine = fold;
+    call.combine_user = &fold_user;
+    unsigned char *data = mls_tensor_data(tensor);
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t own = r->rank + (uint64_t) i;
+        memcpy(data + (size_t) i * size, &own, size);
+    }
+    ck_assert_ok(mls_group_allreduce(r->group, tensor, tensor, MLS_REDUCE_USER, &call, NULL));
+    for (int64_t i = 0; i < count; i++) {
+        const uint64_t result = folded(r->size, 0, 8, (uint64_t) i);
+        mls_test_expect(memcmp(data + (size_t) i * size, &result, size) == 0,
+                        "element %lld of %s, of %u ranks", (long long) i, mls_dtype_name(dtype),
+                        r->size);
+    }
+    mls_tensor_free(tensor);
 }
 
 static void check_fold(ranked *r)
 {
-    for (int64_t count = 7; count < 10000; count += 9000) {
-        mls_tensor *tensor = conformance_tensor(MLS_UINT8, count);
-        mls_group_call call = conformance_call("fold", 0);
-        call.combine = fold;
-        call.combine_user = &fold_user;
-        uint8_t *data = mls_tensor_data(tensor);
-        for (int64_t i = 0; i < count; i++)
-            data[i] = (uint8_t) (r->rank + i);
-        ck_assert_ok(mls_group_allreduce(r->group, tensor, tensor, MLS_REDUCE_USER, &call, NULL));
-        for (int64_t i = 0; i < count; i++) /* ((0 1) (2 3)) (4) */
-            mls_test_expect(data[i] ==
-                                (uint8_t) (2 * (2 * (2 * i + i + 1) + 2 * (i + 2) + i + 3) + i + 4),
-                            "element %lld is %u", (long long) i, data[i]);
-        mls_tensor_free(tensor);
+    for (size_t d = 0; d < FOLDED; d++) {
+        check_fold_of(r, folded_dtypes[d], 7);
+        check_fold_of(r, folded_dtypes[d], 9007);
     }
+    check_fold_of(r, folded_dtypes[r->size % FOLDED], 70001);
 }
 
 START_TEST(callers_reduce)
 {
-    conformance_ranks(5, NULL, check_fold, NULL);
+    for (uint32_t ranks = 1; ranks <= 8; ranks++)
+        conformance_ranks(ranks, NULL, check_fold, NULL);
 }
 END_TEST
 

@@ -220,6 +220,11 @@ mls_tensor *conformance_tensor(mls_dtype dtype, int64_t count)
     return tensor;
 }
 
+bool conformance_has_arena(const ranked *r, int whose)
+{
+    return whose == ARENA_OF_ALL || (whose == ARENA_OF_ODD_RANKS && r->rank % 2);
+}
+
 mls_tensor *conformance_view(mls_dtype dtype, int64_t count, void *data)
 {
     mls_tensor *tensor;

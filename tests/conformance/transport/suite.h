@@ -80,6 +80,10 @@ mls_group_call conformance_call(const char *name, int64_t timeout_ms);
 mls_tensor *conformance_tensor(mls_dtype dtype, int64_t count);
 mls_tensor *conformance_view(mls_dtype dtype, int64_t count, void *data);
 
+/* Who has tensors of mls_group_create_tensor(), and which rank then does. */
+enum { ARENA_OF_NONE, ARENA_OF_ALL, ARENA_OF_ODD_RANKS };
+bool conformance_has_arena(const ranked *r, int whose);
+
 /* What MLS_REDUCE_* makes of two integers: written anew, since the library is held against it. */
 int64_t conformance_join(uint32_t op, int64_t a, int64_t b);
 
