@@ -31,7 +31,9 @@ TESTS += $(SQLITE_TESTS)
 %C%_test_sqlite_crashes_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_crashes_LDADD = $(MLS_TEST_LIBS)
 %C%_test_sqlite_faults_SOURCES = %D%/test_sqlite_faults.c %D%/shim_vfs.c %D%/shim_vfs.h \
-	$(SQLITE_FIXTURE)
+	%D%/shim_files.c %D%/shim_files.h %D%/sqlite_life.c %D%/sqlite_life.h $(SQLITE_FIXTURE)
+%C%_test_sqlite_faults_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=openat,--wrap=write,--wrap=fsync \
+	-Wl,--wrap=renameat,--wrap=unlinkat,--wrap=mkdir
 %C%_test_sqlite_faults_CPPFLAGS = $(MLS_TEST_CPPFLAGS)
 %C%_test_sqlite_faults_LDADD = $(MLS_TEST_LIBS)
 %C%_test_sqlite_files_SOURCES = %D%/test_sqlite_files.c %D%/sqlite_files.h \

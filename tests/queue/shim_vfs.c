@@ -38,6 +38,11 @@ static shim_file *files[MOST_FILES];
 /* What is to happen, told by one thread and looked at by that which writes: under the mutex. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t was_called = PTHREAD_COND_INITIALIZER;
+
+/* What is on the disk, and what of it is not synced. Taken after the one above, or alone. */
+static pthread_mutex_t disk = PTHREAD_MUTEX_INITIALIZER;
+static void (*lose_more)(uint64_t *seed);
+
 static unsigned calls, fail_at, power_loss_at;
 static int fail_code;
 static bool fail_stays;
@@ -108,16 +113,19 @@ static void lose_unsynced(shim_file *file)
     }
 }
 
+/* Keeps the disk: what another thread was about to write is never written. */
 static void lose_power(void)
 {
+    pthread_mutex_lock(&disk);
     for (int i = 0; i < MOST_FILES; i++)
         if (files[i])
             lose_unsynced(files[i]);
+    if (lose_more)
+        lose_more(&power_seed);
     _exit(0);
 }
 
-/* The code that the call gives instead of happening; SQLITE_OK: it happens. */
-static int count_call(void)
+int shim_vfs_count(void)
 {
     pthread_mutex_lock(&mutex);
     calls++;
@@ -128,6 +136,22 @@ static int count_call(void)
     pthread_cond_broadcast(&was_called);
     pthread_mutex_unlock(&mutex);
     return code;
+}
+
+bool shim_vfs_lock_disk(void)
+{
+    pthread_mutex_lock(&disk);
+    return power_loss_at != 0;
+}
+
+void shim_vfs_unlock_disk(void)
+{
+    pthread_mutex_unlock(&disk);
+}
+
+void shim_vfs_on_loss(void (*lose)(uint64_t *seed))
+{
+    lose_more = lose;
 }
 
 static sqlite3_file *real_of(sqlite3_file *file)
@@ -147,10 +171,12 @@ static void forget_unsynced(shim_file *file)
 static int shim_close(sqlite3_file *file)
 {
     shim_file *mine = (shim_file *) file;
+    shim_vfs_lock_disk();
     for (int i = 0; i < MOST_FILES; i++)
         if (files[i] == mine)
             files[i] = NULL;
     forget_unsynced(mine);
+    shim_vfs_unlock_disk();
     return mine->real->pMethods->xClose(mine->real);
 }
 
@@ -187,29 +213,34 @@ static void remember_sectors(shim_file *file, int size, sqlite3_int64 at)
 static int shim_write(sqlite3_file *file, const void *bytes, int size, sqlite3_int64 at)
 {
     shim_file *mine = (shim_file *) file;
-    const int code = mine->is_watched ? count_call() : SQLITE_OK;
+    int code = mine->is_watched ? shim_vfs_count() : SQLITE_OK;
     if (code)
         return code;
-    if (mine->is_watched && power_loss_at)
+    if (shim_vfs_lock_disk() && mine->is_watched)
         remember_sectors(mine, size, at);
-    return mine->real->pMethods->xWrite(mine->real, bytes, size, at);
+    code = mine->real->pMethods->xWrite(mine->real, bytes, size, at);
+    shim_vfs_unlock_disk();
+    return code;
 }
 
 static int shim_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     shim_file *mine = (shim_file *) file;
-    const int code = mine->is_watched ? count_call() : SQLITE_OK;
+    const int code = mine->is_watched ? shim_vfs_count() : SQLITE_OK;
     return code ? code : mine->real->pMethods->xTruncate(mine->real, size);
 }
 
 static int shim_sync(sqlite3_file *file, int flags)
 {
     shim_file *mine = (shim_file *) file;
-    const int code = mine->is_watched ? count_call() : SQLITE_OK;
+    int code = mine->is_watched ? shim_vfs_count() : SQLITE_OK;
     if (code)
         return code;
+    shim_vfs_lock_disk();
     forget_unsynced(mine);
-    return mine->real->pMethods->xSync(mine->real, flags);
+    code = mine->real->pMethods->xSync(mine->real, flags);
+    shim_vfs_unlock_disk();
+    return code;
 }
 
 static int shim_size(sqlite3_file *file, sqlite3_int64 *size)
@@ -294,18 +325,20 @@ static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file
     (void) vfs;
     *mine = (shim_file){.real = (sqlite3_file *) (mine + 1),
                         .is_watched = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0};
-    int code = mine->is_watched ? count_call() : SQLITE_OK;
+    int code = mine->is_watched ? shim_vfs_count() : SQLITE_OK;
     if (code == SQLITE_OK)
         code = system_vfs->xOpen(system_vfs, name, mine->real, flags, out);
     if (code)
         return code;
     mine->base.pMethods = &methods;
+    shim_vfs_lock_disk();
     for (int i = 0; mine->is_watched && i < MOST_FILES; i++) {
         if (!files[i]) {
             files[i] = mine;
             break;
         }
     }
+    shim_vfs_unlock_disk();
     return SQLITE_OK;
 }
 

@@ -2,8 +2,8 @@
 /*
  * A file system for SQLite that fails when it is told to, and that can lose what was not
  * synced, as a machine does whose power fails. It stands before the system's own, and
- * becomes the default. It sees the database and its WAL, of one queue at a time; what it is
- * told, any thread may tell.
+ * becomes the default. It sees the database and its WAL, of one queue at a time, and
+ * shim_files.h its segments; what it is told, any thread may tell.
  */
 #ifndef MLS_TESTS_QUEUE_SHIM_VFS_H
 #define MLS_TESTS_QUEUE_SHIM_VFS_H
@@ -30,5 +30,15 @@ void shim_vfs_await_calls(unsigned count);
  * not synced before it, some is taken back, as `seed` decides, and the process ends.
  */
 void shim_vfs_power_loss_at(unsigned nth, uint64_t seed);
+
+/*
+ * For files that are written past SQLite, but fail and are lost by the same count. The code that a
+ * call gives instead of happening; 0: it happens, with the disk locked, and what it changes is
+ * remembered if locking says that power is to fail. `lose` is called then, with the disk locked.
+ */
+int shim_vfs_count(void);
+bool shim_vfs_lock_disk(void);
+void shim_vfs_unlock_disk(void);
+void shim_vfs_on_loss(void (*lose)(uint64_t *seed));
 
 #endif
