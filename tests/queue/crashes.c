@@ -2,6 +2,7 @@
 #include "queue/crashes.h"
 
 #include "job/fixture.h"
+#include "job/queue.h"
 #include "queue/processes.h"
 #include "support/folder.h"
 
@@ -17,11 +18,11 @@
 #include <unistd.h>
 
 /* A submitter that is killed, and a server more so, may leave ids that no job has. */
-enum { WORKERS = 2, SUBMITTERS = 2, LEAST_IDS = 2000000, IDS_OF_ROUND = 8192 };
+enum { WORKERS = 2, SUBMITTERS = 2, MOST_CLAIMS = 4, LEAST_IDS = 2000000, IDS_OF_ROUND = 8192 };
 
 /* What a process says in one write, which a pipe does not tear apart. */
 typedef struct event {
-    char kind; /* 'o' the queue is open, 's' submitted, 'd' done */
+    char kind; /* 'o' the queue is open, 's' submitted, 'd' done, 'f' failed, 'l' late: refused */
     uint64_t id, epoch;
 } event;
 
@@ -71,25 +72,149 @@ static mls_queue *open_patiently(void)
     return queue;
 }
 
+/* A server may be away for longer than calls are tried again; nothing else may fail. */
+static bool is_done(mls_status status)
+{
+    if (status && status != MLS_EIO)
+        give_up(status);
+    return status == MLS_OK;
+}
+
+/* A key stays its job's: nobody else gets in with it. */
+static void knock_again(mls_queue *queue, const mls_job_options *options)
+{
+    const mls_status status = mls_queue_submit(queue, options, NULL);
+    if (status == MLS_OK) {
+        fprintf(stderr, "# two jobs have the key %s\n", options->key);
+        _exit(6);
+    }
+    if (status != MLS_EEXIST)
+        is_done(status);
+}
+
 static void submit_forever(int up, int down, uint64_t seed)
 {
     (void) down;
     mls_queue *queue = open_patiently();
-    char payload[9000];
+    char payload[9000], key[64];
+    uint64_t last = 0;
     report(up, 'o', 0, 0);
     for (;;) {
-        memset(payload, (int) (mls_test_random(&seed) & 0xff), sizeof payload);
         mls_job_options options = fixture_options("t", NULL);
+        uint64_t parent = 0; /* with which the payload begins; 0: it has none */
+        memset(payload, (int) (mls_test_random(&seed) & 0xff), sizeof payload);
         options.payload = payload;
-        options.payload_bytes =
-            mls_test_random_below(&seed, 20) ? mls_test_random_below(&seed, 600) : sizeof payload;
+        options.payload_bytes = mls_test_random_below(&seed, 20)
+                                    ? sizeof parent + mls_test_random_below(&seed, 600)
+                                    : sizeof payload;
+        options.max_attempts = 1000000; /* failures end no job here */
+        options.backoff_ms = 0;
+        /* In front of all others, and so again when it is given back. */
+        if (mls_test_random_below(&seed, 4) == 0)
+            options.priority = MLS_PRIORITY_HIGHEST;
+        if (last && mls_test_random_below(&seed, 8) == 0) {
+            parent = last;
+            options.depends_on = &last;
+            options.depends_on_count = 1;
+        }
+        memcpy(payload, &parent, sizeof parent);
+        if (mls_test_random_below(&seed, 8) == 0) {
+            snprintf(key, sizeof key, "%llx", (unsigned long long) mls_test_random(&seed));
+            options.key = key;
+        }
         uint64_t id;
-        const mls_status status = mls_queue_submit(queue, &options, &id);
-        if (status == MLS_OK)
-            report(up, 's', id, 0);
-        else if (status != MLS_EIO) /* a server may be away for longer than calls are tried again */
-            give_up(status);
+        if (!is_done(mls_queue_submit(queue, &options, &id)))
+            continue;
+        report(up, 's', id, 0);
+        last = id;
+        if (options.key)
+            knock_again(queue, &options);
     }
+}
+
+/* A child runs when its parent has succeeded. */
+static void check_parent(mls_queue *queue, const mls_job *job)
+{
+    uint64_t id;
+    size_t size;
+    const void *payload = mls_job_payload(job, &size);
+    if (!payload || size < sizeof id)
+        _exit(7);
+    memcpy(&id, payload, sizeof id);
+    mls_job *parent;
+    if (!id || !is_done(mls_queue_get(queue, id, &parent)))
+        return;
+    if (mls_job_state(parent) != MLS_JOB_SUCCEEDED) {
+        fprintf(stderr, "# job %llu runs before its parent %llu has succeeded\n",
+                (unsigned long long) mls_job_id(job), (unsigned long long) id);
+        _exit(8);
+    }
+    mls_job_free(parent);
+}
+
+/* Ends a claim in one of its ways, and says which was acknowledged. */
+static void end_claim(int up, mls_job *job, size_t way)
+{
+    const mls_job_info info = fixture_info(job);
+    const mls_status status = mls_job_set_result(job, &info.epoch, sizeof info.epoch);
+    if (status)
+        give_up(status);
+    if (way == 0) {
+        is_done(mls_job_release(job));
+    } else if (way == 1) {
+        if (is_done(mls_job_fail(job, MLS_ESHAPE, "to be tried again", 0)))
+            report(up, 'f', info.id, info.epoch);
+    } else if (is_done(mls_job_complete(job))) {
+        report(up, 'd', info.id, info.epoch);
+    }
+}
+
+static void end_claims(int up, mls_job *const *jobs, size_t count, uint64_t *seed)
+{
+    for (size_t i = 0; i < count; i++) {
+        end_claim(up, jobs[i], mls_test_random_below(seed, 12));
+        mls_job_free(jobs[i]);
+    }
+}
+
+static void report_late(int up, mls_job *job)
+{
+    const mls_job_info info = fixture_info(job);
+    mls_status status = mls_job_set_result(job, "late", 4);
+    if (!status)
+        status = mls_job_complete(job);
+    if (status == MLS_ESTALE) {
+        report(up, 'l', info.id, info.epoch);
+    } else if (is_done(status)) {
+        fprintf(stderr, "# job %llu was ended by a claim that it had lost\n",
+                (unsigned long long) info.id);
+        _exit(9);
+    }
+    mls_job_free(job);
+}
+
+/*
+ * Its claims are taken from it, and it reports nevertheless, when the jobs are claimed again if
+ * nobody else was faster: nothing of that may count.
+ */
+static void end_late(int up, mls_claimer *claimer, mls_job *const *jobs, size_t count,
+                     uint64_t *seed)
+{
+    const mls_queue *queue = claimer->queue;
+    mls_job *again[MOST_CLAIMS];
+    size_t surrendered, again_count = 0;
+    const bool is_lost =
+        is_done(queue->ops->claimer_surrender(queue->self, claimer->self, &surrendered));
+    const mls_status status = mls_claimer_claim(claimer, 0, MOST_CLAIMS, again, &again_count);
+    if (status == MLS_EEMPTY || !is_done(status))
+        again_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_lost)
+            report_late(up, jobs[i]);
+        else
+            mls_job_free(jobs[i]);
+    }
+    end_claims(up, again, again_count, seed);
 }
 
 static void work_forever(int up, int down, uint64_t seed)
@@ -99,40 +224,29 @@ static void work_forever(int up, int down, uint64_t seed)
     mls_claimer *claimer = fixture_claimer(queue, NULL);
     report(up, 'o', 0, 0);
     for (;;) {
-        mls_job *jobs[4];
+        mls_job *jobs[MOST_CLAIMS];
         size_t count;
-        mls_status status =
-            mls_claimer_claim(claimer, -1, 1 + mls_test_random_below(&seed, 4), jobs, &count);
-        if (status == MLS_EIO)
+        if (!is_done(mls_claimer_claim(claimer, -1, 1 + mls_test_random_below(&seed, MOST_CLAIMS),
+                                       jobs, &count)))
             continue;
-        if (status)
-            give_up(status);
-        for (size_t i = 0; i < count; i++) {
-            const mls_job_info info = fixture_info(jobs[i]);
-            if (mls_job_set_result(jobs[i], &info.epoch, sizeof info.epoch))
-                give_up(status);
-            if (mls_test_random_below(&seed, 10) == 0) {
-                status = mls_job_release(jobs[i]);
-            } else {
-                status = mls_job_complete(jobs[i]);
-                if (!status)
-                    report(up, 'd', info.id, info.epoch);
-            }
-            if (status && status != MLS_EIO)
-                give_up(status);
-            mls_job_free(jobs[i]);
-        }
+        for (size_t i = 0; i < count; i++)
+            check_parent(queue, jobs[i]);
+        if (mls_test_random_below(&seed, 16) == 0)
+            end_late(up, claimer, jobs, count, &seed);
+        else
+            end_claims(up, jobs, count, &seed);
     }
 }
 
 typedef struct record {
     uint64_t done_epoch;
-    unsigned done;
+    unsigned done, failed;
     bool submitted;
 } record;
 
 static record *records;
 static uint64_t most_ids;
+static uint64_t refused; /* late reports */
 
 static child children[SUBMITTERS + WORKERS];
 static bool has_opened[SUBMITTERS + WORKERS];
@@ -148,6 +262,10 @@ static void take_event(const event *e)
         r->done++;
         r->done_epoch = e->epoch;
         ck_assert_msg(r->done == 1, "job %llu ended twice", (unsigned long long) e->id);
+    } else if (e->kind == 'f') {
+        r->failed++;
+    } else if (e->kind == 'l') {
+        refused++;
     }
 }
 
@@ -202,10 +320,10 @@ static void kill_and_read(size_t index)
     close(c->to);
 }
 
-/* Every acknowledged job ended once, by the claim that its result names. */
+/* Every acknowledged job ended once, by the claim that its result names, after each failure. */
 static void check_records(mls_queue *queue)
 {
-    uint64_t succeeded = 0;
+    uint64_t succeeded = 0, failed = 0;
     for (uint64_t id = 0; id < most_ids; id++) {
         const record *r = &records[id];
         mls_job *job;
@@ -218,6 +336,8 @@ static void check_records(mls_queue *queue)
         ck_assert_mem_eq(info.result, &info.epoch, sizeof info.epoch);
         if (r->done)
             ck_assert_uint_eq(info.epoch, r->done_epoch);
+        ck_assert_uint_gt(info.attempt, r->failed);
+        failed += r->failed;
         succeeded++;
         mls_job_free(job);
     }
@@ -226,7 +346,8 @@ static void check_records(mls_queue *queue)
     ck_assert_uint_eq(stats.jobs[MLS_JOB_SUCCEEDED], stats.succeeded);
     ck_assert_uint_eq(stats.jobs[0], stats.submitted);
     ck_assert_uint_eq(stats.jobs[0], stats.succeeded);
-    ck_assert_uint_eq(stats.stale, 0);
+    ck_assert_uint_ge(stats.stale, refused);
+    ck_assert_uint_ge(stats.retried, failed);
 }
 
 static bool is_all_done(mls_queue *queue)

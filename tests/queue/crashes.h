@@ -2,7 +2,8 @@
 /*
  * Crash rounds: submitters and workers of one queue are killed at random, and judged by
  * what they said: every job that a submit was answered for ended, once, with the result of
- * the claim that said so.
+ * the claim that said so. Jobs fail and are tried again, wait for others, and have keys that
+ * nobody else gets; workers report late, of claims that were taken from them, and are refused.
  */
 #ifndef MLS_TESTS_QUEUE_CRASHES_H
 #define MLS_TESTS_QUEUE_CRASHES_H
