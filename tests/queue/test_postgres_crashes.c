@@ -33,7 +33,7 @@ static void kill_now_and_then(int round)
 START_TEST(acknowledged_jobs_survive_crashes)
 {
     snprintf(url, sizeof url, "%s&poison=1000000", mls_test_postgres_url());
-    crashes_run(url, crashes_rounds(60), kill_now_and_then);
+    crashes_run(url, crashes_rounds(500), kill_now_and_then);
 }
 END_TEST
 
