@@ -126,6 +126,12 @@ exits "measures control flow" 0 bench "$case/model.onnx" --seconds 0.05 \
     --input "cond=$case/test_data_set_0/input_1.pb" --input "y=$case/test_data_set_0/input_2.pb"
 says "op by op" out "Loop                              1 "
 says "with what the body does" out "Add                               1 "
+cp -r "$case" partly.d
+rm partly.d/test_data_set_0/output_1.pb
+exits "compares the outputs that a set tells of" 0 verify partly.d
+says "and names the set" out \
+    "PARTLY partly.d/test_data_set_0: 1 of 2 outputs compared; there is no output_1.pb"
+says "and counts it" out "1 data sets say nothing of some outputs"
 case=$data/node/test_add
 exits "runs a model on files" 0 run "$case/model.onnx" --input "x=$case/test_data_set_0/input_0.pb" \
     --input "y=$case/test_data_set_0/input_1.pb" --output-dir out.d --format pb

@@ -85,6 +85,8 @@ static void print_summary(verifier *v)
     }
     for (size_t i = 0; i < v->reason_count; i++)
         printf("%6zu  %s\n", v->reasons[i].count, v->reasons[i].text);
+    if (v->partial)
+        printf("%zu data sets say nothing of some outputs, which were not compared\n", v->partial);
     if (v->drawn)
         printf("%zu of the passed draw random numbers: what both drew is compared, and how many\n",
                v->drawn);
@@ -141,7 +143,8 @@ const command command_verify = {
     .details = "A case is a folder with model.onnx and test_data_set_0/input_0.pb, output_0.pb\n"
                "and so on; other folders are searched. A case whose model needs what the\n"
                "library does not have is skipped, and the end of the output says what.\n"
-               "A set without any expected output fails: there is nothing to compare.\n"
+               "A set without any expected output fails: there is nothing to compare. One that\n"
+               "lacks some of them is named.\n"
                "Of cases that draw random numbers, what both drew is compared, and how many.\n"
                "A case whose data do not have the dims that its model declares is named.\n"
                "With --numerics fast each set is run with exact numerics too, and how far\n"

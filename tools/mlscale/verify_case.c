@@ -268,15 +268,18 @@ static outcome compare_outputs(verifier *v, const char *name, const char *set,
                                const mls_model *model, mls_session *session)
 {
     outcome result = PASSED;
-    size_t compared = 0;
-    for (size_t i = 0; result == PASSED && i < mls_model_output_count(model); i++) {
+    const size_t count = mls_model_output_count(model);
+    size_t compared = 0, missing = 0;
+    for (size_t i = 0; result == PASSED && i < count; i++) {
         char path[VERIFY_PATH_MOST];
         contents want = {.count = 0};
         mls_model_value value = MLS_MODEL_VALUE_INIT;
         mls_model_output(model, i, &value);
         verify_path(path, "%s/output_%zu.pb", set, i);
-        if (!verify_is_file(path))
-            continue; /* the case does not say what it expects there */
+        if (!verify_is_file(path)) {
+            missing = i; /* the case does not say what it expects there */
+            continue;
+        }
         compared++;
         const mls_status status = read_contents(v, path, &value, &want);
         result = status ? library_outcome(v, name, status)
@@ -286,6 +289,11 @@ static outcome compare_outputs(verifier *v, const char *name, const char *set,
     if (result == PASSED && compared == 0)
         return fail(name, "",
                     "nothing to compare with: no output_0.pb, output_1.pb ... beside the inputs");
+    if (result == PASSED && compared < count) {
+        printf("PARTLY %s: %zu of %zu outputs compared; there is no output_%zu.pb\n", name,
+               compared, count, missing);
+        v->partial++;
+    }
     return result;
 }
 

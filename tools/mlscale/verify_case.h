@@ -30,6 +30,7 @@ typedef struct verifier {
     deviations deviations; /* of fast numerics */
     bool is_verbose;
     size_t counts[OUTCOMES];
+    size_t partial;  /* data sets that do not say what they expect of some outputs */
     size_t drawn;    /* cases of which only what random numbers allow is compared ... */
     size_t residues; /* ... and those whose expected 0 is not quite 0 */
     reason *reasons;
