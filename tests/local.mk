@@ -21,9 +21,14 @@ MLS_CHECKS = \
 	%D%/check_operators.sh \
 	%D%/check_pages.sh \
 	%D%/check_sizes.sh
-dist_check_SCRIPTS += $(MLS_CHECKS)
-TESTS += $(MLS_CHECKS)
-EXTRA_DIST += %D%/lint.sh %D%/peers/compare_models.py %D%/sizes.exempt %D%/abi/libmlscale.x86_64.abi %D%/abi/opaque.suppr
+dist_check_SCRIPTS += $(MLS_CHECKS) %D%/peers/test_judge.sh
+TESTS += $(MLS_CHECKS) %D%/peers/test_judge.sh
+EXTRA_DIST += \
+	%D%/peers/compare_models.py \
+	%D%/peers/draw.py \
+	%D%/peers/judge.py \
+	%D%/peers/test_judge.py
+EXTRA_DIST += %D%/lint.sh %D%/sizes.exempt %D%/abi/libmlscale.x86_64.abi %D%/abi/opaque.suppr
 
 # docs/operators.md is what this program prints.
 check_PROGRAMS += %D%/list_operators
