@@ -27,6 +27,7 @@ EXTRA_DIST += \
 	%D%/peers/compare_models.py \
 	%D%/peers/draw.py \
 	%D%/peers/judge.py \
+	%D%/peers/light_models.py \
 	%D%/peers/test_judge.py
 EXTRA_DIST += %D%/lint.sh %D%/sizes.exempt %D%/abi/libmlscale.x86_64.abi %D%/abi/opaque.suppr
 
