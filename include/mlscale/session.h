@@ -209,16 +209,16 @@ MLS_API void mls_session_cancel(mls_session *session);
 
 /*
  * Makes the session fit for hard real time. Plans, runs twice on whatever the inputs hold, and
- * locks memory that a run touches: the session's, the model's weights, what is bound, the
- * library's code, 64 KiB of the thread's stack. Tables of the kernels' own, the tensors of a bound
- * sequence or map, and the code of libc are brought into memory by the runs but not locked; where
- * the system swaps, lock the process by mlockall(). From then on a run has no page fault, and as ever asks for no memory, takes no lock
- * and makes no system call. The session then belongs to the calling thread and keeps its plan:
- * dims may change up to the planned maxima; what is bound later is not locked. Freeing the session
- * unlocks what is its own, and so does a seal that fails; all else stays locked, since the host or
- * another session may have locked it, too, until its memory goes back to the system. With
- * MLS_SEAL_CHECK a run that did ask the library's allocator for memory, had a page fault or waited
- * gives MLS_ESTATE; a system call that does not wait goes unseen.
+ * locks memory that a run touches: the session's, the model's weights, what is bound, the library's
+ * code, 64 KiB of the thread's stack. Tables of the kernels' own, the tensors of a bound sequence
+ * or map, and the code of libc are brought into memory by the runs but not locked; where the system
+ * swaps, lock the process by mlockall(). From then on a run has no page fault, and as ever asks for
+ * no memory, takes no lock and makes no system call. The session then belongs to the calling thread
+ * and keeps its plan: dims may change up to the planned maxima; what is bound later is not locked.
+ * Freeing the session unlocks what is its own, and so does a seal that fails; all else stays
+ * locked, since the host or another session may have locked it, too, until its memory goes back to
+ * the system. With MLS_SEAL_CHECK a run that did ask the library's allocator for memory, had a page
+ * fault or waited gives MLS_ESTATE; a system call that does not wait goes unseen.
  *
  * With control flow, sequences or sizes that follow from the data, only what runs have done before
  * is open after the seal: a branch, a number of iterations or dims that none of them had need a
