@@ -186,6 +186,27 @@ START_TEST(models_must_have_rows)
 }
 END_TEST
 
+/* The place is that of the input's name in the file. */
+START_TEST(inputs_are_those_of_the_model)
+{
+    mls_job_types *types;
+    mls_worker *worker;
+    char text[500], place[100];
+    save_sums();
+    const int column =
+        snprintf(text, sizeof text, "job-types: [{name: m, handler: {score: %s, inputs: {",
+                 mls_test_folder_path("sums.onnx"));
+    snprintf(text + column, sizeof text - (size_t) column, "x: a, z: b}}}]");
+    snprintf(place, sizeof place, "t.yaml:1:%d: type 'm': the model has no input 'z'",
+             column + (int) strlen("x: a, ") + 1);
+    ck_assert_ok(mls_job_types_parse(context, "t.yaml", text, strlen(text), &types));
+    ck_assert_ok(mls_worker_create(queue, NULL, &worker));
+    ck_assert_fails(mls_worker_add_types(worker, types, NULL), MLS_EINVAL, place);
+    mls_worker_free(worker);
+    mls_job_types_free(types);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("job_types/score");
@@ -195,6 +216,7 @@ int main(void)
     tcase_add_loop_test(tests, unless_told_jobs_run_alone, 0, 2);
     tcase_add_test(tests, a_run_that_fails_fails_only_who_is_wrong);
     tcase_add_test(tests, models_must_have_rows);
+    tcase_add_test(tests, inputs_are_those_of_the_model);
     suite_add_tcase(suite, tests);
     return mls_test_run(suite);
 }
