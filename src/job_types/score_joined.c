@@ -120,8 +120,9 @@ static mls_status join_input(const mls__score_slot *slot, size_t index, size_t c
     for (size_t m = 0; m < count; m++) {
         const mls_tensor *part = inputs_of(slot, slot->members[m])[index];
         const size_t size = mls_tensor_size_bytes(part);
-        if (size) /* rows may have nothing in them */
-            memcpy(at, mls_tensor_data(part), size);
+        if (!size)
+            continue; /* rows may have nothing in them, and then there is no memory */
+        memcpy(at, mls_tensor_data(part), size);
         at += size;
     }
     status = mls_session_bind_input(slot->session, index, joined);
