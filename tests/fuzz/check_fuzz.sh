@@ -5,14 +5,14 @@ set -u
 seeds=$(mktemp -d) || exit 1
 trap 'rm -rf "$seeds"' EXIT
 mkdir "$seeds/onnx" "$seeds/types" "$seeds/rows" "$seeds/cron" "$seeds/tcp" "$seeds/group" \
-    "$seeds/ops" "$seeds/sharded" "$seeds/shm"
+    "$seeds/ops" "$seeds/sharded" "$seeds/shm" "$seeds/payload"
 "${abs_top_builddir:?}/tests/fuzz/make_corpus" "$seeds" || exit 1
 
-echo 1..10
+echo 1..11
 number=0
 # target:kind of input
 for pair in onnx:onnx graph:onnx types:types rows:rows cron:cron tcp:tcp \
-    group:group ops:ops sharded:sharded shm:shm; do
+    group:group ops:ops sharded:sharded shm:shm payload:payload; do
     number=$((number + 1))
     target=${pair%:*}
     replay=${abs_top_builddir:?}/tests/fuzz/replay_$target

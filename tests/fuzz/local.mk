@@ -41,10 +41,15 @@ TESTS += %D%/test_generate
 %C%_test_generate_LDADD = $(MLS_TEST_LIBS)
 
 check_PROGRAMS += %D%/make_corpus %D%/replay_cron %D%/replay_onnx %D%/replay_graph \
-	%D%/replay_group %D%/replay_ops %D%/replay_sharded %D%/replay_shm
+	%D%/replay_group %D%/replay_ops %D%/replay_sharded %D%/replay_shm %D%/replay_payload
 dist_check_SCRIPTS += %D%/check_fuzz.sh
 TESTS += %D%/check_fuzz.sh
 EXTRA_DIST += %D%/corpus
+
+mls_fuzz_build = tests/support/onnx_build.c tests/support/onnx_build.h
+%C%_replay_payload_SOURCES = %D%/replay.c %D%/fuzz_payload.c %D%/fuzz.h $(mls_fuzz_build)
+%C%_replay_payload_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_replay_payload_LDADD = libmls_core.la $(JANSSON_LIBS) $(PROTOBUF_C_LIBS)
 
 %C%_make_corpus_SOURCES = %D%/make_corpus.c $(mls_fuzz_samples)
 %C%_make_corpus_CPPFLAGS = $(mls_fuzz_cppflags)
@@ -79,7 +84,7 @@ EXTRA_DIST += %D%/corpus
 %C%_replay_shm_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_replay_shm_LDADD = libmls_core.la $(PROTOBUF_C_LIBS)
 
-mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-ops fuzz-cron fuzz-group fuzz-sharded fuzz-shm
+mls_fuzz_targets = fuzz-onnx fuzz-graph fuzz-ops fuzz-cron fuzz-group fuzz-sharded fuzz-shm fuzz-payload
 if MLS_YAML
 mls_fuzz_targets += fuzz-types
 check_PROGRAMS += %D%/replay_types
@@ -104,7 +109,7 @@ endif
 
 if MLS_FUZZING
 noinst_PROGRAMS += %D%/fuzz_cron %D%/fuzz_onnx %D%/fuzz_graph %D%/fuzz_group %D%/fuzz_ops \
-	%D%/fuzz_sharded %D%/fuzz_shm
+	%D%/fuzz_sharded %D%/fuzz_shm %D%/fuzz_payload
 if MLS_YAML
 noinst_PROGRAMS += %D%/fuzz_types
 %C%_fuzz_types_SOURCES = %D%/fuzz_types.c %D%/fuzz.h $(mls_fuzz_limits)
@@ -126,6 +131,11 @@ noinst_PROGRAMS += %D%/fuzz_tcp
 %C%_fuzz_tcp_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 %C%_fuzz_tcp_LDADD = libmls_core.la $(TCP_LIBS) $(PROTOBUF_C_LIBS)
 endif
+%C%_fuzz_payload_SOURCES = %D%/fuzz_payload.c %D%/fuzz.h $(mls_fuzz_build)
+%C%_fuzz_payload_CPPFLAGS = $(mls_fuzz_cppflags)
+%C%_fuzz_payload_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+%C%_fuzz_payload_LDADD = libmls_core.la $(JANSSON_LIBS) $(PROTOBUF_C_LIBS)
+
 %C%_fuzz_cron_SOURCES = %D%/fuzz_cron.c %D%/fuzz.h
 %C%_fuzz_cron_CPPFLAGS = $(mls_fuzz_cppflags)
 %C%_fuzz_cron_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -167,7 +177,7 @@ FUZZ_SEED = 0
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
 	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron %D%/seeds/tcp \
-		%D%/seeds/group %D%/seeds/ops %D%/seeds/sharded %D%/seeds/shm
+		%D%/seeds/group %D%/seeds/ops %D%/seeds/sharded %D%/seeds/shm %D%/seeds/payload
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \

@@ -309,6 +309,30 @@ static int write_choices(const char *directory)
     return status;
 }
 
+/* A dtype, and what two jobs give for a run of it: see fuzz_payload.c. */
+static int write_payloads(const char *directory)
+{
+    static const struct {
+        unsigned char dtype;
+        const char *first, *second;
+    } pairs[] = {
+        {0, "{\"x\":[[1,2],[3,4.5]],\"k\":[1,2]}", "{\"x\":[[5,6]],\"k\":[7]}"},
+        {1, "{\"x\":[[null,2e300]],\"k\":[9223372036854775807]}", "{\"x\":[],\"k\":[]}"},
+        {2, "{\"x\":[[1,2]],\"k\":[3]}", "{\"x\":[[1,2]],\"k\":[3],\"more\":1}"},
+        {3, "{\"x\":[[1,-2147483648]],\"k\":[3]}", "{\"x\":[[1,2],[3]],\"k\":[3,4]}"},
+        {4, "{\"x\":[[true,false]],\"k\":[3]}", "{\"x\":[[[[[[[[[true]]]]]]]]],\"k\":3}"},
+    };
+    int status = EXIT_SUCCESS;
+    for (size_t i = 0; !status && i < sizeof pairs / sizeof pairs[0]; i++) {
+        char name[64], bytes[200];
+        const int size = snprintf(bytes, sizeof bytes, "%c%s%c%s", pairs[i].dtype, pairs[i].first,
+                                  0, pairs[i].second);
+        snprintf(name, sizeof name, "payload/%zu", i);
+        status = write_file(directory, name, bytes, (size_t) size);
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -317,7 +341,7 @@ int main(int argc, char **argv)
     }
     static int (*const writers[])(const char *directory) = {
         write_models,  write_types, write_rows,  write_lines,   write_frames,
-        write_folders, write_calls, write_steps, write_choices,
+        write_folders, write_calls, write_steps, write_choices, write_payloads,
     };
     int status = EXIT_SUCCESS;
     for (size_t i = 0; !status && i < sizeof writers / sizeof writers[0]; i++)
