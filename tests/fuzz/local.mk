@@ -176,8 +176,7 @@ FUZZ_SEED = 0
 # The reader gets the whole time, graphs made of the table of ops half of it, the rest a fourth each.
 fuzz: $(mls_fuzz_targets)
 fuzz-seeds: %D%/make_corpus$(EXEEXT)
-	$(MKDIR_P) %D%/seeds/onnx %D%/seeds/types %D%/seeds/rows %D%/seeds/cron %D%/seeds/tcp \
-		%D%/seeds/group %D%/seeds/ops %D%/seeds/sharded %D%/seeds/shm %D%/seeds/payload
+	$(MKDIR_P) %D%/seeds
 	%D%/make_corpus %D%/seeds
 $(mls_fuzz_targets): fuzz-seeds $(noinst_PROGRAMS)
 	target=$(@:fuzz-%=%) && kind=$$target && share=4 && \

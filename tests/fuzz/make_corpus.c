@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes what fuzzing starts from into a folder for each kind of input, which must be there. */
+/* Writes what fuzzing starts from into a folder for each kind of input. */
 #include "support/onnx_samples.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int write_file(const char *directory, const char *name, const void *data, size_t size)
 {
     char path[4096];
+    snprintf(path, sizeof path, "%s/%.*s", directory, (int) strcspn(name, "/"), name);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        perror(path);
+        return EXIT_FAILURE;
+    }
     snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *file = fopen(path, "wb");
     const int ok = file && fwrite(data, 1, size, file) == size;
