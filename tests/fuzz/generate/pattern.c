@@ -249,6 +249,14 @@ void gen_take_patterns(gen *g, const char *patterns, void (*bind)(gen *g))
     }
 }
 
+void gen_bind_axis(gen *g)
+{
+    const gen_value *first = gen_first(g);
+    const int64_t axis = gen_between(g, 0, first->rank - 1);
+    gen_set_letter(g, 'X', first->dims[axis]);
+    gen_set_letter(g, 'a', gen_chance(g, 3) ? axis - first->rank : axis);
+}
+
 size_t gen_output_dtypes(gen *g, const char *outputs, int32_t *ret_dtypes, size_t capacity)
 {
     size_t count = 0, end = 0;

@@ -30,6 +30,9 @@
 /* Takes a value for each pattern. `bind` may be NULL; it is called behind the first. */
 void gen_take_patterns(gen *g, const char *patterns, void (*bind)(gen *g));
 
+/* For `bind`: letter a becomes an axis, counted from either end, and X its dim. */
+void gen_bind_axis(gen *g);
+
 /* The dtypes of outputs, 0 for what is left out; how many. */
 size_t gen_output_dtypes(gen *g, const char *outputs, int32_t *ret_dtypes, size_t capacity);
 

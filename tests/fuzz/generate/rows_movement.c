@@ -2,15 +2,6 @@
 /* Ops that move elements. */
 #include "fuzz/generate/pattern.h"
 
-/* a: an axis, counted from either end; X: its dim. */
-static void bind_axis(gen *g)
-{
-    const gen_value *first = gen_first(g);
-    const int64_t axis = gen_between(g, 0, first->rank - 1);
-    gen_set_letter(g, 'X', first->dims[axis]);
-    gen_set_letter(g, 'a', gen_chance(g, 3) ? axis - first->rank : axis);
-}
-
 static void transpose(gen *g, const gen_row *row)
 {
     int64_t perm[GEN_RANK];
@@ -59,7 +50,7 @@ static void concat(gen *g, const gen_row *row)
 {
     int64_t dims[GEN_RANK];
     const int32_t dtype = gen_dtype(g);
-    gen_take_patterns(g, "T[+]", bind_axis);
+    gen_take_patterns(g, "T[+]", gen_bind_axis);
     const gen_value first = *gen_first(g);
     const int64_t axis = gen_letter(g, 'a'), from = axis < 0 ? axis + first.rank : axis;
     for (size_t more = 1 + gen_below(g, 3); more; more--) {
@@ -78,7 +69,7 @@ static void split(gen *g, const gen_row *row)
 {
     int64_t sizes[4];
     int32_t dtypes[4];
-    gen_take_patterns(g, "T[+]", bind_axis);
+    gen_take_patterns(g, "T[+]", gen_bind_axis);
     int64_t left = gen_letter(g, 'X');
     size_t count = 0;
     for (; count < 3 && left > 1 && !gen_chance(g, 4); count++) {
@@ -95,7 +86,7 @@ static void split(gen *g, const gen_row *row)
 static void slice(gen *g, const gen_row *row)
 {
     const int32_t dtype = gen_dtype(g);
-    gen_take_patterns(g, "T[+]", bind_axis);
+    gen_take_patterns(g, "T[+]", gen_bind_axis);
     const int64_t dim = gen_letter(g, 'X'), begin = gen_between(g, 0, dim - 1),
                   end = gen_between(g, begin + 1, dim), step = gen_between(g, 1, 3);
     const bool is_backward = gen_chance(g, 3);
@@ -227,19 +218,19 @@ const gen_row gen_rows_movement[] = {
      .inputs = "T[+] I~X[*]",
      .outputs = "T",
      .attrs = "axis:*a",
-     .bind = bind_axis},
+     .bind = gen_bind_axis},
     {.op = "Gather",
      .dtypes = GEN_ALL,
      .inputs = "T[+] J<X[D]",
      .outputs = "T",
      .attrs = "axis:*a",
-     .bind = bind_axis},
+     .bind = gen_bind_axis},
     {.op = "GatherElements",
      .dtypes = GEN_ALL,
      .inputs = "T[+] I~X[=]",
      .outputs = "T",
      .attrs = "axis:*a",
-     .bind = bind_axis},
+     .bind = gen_bind_axis},
     {.op = "GatherND",
      .dtypes = GEN_ALL,
      .inputs = "T[+] I~X[D,K]",
@@ -250,7 +241,7 @@ const gen_row gen_rows_movement[] = {
      .inputs = "T[+] I~X[=] T[=]",
      .outputs = "T",
      .attrs = "axis:*a reduction:add|mul|max|min",
-     .bind = bind_axis},
+     .bind = gen_bind_axis},
     {.op = "ScatterND", .dtypes = GEN_NUMBERS, .make = scatter_nd},
     {.op = "ReverseSequence",
      .dtypes = GEN_ALL,
@@ -282,7 +273,7 @@ const gen_row gen_rows_movement[] = {
      .outputs = "T",
      .attrs = "axis:*a",
      .flags = GEN_JUMPS,
-     .bind = bind_axis},
+     .bind = gen_bind_axis},
     {.op = "Unique",
      .dtypes = GEN_NUMBERS,
      .inputs = "T[+]",

@@ -2,14 +2,6 @@
 /* Reductions, what sorts and scans along an axis, and norms. */
 #include "fuzz/generate/pattern.h"
 
-static void bind_axis(gen *g)
-{
-    const gen_value *first = gen_first(g);
-    const int64_t axis = gen_between(g, 0, first->rank - 1);
-    gen_set_letter(g, 'X', first->dims[axis]);
-    gen_set_letter(g, 'a', gen_chance(g, 3) ? axis - first->rank : axis);
-}
-
 /* Some of the axes, or all. */
 static void reduce(gen *g, const gen_row *row)
 {
@@ -32,7 +24,7 @@ static void reduce(gen *g, const gen_row *row)
 static void top_k(gen *g, const gen_row *row)
 {
     const int32_t dtypes[] = {gen_dtype(g), MLS_INT64};
-    gen_take_patterns(g, "T[+]", bind_axis);
+    gen_take_patterns(g, "T[+]", gen_bind_axis);
     const int64_t k = gen_between(g, 1, gen_letter(g, 'X')), axis = gen_letter(g, 'a');
     gen_take_name(g, gen_ints(g, MLS_INT64, 1, &k));
     onnx_node *node = gen_node(g, row->op, GEN_JUMPS, 2, dtypes);
@@ -43,7 +35,7 @@ static void top_k(gen *g, const gen_row *row)
 static void cum_sum(gen *g, const gen_row *row)
 {
     const int32_t dtype = gen_dtype(g);
-    gen_take_patterns(g, "T[+]", bind_axis);
+    gen_take_patterns(g, "T[+]", gen_bind_axis);
     const int64_t axis = gen_letter(g, 'a');
     gen_take_name(g, gen_table(g, MLS_INT64, 0, NULL, &axis));
     gen_attrs(g, gen_node(g, row->op, row->flags, 1, &dtype), "?exclusive:0,1 ?reverse:0,1");
